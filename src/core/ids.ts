@@ -1,0 +1,105 @@
+import { AtomicQueuesError } from './errors.js';
+
+/** Bounds of an entity id and of a caller's message id, in UTF-8 bytes. */
+export const ID_BYTES_MAX = 1024;
+
+const TYPE_PATTERN = /^[A-Za-z0-9_.-]{1,128}$/;
+// Control characters separate fields on the wire, so keys carry them escaped; "%" too, or the escape were ambiguous.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the control characters are the point
+const UNSAFE = /[\x00-\x1f\x7f%]/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the control characters are the point
+const UNSAFE_ALL = /[\x00-\x1f\x7f%]/g;
+
+const escapeChar = (c: string): string => `%${c.charCodeAt(0).toString(16).padStart(2, '0')}`;
+
+/** Makes any id safe between the separators of keys and wire records; `unescapeId` restores it exactly. */
+export const escapeId = (id: string): string => (UNSAFE.test(id) ? id.replace(UNSAFE_ALL, escapeChar) : id);
+
+export const unescapeId = (id: string): string =>
+  id.includes('%') ? id.replace(/%([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))) : id;
+
+export const isEntityTypeName = (type: unknown): type is string => typeof type === 'string' && TYPE_PATTERN.test(type);
+
+/** The UTF-8 length of `text` if it is at most `max`, else a number above `max`; cheap for short strings. */
+export function utf8Bytes(text: string, max: number): number {
+  if (text.length > max) return text.length;
+  if (text.length * 3 <= max) return text.length;
+  let bytes = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c < 0x80) bytes += 1;
+    else if (c < 0x800) bytes += 2;
+    else if (c >= 0xd800 && c < 0xdc00) {
+      bytes += 4;
+      i++;
+    } else bytes += 3;
+  }
+  return bytes;
+}
+
+function checkId(what: string, id: string): void {
+  const fault = (why: string) =>
+    new AtomicQueuesError('INVALID_ENTITY_ID', `${what} ${why}; allowed: a well-formed string of 1 to ${ID_BYTES_MAX} UTF-8 bytes`, {
+      details: { length: id.length },
+    });
+  if (id === '') throw fault('is empty');
+  if (utf8Bytes(id, ID_BYTES_MAX) > ID_BYTES_MAX) throw fault('is too long');
+  if (!id.isWellFormed()) throw fault('holds a lone surrogate');
+}
+
+/** Turns what a caller gave as entity id into its one string form. Throws INVALID_ENTITY_ID. */
+export function entityIdOf(value: unknown, where: string): string {
+  if (typeof value === 'string') {
+    checkId(`entity id of ${where}`, value);
+    return value;
+  }
+  if (typeof value === 'bigint' || (typeof value === 'number' && Number.isFinite(value))) return decimal(value);
+  const got = value === undefined ? 'is missing' : `is ${value === null ? 'null' : `a ${typeof value}`}`;
+  throw new AtomicQueuesError(
+    'INVALID_ENTITY_ID',
+    `entity id of ${where} ${typeof value === 'number' ? `is ${value}` : got}; allowed: string, finite number or bigint`,
+  );
+}
+
+function decimal(value: number | bigint): string {
+  if (typeof value === 'bigint') return value.toString();
+  if (Object.is(value, -0)) return '0';
+  const text = String(value);
+  if (!text.includes('e')) return text;
+  return Math.abs(value) < 1 ? value.toFixed(20).replace(/0+$/, '') : BigInt(value).toString();
+}
+
+/** Checks a caller's idempotency id. Throws INVALID_ENTITY_ID. */
+export function messageIdOf(id: unknown): string {
+  if (typeof id !== 'string') throw new AtomicQueuesError('INVALID_ENTITY_ID', `message id is a ${typeof id}; allowed: a string`);
+  checkId('message id', id);
+  return id;
+}
+
+/** The entity's one name in store, logs and tables. A type has no ":", so the first one ends it. */
+export const entityKeyOf = (type: string, id: string): string => `${type}:${escapeId(id)}`;
+
+export const typeOfKey = (key: string): string => key.slice(0, key.indexOf(':'));
+
+export const idOfKey = (key: string): string => unescapeId(key.slice(key.indexOf(':') + 1));
+
+/**
+ * A 64-bit digest of name and payload, to tell a repeated id with another payload (not a defence against forgery).
+ * Two 32-bit lanes of multiply-xor mixing, in the manner of MurmurHash3's finalizer.
+ */
+export function digestOf(name: string, payload: string): string {
+  let a = 0x9e3779b9 ^ name.length;
+  let b = 0x85ebca6b ^ payload.length;
+  for (let part = 0; part < 2; part++) {
+    const text = part === 0 ? name : payload;
+    for (let i = 0; i < text.length; i++) {
+      const c = text.charCodeAt(i);
+      a = Math.imul(a ^ c, 2654435761);
+      b = Math.imul(b ^ c, 1597334677);
+      b ^= b >>> 15;
+    }
+  }
+  a = Math.imul(a ^ (a >>> 16), 2246822507) ^ Math.imul(b ^ (b >>> 13), 3266489909);
+  b = Math.imul(b ^ (b >>> 16), 2246822507) ^ Math.imul(a ^ (a >>> 13), 3266489909);
+  return (a >>> 0).toString(16).padStart(8, '0') + (b >>> 0).toString(16).padStart(8, '0');
+}
