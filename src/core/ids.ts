@@ -39,9 +39,13 @@ export function utf8Bytes(text: string, max: number): number {
 
 function checkId(what: string, id: string): void {
   const fault = (why: string) =>
-    new AtomicQueuesError('INVALID_ENTITY_ID', `${what} ${why}; allowed: a well-formed string of 1 to ${ID_BYTES_MAX} UTF-8 bytes`, {
-      details: { length: id.length },
-    });
+    new AtomicQueuesError(
+      'INVALID_ENTITY_ID',
+      `${what} ${why}; allowed: a well-formed string of 1 to ${ID_BYTES_MAX} UTF-8 bytes`,
+      {
+        details: { length: id.length },
+      },
+    );
   if (id === '') throw fault('is empty');
   if (utf8Bytes(id, ID_BYTES_MAX) > ID_BYTES_MAX) throw fault('is too long');
   if (!id.isWellFormed()) throw fault('holds a lone surrogate');

@@ -1,0 +1,87 @@
+/**
+ * The entry to the store protocol: numbered batches of a session, and operations outside of sessions.
+ *
+ * A batch is applied once and in order, whatever is lost, resent or late: the client table of Viewstamped Replication
+ * (Liskov and Cowling 2012, §4; Ongaro's Raft dissertation, §6.3). The last two answers are kept, since a node has at most
+ * two batches in flight.
+ */
+import { append, begin, claim, finish, late, release, retry, takeover, withdraw } from './entity.js';
+import { lead } from './leadership.js';
+import { counts, expire, letters, lookup, purge, replay } from './letters.js';
+import { beat, bury, join, leave, members, owned, ready } from './membership.js';
+import type { Answer, Batch, BatchReply, ControlAnswer, ControlOp, SessionOp } from './operations.js';
+import type { PartitionState } from './state.js';
+
+export function applyBatch(state: PartitionState, batch: Batch, nowMs: number): BatchReply {
+  if (state.generation === '' || state.generation !== batch.generation) return { status: 'lost' };
+  const session = state.sessions.get(batch.incarnation);
+  if (session === undefined) return { status: 'fenced' };
+  const { last } = session;
+  if (batch.n === last + 1) {
+    const answers = batch.ops.map((op) => applyOne(state, batch.incarnation, op, nowMs));
+    session.answersBefore = session.answers;
+    session.answers = answers;
+    session.last = batch.n;
+    return { status: 'applied', answers };
+  }
+  if (batch.n === last && last > 0) return { status: 'applied', answers: session.answers };
+  if (batch.n === last - 1 && last > 1) return { status: 'applied', answers: session.answersBefore };
+  return batch.n > last ? { status: 'gap', last } : { status: 'stale' };
+}
+
+function applyOne(state: PartitionState, me: number, op: SessionOp, nowMs: number): Answer {
+  switch (op.op) {
+    case 'append':
+      return append(state, me, op, nowMs);
+    case 'claim':
+      return claim(state, me, op, nowMs);
+    case 'begin':
+      return begin(state, me, op, nowMs);
+    case 'finish':
+      return finish(state, me, op, nowMs);
+    case 'retry':
+      return retry(state, me, op, nowMs);
+    case 'withdraw':
+      return withdraw(state, op, nowMs);
+    case 'release':
+      return release(state, me, op, nowMs);
+    case 'takeover':
+      return takeover(state, op, nowMs);
+    case 'late':
+      return late(state, op);
+    case 'expire':
+      return expire(state, op, nowMs);
+  }
+}
+
+/** Applies an operation outside of any session: each is idempotent by what it carries. */
+export function applyControl(state: PartitionState, op: ControlOp, nowMs: number): ControlAnswer {
+  switch (op.op) {
+    case 'join':
+      return join(state, op, nowMs);
+    case 'beat':
+      return beat(state, op, nowMs);
+    case 'leave':
+      return leave(state, op);
+    case 'bury':
+      return bury(state, op, nowMs);
+    case 'lead':
+      return lead(state, op, nowMs);
+    case 'replay':
+      return replay(state, op, nowMs);
+    case 'purge':
+      return purge(state, op);
+    case 'members':
+      return members(state, nowMs);
+    case 'ready':
+      return ready(state, op, nowMs);
+    case 'owned':
+      return owned(state, op);
+    case 'lookup':
+      return lookup(state, op);
+    case 'letters':
+      return letters(state, op);
+    case 'counts':
+      return counts(state);
+  }
+}

@@ -1,0 +1,118 @@
+/** Who takes part: incarnations with leases by the store's clock. A dead incarnation never returns. */
+import {
+  type BeatOp,
+  type BuryOp,
+  type ControlAnswerOf,
+  type JoinOp,
+  type LeaveOp,
+  type MembersAnswer,
+  type OwnedAnswer,
+  type OwnedOp,
+  type ReadyAnswer,
+  type ReadyOp,
+  refuse,
+} from './operations.js';
+import type { MemberRecord, PartitionState } from './state.js';
+
+export function join(state: PartitionState, op: JoinOp, nowMs: number): ControlAnswerOf['join'] {
+  if (state.schema !== 0 && state.schema !== op.schema) return refuse('SCHEMA', state.schema);
+  const twin = liveMemberOf(state, op.serverId);
+  if (twin !== undefined && twin.token !== op.token) return refuse('TWIN', twin.incarnation);
+  if (state.generation === '') {
+    state.generation = op.generation;
+    state.schema = op.schema;
+  }
+  const member = twin ?? enter(state, op, nowMs);
+  const { incarnation, leaseUntilMs } = member;
+  return { ok: true, incarnation, generation: state.generation, nowMs, leaseUntilMs };
+}
+
+function enter(state: PartitionState, op: JoinOp, nowMs: number): MemberRecord {
+  const { serverId, group, address, token, workersMax, settings, contracts } = op;
+  state.settings = settings;
+  const member: MemberRecord = {
+    incarnation: ++state.incarnation,
+    serverId,
+    group,
+    address,
+    token,
+    joinedAtMs: nowMs,
+    workersMax,
+    contracts: new Map(contracts.map((c) => [c.type, c])),
+    beat: 0,
+    leaseUntilMs: nowMs + settings.leaseTtlMs,
+    dead: false,
+    owns: 0,
+  };
+  state.members.set(member.incarnation, member);
+  state.sessions.set(member.incarnation, { last: 0, answers: [], answersBefore: [] });
+  return member;
+}
+
+function liveMemberOf(state: PartitionState, serverId: string): MemberRecord | undefined {
+  for (const m of state.members.values()) if (!m.dead && m.serverId === serverId) return m;
+  return undefined;
+}
+
+export function beat(state: PartitionState, op: BeatOp, nowMs: number): ControlAnswerOf['beat'] {
+  const member = state.members.get(op.incarnation);
+  if (member === undefined || member.dead) return refuse('FENCED');
+  if (op.beat <= member.beat) return refuse('STALE_BEAT', member.beat);
+  member.beat = op.beat;
+  member.leaseUntilMs = nowMs + state.settings.leaseTtlMs;
+  return { ok: true, nowMs, leaseUntilMs: member.leaseUntilMs };
+}
+
+export function leave(state: PartitionState, op: LeaveOp): ControlAnswerOf['leave'] {
+  const member = state.members.get(op.incarnation);
+  if (member === undefined || member.dead) return { ok: true };
+  if (member.owns > 0) return refuse('OWNS', member.owns);
+  seal(state, member);
+  return { ok: true };
+}
+
+export function bury(state: PartitionState, op: BuryOp, nowMs: number): ControlAnswerOf['bury'] {
+  const member = state.members.get(op.incarnation);
+  if (member === undefined) return { ok: true, count: 0 };
+  if (!member.dead) {
+    if (member.leaseUntilMs > nowMs) return refuse('NOT_LAPSED', member.leaseUntilMs);
+    if (member.beat !== op.beatSeen) return refuse('BEATING', member.beat);
+    seal(state, member);
+  }
+  return { ok: true, count: member.owns };
+}
+
+/** From here on no batch of that incarnation applies, whenever its copies arrive. */
+function seal(state: PartitionState, member: MemberRecord): void {
+  member.dead = true;
+  state.sessions.delete(member.incarnation);
+  if (member.owns === 0) state.members.delete(member.incarnation);
+}
+
+export function members(state: PartitionState, nowMs: number): MembersAnswer {
+  const list = [...state.members.values()].map((m) => ({
+    incarnation: m.incarnation,
+    serverId: m.serverId,
+    group: m.group,
+    address: m.address,
+    beat: m.beat,
+    leaseUntilMs: m.leaseUntilMs,
+    dead: m.dead,
+    owns: m.owns,
+  }));
+  return { ok: true, nowMs, members: list.sort((a, b) => a.incarnation - b.incarnation) };
+}
+
+export function ready(state: PartitionState, op: ReadyOp, nowMs: number): ReadyAnswer {
+  const due: [entity: string, atMs: number][] = [];
+  for (const pair of state.ready) if (pair[1] <= nowMs - op.ageMs) due.push(pair);
+  due.sort((a, b) => a[1] - b[1] || (a[0] < b[0] ? -1 : 1));
+  const entities = due.slice(0, op.max).map(([entity]) => ({ entity, owner: state.entities.get(entity)?.owner ?? 0 }));
+  return { ok: true, entities };
+}
+
+export function owned(state: PartitionState, op: OwnedOp): OwnedAnswer {
+  const entities: string[] = [];
+  for (const [key, rec] of state.entities) if (rec.owner === op.incarnation) entities.push(key);
+  return { ok: true, cursor: '0', entities };
+}

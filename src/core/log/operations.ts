@@ -1,0 +1,478 @@
+/**
+ * The store protocol: every operation with its arguments and its answer. The state machine in this folder is its
+ * definition; the Lua scripts of src/redis must agree with it, operation by operation (test/contract).
+ *
+ * All strings are wire-safe: keys and ids are escaped (core/ids), everything else is JSON text or a checked name, so none
+ * holds a control character. All times are milliseconds by the store's clock; all durations are milliseconds.
+ */
+
+/** What each step of the protocol may refuse with. The same words are answered by the Lua scripts. */
+export const REFUSALS = [
+  'QUEUE_DEPTH_EXCEEDED', // a limit: `at` is the limit
+  'WORKER_LIMIT_EXCEEDED', // a limit: `at` is the limit
+  'ID_REUSED', // the caller's id is known with another payload
+  'FENCED', // not the owner, or not with this fence
+  'OWNED', // another incarnation owns it: `at` names it, 0 for nobody
+  'UNDECLARED', // the incarnation did not declare this type or message name
+  'RUNNING', // something of this entity is running: `at` is its sequence
+  'NOT_RUNNING', // this attempt of this message is not the one that runs
+  'EMPTY', // nothing is pending
+  'HELD', // the take-over hold ends at `at`
+  'NOT_BEFORE', // the head's backoff ends at `at`
+  'EXHAUSTED', // no attempt is left
+  'MORE', // messages are pending
+  'TERMINAL', // it has reached a terminal state
+  'ABSENT', // no such message, letter or member
+  'NOT_DEAD', // that incarnation is not dead
+  'NOT_YET', // the letter may still come
+  'NO_LETTER', // that attempt left no letter
+  'TWIN', // a live incarnation of this serverId exists: `at` is it
+  'SCHEMA', // the store holds another schema version: `at` is it
+  'OWNS', // it still owns `at` entities
+  'NOT_LAPSED', // its lease runs until `at`
+  'BEATING', // it has beaten since: `at` is its counter
+  'STALE_BEAT', // a newer beat is stored
+  'LED', // another incarnation leads: `at` is it
+  'NOT_LOWEST', // a lower eligible id lives: `at` is its incarnation
+  'TOO_EARLY', // eligible from `at` on
+  'REPLAYED', // the letter was replayed already
+  'NEEDS_FORCE', // the message may have had its effect: replay only by force
+] as const;
+export type RefusalCode = (typeof REFUSALS)[number];
+
+export interface Refusal {
+  readonly ok: false;
+  readonly code: RefusalCode;
+  readonly at: number;
+}
+
+export const refuse = (code: RefusalCode, at = 0): Refusal => ({ ok: false, code, at });
+
+export type TerminalState = 'completed' | 'failed' | 'interrupted' | 'withdrawn';
+
+/** A message as its sender gives it. */
+export interface NewMessage {
+  /** Unique within its entity. */
+  readonly id: string;
+  /** The caller gave the id: it is remembered for `entryTtlMs` after the end. */
+  readonly given: boolean;
+  /** Digest of name and payload if `given`, else ''. */
+  readonly digest: string;
+  readonly name: string;
+  readonly payload: string;
+  /** JSON object, or ''. */
+  readonly headers: string;
+  /** JSON array of the entity keys whose handlers wait for this message, outermost first; or ''. */
+  readonly chain: string;
+  /** Incarnation of the node that waits for the result; 0: nobody waits. */
+  readonly waiter: number;
+  /** Letter that this message replays, or ''. */
+  readonly replayOf: string;
+}
+
+/** A message as the log holds it. */
+export interface MessageRecord extends NewMessage {
+  readonly seq: number;
+  /** The attempt that runs or would run next, from 1. */
+  readonly attempt: number;
+  readonly notBeforeMs: number;
+  readonly enqueuedAtMs: number;
+  /** JSON of the last attempt's error, or ''. */
+  readonly error: string;
+}
+
+export interface Outcome {
+  readonly state: 'completed' | 'failed';
+  /** JSON text; '' for undefined. */
+  readonly result: string;
+  /** JSON text; '' if completed. */
+  readonly error: string;
+}
+
+export interface Send {
+  readonly entity: string;
+  readonly message: NewMessage;
+  /** Limit of the target entity; 0: unbounded. */
+  readonly depthMax: number;
+}
+
+// ---- operations of a session -------------------------------------------------------------------------------------
+
+export interface AppendOp {
+  readonly op: 'append';
+  readonly entity: string;
+  readonly message: NewMessage;
+  readonly depthMax: number;
+  /** Begin it in the same step if the appender owns the entity and it is the head. Decided when the batch leaves. */
+  begin: boolean;
+}
+export interface AppendAnswer {
+  readonly ok: true;
+  readonly seq: number;
+  /** Messages of the entity that are not terminal, this one included. */
+  readonly depth: number;
+  readonly owner: number;
+  readonly begun: boolean;
+  /** Set if the id was there: where that message stands. */
+  readonly known: KnownMessage | undefined;
+}
+export interface KnownMessage {
+  readonly state: 'live' | TerminalState;
+  readonly result: string;
+  readonly error: string;
+}
+export interface ClaimOp {
+  readonly op: 'claim';
+  readonly entity: string;
+}
+export interface ClaimAnswer {
+  readonly ok: true;
+  readonly fence: number;
+  readonly holdUntilMs: number;
+  readonly pending: number;
+}
+/** Begins the head. `have`: the sequence whose payload the owner holds already, 0 for none. */
+export interface BeginOp {
+  readonly op: 'begin';
+  readonly entity: string;
+  readonly fence: number;
+  have: number;
+}
+/** The message that runs now; `message` is undefined if the owner has it. */
+export interface Begun {
+  readonly seq: number;
+  readonly attempt: number;
+  readonly message: MessageRecord | undefined;
+}
+export interface BeginAnswer extends Begun {
+  readonly ok: true;
+}
+/** Ends the running attempt, appends what its handler sent, and begins the head if `next` (as `have` of begin) is >= 0. */
+export interface FinishOp {
+  readonly op: 'finish';
+  readonly entity: string;
+  readonly fence: number;
+  readonly seq: number;
+  readonly attempt: number;
+  readonly outcome: Outcome;
+  readonly sends: readonly Send[];
+  next: number;
+}
+export interface FinishAnswer {
+  readonly ok: true;
+  readonly next: Begun | undefined;
+  /** Per send: its sequence and the owner of its entity. */
+  readonly sent: readonly { readonly seq: number; readonly owner: number }[];
+}
+export interface RetryOp {
+  readonly op: 'retry';
+  readonly entity: string;
+  readonly fence: number;
+  readonly seq: number;
+  readonly attempt: number;
+  readonly delayMs: number;
+  readonly error: string;
+}
+export interface RetryAnswer {
+  readonly ok: true;
+  readonly notBeforeMs: number;
+}
+export interface WithdrawOp {
+  readonly op: 'withdraw';
+  readonly entity: string;
+  readonly id: string;
+  readonly seq: number;
+}
+export interface ReleaseOp {
+  readonly op: 'release';
+  readonly entity: string;
+  readonly fence: number;
+  /** With messages pending too: they stay in the ready set for the next owner. */
+  readonly handoff: boolean;
+}
+export interface TakeoverOp {
+  readonly op: 'takeover';
+  readonly entity: string;
+  readonly incarnation: number;
+}
+export interface TakeoverAnswer {
+  readonly ok: true;
+  /** The message that was running, if any. */
+  readonly interrupted:
+    | { readonly seq: number; readonly id: string; readonly waiter: number; readonly requeued: boolean }
+    | undefined;
+  readonly holdUntilMs: number;
+}
+export interface LateOp {
+  readonly op: 'late';
+  readonly entity: string;
+  readonly seq: number;
+  readonly attempt: number;
+  /** The dead incarnation whose handler ended late, or never started. */
+  readonly incarnation: number;
+  readonly outcome: 'completed' | 'failed' | 'not-run';
+  /** Result or error, JSON text. */
+  readonly detail: string;
+}
+/** Forgets what retention no longer keeps, at most `max` entries. */
+export interface ExpireOp {
+  readonly op: 'expire';
+  readonly max: number;
+}
+export interface CountAnswer {
+  readonly ok: true;
+  readonly count: number;
+}
+export interface Done {
+  readonly ok: true;
+}
+
+export interface AnswerOf {
+  append: AppendAnswer | (Refusal & { readonly known?: undefined });
+  claim: ClaimAnswer | Refusal;
+  begin: BeginAnswer | Refusal;
+  finish: FinishAnswer | Refusal;
+  retry: RetryAnswer | Refusal;
+  withdraw: Done | Refusal;
+  release: Done | Refusal;
+  takeover: TakeoverAnswer | Refusal;
+  late: Done | Refusal;
+  expire: CountAnswer;
+}
+export type SessionOp =
+  | AppendOp
+  | ClaimOp
+  | BeginOp
+  | FinishOp
+  | RetryOp
+  | WithdrawOp
+  | ReleaseOp
+  | TakeoverOp
+  | LateOp
+  | ExpireOp;
+export type Answer = AnswerOf[keyof AnswerOf];
+
+// ---- a batch -----------------------------------------------------------------------------------------------------
+
+export interface Batch {
+  readonly generation: string;
+  readonly incarnation: number;
+  /** Number of the batch within the session, from 1. */
+  readonly n: number;
+  readonly ops: readonly SessionOp[];
+}
+export type BatchReply =
+  | { readonly status: 'applied'; readonly answers: readonly Answer[] }
+  /** The incarnation is unknown or dead. */
+  | { readonly status: 'fenced' }
+  /** Older than what the session keeps. */
+  | { readonly status: 'stale' }
+  /** A number is missing: `last` is the highest one applied. */
+  | { readonly status: 'gap'; readonly last: number }
+  /** Another generation, or none: the store lost its data. */
+  | { readonly status: 'lost' };
+
+// ---- operations outside of sessions: idempotent by what they carry ------------------------------------------------
+
+export interface Settings {
+  readonly leaseTtlMs: number;
+  readonly takeoverHoldMs: number;
+  readonly entryTtlMs: number;
+  readonly resultTtlMs: number;
+  /** `maxTotalQueueDepth`; 0: unbounded. */
+  readonly depthMax: number;
+  readonly leaderTtlMs: number;
+  readonly leaderDebounceMs: number;
+}
+export interface Contract {
+  readonly type: string;
+  readonly maxAttempts: number;
+  readonly onInterrupt: 'dead-letter' | 'retry';
+  readonly names: readonly string[];
+}
+export interface JoinOp {
+  readonly op: 'join';
+  readonly serverId: string;
+  readonly group: string;
+  readonly address: string;
+  /** Random; the same token again gets the same answer. */
+  readonly token: string;
+  /** Version of the stored records. */
+  readonly schema: number;
+  /** Becomes the store's generation if it has none. */
+  readonly generation: string;
+  /** `maxTotalWorkers` of this node; 0: unbounded. */
+  readonly workersMax: number;
+  readonly settings: Settings;
+  readonly contracts: readonly Contract[];
+}
+export interface JoinAnswer {
+  readonly ok: true;
+  readonly incarnation: number;
+  readonly generation: string;
+  readonly nowMs: number;
+  readonly leaseUntilMs: number;
+}
+export interface BeatOp {
+  readonly op: 'beat';
+  readonly incarnation: number;
+  readonly beat: number;
+}
+export interface BeatAnswer {
+  readonly ok: true;
+  readonly nowMs: number;
+  readonly leaseUntilMs: number;
+}
+export interface LeaveOp {
+  readonly op: 'leave';
+  readonly incarnation: number;
+}
+export interface BuryOp {
+  readonly op: 'bury';
+  readonly incarnation: number;
+  readonly beatSeen: number;
+}
+export interface LeadOp {
+  readonly op: 'lead';
+  readonly incarnation: number;
+}
+export interface LeadAnswer {
+  readonly ok: true;
+  readonly epoch: number;
+  readonly untilMs: number;
+}
+export interface ReplayOp {
+  readonly op: 'replay';
+  readonly letter: string;
+  readonly force: boolean;
+}
+export interface ReplayAnswer {
+  readonly ok: true;
+  readonly id: string;
+  readonly seq: number;
+}
+export interface PurgeOp {
+  readonly op: 'purge';
+  readonly letter: string;
+}
+export interface MembersOp {
+  readonly op: 'members';
+}
+export interface Member {
+  readonly incarnation: number;
+  readonly serverId: string;
+  readonly group: string;
+  readonly address: string;
+  readonly beat: number;
+  readonly leaseUntilMs: number;
+  readonly dead: boolean;
+  /** Entities it owns. */
+  readonly owns: number;
+}
+export interface MembersAnswer {
+  readonly ok: true;
+  readonly nowMs: number;
+  readonly members: readonly Member[];
+}
+/** Entities that have waited in the ready set since before `now - ageMs`, oldest first. */
+export interface ReadyOp {
+  readonly op: 'ready';
+  readonly ageMs: number;
+  readonly max: number;
+}
+export interface ReadyAnswer {
+  readonly ok: true;
+  readonly entities: readonly { readonly entity: string; readonly owner: number }[];
+}
+/** Entities that an incarnation owns, a page at a time: `cursor` '0' starts, answer '0' ends. A page may be empty. */
+export interface OwnedOp {
+  readonly op: 'owned';
+  readonly incarnation: number;
+  readonly cursor: string;
+}
+export interface OwnedAnswer {
+  readonly ok: true;
+  readonly cursor: string;
+  readonly entities: readonly string[];
+}
+/** Where a message stands. */
+export interface LookupOp {
+  readonly op: 'lookup';
+  readonly entity: string;
+  readonly id: string;
+  readonly seq: number;
+}
+export interface LookupAnswer extends KnownMessage {
+  readonly ok: true;
+}
+/** Dead letters after `after` ('' for the first page), oldest first. */
+export interface LettersOp {
+  readonly op: 'letters';
+  readonly after: string;
+  readonly max: number;
+}
+export interface Letter {
+  /** A number of the partition, as text. */
+  readonly id: string;
+  readonly entity: string;
+  readonly message: MessageRecord;
+  readonly reason: 'failed' | 'interrupted';
+  readonly error: string;
+  readonly incarnation: number;
+  readonly diedAtMs: number;
+  /** What a late end of the attempt told: '', 'completed', 'failed' or 'not-run'. */
+  readonly late: string;
+  readonly lateDetail: string;
+  /** Id of the message that replays it, or ''. */
+  readonly replayedAs: string;
+}
+export interface LettersAnswer {
+  readonly ok: true;
+  readonly letters: readonly Letter[];
+}
+/** Counters of the partition, for status and tests. */
+export interface CountsOp {
+  readonly op: 'counts';
+}
+export interface CountsAnswer {
+  readonly ok: true;
+  readonly depth: number;
+  readonly active: number;
+  readonly entities: number;
+  readonly letters: number;
+  readonly kept: number;
+}
+
+export interface ControlAnswerOf {
+  join: JoinAnswer | Refusal;
+  beat: BeatAnswer | Refusal;
+  leave: Done | Refusal;
+  bury: CountAnswer | Refusal;
+  lead: LeadAnswer | Refusal;
+  replay: ReplayAnswer | Refusal;
+  purge: Done | Refusal;
+  members: MembersAnswer;
+  ready: ReadyAnswer;
+  owned: OwnedAnswer;
+  lookup: LookupAnswer | Refusal;
+  letters: LettersAnswer;
+  counts: CountsAnswer;
+}
+export type ControlOp =
+  | JoinOp
+  | BeatOp
+  | LeaveOp
+  | BuryOp
+  | LeadOp
+  | ReplayOp
+  | PurgeOp
+  | MembersOp
+  | ReadyOp
+  | OwnedOp
+  | LookupOp
+  | LettersOp
+  | CountsOp;
+export type ControlAnswer = ControlAnswerOf[keyof ControlAnswerOf];
+
+/** Version of the stored records; a store of another one is refused at join. */
+export const SCHEMA_VERSION = 1;

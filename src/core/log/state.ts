@@ -1,0 +1,151 @@
+import { Fifo } from '../fifo.js';
+import { MinHeap } from '../heap.js';
+import { typeOfKey } from '../ids.js';
+import type { Answer, Contract, Letter, MessageRecord, Settings, TerminalState } from './operations.js';
+
+/** The state of one partition. Only the functions of this folder change it. */
+export interface EntityRecord {
+  /** Owning incarnation; 0: nobody. */
+  owner: number;
+  fence: number;
+  /** Highest sequence ever given to this entity in this life of the record. */
+  tail: number;
+  readonly pending: Fifo<MessageRecord>;
+  running: MessageRecord | undefined;
+  holdUntilMs: number;
+}
+
+export interface Session {
+  /** Number of the last batch applied. */
+  last: number;
+  /** Answers of `last` and of the one before it. */
+  answers: readonly Answer[];
+  answersBefore: readonly Answer[];
+}
+
+export interface MemberRecord {
+  readonly incarnation: number;
+  readonly serverId: string;
+  readonly group: string;
+  readonly address: string;
+  readonly token: string;
+  readonly joinedAtMs: number;
+  readonly workersMax: number;
+  readonly contracts: ReadonlyMap<string, Contract>;
+  beat: number;
+  leaseUntilMs: number;
+  dead: boolean;
+  owns: number;
+}
+
+/** What is kept of a message by id: while it is live if the caller gave the id, and after its end as retention says. */
+export interface KeptRecord {
+  readonly seq: number;
+  readonly digest: string;
+  state: 'live' | TerminalState;
+  result: string;
+  error: string;
+  expiresAtMs: number;
+}
+
+export interface LeaderRecord {
+  readonly incarnation: number;
+  readonly epoch: number;
+  untilMs: number;
+}
+
+/** An entry of the expiry heap: a kept record, or an entity record that only its hold keeps. */
+interface Expiry {
+  readonly atMs: number;
+  readonly kept: string;
+  readonly held: string;
+}
+
+const NO_SETTINGS: Settings = {
+  leaseTtlMs: 1500,
+  takeoverHoldMs: 1500,
+  entryTtlMs: 86_400_000,
+  resultTtlMs: 60_000,
+  depthMax: 0,
+  leaderTtlMs: 2000,
+  leaderDebounceMs: 800,
+};
+
+export class PartitionState {
+  generation = '';
+  schema = 0;
+  /** Never reset: a record that is torn down and made again can repeat neither a sequence nor a fence. */
+  seq = 0;
+  fence = 0;
+  incarnation = 0;
+  letter = 0;
+  epoch = 0;
+  /** Messages accepted and not yet terminal. */
+  depth = 0;
+  /** Entities with pending or running messages. */
+  active = 0;
+  settings: Settings = NO_SETTINGS;
+  readonly sessions = new Map<number, Session>();
+  readonly members = new Map<number, MemberRecord>();
+  readonly leaders = new Map<string, LeaderRecord>();
+  readonly entities = new Map<string, EntityRecord>();
+  /** Entities with something pending and nothing running, with the time from which it could begin. */
+  readonly ready = new Map<string, number>();
+  readonly kept = new Map<string, KeptRecord>();
+  readonly expiry = new MinHeap<Expiry>((e) => e.atMs);
+  readonly letters = new Map<string, Letter>();
+  /** Letter id by entity, sequence and attempt. */
+  readonly letterOf = new Map<string, string>();
+
+  /** Sum of the live nodes' `maxTotalWorkers`; 0: unbounded. */
+  get workersMax(): number {
+    let sum = 0;
+    for (const m of this.members.values()) {
+      if (m.dead) continue;
+      if (m.workersMax === 0) return 0;
+      sum += m.workersMax;
+    }
+    return sum;
+  }
+}
+
+export const keptKey = (entity: string, id: string): string => `${entity}\x1e${id}`;
+export const letterKey = (entity: string, seq: number, attempt: number): string => `${entity}\x1e${seq}\x1e${attempt}`;
+
+export const liveCount = (rec: EntityRecord): number => rec.pending.length + (rec.running === undefined ? 0 : 1);
+
+export function entityOrNew(state: PartitionState, key: string): EntityRecord {
+  let rec = state.entities.get(key);
+  if (rec === undefined) {
+    rec = { owner: 0, fence: 0, tail: state.seq, pending: new Fifo(), running: undefined, holdUntilMs: 0 };
+    state.entities.set(key, rec);
+  }
+  return rec;
+}
+
+/** Keeps the ready set and the life of the record true after a step that touched the entity. */
+export function settle(state: PartitionState, key: string, rec: EntityRecord, nowMs: number): void {
+  const head = rec.pending.peek();
+  if (head !== undefined && rec.running === undefined) {
+    if (!state.ready.has(key)) state.ready.set(key, Math.max(nowMs, rec.holdUntilMs, head.notBeforeMs));
+  } else state.ready.delete(key);
+  if (head === undefined && rec.running === undefined && rec.owner === 0) {
+    if (rec.holdUntilMs <= nowMs) {
+      state.entities.delete(key);
+      state.seq = Math.max(state.seq, rec.tail);
+    } else state.expiry.push({ atMs: rec.holdUntilMs, kept: '', held: key });
+  }
+}
+
+/** The contract by which an incarnation handles this entity, if it declared the type. */
+export const contractOf = (state: PartitionState, incarnation: number, entity: string): Contract | undefined =>
+  state.members.get(incarnation)?.contracts.get(typeOfKey(entity));
+
+/** The member that owns the entity no longer does; a dead one that owns nothing more is forgotten. */
+export function disown(state: PartitionState, rec: EntityRecord): void {
+  const member = state.members.get(rec.owner);
+  rec.owner = 0;
+  if (member === undefined) return;
+  member.owns--;
+  if (member.dead && member.owns === 0) state.members.delete(member.incarnation);
+}

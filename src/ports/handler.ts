@@ -1,0 +1,27 @@
+/** One attempt of one message, as the worker hands it over. */
+export interface Delivery {
+  readonly type: string;
+  /** As the caller gave it, unescaped. */
+  readonly entityId: string;
+  readonly name: string;
+  /** JSON text. */
+  readonly payload: string;
+}
+
+/** The user's code. It runs only after the begin of the attempt is recorded. */
+export interface HandlerPort {
+  /**
+   * Runs the handler and resolves with its result as JSON text ('' for undefined). A rejection is the attempt's failure;
+   * one that is a `FinalFailure` is not retried. May throw synchronously; may never settle.
+   */
+  run(delivery: Delivery): Promise<string>;
+}
+
+/** A failure that another attempt cannot mend: the handler ran, but what it returned is not a legal result. */
+export class FinalFailure extends Error {
+  override readonly name = 'FinalFailure';
+
+  constructor(override readonly cause: Error) {
+    super(cause.message, { cause });
+  }
+}

@@ -1,0 +1,28 @@
+/** What a node tells those who watch it: logs, metrics, the simulator's history. Called synchronously; must not throw. */
+export interface TraceEvents {
+  joined: { readonly incarnation: number; readonly serverId: string };
+  'lease-lost': { readonly incarnation: number; readonly why: string };
+  suspended: { readonly incarnation: number };
+  resumed: { readonly incarnation: number };
+  degraded: { readonly why: string };
+  recovered: Record<never, never>;
+  'store-lost': { readonly why: string };
+  blocked: { readonly entity: string; readonly id: string; readonly name: string; readonly forMs: number };
+  unblocked: { readonly entity: string; readonly id: string };
+  buried: { readonly incarnation: number; readonly owned: number };
+  interrupted: { readonly entity: string; readonly id: string; readonly requeued: boolean };
+  'dead-letter': { readonly entity: string; readonly id: string; readonly name: string; readonly reason: string };
+  'loop-failed': { readonly loop: string; readonly error: unknown };
+  accepted: { readonly entity: string; readonly id: string; readonly name: string; readonly seq: number };
+  began: { readonly entity: string; readonly id: string; readonly name: string; readonly seq: number; readonly attempt: number };
+  ended: { readonly entity: string; readonly id: string; readonly seq: number; readonly attempt: number; readonly state: string };
+  claimed: { readonly entity: string; readonly fence: number };
+  released: { readonly entity: string };
+  stopped: { readonly running: number; readonly pending: number };
+}
+
+export interface Trace {
+  /** True if somebody listens to the events of single messages (`accepted`, `began`, `ended`, `claimed`, `released`). */
+  readonly verbose: boolean;
+  emit<K extends keyof TraceEvents>(event: K, data: TraceEvents[K]): void;
+}
