@@ -1,0 +1,36 @@
+// Checks what `npm pack` would publish: the entries of the exports map are there, nothing but the build is, and publint
+// finds no fault. Says nothing about the time or order of anything, so it gives the same answer for the same build.
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { publint } from 'publint';
+import { formatMessage } from 'publint/utils';
+import { ROOT } from './compile.mjs';
+
+const ALWAYS_PACKED = /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
+
+function packedFiles() {
+  // --ignore-scripts: the build under check is the one that is there, not a new one.
+  const result = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' });
+  if (result.status !== 0) throw new Error(`npm pack failed:\n${result.stderr}`);
+  const parsed = JSON.parse(result.stdout);
+  const [pack] = Array.isArray(parsed) ? parsed : Object.values(parsed);
+  return pack.files.map((file) => file.path);
+}
+
+const targetsOf = (entry) => (typeof entry === 'string' ? [entry] : Object.values(entry).flatMap(targetsOf));
+
+const pkg = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+const files = packedFiles();
+const faults = [];
+for (const target of [pkg.main, pkg.module, pkg.types, ...targetsOf(pkg.exports), ...targetsOf(pkg.bin ?? {})]) {
+  if (!files.includes(target.replace(/^\.\//, ''))) faults.push(`package.json names ${target}, which is not packed`);
+}
+for (const file of files) {
+  if (!file.startsWith('dist/') && !ALWAYS_PACKED.test(file)) faults.push(`${file} is packed and should not be`);
+}
+const { messages } = await publint({ pkgDir: ROOT, pack: 'npm', strict: true });
+faults.push(...messages.map((message) => `publint: ${formatMessage(message, pkg)}`));
+
+for (const fault of faults) process.stderr.write(`${fault}\n`);
+process.exitCode = faults.length > 0 ? 1 : 0;
