@@ -1,0 +1,44 @@
+import { applyBatch, applyControl } from '../core/log/apply.js';
+import type { Batch, BatchReply, ControlAnswerOf, ControlOp } from '../core/log/operations.js';
+import { PartitionState } from '../core/log/state.js';
+import type { Clock } from '../ports/clock.js';
+import type { Store } from '../ports/store.js';
+
+/**
+ * The embedded store: the state machine itself, in this process's memory. Every call is applied before it returns, so
+ * nothing is lost, late or doubled. Several nodes of one process may share one instance: `close` by one of them leaves
+ * the data to the others.
+ */
+export class MemoryStore implements Store {
+  readonly #state = new PartitionState();
+  readonly #clock: Clock;
+  readonly #offsetMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    // Store time looks like the wall clock's, but never jumps.
+    this.#offsetMs = clock.wallMs() - clock.monotonicMs();
+  }
+
+  apply(batch: Batch): Promise<BatchReply> {
+    return Promise.resolve(applyBatch(this.#state, batch, this.#nowMs()));
+  }
+
+  control<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> {
+    return Promise.resolve(applyControl(this.#state, op, this.#nowMs()) as ControlAnswerOf[O['op']]);
+  }
+
+  onReplaced(): void {}
+
+  open(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #nowMs(): number {
+    return Math.floor(this.#clock.monotonicMs() + this.#offsetMs);
+  }
+}
