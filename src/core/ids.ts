@@ -20,22 +20,24 @@ export const unescapeId = (id: string): string =>
 
 export const isEntityTypeName = (type: unknown): type is string => typeof type === 'string' && TYPE_PATTERN.test(type);
 
-/** The UTF-8 length of `text` if it is at most `max`, else a number above `max`; cheap for short strings. */
-export function utf8Bytes(text: string, max: number): number {
-  if (text.length > max) return text.length;
-  if (text.length * 3 <= max) return text.length;
-  let bytes = 0;
+/** The length of `text` in UTF-8 bytes; a lone surrogate counts 3, as the replacement character that encoders put for it. */
+export function utf8Bytes(text: string): number {
+  let bytes = text.length;
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i);
-    if (c < 0x80) bytes += 1;
-    else if (c < 0x800) bytes += 2;
-    else if (c >= 0xd800 && c < 0xdc00) {
-      bytes += 4;
+    if (c < 0x80) continue;
+    if (c < 0x800) bytes += 1;
+    else if (c >= 0xd800 && c < 0xdc00 && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00) {
+      bytes += 2;
       i++;
-    } else bytes += 3;
+    } else bytes += 2;
   }
   return bytes;
 }
+
+/** Whether `text` has more than `bytesMax` UTF-8 bytes; looks at the characters only if the length leaves it open. */
+export const exceedsUtf8Bytes = (text: string, bytesMax: number): boolean =>
+  text.length > bytesMax || (text.length * 3 > bytesMax && utf8Bytes(text) > bytesMax);
 
 function checkId(what: string, id: string): void {
   const fault = (why: string) =>
@@ -47,7 +49,7 @@ function checkId(what: string, id: string): void {
       },
     );
   if (id === '') throw fault('is empty');
-  if (utf8Bytes(id, ID_BYTES_MAX) > ID_BYTES_MAX) throw fault('is too long');
+  if (exceedsUtf8Bytes(id, ID_BYTES_MAX)) throw fault('is too long');
   if (!id.isWellFormed()) throw fault('holds a lone surrogate');
 }
 
@@ -57,7 +59,11 @@ export function entityIdOf(value: unknown, where: string): string {
     checkId(`entity id of ${where}`, value);
     return value;
   }
-  if (typeof value === 'bigint' || (typeof value === 'number' && Number.isFinite(value))) return decimal(value);
+  if (typeof value === 'bigint' || (typeof value === 'number' && Number.isFinite(value))) {
+    const id = decimal(value);
+    checkId(`entity id of ${where}`, id);
+    return id;
+  }
   const got = value === undefined ? 'is missing' : `is ${value === null ? 'null' : `a ${typeof value}`}`;
   throw new AtomicQueuesError(
     'INVALID_ENTITY_ID',
@@ -65,12 +71,16 @@ export function entityIdOf(value: unknown, where: string): string {
   );
 }
 
+/** Without an exponent and exact, so that two numbers never share an id. */
 function decimal(value: number | bigint): string {
   if (typeof value === 'bigint') return value.toString();
   if (Object.is(value, -0)) return '0';
   const text = String(value);
-  if (!text.includes('e')) return text;
-  return Math.abs(value) < 1 ? value.toFixed(20).replace(/0+$/, '') : BigInt(value).toString();
+  const e = text.indexOf('e');
+  if (e === -1) return text;
+  if (Math.abs(value) >= 1) return BigInt(value).toString();
+  const [sign, digits] = value < 0 ? ['-', text.slice(1, e)] : ['', text.slice(0, e)];
+  return `${sign}0.${'0'.repeat(-Number(text.slice(e + 1)) - 1)}${digits.replace('.', '')}`;
 }
 
 /** Checks a caller's idempotency id. Throws INVALID_ENTITY_ID. */
