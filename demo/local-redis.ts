@@ -1,0 +1,98 @@
+/** A redis-server of our own: a child process on a free port, with its data in a temporary folder, gone when we are. */
+import { ChildProcess, spawn } from 'node:child_process';
+import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export interface LocalRedis {
+  readonly port: number;
+  readonly url: string;
+  /** The binary that runs: redis-server or valkey-server. */
+  readonly binary: string;
+  stop(): Promise<void>;
+}
+
+const START_MS = 10_000;
+const running = new Map<ChildProcess, string>();
+
+process.on('exit', () => {
+  for (const [child, dir] of running) {
+    child.kill('SIGKILL');
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => process.exit(signal === 'SIGINT' ? 130 : 143));
+}
+
+/** The server's path, or undefined when neither redis-server nor valkey-server is on PATH. */
+export function findRedisServer(): string | undefined {
+  for (const name of ['redis-server', 'valkey-server']) {
+    for (const folder of (process.env.PATH ?? '').split(path.delimiter)) {
+      const file = path.join(folder, name);
+      try {
+        accessSync(file, constants.X_OK);
+        return file;
+      } catch {
+        // not in this folder
+      }
+    }
+  }
+  return undefined;
+}
+
+export async function startLocalRedis(binary: string, appendfsync: 'everysec' | 'always'): Promise<LocalRedis> {
+  const port = await freePort();
+  const dir = mkdtempSync(path.join(tmpdir(), 'aq-redis-'));
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'yes'];
+  args.push('--appendfsync', appendfsync, '--auto-aof-rewrite-percentage', '0', '--daemonize', 'no');
+  const child = spawn(binary, args, { stdio: 'ignore' });
+  running.set(child, dir);
+  const gone = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', () => resolve());
+  });
+  const deadlineMs = performance.now() + START_MS;
+  while (!(await answers(port))) {
+    if (child.exitCode !== null || performance.now() > deadlineMs) throw new Error(`${binary} did not start on port ${port}`);
+    await sleep(30);
+  }
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    binary: path.basename(binary),
+    stop: async () => {
+      child.kill('SIGTERM');
+      const stuck = setTimeout(() => child.kill('SIGKILL'), 5000);
+      await gone;
+      clearTimeout(stuck);
+      running.delete(child);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => (address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no free port'))));
+    });
+  });
+
+const answers = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.setTimeout(500, () => socket.destroy());
+    socket.once('connect', () => socket.write('PING\r\n'));
+    socket.once('data', (data) => {
+      resolve(data.toString().startsWith('+PONG'));
+      socket.destroy();
+    });
+    socket.once('error', () => resolve(false));
+    socket.once('close', () => resolve(false));
+  });

@@ -1,0 +1,89 @@
+/** The commands and their handlers. Both halves of the demo run exactly these classes. */
+import { Inject, Injectable } from '@nestjs/common';
+import { CommandHandler, ICommandHandler } from '@nestjs/cqrs';
+import { EntityType, QueueEntityId, Reply } from '../src/index.js';
+import { Bank } from './bank.js';
+
+export interface Receipt {
+  readonly ref: string;
+  readonly balanceCents: number;
+}
+
+@EntityType('account')
+export class Deposit implements Reply<Receipt> {
+  @QueueEntityId() readonly accountId: string;
+
+  /** The message holds the money until it is booked: a dead letter of it holds it too. */
+  constructor(
+    accountId: string,
+    readonly amountCents: number,
+    readonly ref: string,
+  ) {
+    this.accountId = accountId;
+  }
+}
+
+@EntityType('account')
+export class Withdraw implements Reply<Receipt> {
+  @QueueEntityId() readonly accountId: string;
+
+  /** With `toAccountId` it is a transfer: what is taken here is sent there. */
+  constructor(
+    accountId: string,
+    readonly amountCents: number,
+    readonly ref: string,
+    readonly toAccountId?: string,
+  ) {
+    this.accountId = accountId;
+  }
+}
+
+export class InsufficientFunds extends Error {
+  override readonly name = 'InsufficientFunds';
+}
+
+export class AccountClosed extends Error {
+  override readonly name = 'AccountClosed';
+}
+
+/** How a handler sends a further message: the one thing in which the two halves differ. */
+@Injectable()
+export abstract class Outbox {
+  abstract send(message: Deposit): Promise<void>;
+}
+
+@CommandHandler(Deposit)
+export class DepositHandler implements ICommandHandler<Deposit> {
+  constructor(@Inject(Bank) private readonly bank: Bank) {}
+
+  async execute({ accountId, amountCents, ref }: Deposit): Promise<Receipt> {
+    const account = await this.bank.read(accountId);
+    if (account.closed) {
+      this.bank.refuse(ref, 'AccountClosed');
+      throw new AccountClosed(`${accountId} is closed`);
+    }
+    return { ref, balanceCents: await this.bank.write(account, amountCents, ref) };
+  }
+}
+
+@CommandHandler(Withdraw)
+export class WithdrawHandler implements ICommandHandler<Withdraw> {
+  constructor(
+    @Inject(Bank) private readonly bank: Bank,
+    @Inject(Outbox) private readonly outbox: Outbox,
+  ) {}
+
+  async execute({ accountId, amountCents, ref, toAccountId }: Withdraw): Promise<Receipt> {
+    const account = await this.bank.read(accountId);
+    if (account.balanceCents < amountCents) {
+      this.bank.refuse(ref, 'InsufficientFunds');
+      throw new InsufficientFunds(`${accountId} has ${account.balanceCents}, not ${amountCents}`);
+    }
+    const balanceCents = await this.bank.write(account, -amountCents, ref);
+    if (toAccountId) await this.outbox.send(new Deposit(toAccountId, amountCents, depositRef(ref)));
+    return { ref, balanceCents };
+  }
+}
+
+/** The reference of the deposit that a transfer sends. */
+export const depositRef = (transferRef: string): string => `${transferRef}/in`;
