@@ -1,0 +1,59 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { arrowFaults, optionalPeerFaults, unusedFaults, unusedLuaFaults } from './arrows.js';
+import { anyFaults, bannedGlobalFaults, sizeFaults, unfinishedFaults } from './rules.js';
+import { readSources } from './source.js';
+
+const src = readSources(['src'], '.ts');
+const lua = readSources(['src'], '.lua');
+const deterministic = readSources(['src/core', 'src/ports', 'src/runtime', 'sim'], '.ts');
+const written = ['src', 'test', 'demo', 'bench', 'examples', 'scripts', 'sim', 'chaos'];
+
+type ExportEntry = string | { readonly [condition: string]: ExportEntry };
+
+/** The sources behind what package.json exports or runs. */
+function entries(): readonly string[] {
+  const pkg = JSON.parse(readFileSync('package.json', 'utf8')) as { exports: ExportEntry; bin?: Record<string, string> };
+  const targets = (entry: ExportEntry): string[] => (typeof entry === 'string' ? [entry] : Object.values(entry).flatMap(targets));
+  const found = [...targets(pkg.exports), ...Object.values(pkg.bin ?? {})]
+    .map((target) => /^\.\/dist\/esm\/(.*?)(?:\.d\.ts|\.js)$/.exec(target)?.[1])
+    .filter((name) => name !== undefined)
+    .map((name) => `src/${name}.ts`);
+  return [...new Set(found)];
+}
+
+describe('the code', () => {
+  it('is there to be checked', () => {
+    expect(src.length).toBeGreaterThan(10);
+    expect(deterministic.length).toBeGreaterThan(5);
+    expect(entries()).toContain('src/index.ts');
+  });
+
+  it('imports only along the arrows', () => {
+    expect(arrowFaults(src)).toEqual([]);
+  });
+
+  it('loads no optional peer with the entry', () => {
+    expect(optionalPeerFaults(src, 'src/index.ts')).toEqual([]);
+  });
+
+  it('takes time, chance and timers from ports in core, ports, runtime and sim', () => {
+    expect(deterministic.flatMap(bannedGlobalFaults)).toEqual([]);
+  });
+
+  it('has functions and files of a size to be read', () => {
+    expect(src.flatMap(sizeFaults)).toEqual([]);
+  });
+
+  it('has no any', () => {
+    expect(src.flatMap(anyFaults)).toEqual([]);
+  });
+
+  it('has no file that nobody imports', () => {
+    expect([...unusedFaults(src, entries()), ...unusedLuaFaults(lua, src)]).toEqual([]);
+  });
+
+  it('has no mark of unfinished work', () => {
+    expect([...readSources(written, '.ts'), ...readSources(written, '.mjs'), ...lua].flatMap(unfinishedFaults)).toEqual([]);
+  });
+});
