@@ -1,0 +1,137 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { quickStartOf, readQuickStart } from './quick-start.js';
+
+const INSTALL_TIMEOUT_MS = 150_000;
+const NPM_FLAGS = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
+const NODE_TYPES = resolve('node_modules/@types');
+
+interface App {
+  readonly name: string;
+  readonly type: 'module' | 'commonjs';
+  readonly packages: readonly string[];
+  readonly compilerOptions: Readonly<Record<string, unknown>>;
+}
+
+const APPS: readonly App[] = [
+  {
+    name: 'Nest 12, ESM',
+    type: 'module',
+    packages: ['@nestjs/common@^12', '@nestjs/core@^12', '@nestjs/cqrs@^12', 'typescript@6.0.3'],
+    compilerOptions: { module: 'nodenext', moduleResolution: 'nodenext' },
+  },
+  {
+    name: 'Nest 11, CommonJS',
+    type: 'commonjs',
+    packages: ['@nestjs/common@^11', '@nestjs/core@^11', '@nestjs/cqrs@^11', 'typescript@5.9.3'],
+    compilerOptions: { module: 'commonjs', moduleResolution: 'node10' },
+  },
+];
+
+const execute = promisify(execFile);
+
+/** Runs a command in `cwd`; resolves with its standard output, rejects with everything that it said. */
+async function run(cwd: string, command: string, args: readonly string[]): Promise<string> {
+  // What npm and vitest put into the environment is not what a user's shell has.
+  const inherited = Object.entries(process.env).filter(
+    ([key]) => !/^(npm_|VITEST|NODE_ENV$|NODE_OPTIONS$|TEST$|MODE$|DEV$|PROD$)/.test(key),
+  );
+  try {
+    const { stdout } = await execute(command, args, { cwd, env: Object.fromEntries(inherited), timeout: INSTALL_TIMEOUT_MS });
+    return stdout;
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout: string; stderr: string };
+    throw new Error(`${command} ${args.join(' ')}\n${stdout}\n${stderr}`);
+  }
+}
+
+function writeApp(dir: string, app: App, code: string): void {
+  mkdirSync(dir);
+  const write = (name: string, value: unknown) => writeFileSync(join(dir, name), JSON.stringify(value));
+  write('package.json', { name: 'app', version: '1.0.0', private: true, type: app.type });
+  write('tsconfig.json', {
+    compilerOptions: {
+      ...{
+        strict: true,
+        target: 'es2022',
+        outDir: 'out',
+        rootDir: '.',
+        skipLibCheck: false,
+        types: ['node'],
+        typeRoots: [NODE_TYPES],
+      },
+      ...{ experimentalDecorators: true, emitDecoratorMetadata: true, esModuleInterop: true },
+      ...app.compilerOptions,
+    },
+    files: ['main.ts'],
+  });
+  writeFileSync(join(dir, 'main.ts'), code);
+}
+
+let root = '';
+let tarball = '';
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'aq-pack-'));
+  await run('.', process.execPath, ['scripts/build.mjs']);
+  await run('.', 'npm', ['pack', '--ignore-scripts', '--pack-destination', root, ...NPM_FLAGS]);
+  tarball = join(root, readdirSync(root).find((name) => name.endsWith('.tgz')) ?? '');
+}, 60_000);
+
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+describe.each(APPS)('the packed package in an empty app of $name', (app) => {
+  const dir = () => join(root, app.type);
+
+  beforeAll(async () => {
+    writeApp(dir(), app, readQuickStart().code);
+    await run(dir(), 'npm', ['install', ...NPM_FLAGS, ...app.packages, tarball]);
+  }, INSTALL_TIMEOUT_MS);
+
+  it('compiles the quick start under strict and runs it', async () => {
+    await run(dir(), process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.']);
+    const output = await run(dir(), process.execPath, ['out/main.js']);
+    expect(output.trimEnd().split('\n')).toContain(readQuickStart().prints);
+  }, 60_000);
+
+  it('installs nothing that the user did not ask for', () => {
+    const own = JSON.parse(readFileSync(join(dir(), 'node_modules/atomic-queues/package.json'), 'utf8')) as Record<
+      string,
+      unknown
+    >;
+    expect(own.dependencies).toBeUndefined();
+    expect(readdirSync(join(dir(), 'node_modules'))).not.toContain('ioredis');
+    expect(readdirSync(join(dir(), 'node_modules/atomic-queues')).sort()).not.toContain('src');
+  });
+
+  it('has one class identity, however it is loaded, and a CommonJS twin with the same exports', async () => {
+    const script = `
+      const assert = require('node:assert');
+      const required = require('atomic-queues');
+      const twin = require(require('node:path').resolve('node_modules/atomic-queues/dist/cjs/index.js'));
+      import('atomic-queues').then((imported) => {
+        assert.strictEqual(imported.AtomicQueuesError, required.AtomicQueuesError);
+        assert.deepStrictEqual(Object.keys(twin).sort(), Object.keys(imported).sort());
+        console.log('same');
+      });`;
+    writeFileSync(join(dir(), 'identity.cjs'), script);
+    expect(await run(dir(), process.execPath, ['identity.cjs'])).toBe('same\n');
+  });
+});
+
+describe('the quick start in a page', () => {
+  it('is the marked block, and has to say what it prints', () => {
+    const page = (code: string) => `a\n\n\`\`\`ts\nother\n\`\`\`\n\n\`\`\`ts\n${code}\n\`\`\`\n`;
+    expect(quickStartOf(page('// quick-start\nf();\n// prints: balance 3'))).toEqual({
+      code: '// quick-start\nf();\n// prints: balance 3\n',
+      prints: 'balance 3',
+    });
+    expect(quickStartOf(page('console.log(1); // prints: 1'))).toBeUndefined();
+    expect(quickStartOf(page('// quick-start\nf(); // prints: 1'))?.prints).toBe('1');
+    expect(() => quickStartOf(page('// quick-start\nf();'))).toThrow(/prints/);
+  });
+});
