@@ -47,8 +47,11 @@ ${table(['code', 'retryable', 'definite', 'what it means', 'what to do'], rows)}
 `;
 }
 
+/** A value in code style; a phrase, or nothing, as it is. */
+const codeValue = (text: string): string => (text === '-' || /[ `]/.test(text) ? text : text && `\`${text}\``);
+
 export function renderConfig(fields: readonly ConfigRow[]): string {
-  const rows = fields.map((f) => [`\`${f.path}\``, f.default === '' ? '' : `\`${f.default}\``, f.unit, f.allowed, f.guidance]);
+  const rows = fields.map((f) => [`\`${f.path}\``, codeValue(f.default), f.unit, f.allowed, f.guidance]);
   return `# Configuration
 
 ${generated('src/core/config.ts')}
