@@ -1,0 +1,104 @@
+/** What is measured: workloads, sides, sizes. One `Job` is one measurement, in a process of its own. */
+import { startBullMq } from './sides/bullmq.js';
+import { startGroupMq } from './sides/groupmq.js';
+import { startLibrary } from './sides/library.js';
+import { startRaw } from './sides/raw.js';
+import { StartSide } from './sides/side.js';
+import { Counts } from './witness.js';
+
+export const WORKLOADS = ['many', 'hot', 'reply', 'idle'] as const;
+export type Workload = (typeof WORKLOADS)[number];
+export type Store = 'memory' | 'redis';
+export type Fsync = 'everysec' | 'always';
+export type SideName = 'atomic-queues' | 'groupmq' | 'bullmq' | 'raw';
+
+export const SIDES: Record<SideName, StartSide> = {
+  'atomic-queues': startLibrary,
+  groupmq: startGroupMq,
+  bullmq: startBullMq,
+  raw: startRaw,
+};
+
+export interface Job {
+  readonly side: SideName;
+  readonly workload: Workload;
+  /** undefined: the memory store. */
+  readonly redisPort: number | undefined;
+  readonly entities: number;
+  readonly messages: number;
+  readonly sequentialCalls: number;
+  readonly concurrentCalls: number;
+  /** Of workload `idle`: memory while the entities are owned, or after their idle teardown. */
+  readonly phase: 'owned' | 'gone' | undefined;
+}
+
+export interface Latency {
+  readonly perSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly nodeMicros: number;
+  readonly redisMicros: number;
+}
+
+export interface Throughput {
+  readonly perSecond: number;
+  readonly enqueuedPerSecond: number;
+  readonly nodeMicros: number;
+  readonly redisMicros: number;
+}
+
+/** Of an owned idle entity, beside what an empty node costs. */
+export interface Owned {
+  readonly heapBytes: number;
+  readonly redisBytes: number;
+}
+
+/** After idle teardown: heap over the heap before the first entity, and what Redis holds beyond that moment. */
+export interface Gone {
+  readonly heapBackRatio: number;
+  readonly redisBackBytes: number;
+}
+
+/** One measurement; which parts it has follows from its workload. */
+export interface Outcome {
+  readonly counts: Counts;
+  readonly throughput?: Throughput;
+  readonly one?: Latency;
+  readonly hundred?: Latency;
+  readonly owned?: Owned;
+  readonly gone?: Gone;
+}
+
+export type ChildAnswer = { readonly outcome: Outcome } | { readonly error: string };
+
+const IDLE_ENTITIES = 100_000;
+
+/** All sides get the same number of messages and entities: some are faster when an entity has several waiting. */
+export function jobsOf(side: SideName, workload: Workload, redisPort: number | undefined, scale: number): Job[] {
+  const scaled = (count: number): number => Math.max(1, Math.round(count * scale));
+  const entities = workload === 'hot' ? 1 : scaled(workload === 'idle' ? IDLE_ENTITIES : 10_000);
+  const messages = scaled({ many: 100_000, hot: 20_000, reply: 0, idle: IDLE_ENTITIES }[workload]);
+  const calls = { sequentialCalls: scaled(2000), concurrentCalls: scaled(20_000) };
+  const phases = workload === 'idle' ? (['owned', 'gone'] as const) : [undefined];
+  return phases.map((phase) => ({ side, workload, redisPort, entities, messages, ...calls, phase }));
+}
+
+export interface Series {
+  readonly store: Store;
+  /** undefined: the memory store. */
+  readonly fsync: Fsync | undefined;
+  readonly workload: Workload;
+  readonly side: SideName;
+}
+
+/** In this order within a round, so that what is compared is measured side by side. */
+export function seriesOf(workloads: readonly Workload[], store: Store, fsync: Fsync | undefined, peers: boolean): Series[] {
+  const list: Series[] = [];
+  for (const workload of workloads) {
+    const sides: SideName[] = ['atomic-queues'];
+    if (store === 'redis' && peers && workload !== 'idle') sides.push('groupmq', 'bullmq');
+    if (store === 'redis' && (workload === 'hot' || workload === 'reply')) sides.push('raw');
+    for (const side of sides) list.push({ store, fsync, workload, side });
+  }
+  return list;
+}

@@ -1,0 +1,58 @@
+/** The library as its users have it: a Nest application context, a decorated command and its handler, the QueueBus. */
+import 'reflect-metadata';
+import { Inject, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { CommandHandler, ICommandHandler } from '@nestjs/cqrs';
+import { AtomicQueuesModule, EntityType, QueueBus, QueueEntityId, Reply } from '../../src/index.js';
+import { Witness } from '../witness.js';
+import { BenchMessage, PADDING, StartSide } from './side.js';
+
+@EntityType('account')
+class Post implements Reply<number> {
+  @QueueEntityId() readonly accountId: string;
+  readonly padding = PADDING;
+
+  constructor(
+    accountId: string,
+    readonly number: number,
+  ) {
+    this.accountId = accountId;
+  }
+}
+
+@CommandHandler(Post)
+class PostHandler implements ICommandHandler<Post> {
+  constructor(@Inject(Witness) private readonly witness: Witness) {}
+
+  execute({ accountId, number }: Post): Promise<number> {
+    return this.witness.handle(accountId, number);
+  }
+}
+
+@Module({})
+class BenchApp {}
+
+const post = ({ entity, number }: BenchMessage): Post => new Post(entity, number);
+
+export const startLibrary: StartSide = async ({ redisPort, idleTimeoutMs, witness }) => {
+  const store = redisPort === undefined ? { store: 'memory' as const } : { redis: { host: '127.0.0.1', port: redisPort } };
+  const queues = AtomicQueuesModule.forRoot({
+    ...store,
+    maxTotalQueueDepth: 0,
+    maxTotalWorkers: 0,
+    entities: { account: { workerIdleTimeout: idleTimeoutMs, replyTimeout: 60_000 } },
+  });
+  const app = await NestFactory.createApplicationContext(
+    { module: BenchApp, imports: [queues], providers: [{ provide: Witness, useValue: witness }, PostHandler] },
+    { logger: false, abortOnError: false },
+  );
+  const bus = app.get(QueueBus);
+  return {
+    window: 4,
+    bulk: async (messages) => {
+      await bus.enqueueBulk(messages.map(post));
+    },
+    call: (message) => bus.enqueueAndWait(post(message)),
+    close: () => app.close(),
+  };
+};
