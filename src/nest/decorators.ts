@@ -1,0 +1,87 @@
+import { AtomicQueuesError } from '../core/errors.js';
+import { isEntityTypeName } from '../core/ids.js';
+import { propertyOfParameter } from './constructor-source.js';
+import { type IdProperty, metadata } from './metadata.js';
+import { isStandardSchema, type StandardSchema } from './standard-schema.js';
+
+/** Works on a property and on a constructor parameter. */
+export type QueueEntityIdDecorator = (target: object, property: string | symbol | undefined, parameterIndex?: number) => void;
+
+const nameOf = (target: object): string => (typeof target === 'function' ? target.name : target.constructor.name) || 'a class';
+
+const invalid = (message: string): AtomicQueuesError => new AtomicQueuesError('CONFIG_INVALID', message);
+
+/**
+ * The entity type that messages of this class are for, like 'account': letters, digits, `_`, `.`, `-`, at most 128.
+ * The class's name is the message's name. Throws CONFIG_INVALID.
+ */
+export function EntityType(type: string): ClassDecorator {
+  return (target) => {
+    if (!isEntityTypeName(type)) {
+      throw invalid(
+        `@EntityType(${JSON.stringify(type)}) on ${nameOf(target)}: allowed: 1 to 128 letters, digits, "_", "." and "-"`,
+      );
+    }
+    metadata.setType(target, type);
+  };
+}
+
+/**
+ * The property, or constructor parameter that fills a property, that holds the entity's id. Throws CONFIG_INVALID if the
+ * property behind a parameter cannot be found.
+ */
+export function QueueEntityId(): QueueEntityIdDecorator {
+  return (target, property, parameterIndex) => {
+    if (typeof parameterIndex === 'number') setIdParameter(target, property, parameterIndex);
+    else if (typeof property === 'string' && typeof target !== 'function') setIdProperty(target.constructor, { name: property });
+    else throw invalid(`@QueueEntityId() on ${nameOf(target)}: allowed: a property with a string name, or a constructor parameter`);
+  };
+}
+
+function setIdParameter(target: object, method: string | symbol | undefined, parameterIndex: number): void {
+  if (method !== undefined || typeof target !== 'function') {
+    throw invalid(`@QueueEntityId() on a parameter of ${nameOf(target)}.${String(method)}: allowed: the constructor's parameters`);
+  }
+  const found = propertyOfParameter(Function.prototype.toString.call(target), parameterIndex);
+  if ('why' in found) {
+    throw invalid(`@QueueEntityId() on a constructor parameter of ${nameOf(target)}: ${found.why}; put it on a property instead`);
+  }
+  setIdProperty(target, { name: found.property, parameterIndex });
+}
+
+function setIdProperty(target: object, property: IdProperty): void {
+  const before = metadata.ownIdPropertyOf(target);
+  if (before !== undefined && before.name !== property.name) {
+    throw invalid(`${nameOf(target)} has two @QueueEntityId(): "${before.name}" and "${property.name}"; keep one`);
+  }
+  metadata.setIdProperty(target, property);
+}
+
+/** `@EntityType(type)` and `@QueueEntityId()` on `property` in one. Throws CONFIG_INVALID. */
+export function QueueEntity(type: string, property: string): ClassDecorator {
+  return (target) => {
+    if (typeof property !== 'string' || property === '') {
+      throw invalid(`@QueueEntity('${type}', ...) on ${nameOf(target)}: the second argument is the name of the id's property`);
+    }
+    EntityType(type)(target);
+    setIdProperty(target, { name: property });
+  };
+}
+
+/**
+ * What a payload must look like, as JSON: checked at the call, before anything is logged; never changes the payload.
+ * Takes any Standard Schema (zod 4, valibot, arktype, ...). Throws CONFIG_INVALID.
+ */
+export function Schema(schema: StandardSchema): ClassDecorator {
+  return (target) => metadata.setSchema(target, checked('Schema', schema, target));
+}
+
+/** What the handler's result must look like; a wrong one is a failure that is not retried. Throws CONFIG_INVALID. */
+export function ReplySchema(schema: StandardSchema): ClassDecorator {
+  return (target) => metadata.setReplySchema(target, checked('ReplySchema', schema, target));
+}
+
+function checked(decorator: string, schema: unknown, target: object): StandardSchema {
+  if (isStandardSchema(schema)) return schema;
+  throw invalid(`@${decorator}() on ${nameOf(target)}: allowed: a schema of a Standard Schema library, such as zod 4`);
+}

@@ -1,0 +1,107 @@
+import { AtomicQueuesError } from '../core/errors.js';
+
+/**
+ * The part of the Standard Schema interface (standardschema.dev) that is used here: zod, valibot, arktype and others are ones.
+ */
+export interface StandardSchema {
+  readonly '~standard': {
+    readonly version: number;
+    readonly vendor: string;
+    readonly validate: (value: unknown) => SchemaResult | Promise<SchemaResult>;
+    readonly jsonSchema?: { readonly input: ToJsonSchema; readonly output: ToJsonSchema } | undefined;
+  };
+}
+
+export interface SchemaResult {
+  readonly issues?: readonly SchemaIssue[] | undefined;
+}
+
+interface SchemaIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
+type ToJsonSchema = (options: { readonly target: string }) => unknown;
+
+/** A JSON Schema document. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+export function isStandardSchema(value: unknown): value is StandardSchema {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
+  const standard = (value as Partial<StandardSchema>)['~standard'];
+  return typeof standard === 'object' && standard !== null && typeof standard.validate === 'function';
+}
+
+const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
+
+function pathText(path: SchemaIssue['path']): string {
+  let text = '$';
+  for (const part of path ?? []) {
+    const key = typeof part === 'object' ? part.key : part;
+    if (typeof key === 'number') text += `[${key}]`;
+    else text += IDENTIFIER.test(String(key)) ? `.${String(key)}` : `[${JSON.stringify(String(key))}]`;
+  }
+  return text;
+}
+
+const ISSUES_SHOWN_MAX = 10;
+
+/** SCHEMA_VIOLATION that lists what is wrong. */
+function violation(what: string, issues: readonly SchemaIssue[], definite: boolean): AtomicQueuesError {
+  const faults = issues.map(({ path, message }) => ({ path: pathText(path), message }));
+  const shown = faults.slice(0, ISSUES_SHOWN_MAX).map(({ path, message }) => `${path}: ${message}`);
+  const more = faults.length > shown.length ? `; and ${faults.length - shown.length} more` : '';
+  return new AtomicQueuesError('SCHEMA_VIOLATION', `${what} does not match its schema: ${shown.join('; ')}${more}`, {
+    definite,
+    details: { path: faults[0]?.path ?? '$', issues: faults },
+  });
+}
+
+const schemaThrew = (what: string, cause: unknown, definite: boolean): AtomicQueuesError =>
+  new AtomicQueuesError('SCHEMA_VIOLATION', `the schema of ${what} threw: ${String(cause)}`, {
+    definite,
+    details: { path: '$' },
+    cause,
+  });
+
+/**
+ * Checks `value`, and changes nothing: what a schema transforms is not used. Throws SCHEMA_VIOLATION, or returns a promise that
+ * rejects with it if the schema is asynchronous.
+ */
+export function checkSchema(schema: StandardSchema, value: unknown, what: string, definite: boolean): undefined | Promise<void> {
+  const judge = (result: SchemaResult): void => {
+    if (result.issues !== undefined) throw violation(what, result.issues, definite);
+  };
+  let result: SchemaResult | Promise<SchemaResult>;
+  try {
+    result = schema['~standard'].validate(value);
+  } catch (cause) {
+    throw schemaThrew(what, cause, definite);
+  }
+  if (!(result instanceof Promise)) {
+    judge(result);
+    return undefined;
+  }
+  return result.then(judge, (cause: unknown) => {
+    throw schemaThrew(what, cause, definite);
+  });
+}
+
+/** The schema as JSON Schema (draft 2020-12), undefined if its library cannot say it so. */
+export function jsonSchemaOf(schema: StandardSchema | undefined): JsonSchema | undefined {
+  const convert = schema?.['~standard'].jsonSchema?.input ?? zodConverter(schema);
+  if (convert === undefined) return undefined;
+  try {
+    return convert({ target: 'draft-2020-12' }) as JsonSchema;
+  } catch {
+    // A type that JSON Schema cannot express: it still is checked, only not published.
+    return undefined;
+  }
+}
+
+/** Zod before 4.2 has no `jsonSchema` in its standard properties, but a method of its own on each schema. */
+function zodConverter(schema: StandardSchema | undefined): ToJsonSchema | undefined {
+  const toJsonSchema = (schema as { toJSONSchema?: unknown } | undefined)?.toJSONSchema;
+  if (typeof toJsonSchema !== 'function') return undefined;
+  return ({ target }) => (toJsonSchema as (options: object) => unknown).call(schema, { target, io: 'input' });
+}
