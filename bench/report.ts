@@ -80,8 +80,12 @@ function ratiosTo(summary: Summary, row: Row, metric: Metric): Partial<Record<Si
   return ratios;
 }
 
+/** What a workload does not have is null: every row has these. */
+const ALWAYS = { messagesPerSecond: null, cpuMicrosPerMessage: null, p50Ms: null, p99Ms: null };
+
 function jsonRow(row: Row): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(row).map(([key, value]) => [key, typeof value === 'number' ? rounded(value) : value]));
+  const given = Object.fromEntries(Object.entries(row).map(([key, value]) => [key, typeof value === 'number' ? rounded(value) : value]));
+  return { ...ALWAYS, ...given };
 }
 
 export function machine(): Record<string, unknown> {
