@@ -1,0 +1,127 @@
+import { isObject } from './rules.js';
+import type { ConfigEnvironment, ConfigPath } from './types.js';
+import { type Findings, shown } from './validate.js';
+
+/** Finds what is wrong between fields that are right one by one, and adds it to the faults. */
+export function checkRelations(input: unknown, found: Findings, environment: ConfigEnvironment): void {
+  checkStore(input, found, environment);
+  checkWal(found, environment);
+  checkTiming(found);
+  checkTwins(found);
+  checkRetry(found, 'retry.backoffDelay', 'retry.maxDelay', rootDelayMs(found), found.get('retry.maxDelay'));
+  for (const type of found.entityTypes) checkEntity(found, type);
+}
+
+const isProduction = (environment: ConfigEnvironment): boolean => environment.nodeEnv === 'production';
+
+function checkStore(input: unknown, found: Findings, environment: ConfigEnvironment): void {
+  const hasRedis = isObject(input) && Object.hasOwn(input, 'redis');
+  if (hasRedis && input.redis === undefined) {
+    const why = 'a variable is probably not set; on a guess the messages would live in memory only';
+    found.fault('redis', 'undefined', 'an object, or leave the key out', why);
+  }
+  if (found.isBad('config') || found.isBad('store')) return;
+  const store = found.get('store');
+  if (store === 'redis' && !hasRedis) found.fault('redis', 'nothing', 'an object', "`store: 'redis'` needs it");
+  if (store === 'memory' && hasRedis) {
+    found.fault(
+      'store',
+      "'memory'",
+      "'redis', or leave out `redis`",
+      '`redis` is given, so it is unclear where messages should live',
+    );
+  }
+  if (store === undefined && !hasRedis && isProduction(environment)) {
+    const why = "NODE_ENV is production and the memory store does not survive the process; `store: 'memory'` accepts that";
+    found.fault('redis', 'nothing', "an object, or `store: 'memory'`", why);
+  }
+  if (found.has('redis.url') && (found.has('redis.host') || found.has('redis.port'))) {
+    found.fault('redis.url', shown(found.get('redis.url'), true), '`url`, or `host` and `port`', 'both are given');
+  }
+}
+
+function checkWal(found: Findings, environment: ConfigEnvironment): void {
+  if (found.get('wal.enabled')) return;
+  const why = 'without it messages live in one process only and die with it';
+  if (isProduction(environment)) found.fault('wal.enabled', 'false', 'true, since NODE_ENV is production', why);
+  else if (found.get('grpc.enabled')) found.fault('wal.enabled', 'false', 'true, since `grpc.enabled` is true', why);
+}
+
+function relation(found: Findings, paths: readonly ConfigPath[], holds: boolean, allowed: string, why: string): void {
+  if (holds || paths.some((path) => found.isBad(path))) return;
+  const got = paths.map((path) => `${path} ${found.get(path)}`).join(', ');
+  found.fault(paths.find((path) => found.has(path)) ?? paths[0]!, got, allowed, why);
+}
+
+function checkTiming(found: Findings): void {
+  const heartbeatMs = found.get('grpc.heartbeatMs');
+  const nodeTTLMs = found.get('grpc.nodeTTLMs');
+  relation(
+    found,
+    ['grpc.heartbeatMs', 'grpc.nodeTTLMs'],
+    heartbeatMs * 3 < nodeTTLMs,
+    'heartbeatMs * 3 < nodeTTLMs',
+    'two lost heartbeats must not cost a live node its lease',
+  );
+  relation(
+    found,
+    ['grpc.leaseMarginMs', 'grpc.nodeTTLMs', 'grpc.heartbeatMs'],
+    found.get('grpc.leaseMarginMs') < nodeTTLMs - heartbeatMs,
+    'leaseMarginMs < nodeTTLMs - heartbeatMs',
+    'else a healthy node has no time left in which it may work',
+  );
+  relation(
+    found,
+    ['grpc.leaderRenewalMs', 'grpc.leaderTTLMs'],
+    found.get('grpc.leaderRenewalMs') < found.get('grpc.leaderTTLMs'),
+    'leaderRenewalMs < leaderTTLMs',
+    'else a healthy master lapses between renewals',
+  );
+  relation(
+    found,
+    ['storeCallTimeoutMs', 'enqueueTimeoutMs'],
+    found.get('storeCallTimeoutMs') <= found.get('enqueueTimeoutMs'),
+    'storeCallTimeoutMs <= enqueueTimeoutMs',
+    'an enqueue must outlast one try of its store call',
+  );
+}
+
+/** `serverId` and `serviceGroup` may stand in two places, but say one thing. */
+function checkTwins(found: Findings): void {
+  for (const key of ['serverId', 'serviceGroup'] as const) {
+    const twin = `grpc.${key}` as const;
+    if (!found.has(key) || !found.has(twin) || found.isBad(key) || found.isBad(twin)) continue;
+    const [root, inner] = [found.get(key), found.get(twin)];
+    if (root !== inner) found.fault(key, `${shown(root)}, and ${twin} ${shown(inner)}`, 'the same value, or only one of the two');
+  }
+}
+
+/** Only if given: a default never makes a fault. */
+const rootDelayMs = (found: Findings): number | undefined =>
+  found.isGiven('retry.backoffDelay') ? found.get('retry.backoffDelay') : undefined;
+
+function checkRetry(found: Findings, delayPath: string, maxPath: string, delayMs?: number, maxMs?: number): void {
+  if (delayMs === undefined || maxMs === undefined || delayMs <= maxMs || found.isBad(delayPath) || found.isBad(maxPath)) return;
+  const path = found.has(maxPath) ? maxPath : delayPath;
+  found.fault(
+    path,
+    `backoffDelay ${delayMs}, maxDelay ${maxMs}`,
+    'backoffDelay <= maxDelay',
+    'the cap would cut even the first wait',
+  );
+}
+
+function checkEntity(found: Findings, type: string): void {
+  const interruptPath = found.entityPath(type, 'onInterrupt');
+  const attemptsPath = found.entityPath(type, 'retry.maxAttempts');
+  const attempts = found.getOfEntity(type, 'retry.maxAttempts') ?? found.get('retry.maxAttempts');
+  const attemptsBad = found.isBad(attemptsPath) || found.isBad('retry.maxAttempts');
+  if (found.getOfEntity(type, 'onInterrupt') === 'retry' && attempts === 1 && !attemptsBad) {
+    const why = 'an interruption counts as an attempt, so nothing would be left to retry';
+    found.fault(interruptPath, "'retry' with maxAttempts 1", "'dead-letter', or retry.maxAttempts of at least 2", why);
+  }
+  const [delayPath, maxPath] = [found.entityPath(type, 'retry.backoffDelay'), found.entityPath(type, 'retry.maxDelay')];
+  if (!found.has(delayPath) && !found.has(maxPath)) return;
+  const delayMs = found.getOfEntity(type, 'retry.backoffDelay') ?? rootDelayMs(found);
+  checkRetry(found, delayPath, maxPath, delayMs, found.getOfEntity(type, 'retry.maxDelay') ?? found.get('retry.maxDelay'));
+}

@@ -1,0 +1,97 @@
+/** What a config field may be, and how the table of fields is built. */
+
+export interface Rule<T> {
+  readonly allowed: string;
+  /** Only for its type: which values the rule lets through. */
+  readonly type?: T;
+  accepts(value: unknown): boolean;
+}
+
+/** Values that are meant to work and do not yet. */
+export interface Later {
+  readonly refuses: (value: unknown) => boolean;
+  readonly allowedNow: string;
+  readonly why: string;
+}
+
+/** One row of docs/config.md. */
+export interface ConfigField {
+  readonly path: string;
+  readonly default: string;
+  readonly unit: string;
+  readonly allowed: string;
+  readonly guidance: string;
+}
+
+export interface FieldSpec<T> {
+  readonly rule: Rule<T>;
+  readonly fallback: T;
+  /** How the default reads where it is no plain value. */
+  readonly fallbackText: string;
+  readonly unit: string;
+  readonly guidance: string;
+  readonly secret: boolean;
+  readonly later: Later | undefined;
+}
+
+interface FieldOptions {
+  readonly unit?: string;
+  readonly fallbackText?: string;
+  readonly secret?: boolean;
+  readonly later?: Later;
+}
+
+export function field<T>(rule: Rule<T>, fallback: T, guidance: string, options: FieldOptions = {}): FieldSpec<T> {
+  return {
+    rule,
+    fallback,
+    guidance,
+    fallbackText: options.fallbackText ?? String(fallback),
+    unit: options.unit ?? '-',
+    secret: options.secret ?? false,
+    later: options.later,
+  };
+}
+
+/** A field without a default. */
+export function optionalField<T>(rule: Rule<T>, guidance: string, options: FieldOptions = {}): FieldSpec<T | undefined> {
+  return field<T | undefined>(rule, undefined, guidance, { fallbackText: '-', ...options });
+}
+
+/** The longest delay of a JavaScript timer; a longer one fires at once. */
+export const TIMER_MS_MAX = 2_147_483_647;
+
+export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): Rule<number> {
+  const allowed = max === Number.MAX_SAFE_INTEGER ? `an integer of at least ${min}` : `an integer from ${min} to ${max}`;
+  return { allowed, accepts: (value) => Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max };
+}
+
+export const BOOLEAN: Rule<boolean> = { allowed: 'true or false', accepts: (value) => typeof value === 'boolean' };
+
+export function oneOf<const T extends string>(...values: readonly T[]): Rule<T> {
+  const accepts = (value: unknown) => typeof value === 'string' && (values as readonly string[]).includes(value);
+  return { allowed: values.map((value) => `'${value}'`).join(' or '), accepts };
+}
+
+export function text(pattern: RegExp, allowed: string): Rule<string> {
+  return { allowed, accepts: (value) => typeof value === 'string' && pattern.test(value) };
+}
+
+export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+export const NON_EMPTY = text(/^[\s\S]+$/, 'a string that is not empty');
+export const NAME = text(/^[A-Za-z0-9_.:@/-]{1,128}$/, '1 to 128 of the characters A-Z a-z 0-9 _ . : @ / -');
+export const HOST = text(/^[^\s/@]+$/, 'a host name or an IP address (a URL belongs into `redis.url`)');
+export const REDIS_URL = text(/^rediss?:\/\/\S+$/, 'a URL that begins with redis:// or rediss://');
+const PORT = '(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])';
+export const ADDRESS = text(new RegExp(`^(?:[^\\s:/\\[\\]]+|\\[[0-9A-Fa-f:.]+\\]):${PORT}$`), "'host:port', or '[IPv6]:port'");
+export const TLS_OPTIONS: Rule<boolean | object> = {
+  allowed: 'true, false or an object of TLS options',
+  accepts: (value) => typeof value === 'boolean' || isObject(value),
+};
+export const PEM: Rule<string | Uint8Array> = {
+  allowed: 'PEM text or its bytes',
+  accepts: (value) => (typeof value === 'string' && value !== '') || (value instanceof Uint8Array && value.length > 0),
+};
+export const NOTHING_YET: Rule<unknown> = { allowed: 'nothing yet', accepts: () => true };

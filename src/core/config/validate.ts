@@ -1,0 +1,149 @@
+import { isEntityTypeName } from '../ids.js';
+import { ENTITY, FIELDS, type FieldValue, fieldOf, ROOT, SECTIONS } from './fields.js';
+import { nearestName } from './nearest.js';
+import { type FieldSpec, isObject } from './rules.js';
+import type { ConfigFault, ConfigPath, IEntityConfig, IRetryPolicy } from './types.js';
+
+const SHOWN_CHARS_MAX = 80;
+// No shorter than an entity type name may be: a cut one could stand for two.
+const KEY_CHARS_MAX = 128;
+const IDENTIFIER = /^[A-Za-z_$][\w$-]*$/;
+
+/** The fields of version 2 that are gone, with what to use in their place. */
+const GONE: Readonly<Record<string, string>> = {
+  executor:
+    'a field of version 2: each entity has its worker; bound them with `maxConcurrentHandlers`, configure them in `entities`',
+  registry: 'a field of version 2: handlers are found by `@EntityType` and `@CommandHandler`; `entities` customizes a type',
+  workers: 'a field of version 2: use `maxTotalWorkers`, and `entities.<type>.workerIdleTimeout` per type',
+  defaultReplyTimeout:
+    'a field of version 2: use `entities.<type>.replyTimeout`, and `grpc.deadlines.andWaitMs` for types of other services',
+};
+
+type EntityKey = Exclude<keyof IEntityConfig, 'retry'> | `retry.${keyof IRetryPolicy}`;
+
+const childPath = (path: string, key: string): string => {
+  const shown = key.length > KEY_CHARS_MAX ? `${key.slice(0, KEY_CHARS_MAX)}...` : key;
+  if (!IDENTIFIER.test(shown)) return `${path}[${JSON.stringify(shown)}]`;
+  return path === ROOT ? shown : `${path}.${shown}`;
+};
+
+/** What was given, as an error may show it: secrets and the insides of objects never. */
+export function shown(value: unknown, secret = false): string {
+  if (value === undefined || value === null) return String(value);
+  if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'object') return 'an object';
+  if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`;
+  if (secret) return `a ${typeof value} (not shown)`;
+  if (typeof value !== 'string') return `${value}`;
+  const masked = value.replace(/\/\/.*@/s, '//***@');
+  return JSON.stringify(masked.length > SHOWN_CHARS_MAX ? `${masked.slice(0, SHOWN_CHARS_MAX)}...` : masked);
+}
+
+/** The values given in a config, checked one by one, and all faults found on the way. */
+export class Findings {
+  readonly faults: ConfigFault[] = [];
+  readonly entityTypes: string[] = [];
+  private readonly given = new Map<string, unknown>();
+  private readonly bad = new Set<string>();
+
+  constructor(input: unknown) {
+    if (input !== undefined) this.section(ROOT, ROOT, input);
+  }
+
+  /** Whether a value stands at `path`, right or wrong. */
+  has(path: string): boolean {
+    return this.given.has(path) || this.bad.has(path);
+  }
+
+  isBad(path: string): boolean {
+    return this.bad.has(path);
+  }
+
+  /** The value given, or the default where none or a wrong one was given. */
+  get<P extends ConfigPath>(path: P): FieldValue<P> {
+    return this.lookUp(path, path);
+  }
+
+  getOfEntity<K extends EntityKey>(type: string, key: K): FieldValue<`entities.<type>.${K}`> {
+    return this.lookUp(this.entityPath(type, key), `${ENTITY}.${key}` as const);
+  }
+
+  entityPath(type: string, key: EntityKey): string {
+    return `${childPath('entities', type)}.${key}`;
+  }
+
+  /** Whether a right value stands at `path`. */
+  isGiven(path: string): boolean {
+    return this.given.has(path);
+  }
+
+  fault(path: string, got: string, allowed: string, why = ''): void {
+    this.faults.push({ path, got, allowed, why });
+  }
+
+  /** A fault of the value by itself: what relates it to others has nothing to say then. */
+  private reject(path: string, got: string, allowed: string, why = ''): void {
+    this.fault(path, got, allowed, why);
+    this.bad.add(path);
+  }
+
+  private lookUp<P extends ConfigPath>(path: string, template: P): FieldValue<P> {
+    return (this.given.has(path) ? this.given.get(path) : FIELDS[template].fallback) as FieldValue<P>;
+  }
+
+  private section(template: string, path: string, value: unknown): void {
+    if (!isObject(value)) {
+      this.reject(path === ROOT ? 'config' : path, shown(value, true), 'an object');
+      return;
+    }
+    this.given.set(path, value);
+    const known = SECTIONS.get(template) ?? new Set();
+    for (const key of Object.keys(value)) {
+      const inner = value[key];
+      const innerPath = childPath(path, key);
+      const innerTemplate = template === ROOT ? key : `${template}.${key}`;
+      if (known.has('<type>')) this.entity(key, innerPath, inner);
+      else if (!known.has(key)) this.unknown(template, innerPath, key, inner, known);
+      else if (inner !== undefined) this.child(innerTemplate, innerPath, inner);
+    }
+  }
+
+  private child(template: string, path: string, value: unknown): void {
+    const spec = fieldOf(template);
+    if (spec === undefined) this.section(template, path, value);
+    else this.field(spec, path, value);
+  }
+
+  private entity(type: string, path: string, value: unknown): void {
+    if (!isEntityTypeName(type)) {
+      this.reject(path, shown(type), 'an entity type name: 1 to 128 of the characters A-Z a-z 0-9 _ . -');
+    } else if (value !== undefined) {
+      this.entityTypes.push(type);
+      this.section(ENTITY, path, value);
+    }
+  }
+
+  private field(spec: FieldSpec<unknown>, path: string, value: unknown): void {
+    if (!spec.rule.accepts(value)) {
+      const { later } = spec;
+      this.reject(path, shown(value, spec.secret), later === undefined ? spec.rule.allowed : later.allowedNow);
+      return;
+    }
+    this.given.set(path, value);
+    if (spec.later?.refuses(value)) {
+      this.fault(path, shown(value, spec.secret), spec.later.allowedNow, spec.later.why);
+    }
+  }
+
+  private unknown(template: string, path: string, key: string, value: unknown, known: ReadonlySet<string>): void {
+    // The value stays hidden: a misspelt `password` is a password too.
+    const got = shown(value, true);
+    if (template === ROOT && Object.hasOwn(GONE, key)) {
+      this.reject(path, got, 'leave it out', GONE[key]);
+      return;
+    }
+    const nearest = nearestName(key, known);
+    const why = nearest === undefined ? 'unknown field' : `unknown field; did you mean \`${nearest}\`?`;
+    this.reject(path, got, `one of ${[...known].join(' ')}`, why);
+  }
+}
