@@ -84,7 +84,9 @@ function ratiosTo(summary: Summary, row: Row, metric: Metric): Partial<Record<Si
 const ALWAYS = { messagesPerSecond: null, cpuMicrosPerMessage: null, p50Ms: null, p99Ms: null };
 
 function jsonRow(row: Row): Record<string, unknown> {
-  const given = Object.fromEntries(Object.entries(row).map(([key, value]) => [key, typeof value === 'number' ? rounded(value) : value]));
+  const given = Object.fromEntries(
+    Object.entries(row).map(([key, value]) => [key, typeof value === 'number' ? rounded(value) : value]),
+  );
   return { ...ALWAYS, ...given };
 }
 
