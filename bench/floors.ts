@@ -45,6 +45,7 @@ const atMost = (row: string, metric: Metric, against: SideName, everysec: number
 const RATIOS: readonly RatioFloor[] = [
   atLeast('many', 'groupmq', 4, 4.5),
   atLeast('many', 'bullmq', 3.5, 3.5),
+  atLeast('many', 'raw', 0.15, 0.17),
   atMost('many', 'cpuMicrosPerMessage', 'groupmq', 1 / 3.5, 1 / 3.5),
   atLeast('hot', 'groupmq', 1.7, 1.2),
   atLeast('hot', 'raw', 0.5, 0.65),

@@ -97,7 +97,7 @@ export function seriesOf(workloads: readonly Workload[], store: Store, fsync: Fs
   for (const workload of workloads) {
     const sides: SideName[] = ['atomic-queues'];
     if (store === 'redis' && peers && workload !== 'idle') sides.push('groupmq', 'bullmq');
-    if (store === 'redis' && (workload === 'hot' || workload === 'reply')) sides.push('raw');
+    if (store === 'redis' && workload !== 'idle') sides.push('raw');
     for (const side of sides) list.push({ store, fsync, workload, side });
   }
   return list;
