@@ -1,0 +1,55 @@
+import { idOfKey, typeOfKey } from '../core/ids.js';
+import type { MessageRecord } from '../core/log/operations.js';
+import type { EntityContext } from './context.js';
+import type { Due } from './due-times.js';
+import type { EntityWorker } from './worker.js';
+
+/** One run of a handler. */
+export class Attempt implements Due {
+  dueAtMs = 0;
+  startedAtMs = 0;
+  blocked = false;
+  /** Its incarnation has died: its outcome is a late note, not a verdict. */
+  ghost = false;
+  /** Of the dead incarnation, if it is a ghost. */
+  incarnation = 0;
+
+  constructor(
+    readonly worker: EntityWorker,
+    readonly record: MessageRecord,
+    readonly context: EntityContext,
+  ) {}
+
+  start(): void {
+    const { worker, record } = this;
+    const { table } = worker;
+    worker.phase = 'running';
+    table.began(this);
+    const delivery = {
+      type: typeOfKey(worker.entity),
+      entityId: idOfKey(worker.entity),
+      name: record.name,
+      payload: record.payload,
+    };
+    let running: Promise<string>;
+    try {
+      running = this.context.run(table.runHandler, delivery);
+    } catch (thrown) {
+      running = Promise.reject(thrown);
+    }
+    running.then(
+      (result) => this.end(result, undefined),
+      (thrown) => this.end(undefined, thrown ?? new Error('the handler rejected with nothing')),
+    );
+  }
+
+  /** The handler is past its time: its signal aborts, and the entity is blocked until it ends. */
+  onDue(): void {
+    this.worker.table.blocked(this);
+  }
+
+  private end(result: string | undefined, thrown: unknown): void {
+    this.worker.table.stopped(this);
+    this.worker.attemptEnded(this, result, thrown);
+  }
+}

@@ -1,0 +1,129 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { AtomicQueuesError } from '../core/errors.js';
+import { idOfKey, typeOfKey, unescapeId } from '../core/ids.js';
+import type { MessageRecord, Send } from '../core/log/operations.js';
+
+/** What a context needs of its node. */
+export interface ContextHost {
+  /** Makes the transactional send number `index` of `parent`, checked as any other message. */
+  routeSend(parent: MessageRecord, index: number, message: object, headers: Readonly<Record<string, string>> | undefined): Send;
+}
+
+const storage = new AsyncLocalStorage<EntityContext>();
+
+/** What a handler can know of the attempt it runs in. Reached by `EntityContext.current()`, also from what the handler calls. */
+export class EntityContext {
+  private controller: AbortController | undefined;
+  private abortedWith: unknown;
+  private isAborted = false;
+  private sends: Send[] | undefined;
+  private open = true;
+
+  /** @internal */
+  constructor(
+    private readonly entity: string,
+    private readonly message: MessageRecord,
+    private readonly host: ContextHost,
+    /**
+     * Grows with every change of owner, cluster-wide. Write it beside your data and refuse a lower one
+     * (`WHERE fence <= ?`): a handler that was paused past its lease can then no longer overwrite its successor.
+     */
+    readonly fence: number,
+    /** When the handler's signal aborts, Unix ms by this machine's clock; undefined without `handlerTimeout`. */
+    readonly deadline: number | undefined,
+  ) {}
+
+  /** The context of the running handler. Throws CONFIG_INVALID outside of one. */
+  static current(): EntityContext {
+    const context = storage.getStore();
+    if (context === undefined)
+      throw new AtomicQueuesError('CONFIG_INVALID', 'EntityContext.current() was called outside of an entity handler');
+    return context;
+  }
+
+  static currentOrNone(): EntityContext | undefined {
+    return storage.getStore();
+  }
+
+  /** @internal Calls `run(argument)` with this context as the current one. */
+  run<A, R>(run: (argument: A) => R, argument: A): R {
+    return storage.run(this, run, argument);
+  }
+
+  get entityType(): string {
+    return typeOfKey(this.entity);
+  }
+
+  get entityId(): string {
+    return idOfKey(this.entity);
+  }
+
+  get messageId(): string {
+    return unescapeId(this.message.id);
+  }
+
+  /** Position in the entity's log: grows with every message of the entity. */
+  get sequence(): number {
+    return this.message.seq;
+  }
+
+  /** From 1; an interruption counts as an attempt. */
+  get attempt(): number {
+    return this.message.attempt;
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return this.message.headers === '' ? {} : (JSON.parse(this.message.headers) as Record<string, string>);
+  }
+
+  /** Keys of the entities whose handlers wait for this message, outermost first. */
+  get chain(): readonly string[] {
+    return this.message.chain === '' ? [] : (JSON.parse(this.message.chain) as string[]);
+  }
+
+  /** @internal The chain of what this handler waits for. */
+  chainOfCalls(): readonly string[] {
+    return [...this.chain, this.entity];
+  }
+
+  /** Aborts at `handlerTimeout`, at the loss of the lease, and near the end of the shutdown grace. */
+  get signal(): AbortSignal {
+    if (this.controller === undefined) {
+      this.controller = new AbortController();
+      if (this.isAborted) this.controller.abort(this.abortedWith);
+    }
+    return this.controller.signal;
+  }
+
+  /**
+   * Transactional send: logged together with this handler's completion, or not at all. It does not wait, and it is
+   * checked now: throws UNKNOWN_ENTITY_TYPE, UNKNOWN_MESSAGE, INVALID_ENTITY_ID, SCHEMA_VIOLATION, PAYLOAD_TOO_LARGE;
+   * CONFIG_INVALID once the handler has ended. At a limit the handler's message fails with QUEUE_DEPTH_EXCEEDED or
+   * WORKER_LIMIT_EXCEEDED, and nothing is sent.
+   */
+  enqueue(message: object, options: { headers?: Readonly<Record<string, string>> } = {}): void {
+    if (!this.open)
+      throw new AtomicQueuesError(
+        'CONFIG_INVALID',
+        'EntityContext.enqueue was called after the handler had ended; await what it starts',
+      );
+    this.sends ??= [];
+    this.sends.push(this.host.routeSend(this.message, this.sends.length, message, options.headers));
+  }
+
+  /** @internal Ends the handler's time: its sends, for `finish`. */
+  close(): readonly Send[] {
+    this.open = false;
+    return this.sends ?? NO_SENDS;
+  }
+
+  /** @internal */
+  abort(reason: AtomicQueuesError): void {
+    if (this.isAborted) return;
+    this.isAborted = true;
+    this.abortedWith = reason;
+    this.controller?.abort(reason);
+  }
+}
+
+const NO_SENDS: readonly Send[] = [];

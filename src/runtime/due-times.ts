@@ -1,0 +1,86 @@
+import { MinHeap } from '../core/heap.js';
+import type { Clock, Timer } from '../ports/clock.js';
+
+/** Something that falls due. `dueAtMs` belongs to the wheel: 0 while nothing is scheduled. */
+export interface Due {
+  dueAtMs: number;
+  onDue(): void;
+}
+
+/**
+ * A timer wheel: any number of deadlines on one clock timer. Deadlines are rounded up to a granule, so that many share one
+ * bucket; scheduling and cancelling are O(1). (Varghese and Lauck 1987, scheme 6, with a heap of buckets for the hand.)
+ */
+export class DueTimes {
+  private readonly buckets = new Map<number, Set<Due>>();
+  private readonly times = new MinHeap<number>((t) => t);
+  private timer: Timer | undefined;
+  private timerAtMs = 0;
+
+  constructor(private readonly clock: Clock) {}
+
+  /** Deadlines that are scheduled. */
+  get size(): number {
+    let n = 0;
+    for (const bucket of this.buckets.values()) n += bucket.size;
+    return n;
+  }
+
+  /** Calls `due.onDue` once, between `delayMs` and `delayMs + granuleMs` from now; replaces an earlier schedule of it. */
+  schedule(due: Due, delayMs: number, granuleMs: number): void {
+    if (due.dueAtMs !== 0) this.cancel(due);
+    const at = Math.ceil((this.clock.monotonicMs() + Math.max(delayMs, 1)) / granuleMs) * granuleMs;
+    due.dueAtMs = at;
+    const bucket = this.buckets.get(at);
+    if (bucket !== undefined) {
+      bucket.add(due);
+      return;
+    }
+    this.buckets.set(at, new Set([due]));
+    this.times.push(at);
+    this.arm();
+  }
+
+  cancel(due: Due): void {
+    const bucket = this.buckets.get(due.dueAtMs);
+    if (bucket?.delete(due) === true && bucket.size === 0) {
+      this.buckets.delete(due.dueAtMs);
+      if (this.buckets.size === 0) this.arm();
+    }
+    due.dueAtMs = 0;
+  }
+
+  private arm(): void {
+    let next = this.times.peek();
+    while (next !== undefined && !this.buckets.has(next)) {
+      this.times.pop();
+      next = this.times.peek();
+    }
+    if (next === undefined) {
+      this.timer?.cancel();
+      this.timer = undefined;
+      return;
+    }
+    if (this.timer !== undefined && this.timerAtMs <= next) return;
+    this.timer?.cancel();
+    this.timerAtMs = next;
+    this.timer = this.clock.setTimer(Math.max(0, next - this.clock.monotonicMs()), () => this.turn());
+  }
+
+  private turn(): void {
+    this.timer = undefined;
+    const nowMs = this.clock.monotonicMs();
+    for (let at = this.times.peek(); at !== undefined && at <= nowMs; at = this.times.peek()) {
+      this.times.pop();
+      const bucket = this.buckets.get(at);
+      if (bucket === undefined) continue;
+      this.buckets.delete(at);
+      for (const due of bucket) {
+        if (due.dueAtMs !== at) continue;
+        due.dueAtMs = 0;
+        due.onDue();
+      }
+    }
+    this.arm();
+  }
+}

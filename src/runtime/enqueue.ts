@@ -1,0 +1,367 @@
+/**
+ * The way in: a message becomes an append; the append's answer is the receipt (design §4).
+ *   (1) Nothing is accepted before the log has answered. A caller whose append never left, or was refused by every copy,
+ *       is told so definitely; one whose append may have been applied is told OUTCOME_UNKNOWN.
+ *   (2) A caller's deadline ends the caller's wait, never the append.
+ *   (3) One caller's appends for one entity leave in call order: there is one queue, and it never reorders.
+ */
+import type { ResolvedConfig } from '../core/config.js';
+import { AtomicQueuesError } from '../core/errors.js';
+import { digestOf, entityIdOf, entityKeyOf, escapeId, messageIdOf, typeOfKey, unescapeId } from '../core/ids.js';
+import type { AnswerOf, AppendOp, Contract, MessageRecord, NewMessage, WithdrawOp } from '../core/log/operations.js';
+import type { Clock, Timer } from '../ports/clock.js';
+import type { Trace } from '../ports/trace.js';
+import { EntityContext } from './context.js';
+import type { Ownership } from './ownership.js';
+import type { Replies, Waiter, WaitOptions } from './replies.js';
+import type { Step, StoreSession } from './session.js';
+import type { EntityWorker } from './worker.js';
+
+export interface OutgoingMessage {
+  readonly type: string;
+  /** As the caller gave it, unescaped. */
+  readonly entityId: string;
+  readonly name: string;
+  /** JSON text. */
+  readonly payload: string;
+  /** Idempotency id within the entity. */
+  readonly id?: string | undefined;
+  /** JSON text of an object of strings, or ''. */
+  readonly headers?: string | undefined;
+}
+
+export interface Receipt {
+  readonly id: string;
+  /** Position in the entity's log: grows with every message of the entity. */
+  readonly sequence: number;
+}
+
+export type BulkOutcome =
+  | { readonly ok: true; readonly receipt: Receipt }
+  | { readonly ok: false; readonly error: AtomicQueuesError };
+
+export interface EnqueueParts {
+  readonly clock: Clock;
+  readonly trace: Trace;
+  readonly config: ResolvedConfig;
+  readonly contracts: readonly Contract[];
+  readonly ownership: Ownership;
+  readonly replies: Replies;
+  /** Throws SHUTTING_DOWN, STORE_UNAVAILABLE or STORE_LOST if nothing may be accepted now. */
+  admit(): void;
+}
+
+const EXPIRY_CHECK_MS = 250;
+
+export class Enqueue {
+  private session: StoreSession | undefined;
+  private prefix = '';
+  private counter = 0;
+  private lastIncarnation = 0;
+  private readonly names = new Map<string, ReadonlySet<string>>();
+  /** Appends without an answer, in order of submission. */
+  private readonly open = new Set<Append>();
+  /** Appends that wait for the next session. */
+  private held: Append[] = [];
+  private expiryTimer: Timer | undefined;
+
+  constructor(readonly parts: EnqueueParts) {
+    for (const { type, names } of parts.contracts) this.names.set(type, new Set(names));
+  }
+
+  get outstanding(): number {
+    return this.open.size;
+  }
+
+  openSession(session: StoreSession): void {
+    this.session = session;
+    this.lastIncarnation = session.incarnation;
+    this.prefix = `${session.incarnation.toString(36)}-`;
+    for (const append of this.held.splice(0)) this.submit(append);
+  }
+
+  closeSession(): void {
+    this.session = undefined;
+  }
+
+  /** Resolves when the message is durably logged. */
+  enqueue(outgoing: OutgoingMessage): Promise<Receipt> {
+    return new Promise((resolve, reject) => {
+      const append = this.make(outgoing, '', 0);
+      append.onReceipt = resolve;
+      append.onError = reject;
+      this.submit(append);
+    });
+  }
+
+  /** Resolves with the result as JSON text. */
+  enqueueAndWait(outgoing: OutgoingMessage, wait: WaitOptions): Promise<string> {
+    const context = EntityContext.currentOrNone();
+    const chain = context?.chainOfCalls() ?? [];
+    const key = entityKeyOf(outgoing.type, outgoing.entityId);
+    if (chain.includes(key))
+      throw new AtomicQueuesError(
+        'CALL_CYCLE',
+        `the handler of ${chain.join(' -> ')} would wait for ${key}, which waits for it`,
+        {
+          details: { chain, entity: key },
+        },
+      );
+    const append = this.make(outgoing, chain.length === 0 ? '' : JSON.stringify(chain), this.lastIncarnation);
+    const onTimeout = wait.onTimeout ?? (context === undefined ? 'keep' : 'withdraw');
+    const waiter = this.parts.replies.wait(append.op.entity, append.op.message.id, { ...wait, onTimeout });
+    append.waiter = waiter;
+    append.onError = (error) => this.parts.replies.reject(waiter, error);
+    this.submit(append);
+    return waiter.promise;
+  }
+
+  /** Many at once: they leave together, and each has its own outcome. */
+  enqueueBulk(all: readonly OutgoingMessage[]): Promise<BulkOutcome[]> {
+    return new Promise((resolve) => {
+      const outcomes = new Array<BulkOutcome>(all.length);
+      let left = all.length;
+      if (left === 0) resolve(outcomes);
+      const set = (i: number, outcome: BulkOutcome): void => {
+        outcomes[i] = outcome;
+        if (--left === 0) resolve(outcomes);
+      };
+      all.forEach((outgoing, i) => {
+        try {
+          const append = this.make(outgoing, '', 0);
+          append.onReceipt = (receipt) => set(i, { ok: true, receipt });
+          append.onError = (error) => set(i, { ok: false, error });
+          this.submit(append);
+        } catch (error) {
+          if (!(error instanceof AtomicQueuesError)) throw error;
+          set(i, { ok: false, error });
+        }
+      });
+    });
+  }
+
+  /** Checks what can be checked before anything is logged, and gives the message its id. */
+  toMessage(outgoing: OutgoingMessage, id: string, chain: string, waiter: number): NewMessage {
+    const { type, name, payload, headers = '' } = outgoing;
+    const names = this.names.get(type);
+    if (names === undefined)
+      throw new AtomicQueuesError(
+        'UNKNOWN_ENTITY_TYPE',
+        `no handler for entity type "${type}" is known; known: ${[...this.names.keys()].join(', ')}`,
+      );
+    if (!names.has(name))
+      throw new AtomicQueuesError(
+        'UNKNOWN_MESSAGE',
+        `entity type "${type}" has no handler for "${name}"; it handles: ${[...names].join(', ')}`,
+      );
+    const given = outgoing.id !== undefined;
+    const digest = given ? digestOf(name, payload) : '';
+    return { id, given, digest, name, payload, headers, chain, waiter, replayOf: '' };
+  }
+
+  keyOf(outgoing: OutgoingMessage): string {
+    return entityKeyOf(outgoing.type, entityIdOf(outgoing.entityId, outgoing.name));
+  }
+
+  private make(outgoing: OutgoingMessage, chain: string, waiter: number): Append {
+    this.parts.admit();
+    const id = outgoing.id === undefined ? this.prefix + (++this.counter).toString(36) : escapeId(messageIdOf(outgoing.id));
+    const message = this.toMessage(outgoing, id, chain, waiter);
+    const entity = this.keyOf(outgoing);
+    const depthMax = this.parts.config.entitySettings(outgoing.type).workerMaxQueueDepth;
+    return new Append(this, { op: 'append', entity, message, depthMax, begin: false });
+  }
+
+  private submit(append: Append): void {
+    append.sinceMs = this.parts.clock.monotonicMs();
+    this.open.add(append);
+    if (this.expiryTimer === undefined) this.armExpiry();
+    this.resubmit(append);
+  }
+
+  private resubmit(append: Append): void {
+    if (this.session === undefined) {
+      this.held.push(append);
+      return;
+    }
+    append.worker = this.parts.ownership.activate(append.op.entity, append.op.message.chain !== '');
+    append.left = false;
+    this.session.submit(append as unknown as Step);
+  }
+
+  /** The session ended before the append left: it leaves with the next one, unless its caller has given up. */
+  hold(append: Append): void {
+    if (this.open.has(append)) this.held.push(append);
+  }
+
+  /** An append has its answer. */
+  close(append: Append): void {
+    this.open.delete(append);
+  }
+
+  private armExpiry(): void {
+    this.expiryTimer = this.parts.clock.setTimer(EXPIRY_CHECK_MS, () => {
+      this.expiryTimer = undefined;
+      this.expire(this.parts.clock.monotonicMs() - this.parts.config.enqueueTimeoutMs);
+      if (this.open.size > 0) this.armExpiry();
+    });
+  }
+
+  /** Tells every caller whose append has waited since `beforeMs`; those that left are unknown, the others were never sent. */
+  private expire(beforeMs: number): void {
+    const { enqueueTimeoutMs } = this.parts.config;
+    for (const append of this.open) {
+      if (append.sinceMs > beforeMs) break;
+      if (append.left) {
+        append.failed(outcomeUnknown(append, `the store did not answer within enqueueTimeoutMs (${enqueueTimeoutMs} ms)`));
+        continue;
+      }
+      this.session?.takeBack(append as unknown as Step);
+      this.held = this.held.filter((a) => a !== append);
+      append.refused(
+        new AtomicQueuesError(
+          'STORE_UNAVAILABLE',
+          `the store was not reached within enqueueTimeoutMs (${enqueueTimeoutMs} ms); nothing was sent`,
+        ),
+      );
+    }
+  }
+
+  /** The node ends: whoever still waits for a receipt is told. */
+  rejectAll(error: AtomicQueuesError): void {
+    this.held = [];
+    for (const append of [...this.open]) append.failed(append.left ? outcomeUnknown(append, error.message) : error);
+    this.expiryTimer?.cancel();
+    this.expiryTimer = undefined;
+  }
+
+  /** A caller gave up on a message that may still be taken back. */
+  withdraw(waiter: Waiter, why: string): void {
+    const { replies, clock, config } = this.parts;
+    const { session } = this;
+    if (session === undefined || waiter.seq === 0) {
+      replies.giveUp(waiter, why, false);
+      return;
+    }
+    const limit = clock.setTimer(config.storeCallTimeoutMs, () => replies.giveUp(waiter, why, false));
+    const end = (withdrawn: boolean): void => {
+      limit.cancel();
+      replies.giveUp(waiter, why, withdrawn);
+    };
+    const op: WithdrawOp = { op: 'withdraw', entity: waiter.entity, id: waiter.id, seq: waiter.seq };
+    const step: Step<WithdrawOp> = {
+      op,
+      answered: (answer) => end(answer.ok),
+      refused: () => end(false),
+      unknown: () => end(false),
+    };
+    session.submit(step as unknown as Step);
+  }
+}
+
+const outcomeUnknown = (append: Append, why: string): AtomicQueuesError =>
+  new AtomicQueuesError('OUTCOME_UNKNOWN', `${why}; the message may be logged and may run`, {
+    details: { entity: append.op.entity, id: unescapeId(append.op.message.id) },
+  });
+
+/** One message on its way into the log. */
+class Append implements Step<AppendOp> {
+  sinceMs = 0;
+  /** It is, or was, in a batch that left. */
+  left = false;
+  waiter: Waiter | undefined;
+  worker: EntityWorker | undefined;
+  onReceipt: ((receipt: Receipt) => void) | undefined;
+  onError: (error: AtomicQueuesError) => void = () => undefined;
+
+  constructor(
+    private readonly enqueue: Enqueue,
+    readonly op: AppendOp,
+  ) {}
+
+  leaving(): void {
+    this.left = true;
+    this.op.begin = this.worker?.mayBeginWithAppend(this.op.message.chain !== '') ?? false;
+  }
+
+  answered(answer: AnswerOf['append']): void {
+    this.enqueue.close(this);
+    const { op, worker } = this;
+    if (!answer.ok || answer.known !== undefined || !answer.begun) {
+      if (op.begin) worker?.appendDidNotBegin();
+      if (!answer.ok) {
+        this.failed(refusalOf(answer.code, answer.at, op));
+        return;
+      }
+    }
+    this.accepted(answer.seq);
+    if (answer.known !== undefined) {
+      this.knownAlready(answer.known);
+      return;
+    }
+    const record: MessageRecord = { ...op.message, seq: answer.seq, attempt: 1, notBeforeMs: 0, enqueuedAtMs: 0, error: '' };
+    if (answer.begun) worker?.launch(record);
+    else this.enqueue.parts.ownership.deliver(op.entity, record, answer.owner);
+  }
+
+  private accepted(seq: number): void {
+    const { trace } = this.enqueue.parts;
+    const { entity, message } = this.op;
+    if (trace.verbose) trace.emit('accepted', { entity, id: message.id, name: message.name, seq });
+    if (this.waiter !== undefined) this.waiter.seq = seq;
+    this.onReceipt?.({ id: unescapeId(message.id), sequence: seq });
+  }
+
+  /** The caller's id was there: its result, if it has one, is the answer. */
+  private knownAlready(known: NonNullable<AnswerOf['append']['known']>): void {
+    if (known.state === 'live') return;
+    const { entity, message } = this.op;
+    this.enqueue.parts.replies.settle(entity, message.id, known.state, known.state === 'completed' ? known.result : known.error);
+  }
+
+  refused(error: AtomicQueuesError): void {
+    if (this.op.begin) this.worker?.appendDidNotBegin();
+    this.op.begin = false;
+    if (error.code === 'FENCED') {
+      this.enqueue.hold(this);
+      return;
+    }
+    this.enqueue.close(this);
+    this.failed(error);
+  }
+
+  unknown(error: AtomicQueuesError): void {
+    this.enqueue.close(this);
+    this.failed(outcomeUnknown(this, error.message));
+  }
+
+  /** Tells the caller, who hears nothing more; an answer that comes later still takes its way. */
+  failed(error: AtomicQueuesError): void {
+    this.enqueue.close(this);
+    this.onReceipt = undefined;
+    this.onError(error);
+    this.onError = () => undefined;
+  }
+}
+
+function refusalOf(code: string, at: number, op: AppendOp): AtomicQueuesError {
+  const details = { entity: op.entity, limit: at };
+  switch (code) {
+    case 'QUEUE_DEPTH_EXCEEDED': {
+      const which = at === op.depthMax ? `workerMaxQueueDepth of "${typeOfKey(op.entity)}"` : 'maxTotalQueueDepth';
+      return new AtomicQueuesError(code, `${which} (${at}) is reached; nothing was logged`, { details });
+    }
+    case 'WORKER_LIMIT_EXCEEDED':
+      return new AtomicQueuesError(code, `${at} entities are active, the limit of all live nodes; nothing was logged`, {
+        details,
+      });
+    case 'ID_REUSED':
+      return new AtomicQueuesError(
+        'SCHEMA_VIOLATION',
+        `id "${unescapeId(op.message.id)}" was used before with another payload; nothing was logged`,
+        { details: { entity: op.entity, id: unescapeId(op.message.id), path: 'id' } },
+      );
+    default:
+      return new AtomicQueuesError('STORE_UNAVAILABLE', `the log refused the message (${code})`, { details });
+  }
+}

@@ -1,0 +1,350 @@
+/**
+ * One node: the only coordinator of start and stop, and of what happens between incarnations.
+ *
+ *   starting -> running <-> suspended -> rejoining -> running
+ *                  \-> draining -> stopped                       any -> closed (STORE_LOST, or onLeaseLost 'exit')
+ */
+import type { ResolvedConfig } from '../core/config.js';
+import { AtomicQueuesError } from '../core/errors.js';
+import { StoreHealth } from '../core/health.js';
+import { unescapeId } from '../core/ids.js';
+import type { Contract, MessageRecord, Send } from '../core/log/operations.js';
+import type { Clock } from '../ports/clock.js';
+import type { HandlerPort } from '../ports/handler.js';
+import type { Network, PeerMessage } from '../ports/network.js';
+import type { Random } from '../ports/random.js';
+import { type Store, StoreCallError } from '../ports/store.js';
+import type { Trace } from '../ports/trace.js';
+import { EntityContext } from './context.js';
+import { DueTimes } from './due-times.js';
+import { type BulkOutcome, Enqueue, type OutgoingMessage, type Receipt } from './enqueue.js';
+import { Membership } from './membership.js';
+import { Ownership } from './ownership.js';
+import { Recovery } from './recovery.js';
+import { Replies, type WaitOptions } from './replies.js';
+import { StoreSession } from './session.js';
+
+export interface NodeOptions {
+  readonly config: ResolvedConfig;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly store: Store;
+  readonly network: Network;
+  readonly handler: HandlerPort;
+  readonly trace: Trace;
+  /** What this node handles, per entity type. */
+  readonly contracts: readonly Contract[];
+  /** Finds where a message object goes, for transactional sends; throws as `QueueBus.enqueue` does. */
+  route(message: object, headers: Readonly<Record<string, string>> | undefined): OutgoingMessage;
+  /** The node has closed itself: STORE_LOST, or FENCED with `onLeaseLost: 'exit'`. */
+  onClosed?(why: AtomicQueuesError): void;
+}
+
+export type NodeState = 'new' | 'starting' | 'running' | 'rejoining' | 'draining' | 'stopped' | 'closed';
+
+export interface NodeStatus {
+  readonly state: NodeState;
+  readonly incarnation: number;
+  /** The lease has lapsed by the node's own clock: no handler starts. */
+  readonly suspended: boolean;
+  readonly leaseLeftMs: number;
+  /** Why the store counts as unhealthy; undefined if it is healthy. */
+  readonly degraded: string | undefined;
+  readonly owned: number;
+  readonly running: number;
+  /** Callers that wait for a result. */
+  readonly waiting: number;
+  /** Entities whose handler is past its time. */
+  readonly blocked: readonly { readonly entity: string; readonly id: string; readonly forMs: number }[];
+}
+
+/** Part of the grace period that remains for handlers once their signal has aborted. */
+const ABORT_LEAD = 0.25;
+const DRAIN_POLL_MS = 10;
+
+export class Node {
+  private state: NodeState = 'new';
+  private closedBy: AtomicQueuesError | undefined;
+  private session: StoreSession | undefined;
+  private stopping: Promise<void> | undefined;
+  private readonly health: StoreHealth;
+  private readonly membership: Membership;
+  private readonly replies: Replies;
+  private readonly ownership: Ownership;
+  private readonly enqueuing: Enqueue;
+  private readonly recovery: Recovery;
+
+  constructor(private readonly options: NodeOptions) {
+    const { config, clock, random, store, network, handler, trace, contracts } = options;
+    this.health = new StoreHealth(config.health.storeFailureThreshold);
+    this.membership = new Membership(store, clock, random, config, contracts, {
+      suspended: () => this.suspended(),
+      resumed: () => this.resumed(),
+      fenced: (why) => this.fenced(why),
+      health: (error) => this.noteHealth(error),
+    });
+    const { membership } = this;
+    const due = new DueTimes(clock);
+    this.replies = new Replies(clock, due);
+    const { replies } = this;
+    const contextHost = { routeSend: this.routeSend.bind(this) };
+    this.ownership = new Ownership({ clock, trace, config, contracts, handler, network, membership, due, replies, contextHost });
+    const { ownership } = this;
+    const admit = (): void => this.admit();
+    this.enqueuing = new Enqueue({ clock, trace, config, contracts, ownership, replies, admit });
+    replies.withdraw = (waiter, why) => this.enqueuing.withdraw(waiter, why);
+    this.recovery = new Recovery({ clock, trace, config, store, network, membership, ownership, replies });
+  }
+
+  /**
+   * Connects, joins and recovers what dead incarnations left. Rejects with STORE_UNAVAILABLE, CONFIG_INVALID (living twin,
+   * other schema) or STORE_LOST; the node is then closed.
+   */
+  async start(): Promise<void> {
+    if (this.state !== 'new') throw new AtomicQueuesError('CONFIG_INVALID', `the node was started before (${this.state})`);
+    this.state = 'starting';
+    const { store } = this.options;
+    store.onReplaced((why) => this.storeLost(why));
+    try {
+      await store.open();
+      await this.membership.join(false);
+    } catch (error) {
+      this.state = 'closed';
+      this.closedBy = asError(error);
+      await store.close().catch(() => undefined);
+      throw this.closedBy;
+    }
+    this.openSession();
+  }
+
+  private openSession(): void {
+    const { store, clock, random, network, trace, config } = this.options;
+    const { incarnation, generation } = this.membership;
+    const session = new StoreSession(store, clock, random, generation, incarnation, {
+      fenced: () => this.fenced('the store counts this incarnation as dead'),
+      lost: (why) => this.storeLost(why),
+      health: (error) => this.noteHealth(error),
+    });
+    this.session = session;
+    network.listen(incarnation, (message) => this.receive(message));
+    this.ownership.open(session);
+    this.recovery.start(session);
+    this.state = 'running';
+    trace.emit('joined', { incarnation, serverId: config.serverId });
+    this.enqueuing.openSession(session);
+  }
+
+  // ---- calls ---------------------------------------------------------------------------------------------------
+
+  /** Resolves when the message is durably logged. */
+  enqueue(message: OutgoingMessage): Promise<Receipt> {
+    return this.enqueuing.enqueue(message);
+  }
+
+  /** Resolves with the result as JSON text, '' for undefined. */
+  async enqueueAndWait(message: OutgoingMessage, wait: WaitOptions): Promise<string> {
+    return this.enqueuing.enqueueAndWait(message, wait);
+  }
+
+  /** Many at once; each has its own outcome. */
+  enqueueBulk(messages: readonly OutgoingMessage[]): Promise<BulkOutcome[]> {
+    return this.enqueuing.enqueueBulk(messages);
+  }
+
+  private admit(): void {
+    const { state, health } = this;
+    if (state === 'running' || state === 'rejoining') {
+      if (health.degraded)
+        throw new AtomicQueuesError('STORE_UNAVAILABLE', `the store does not answer (${health.why}); nothing was sent`, {
+          details: { cause: health.why },
+        });
+      return;
+    }
+    // A handler that still runs may send follow-ups: they are logged, and run after the restart or elsewhere.
+    if (state === 'draining' && EntityContext.currentOrNone() !== undefined) return;
+    if (state === 'closed' && this.closedBy?.code === 'STORE_LOST') throw this.closedBy;
+    const text = state === 'new' || state === 'starting' ? 'the node has not started yet' : `the node is ${state}`;
+    throw new AtomicQueuesError('SHUTTING_DOWN', `${text}; nothing was logged`);
+  }
+
+  private routeSend(
+    parent: MessageRecord,
+    index: number,
+    message: object,
+    headers: Readonly<Record<string, string>> | undefined,
+  ): Send {
+    const outgoing = this.options.route(message, headers);
+    const depthMax = this.options.config.entitySettings(outgoing.type).workerMaxQueueDepth;
+    // The id follows from the parent's: a crash or retry neither drops nor doubles it.
+    const routed = this.enqueuing.toMessage(outgoing, `${parent.id}/${index}`, '', 0);
+    return { entity: this.enqueuing.keyOf(outgoing), message: routed, depthMax };
+  }
+
+  private receive(message: PeerMessage): void {
+    if (message.kind === 'reply') {
+      this.replies.settle(message.entity, message.id, message.state, message.detail);
+      return;
+    }
+    const worker = this.ownership.workers.get(message.entity);
+    if (worker === undefined) return;
+    if (message.message === undefined) worker.ring();
+    else worker.arrived(message.message);
+  }
+
+  // ---- health and lease ----------------------------------------------------------------------------------------
+
+  private noteHealth(error: StoreCallError | undefined): void {
+    const change = this.health.note(error?.message);
+    if (change === 'degraded') this.options.trace.emit('degraded', { why: this.health.why });
+    else if (change === 'recovered') this.options.trace.emit('recovered', {});
+  }
+
+  private suspended(): void {
+    if (this.state !== 'running' && this.state !== 'draining') return;
+    const { incarnation } = this.membership;
+    this.options.trace.emit('suspended', { incarnation });
+    const text = 'the lease has lapsed: another node may take over at any time';
+    this.ownership.suspend(new AtomicQueuesError('INTERRUPTED', text));
+  }
+
+  private resumed(): void {
+    this.options.trace.emit('resumed', { incarnation: this.membership.incarnation });
+    this.ownership.resume();
+  }
+
+  /** This incarnation is dead. The process goes on as another one, beside what still runs of this one. */
+  private fenced(why: string): void {
+    const { incarnation } = this.membership;
+    if (incarnation === 0 || this.session?.incarnation !== incarnation) return;
+    this.options.trace.emit('lease-lost', { incarnation, why });
+    const error = new AtomicQueuesError('FENCED', `incarnation ${incarnation} was declared dead: ${why}`, { definite: false });
+    this.endSession(incarnation, error);
+    if (this.state === 'draining') return;
+    if (this.options.config.onLeaseLost === 'exit') {
+      this.close(error);
+      return;
+    }
+    this.state = 'rejoining';
+    void this.rejoin();
+  }
+
+  private endSession(incarnation: number, error: AtomicQueuesError): void {
+    const { session } = this;
+    this.session = undefined;
+    this.recovery.stop();
+    this.enqueuing.closeSession();
+    this.membership.forget();
+    session?.end(error, new AtomicQueuesError('FENCED', 'the session ended before this step left'));
+    this.ownership.abandon(incarnation, error);
+  }
+
+  private async rejoin(): Promise<void> {
+    try {
+      await this.membership.join(true);
+      if (this.state === 'rejoining') this.openSession();
+    } catch (error) {
+      const why = asError(error);
+      if (why.code === 'STORE_LOST') this.storeLost(why.message);
+      else this.close(why);
+    }
+  }
+
+  /** The store lost acknowledged writes: nothing is started on a guess. */
+  private storeLost(why: string): void {
+    if (this.state === 'closed' || this.state === 'stopped') return;
+    this.options.trace.emit('store-lost', { why });
+    const error = new AtomicQueuesError(
+      'STORE_LOST',
+      `the store lost acknowledged writes or was replaced (${why}); this node has closed`,
+    );
+    const { incarnation } = this.membership;
+    this.endSession(incarnation, error);
+    this.close(error);
+  }
+
+  private close(why: AtomicQueuesError): void {
+    this.state = 'closed';
+    this.closedBy = why;
+    this.enqueuing.rejectAll(why);
+    this.replies.rejectAll(why);
+    this.options.onClosed?.(why);
+  }
+
+  // ---- stop ----------------------------------------------------------------------------------------------------
+
+  /** Drains within `shutdownGraceMs`, hands every entity over, leaves, and only then closes the store. Idempotent. */
+  stop(): Promise<void> {
+    this.stopping ??= this.drain();
+    return this.stopping;
+  }
+
+  private async drain(): Promise<void> {
+    const { config, clock, store, network, trace } = this.options;
+    const wasOpen = this.session !== undefined;
+    if (this.state !== 'closed') this.state = 'draining';
+    this.ownership.draining = true;
+    if (wasOpen) {
+      const endMs = clock.monotonicMs() + config.shutdownGraceMs;
+      const abortMs = endMs - config.shutdownGraceMs * ABORT_LEAD;
+      let aborted = false;
+      while (this.session !== undefined && clock.monotonicMs() < endMs && !this.isDrained()) {
+        this.ownership.releaseIdle();
+        if (!aborted && clock.monotonicMs() >= abortMs) {
+          aborted = true;
+          this.ownership.suspend(new AtomicQueuesError('SHUTTING_DOWN', 'the shutdown grace is nearly over'));
+        }
+        await this.sleep(DRAIN_POLL_MS);
+      }
+    }
+    const running = this.ownership.running.size;
+    this.recovery.stop();
+    if (this.isDrained()) await Promise.race([this.membership.leave().catch(() => false), this.sleep(config.storeCallTimeoutMs)]);
+    else this.membership.forget();
+    const error = new AtomicQueuesError('SHUTTING_DOWN', 'the node has stopped', { definite: false });
+    this.session?.end(error, new AtomicQueuesError('SHUTTING_DOWN', 'the node has stopped before this left'));
+    this.session = undefined;
+    this.enqueuing.rejectAll(error);
+    this.replies.rejectAll(error);
+    this.ownership.dispose();
+    trace.emit('stopped', { running, pending: this.ownership.workers.size });
+    await network.close();
+    await store.close().catch(() => undefined);
+    this.state = 'stopped';
+  }
+
+  private isDrained(): boolean {
+    return this.ownership.workers.size === 0 && this.session?.outstanding === 0;
+  }
+
+  private sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => this.options.clock.setTimer(ms, resolve));
+  }
+
+  status(): NodeStatus {
+    const nowMs = this.options.clock.monotonicMs();
+    const blocked = [...this.ownership.running]
+      .filter((a) => a.blocked)
+      .map((a) => ({ entity: a.worker.entity, id: unescapeId(a.record.id), forMs: nowMs - a.startedAtMs }));
+    return {
+      state: this.state,
+      incarnation: this.membership.incarnation,
+      suspended: this.state === 'running' && !this.membership.leaseValid(),
+      leaseLeftMs: this.membership.leaseLeftMs(),
+      degraded: this.health.degraded ? this.health.why : undefined,
+      owned: this.ownership.workers.size,
+      running: this.ownership.running.size,
+      waiting: this.replies.size,
+      blocked,
+    };
+  }
+}
+
+function asError(error: unknown): AtomicQueuesError {
+  if (error instanceof AtomicQueuesError) return error;
+  const text = error instanceof Error ? error.message : String(error);
+  const permanent = error instanceof StoreCallError && error.permanent;
+  return new AtomicQueuesError(permanent ? 'CONFIG_INVALID' : 'STORE_UNAVAILABLE', text, {
+    cause: error,
+    details: { cause: text },
+  });
+}

@@ -1,0 +1,340 @@
+/**
+ * The entities of this process: which it owns, what runs, and what may start.
+ *   (1) An entity has at most one worker here, and none while a handler of a former incarnation still runs for it.
+ *   (2) `slots.taken` counts what has begun or is about to; it is bounded by `maxConcurrentHandlers`, so that is what a crash
+ *       can interrupt. What others wait for (a chain) needs no free slot, or waiting handlers could starve what they wait for.
+ */
+import type { EntitySettings, ResolvedConfig } from '../core/config.js';
+import { AtomicQueuesError } from '../core/errors.js';
+import { Fifo } from '../core/fifo.js';
+import { typeOfKey } from '../core/ids.js';
+import type { Contract, LateOp, MessageRecord, Outcome, Send, SessionOp } from '../core/log/operations.js';
+import type { Clock } from '../ports/clock.js';
+import type { Delivery, HandlerPort } from '../ports/handler.js';
+import type { Network } from '../ports/network.js';
+import type { Trace } from '../ports/trace.js';
+import type { Attempt } from './attempt.js';
+import { type ContextHost, EntityContext } from './context.js';
+import type { DueTimes } from './due-times.js';
+import { errorText } from './error-record.js';
+import { IdleList } from './idle-list.js';
+import type { Membership } from './membership.js';
+import type { Replies } from './replies.js';
+import type { Step, StoreSession } from './session.js';
+import { EntityWorker } from './worker.js';
+
+export interface OwnershipParts {
+  readonly clock: Clock;
+  readonly trace: Trace;
+  readonly config: ResolvedConfig;
+  readonly contracts: readonly Contract[];
+  readonly handler: HandlerPort;
+  readonly network: Network;
+  readonly membership: Membership;
+  readonly due: DueTimes;
+  readonly replies: Replies;
+  readonly contextHost: ContextHost;
+}
+
+/** Handlers of a former incarnation end here: their outcome becomes a note on the dead letter. */
+type LateReport = Omit<LateOp, 'op'>;
+
+const HANDLER_TIMEOUT_GRANULE_MS = 8;
+/** How long an entity whose head nobody here declares is left to others. */
+const FOREIGN_MS = 10_000;
+
+export class Ownership {
+  readonly workers = new Map<string, EntityWorker>();
+  readonly idle: IdleList;
+  readonly due: DueTimes;
+  readonly slots = { taken: 0 };
+  readonly running = new Set<Attempt>();
+  readonly lateReports: LateReport[] = [];
+  /** No new entity is claimed and nothing new begins, but for chains. */
+  draining = false;
+  private session: StoreSession | undefined;
+  private readonly waiting = new Fifo<EntityWorker>();
+  private readonly parked = new Set<EntityWorker>();
+  /** Handlers of former incarnations that still run, by entity. */
+  private readonly ghosts = new Map<string, Attempt>();
+  private readonly foreign = new Map<string, number>();
+  private readonly settings = new Map<string, EntitySettings>();
+  readonly runHandler: (delivery: Delivery) => Promise<string>;
+
+  constructor(private readonly parts: OwnershipParts) {
+    this.idle = new IdleList(parts.clock);
+    this.due = parts.due;
+    this.runHandler = (delivery) => parts.handler.run(delivery);
+    for (const { type } of parts.contracts) this.settings.set(type, parts.config.entitySettings(type));
+  }
+
+  // ---- the session ---------------------------------------------------------------------------------------------
+
+  open(session: StoreSession): void {
+    this.session = session;
+  }
+
+  /** The incarnation of the session, 0 without one. */
+  get incarnation(): number {
+    return this.session?.incarnation ?? 0;
+  }
+
+  submit<O extends SessionOp>(step: Step<O>): void {
+    // A step's `answered` takes the answer of its own operation; the session pairs them.
+    this.session?.submit(step as unknown as Step);
+  }
+
+  /** The incarnation has died: nothing here is owned any longer. What still runs goes on as ghosts. */
+  abandon(incarnation: number, why: AtomicQueuesError): void {
+    this.session = undefined;
+    for (const worker of this.parked) this.reportLate(worker.attempt as Attempt, incarnation, 'not-run', '');
+    this.parked.clear();
+    for (const attempt of this.running) {
+      if (attempt.ghost) continue;
+      attempt.ghost = true;
+      attempt.incarnation = incarnation;
+      this.ghosts.set(attempt.worker.entity, attempt);
+      attempt.context.abort(why);
+    }
+    for (const worker of [...this.workers.values()]) worker.leaveTable();
+    while (this.waiting.shift() !== undefined);
+    this.idle.clear();
+  }
+
+  // ---- activation ----------------------------------------------------------------------------------------------
+
+  handles(entity: string): boolean {
+    return this.settings.has(typeOfKey(entity));
+  }
+
+  /** The worker of an entity, claiming it if need be; undefined if this process may not own it now. */
+  activate(entity: string, chained: boolean): EntityWorker | undefined {
+    const known = this.workers.get(entity);
+    if (known !== undefined) return known;
+    const settings = this.settings.get(typeOfKey(entity));
+    if (settings === undefined || this.session === undefined) return undefined;
+    if ((this.draining && !chained) || this.ghosts.has(entity) || !this.parts.membership.leaseValid()) return undefined;
+    this.makeRoom();
+    const worker = new EntityWorker(entity, settings, this);
+    this.workers.set(entity, worker);
+    worker.claim();
+    return worker;
+  }
+
+  /** A node at its own limit first releases the entity that is idle longest. */
+  private makeRoom(): void {
+    const { workersMax } = this.parts.config.limits;
+    if (workersMax === 0 || this.workers.size < workersMax) return;
+    const oldest = this.idle.oldest();
+    if (oldest instanceof EntityWorker) oldest.release(false);
+  }
+
+  /** The sweep found work for an entity that nobody owns. */
+  adopt(entity: string): void {
+    const foreignUntilMs = this.foreign.get(entity);
+    if (foreignUntilMs !== undefined && foreignUntilMs > this.parts.clock.monotonicMs()) return;
+    this.foreign.delete(entity);
+    this.activate(entity, false)?.ring();
+  }
+
+  /** The head has a name that this process does not handle: another node shall own the entity. */
+  handOff(worker: EntityWorker): void {
+    this.foreign.set(worker.entity, this.parts.clock.monotonicMs() + FOREIGN_MS);
+    worker.release(true);
+  }
+
+  remove(worker: EntityWorker): void {
+    if (this.workers.get(worker.entity) === worker) this.workers.delete(worker.entity);
+    this.parked.delete(worker);
+    if (this.parts.trace.verbose) this.parts.trace.emit('released', { entity: worker.entity });
+  }
+
+  // ---- what may start ------------------------------------------------------------------------------------------
+
+  leaseValid(): boolean {
+    return this.parts.membership.leaseValid();
+  }
+
+  storeNowMs(): number {
+    return this.parts.membership.storeNowMs();
+  }
+
+  mayStart(chained: boolean): boolean {
+    if (!this.parts.membership.leaseValid() || this.session === undefined) return false;
+    if (chained) return true;
+    const { concurrentHandlersMax } = this.parts.config.limits;
+    return !this.draining && (concurrentHandlersMax === 0 || this.slots.taken < concurrentHandlersMax);
+  }
+
+  /** May a worker go on to its next message, or is it another entity's turn? */
+  mayGoOn(chained: boolean): boolean {
+    if (!this.parts.membership.leaseValid()) return false;
+    return chained || (!this.draining && this.waiting.length === 0);
+  }
+
+  /** False if no slot will come: the node is draining or has lost its lease. */
+  waitForSlot(worker: EntityWorker): boolean {
+    if (this.draining || !this.parts.membership.leaseValid()) return false;
+    this.waiting.push(worker);
+    return true;
+  }
+
+  slotFreed(): void {
+    this.slots.taken--;
+    while (this.waiting.length > 0 && this.mayStart(false)) this.waiting.shift()?.slotIsFree();
+  }
+
+  park(worker: EntityWorker): void {
+    this.parked.add(worker);
+  }
+
+  /** The lease has lapsed: others may start at any time, so what runs is told to stop. */
+  suspend(why: AtomicQueuesError): void {
+    for (const attempt of this.running) attempt.context.abort(why);
+  }
+
+  /** The lease is proved again and nobody took over: go on where it stopped. */
+  resume(): void {
+    const parked = [...this.parked];
+    this.parked.clear();
+    for (const worker of parked) worker.attempt?.start();
+    for (const worker of this.workers.values()) worker.kick();
+  }
+
+  /** Draining: gives up every entity that does nothing, with what is pending for it. */
+  releaseIdle(): void {
+    for (const worker of this.workers.values()) if (worker.phase === 'idle' || worker.phase === 'waiting') worker.release(true);
+  }
+
+  /** The node has stopped: no timer of the table is left. */
+  dispose(): void {
+    this.idle.clear();
+    this.session = undefined;
+    for (const attempt of this.running) this.due.cancel(attempt);
+  }
+
+  // ---- attempts ------------------------------------------------------------------------------------------------
+
+  contextFor(worker: EntityWorker, record: MessageRecord): EntityContext {
+    const { handlerTimeoutMs } = worker.settings;
+    const deadline = handlerTimeoutMs > 0 ? this.parts.clock.wallMs() + handlerTimeoutMs : undefined;
+    return new EntityContext(worker.entity, record, this.parts.contextHost, worker.fence, deadline);
+  }
+
+  began(attempt: Attempt): void {
+    const { worker, record } = attempt;
+    const { trace, clock } = this.parts;
+    attempt.startedAtMs = clock.monotonicMs();
+    this.running.add(attempt);
+    const { handlerTimeoutMs } = worker.settings;
+    if (handlerTimeoutMs > 0) this.due.schedule(attempt, handlerTimeoutMs, HANDLER_TIMEOUT_GRANULE_MS);
+    if (!trace.verbose) return;
+    const { id, name, seq, attempt: number } = record;
+    trace.emit('began', { entity: worker.entity, id, name, seq, attempt: number });
+  }
+
+  stopped(attempt: Attempt): void {
+    this.running.delete(attempt);
+    if (attempt.dueAtMs !== 0) this.due.cancel(attempt);
+    if (attempt.blocked) this.parts.trace.emit('unblocked', { entity: attempt.worker.entity, id: attempt.record.id });
+  }
+
+  /** `handlerTimeout` has passed: the signal aborts, and until the handler ends its entity is blocked. */
+  blocked(attempt: Attempt): void {
+    const { worker } = attempt;
+    const { handlerTimeoutMs } = worker.settings;
+    if (handlerTimeoutMs > 0) {
+      const text = `the handler did not end within handlerTimeout (${handlerTimeoutMs} ms)`;
+      attempt.context.abort(new AtomicQueuesError('INTERRUPTED', text, { details: { entity: worker.entity } }));
+    }
+    this.reportBlocked(attempt);
+  }
+
+  /** Reports what has run for longer than `afterMs`, for handlers without a timeout. */
+  reportBlockedAfter(afterMs: number): void {
+    const beforeMs = this.parts.clock.monotonicMs() - afterMs;
+    for (const attempt of this.running) if (!attempt.blocked && attempt.startedAtMs <= beforeMs) this.reportBlocked(attempt);
+  }
+
+  private reportBlocked(attempt: Attempt): void {
+    attempt.blocked = true;
+    const { worker, record, startedAtMs } = attempt;
+    const forMs = this.parts.clock.monotonicMs() - startedAtMs;
+    this.parts.trace.emit('blocked', { entity: worker.entity, id: record.id, name: record.name, forMs });
+  }
+
+  /** The log holds the outcome: now, and not before, the caller may be told. */
+  ended(worker: EntityWorker, record: MessageRecord, outcome: Outcome): void {
+    const { trace, replies } = this.parts;
+    const { entity } = worker;
+    const detail = outcome.state === 'completed' ? outcome.result : outcome.error;
+    replies.settle(entity, record.id, outcome.state, detail);
+    const me = this.incarnation;
+    if (record.waiter !== 0 && record.waiter !== me)
+      this.parts.network.send(record.waiter, { kind: 'reply', entity, id: record.id, state: outcome.state, detail });
+    if (outcome.state === 'failed') trace.emit('dead-letter', { entity, id: record.id, name: record.name, reason: 'failed' });
+    if (trace.verbose) {
+      const { id, seq, attempt } = record;
+      trace.emit('ended', { entity, id, seq, attempt, state: outcome.state });
+    }
+  }
+
+  /** A transactional send is logged: whoever owns its entity is told. */
+  sent(send: Send, seq: number, owner: number): void {
+    const record = { ...send.message, seq, attempt: 1, notBeforeMs: 0, enqueuedAtMs: this.storeNowMs(), error: '' };
+    this.deliver(send.entity, record, owner);
+  }
+
+  /** A logged message goes to its owner: here, elsewhere, or nobody yet. */
+  deliver(entity: string, record: MessageRecord, owner: number): void {
+    const me = this.incarnation;
+    if (owner !== 0 && owner !== me) {
+      this.parts.network.send(owner, { kind: 'ring', entity, message: record });
+      return;
+    }
+    const worker = this.activate(entity, record.chain !== '');
+    worker?.arrived(record);
+  }
+
+  // ---- former incarnations -------------------------------------------------------------------------------------
+
+  /** The handler of a dead incarnation has ended: its entity may be claimed here again. */
+  ghostEnded(attempt: Attempt, result: string | undefined, thrown: unknown): void {
+    this.ghosts.delete(attempt.worker.entity);
+    if (result === undefined) this.reportLate(attempt, attempt.incarnation, 'failed', errorText(thrown));
+    else this.reportLate(attempt, attempt.incarnation, 'completed', result);
+  }
+
+  reportLate(attempt: Attempt, incarnation: number, outcome: LateReport['outcome'], detail: string): void {
+    const { seq, attempt: number } = attempt.record;
+    this.lateReports.push({ entity: attempt.worker.entity, seq, attempt: number, incarnation, outcome, detail });
+  }
+
+  /** Sends the notes that wait; what the log cannot take yet is kept for the next turn. */
+  sendLateReports(): void {
+    for (const report of this.lateReports.splice(0)) {
+      const op: LateOp = { op: 'late', ...report };
+      const keep = (): void => void this.lateReports.push(report);
+      this.submit({
+        op,
+        answered: (answer) => {
+          if (!answer.ok && answer.code === 'NOT_YET') keep();
+        },
+        refused: keep,
+        unknown: keep,
+      } satisfies Step<LateOp>);
+    }
+  }
+
+  /** The log contradicts what this session was told: never expected, and never guessed about. */
+  contradicted(worker: EntityWorker, code: string): void {
+    const error = new Error(
+      `the log answered ${code} to the owner of ${worker.entity} (fence ${worker.fence}, phase ${worker.phase})`,
+    );
+    this.parts.trace.emit('loop-failed', { loop: 'worker', error });
+  }
+
+  traceClaim(entity: string, fence: number): void {
+    if (this.parts.trace.verbose) this.parts.trace.emit('claimed', { entity, fence });
+  }
+}

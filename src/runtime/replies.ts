@@ -1,0 +1,172 @@
+/**
+ * Callers that wait for a result, by entity and message id.
+ *   (1) A waiter settles exactly once: by the outcome, its deadline, its signal, or the end of the node.
+ *   (2) A reply is only a hint: what was lost is read back from the log by `lookUp`.
+ */
+import { AtomicQueuesError } from '../core/errors.js';
+import type { TerminalState } from '../core/log/operations.js';
+import type { Clock } from '../ports/clock.js';
+import type { Due, DueTimes } from './due-times.js';
+import { errorOfState } from './error-record.js';
+
+export interface WaitOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+  /** 'withdraw' takes the message back if it has not begun; then the timeout is definite. Inside a handler the default. */
+  readonly onTimeout?: 'keep' | 'withdraw' | undefined;
+}
+
+/** Granule of reply deadlines: a wait ends at most this long after its deadline. */
+const REPLY_GRANULE_MS = 16;
+
+export class Waiter implements Due {
+  dueAtMs = 0;
+  /** The message's sequence once it is logged, else 0. */
+  seq = 0;
+  sinceMs = 0;
+  next: Waiter | undefined;
+  readonly promise: Promise<string>;
+  private resolve!: (result: string) => void;
+  private reject!: (error: AtomicQueuesError) => void;
+  private onAbort: (() => void) | undefined;
+
+  constructor(
+    readonly entity: string,
+    readonly id: string,
+    readonly options: WaitOptions,
+    private readonly replies: Replies,
+  ) {
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    const { signal } = options;
+    if (signal === undefined) return;
+    this.onAbort = () => this.replies.expired(this, 'the caller aborted');
+    if (signal.aborted) queueMicrotask(this.onAbort);
+    else signal.addEventListener('abort', this.onAbort, { once: true });
+  }
+
+  onDue(): void {
+    this.replies.expired(this, `no result within ${this.options.timeoutMs} ms`);
+  }
+
+  /** @internal */
+  done(): void {
+    if (this.onAbort !== undefined) this.options.signal?.removeEventListener('abort', this.onAbort);
+  }
+
+  /** @internal */
+  succeed(result: string): void {
+    this.resolve(result);
+  }
+
+  /** @internal */
+  fail(error: AtomicQueuesError): void {
+    this.reject(error);
+  }
+}
+
+export class Replies {
+  private readonly waiters = new Map<string, Waiter>();
+  /** Set by the node: tries to take a message back whose caller gave up. */
+  withdraw: (waiter: Waiter, why: string) => void = (waiter, why) => this.giveUp(waiter, why, undefined);
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly due: DueTimes,
+  ) {}
+
+  get size(): number {
+    return this.waiters.size;
+  }
+
+  wait(entity: string, id: string, options: WaitOptions): Waiter {
+    const waiter = new Waiter(entity, id, options, this);
+    const key = keyOf(entity, id);
+    waiter.next = this.waiters.get(key);
+    waiter.sinceMs = this.clock.monotonicMs();
+    this.waiters.set(key, waiter);
+    this.due.schedule(waiter, options.timeoutMs, REPLY_GRANULE_MS);
+    return waiter;
+  }
+
+  /** Tells everyone who waits for that message how it ended. `detail`: its result or error, JSON text. */
+  settle(entity: string, id: string, state: TerminalState, detail: string): void {
+    if (this.waiters.size === 0) return;
+    const key = keyOf(entity, id);
+    let waiter = this.waiters.get(key);
+    if (waiter === undefined) return;
+    this.waiters.delete(key);
+    for (; waiter !== undefined; waiter = waiter.next) {
+      this.due.cancel(waiter);
+      waiter.done();
+      if (state === 'completed') waiter.succeed(detail);
+      else waiter.fail(errorOfState(state, detail, entity, id));
+    }
+  }
+
+  /** One caller's wait ends with `error`. */
+  reject(waiter: Waiter, error: AtomicQueuesError): void {
+    if (this.remove(waiter)) waiter.fail(error);
+  }
+
+  rejectAll(error: AtomicQueuesError): void {
+    for (const first of [...this.waiters.values()])
+      for (let w: Waiter | undefined = first, next: Waiter | undefined; w !== undefined; w = next) {
+        next = w.next;
+        this.reject(w, error);
+      }
+  }
+
+  /** Waiters for logged messages that have waited for at least `ageMs`, at most `max`. */
+  overdue(ageMs: number, max: number): Waiter[] {
+    const before = this.clock.monotonicMs() - ageMs;
+    const found: Waiter[] = [];
+    for (const waiter of this.waiters.values()) {
+      if (found.length === max || waiter.sinceMs > before) break;
+      if (waiter.seq > 0) found.push(waiter);
+    }
+    return found;
+  }
+
+  /** @internal A deadline passed or the caller aborted. */
+  expired(waiter: Waiter, why: string): void {
+    this.due.cancel(waiter);
+    if (waiter.options.onTimeout === 'withdraw') this.withdraw(waiter, why);
+    else this.giveUp(waiter, why, undefined);
+  }
+
+  /** Ends a wait without an outcome. `withdrawn`: whether the message was taken back, undefined if not tried. */
+  giveUp(waiter: Waiter, why: string, withdrawn: boolean | undefined): void {
+    const tail =
+      withdrawn === true
+        ? 'the message was withdrawn and will not run'
+        : 'the message is logged: it may have run, run now, or run later';
+    this.reject(
+      waiter,
+      new AtomicQueuesError('REPLY_TIMEOUT', `${why}; ${tail}`, {
+        definite: withdrawn === true,
+        details: { entity: waiter.entity, id: waiter.id, withdrawn: withdrawn === true },
+      }),
+    );
+  }
+
+  private remove(waiter: Waiter): boolean {
+    const key = keyOf(waiter.entity, waiter.id);
+    const first = this.waiters.get(key);
+    let before: Waiter | undefined;
+    for (let w = first; w !== undefined; before = w, w = w.next) {
+      if (w !== waiter) continue;
+      if (before !== undefined) before.next = w.next;
+      else if (w.next !== undefined) this.waiters.set(key, w.next);
+      else this.waiters.delete(key);
+      this.due.cancel(waiter);
+      waiter.done();
+      return true;
+    }
+    return false;
+  }
+}
+
+const keyOf = (entity: string, id: string): string => `${entity}\n${id}`;

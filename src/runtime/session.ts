@@ -1,0 +1,209 @@
+/**
+ * A node's session with the store: group commit by back-pressure, in numbered batches (design §3).
+ *
+ * Who calls whom: flows `submit` steps; a step is told once, in the order of submission, how it ended.
+ *   (1) At most two batches are in flight; while they are, steps pile up, so batches grow with load and nothing waits for a timer.
+ *   (2) A number always carries the same steps, unless every copy sent of it was certainly refused.
+ *   (3) Batches end in order of their numbers, and none is given up while the session lives.
+ *   (4) When the session ends, what is in flight is unknown, and what never left is certainly not applied.
+ */
+import { AtomicQueuesError } from '../core/errors.js';
+import { Fifo } from '../core/fifo.js';
+import type { Answer, AnswerOf, SessionOp } from '../core/log/operations.js';
+import type { Clock } from '../ports/clock.js';
+import type { Random } from '../ports/random.js';
+import { type Store, StoreCallError } from '../ports/store.js';
+
+export interface Step<O extends SessionOp = SessionOp> {
+  readonly op: O;
+  /** Called as the batch leaves: the last moment to decide `begin` or `next`. */
+  leaving?(): void;
+  answered(answer: AnswerOf[O['op']]): void;
+  /** It was certainly not applied, and will not be. */
+  refused(error: AtomicQueuesError): void;
+  /** The session ended while it was in flight. */
+  unknown(error: AtomicQueuesError): void;
+}
+
+interface InFlight {
+  readonly n: number;
+  steps: Step[];
+  ops: SessionOp[];
+  /** Copies sent under this number since it last carried other steps. */
+  copies: number;
+  refusedCopies: number;
+  answers: readonly Answer[] | undefined;
+  /** It was told of a gap before it: it leaves again when its predecessor has ended. */
+  waits: boolean;
+  failures: number;
+}
+
+export interface SessionEvents {
+  /** The incarnation is dead. */
+  fenced(): void;
+  /** The store lost acknowledged writes. */
+  lost(why: string): void;
+  /** A call got no answer (`error`), or an answer came again (undefined). */
+  health(error: StoreCallError | undefined): void;
+}
+
+const IN_FLIGHT_MAX = 2;
+const STEPS_PER_BATCH_MAX = 256;
+const RESEND_DELAY_MS = { first: 20, max: 1000 };
+
+export class StoreSession {
+  private readonly queue = new Fifo<Step>();
+  private readonly flying: InFlight[] = [];
+  private lastN = 0;
+  private highestAnswered = 0;
+  private armed = false;
+  private ended = false;
+  private readonly flush = (): void => this.leave();
+
+  constructor(
+    private readonly store: Store,
+    private readonly clock: Clock,
+    private readonly random: Random,
+    private readonly generation: string,
+    readonly incarnation: number,
+    private readonly events: SessionEvents,
+  ) {}
+
+  /** Steps that have not ended. */
+  get outstanding(): number {
+    let n = this.queue.length;
+    for (const b of this.flying) n += b.steps.length;
+    return n;
+  }
+
+  submit(step: Step): void {
+    if (this.ended) {
+      step.refused(new AtomicQueuesError('FENCED', 'the session has ended'));
+      return;
+    }
+    this.queue.push(step);
+    this.arm();
+  }
+
+  /** Takes a step back that has not left; false if it has. */
+  takeBack(step: Step): boolean {
+    return this.queue.remove((s) => s === step) !== undefined;
+  }
+
+  /** Ends the session: `error` goes to what is in flight, and what never left is refused. */
+  end(error: AtomicQueuesError, refusal: AtomicQueuesError): void {
+    if (this.ended) return;
+    this.ended = true;
+    const flying = this.flying.splice(0);
+    for (const batch of flying) for (const step of batch.steps) step.unknown(error);
+    for (let step = this.queue.shift(); step !== undefined; step = this.queue.shift()) step.refused(refusal);
+  }
+
+  private arm(): void {
+    if (this.armed || this.ended || this.flying.length >= IN_FLIGHT_MAX || this.queue.length === 0) return;
+    this.armed = true;
+    this.clock.defer(this.flush);
+  }
+
+  private leave(): void {
+    this.armed = false;
+    while (!this.ended && this.flying.length < IN_FLIGHT_MAX && this.queue.length > 0) {
+      const steps: Step[] = [];
+      const ops: SessionOp[] = [];
+      while (steps.length < STEPS_PER_BATCH_MAX && this.queue.length > 0) {
+        const step = this.queue.shift() as Step;
+        step.leaving?.();
+        steps.push(step);
+        ops.push(step.op);
+      }
+      const batch = { n: ++this.lastN, steps, ops, copies: 0, refusedCopies: 0, answers: undefined, waits: false, failures: 0 };
+      this.flying.push(batch);
+      this.send(batch);
+    }
+  }
+
+  private send(batch: InFlight): void {
+    batch.copies++;
+    batch.waits = false;
+    const answeredBefore = this.highestAnswered;
+    const { generation, incarnation } = this;
+    this.store.apply({ generation, incarnation, n: batch.n, ops: batch.ops }).then(
+      (reply) => {
+        if (this.ended || !this.flying.includes(batch)) return;
+        this.events.health(undefined);
+        switch (reply.status) {
+          case 'applied':
+            batch.answers = reply.answers;
+            this.highestAnswered = Math.max(this.highestAnswered, batch.n);
+            this.endInOrder();
+            return;
+          case 'gap':
+            if (answeredBefore > reply.last) this.events.lost(`batch ${reply.last + 1} was acknowledged and is gone`);
+            else if (this.flying[0] === batch) this.resendLater(batch);
+            else batch.waits = true;
+            return;
+          case 'fenced':
+            this.events.fenced();
+            return;
+          case 'stale':
+            this.events.lost(`batch ${batch.n} is behind the session`);
+            return;
+          case 'lost':
+            this.events.lost('its generation changed');
+        }
+      },
+      (error: unknown) => this.failed(batch, error),
+    );
+  }
+
+  private failed(batch: InFlight, error: unknown): void {
+    if (this.ended || !this.flying.includes(batch)) return;
+    const failure = error instanceof StoreCallError ? error : new StoreCallError(String(error), false, false, { cause: error });
+    this.events.health(failure);
+    if (this.ended) return;
+    if (failure.refused && ++batch.refusedCopies === batch.copies) this.rejectAppends(batch, failure);
+    if (batch.steps.length === 0 && this.flying.at(-1) === batch) {
+      this.flying.pop();
+      this.lastN = batch.n - 1;
+      this.arm();
+      return;
+    }
+    this.resendLater(batch);
+  }
+
+  /** No copy of this number was applied, so it may carry other steps: all but the appends, which are told at once. */
+  private rejectAppends(batch: InFlight, failure: StoreCallError): void {
+    const appends = batch.steps.filter((s) => s.op.op === 'append');
+    if (appends.length === 0) return;
+    batch.steps = batch.steps.filter((s) => s.op.op !== 'append');
+    batch.ops = batch.steps.map((s) => s.op);
+    batch.copies = 0;
+    batch.refusedCopies = 0;
+    const error = new AtomicQueuesError('STORE_UNAVAILABLE', `the store refused the write: ${failure.message}`, {
+      cause: failure,
+      details: { cause: failure.message },
+    });
+    for (const step of appends) step.refused(error);
+  }
+
+  private resendLater(batch: InFlight): void {
+    const delayMs = Math.min(RESEND_DELAY_MS.first * 2 ** batch.failures++, RESEND_DELAY_MS.max) * (0.5 + this.random.next());
+    this.clock.setTimer(delayMs, () => {
+      if (!this.ended && batch.answers === undefined && this.flying.includes(batch)) this.send(batch);
+    });
+  }
+
+  private endInOrder(): void {
+    for (let batch = this.flying[0]; batch?.answers !== undefined; batch = this.flying[0]) {
+      this.flying.shift();
+      const { steps, answers } = batch;
+      for (let i = 0; i < steps.length; i++) {
+        const step = steps[i] as Step;
+        step.answered(answers[i] as never);
+      }
+    }
+    const next = this.flying[0];
+    if (next?.waits === true) this.send(next);
+    this.arm();
+  }
+}

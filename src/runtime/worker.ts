@@ -1,0 +1,415 @@
+/**
+ * The worker of one entity: it drains the entity's log, one message at a time.
+ *
+ *   claiming -> idle -> starting -> running -> finishing -> (running | idle)
+ *                 \-> releasing        \-> retrying -> waiting -> starting
+ *
+ *   (1) The log decides what runs: the worker runs exactly what append, begin or finish answered. Its inbox only spares
+ *       reading a payload back.
+ *   (2) At most one step that can begin something is in flight.
+ *   (3) The check of the lease is the last synchronous statement before the handler is called.
+ */
+
+import type { EntitySettings } from '../core/config.js';
+import { AtomicQueuesError } from '../core/errors.js';
+import { Fifo } from '../core/fifo.js';
+import type {
+  AnswerOf,
+  BeginOp,
+  Begun,
+  ClaimOp,
+  FinishOp,
+  MessageRecord,
+  Outcome,
+  ReleaseOp,
+  RetryOp,
+  Send,
+} from '../core/log/operations.js';
+import { retryDelayMs } from '../core/retry.js';
+import { FinalFailure } from '../ports/handler.js';
+import { Attempt } from './attempt.js';
+import type { Due } from './due-times.js';
+import { errorText } from './error-record.js';
+import type { Idle } from './idle-list.js';
+import type { Ownership } from './ownership.js';
+import type { Step } from './session.js';
+
+type Phase =
+  | 'claiming'
+  | 'idle'
+  | 'starting' // a step that may begin something is in flight
+  | 'parked' // begun, but the lease has lapsed: it starts when the lease is proved again
+  | 'running'
+  | 'finishing'
+  | 'retrying'
+  | 'waiting' // for a backoff or a take-over hold to end
+  | 'releasing'
+  | 'gone';
+
+const WAIT_GRANULE_MS = 8;
+
+export class EntityWorker implements Idle, Due {
+  phase: Phase = 'claiming';
+  fence = 0;
+  /** The log may hold messages that the inbox does not. */
+  more = false;
+  idleSinceMs = 0;
+  dueAtMs = 0;
+  attempt: Attempt | undefined;
+  private holdsSlot = false;
+  private queuedForSlot = false;
+  private inbox: Fifo<MessageRecord> | undefined;
+
+  constructor(
+    readonly entity: string,
+    readonly settings: EntitySettings,
+    readonly table: Ownership,
+  ) {}
+
+  get idleTimeoutMs(): number {
+    return this.settings.workerIdleTimeoutMs;
+  }
+
+  get backlog(): number {
+    return this.inbox?.length ?? 0;
+  }
+
+  // ---- claim ---------------------------------------------------------------------------------------------------
+
+  claim(): void {
+    const op: ClaimOp = { op: 'claim', entity: this.entity };
+    const step: Step<ClaimOp> = {
+      op,
+      answered: (answer) => this.claimed(answer),
+      refused: () => this.leaveTable(),
+      unknown: () => undefined,
+    };
+    this.table.submit(step);
+  }
+
+  private claimed(answer: AnswerOf['claim']): void {
+    if (!answer.ok) {
+      this.leaveTable();
+      return;
+    }
+    this.fence = answer.fence;
+    this.table.traceClaim(this.entity, answer.fence);
+    if (answer.pending > 0) this.more = true;
+    if (this.phase !== 'claiming') return;
+    this.rest();
+  }
+
+  // ---- arrival -------------------------------------------------------------------------------------------------
+
+  /** Asked as an append leaves: may the log begin it in the same step? If so, the worker waits for that answer. */
+  mayBeginWithAppend(chained: boolean): boolean {
+    if (this.phase !== 'idle' && this.phase !== 'claiming') return false;
+    if (this.more || this.backlog > 0 || !this.table.mayStart(chained)) return false;
+    this.start();
+    return true;
+  }
+
+  /** The answer to an append that was asked to begin: nothing began. */
+  appendDidNotBegin(): void {
+    if (this.phase === 'starting') this.rest();
+  }
+
+  /** A logged message of this entity: `record` may run as soon as it is the head. */
+  arrived(record: MessageRecord): void {
+    this.inbox ??= new Fifo();
+    this.inbox.push(record);
+    this.kick();
+  }
+
+  /** The log has something for this entity. */
+  ring(): void {
+    this.more = true;
+    this.kick();
+  }
+
+  /** Begins the head if nothing stands against it. */
+  kick(): void {
+    if (this.phase !== 'idle' || (!this.more && this.backlog === 0)) return;
+    const head = this.inbox?.peek();
+    const chained = head !== undefined && head.chain !== '';
+    if (!this.table.mayStart(chained)) {
+      if (!this.queuedForSlot && this.table.waitForSlot(this)) this.queuedForSlot = true;
+      return;
+    }
+    this.start();
+    const op: BeginOp = { op: 'begin', entity: this.entity, fence: this.fence, have: head?.seq ?? 0 };
+    this.table.submit({
+      op,
+      answered: (answer) => this.beginAnswered(answer),
+      refused: ignore,
+      unknown: ignore,
+    } satisfies Step<BeginOp>);
+  }
+
+  slotIsFree(): void {
+    this.queuedForSlot = false;
+    this.kick();
+  }
+
+  private start(): void {
+    if (this.phase === 'idle') this.table.idle.remove(this);
+    this.phase = 'starting';
+    this.takeSlot();
+  }
+
+  private takeSlot(): void {
+    if (this.holdsSlot) return;
+    this.holdsSlot = true;
+    this.table.slots.taken++;
+  }
+
+  private freeSlot(): void {
+    if (!this.holdsSlot) return;
+    this.holdsSlot = false;
+    this.table.slotFreed();
+  }
+
+  /** Nothing of this entity runs or is about to. */
+  private rest(): void {
+    this.freeSlot();
+    if (this.fence === 0) {
+      this.phase = 'claiming';
+      return;
+    }
+    this.phase = 'idle';
+    if (this.more || this.backlog > 0) this.kick();
+    if (this.phase === 'idle') this.table.idle.add(this);
+  }
+
+  private beginAnswered(answer: AnswerOf['begin']): void {
+    if (answer.ok) {
+      this.begun(answer);
+      return;
+    }
+    switch (answer.code) {
+      case 'EMPTY':
+        this.more = false;
+        this.inbox = undefined;
+        this.rest();
+        return;
+      case 'HELD':
+      case 'NOT_BEFORE':
+        this.waitUntil(answer.at);
+        return;
+      case 'UNDECLARED':
+        this.phase = 'idle';
+        this.freeSlot();
+        this.table.handOff(this);
+        return;
+      default:
+        // FENCED or RUNNING contradict what this session was told: ask the log again through a new claim.
+        this.table.contradicted(this, answer.code);
+        this.leaveTable();
+    }
+  }
+
+  private waitUntil(storeMs: number): void {
+    this.phase = 'waiting';
+    this.freeSlot();
+    this.more = true;
+    this.table.due.schedule(this, storeMs - this.table.storeNowMs() + 1, WAIT_GRANULE_MS);
+  }
+
+  onDue(): void {
+    if (this.phase !== 'waiting') return;
+    this.rest();
+  }
+
+  /** The log has begun an attempt: finds its payload and runs it. */
+  begun(begun: Begun): void {
+    const record = begun.message ?? this.fromInbox(begun.seq);
+    if (record === undefined) {
+      this.table.contradicted(this, 'PAYLOAD_UNKNOWN');
+      return;
+    }
+    this.dropUpTo(begun.seq);
+    // What lies behind the head may have come from elsewhere, until a begin or finish says that nothing is there.
+    if (begun.message !== undefined) this.more = true;
+    this.launch(record);
+  }
+
+  private fromInbox(seq: number): MessageRecord | undefined {
+    return this.inbox?.find((m) => m.seq === seq);
+  }
+
+  private dropUpTo(seq: number): void {
+    const { inbox } = this;
+    if (inbox === undefined) return;
+    for (let m = inbox.peek(); m !== undefined && m.seq <= seq; m = inbox.peek()) inbox.shift();
+    if (inbox.length === 0) this.inbox = undefined;
+  }
+
+  // ---- run -----------------------------------------------------------------------------------------------------
+
+  launch(record: MessageRecord): void {
+    const { table } = this;
+    this.takeSlot();
+    const attempt = new Attempt(this, record, table.contextFor(this, record));
+    this.attempt = attempt;
+    if (!table.leaseValid()) {
+      this.phase = 'parked';
+      table.park(this);
+      return;
+    }
+    attempt.start();
+  }
+
+  attemptEnded(attempt: Attempt, result: string | undefined, thrown: unknown): void {
+    const sends = attempt.context.close();
+    if (attempt.ghost) {
+      this.table.ghostEnded(attempt, result, thrown);
+      return;
+    }
+    const { record } = attempt;
+    if (result !== undefined) {
+      this.finish(attempt, { state: 'completed', result, error: '' }, sends);
+      return;
+    }
+    const { retry } = this.settings;
+    const error = errorText(thrown);
+    if (record.attempt < retry.maxAttempts && !(thrown instanceof FinalFailure))
+      this.retry(attempt, retryDelayMs(retry, record.attempt), error);
+    else this.finish(attempt, { state: 'failed', result: '', error }, NO_SENDS);
+  }
+
+  // ---- finish --------------------------------------------------------------------------------------------------
+
+  private finish(attempt: Attempt, outcome: Outcome, sends: readonly Send[]): void {
+    this.phase = 'finishing';
+    const { seq, attempt: number } = attempt.record;
+    const op: FinishOp = { op: 'finish', entity: this.entity, fence: this.fence, seq, attempt: number, outcome, sends, next: -1 };
+    this.table.submit(new FinishStep(this, attempt, op));
+  }
+
+  /** As a finish leaves: the sequence of the next head whose payload is here, 0 for any head, -1 for none. */
+  nextWanted(): number {
+    const head = this.inbox?.peek();
+    if (!this.table.mayGoOn(head !== undefined && head.chain !== '')) return -1;
+    return head?.seq ?? 0;
+  }
+
+  finished(attempt: Attempt, op: FinishOp, answer: AnswerOf['finish']): void {
+    const { record } = attempt;
+    if (!answer.ok) {
+      if (answer.code === 'QUEUE_DEPTH_EXCEEDED' || answer.code === 'WORKER_LIMIT_EXCEEDED') {
+        const limit = `what the handler sent exceeds a limit of ${answer.at}; nothing was sent`;
+        const failure = new FinalFailure(new AtomicQueuesError(answer.code, limit, { details: { limit: answer.at } }));
+        this.finish(attempt, { state: 'failed', result: '', error: errorText(failure) }, NO_SENDS);
+        return;
+      }
+      this.table.contradicted(this, answer.code);
+      this.leaveTable();
+      return;
+    }
+    this.attempt = undefined;
+    this.table.ended(this, record, op.outcome);
+    for (let i = 0; i < op.sends.length; i++) {
+      const to = answer.sent[i];
+      if (to !== undefined) this.table.sent(op.sends[i] as Send, to.seq, to.owner);
+    }
+    if (answer.next !== undefined) {
+      this.phase = 'starting';
+      this.begun(answer.next);
+      return;
+    }
+    if (op.next >= 0 && this.backlog === 0) this.more = false;
+    this.rest();
+  }
+
+  outcomeUnknown(attempt: Attempt, state: 'completed' | 'failed', detail: string): void {
+    this.table.reportLate(attempt, this.table.incarnation, state, detail);
+  }
+
+  private retry(attempt: Attempt, delayMs: number, error: string): void {
+    this.phase = 'retrying';
+    const { record } = attempt;
+    const op: RetryOp = {
+      op: 'retry',
+      entity: this.entity,
+      fence: this.fence,
+      seq: record.seq,
+      attempt: record.attempt,
+      delayMs,
+      error,
+    };
+    const answered = (answer: AnswerOf['retry']): void => {
+      if (!answer.ok) {
+        this.finish(attempt, { state: 'failed', result: '', error }, NO_SENDS);
+        return;
+      }
+      this.attempt = undefined;
+      this.inbox ??= new Fifo();
+      this.inbox.unshift({ ...record, attempt: record.attempt + 1, notBeforeMs: answer.notBeforeMs, error });
+      this.waitUntil(answer.notBeforeMs);
+    };
+    this.table.submit({ op, answered, refused: ignore, unknown: ignore } satisfies Step<RetryOp>);
+  }
+
+  // ---- release -------------------------------------------------------------------------------------------------
+
+  onIdleTimeout(): void {
+    if (this.phase === 'idle') this.release(false);
+  }
+
+  /** Gives the entity up. `handoff`: with what is pending, for another owner. */
+  release(handoff: boolean): void {
+    if (this.phase === 'idle') this.table.idle.remove(this);
+    if (this.phase === 'waiting') this.table.due.cancel(this);
+    this.phase = 'releasing';
+    const op: ReleaseOp = { op: 'release', entity: this.entity, fence: this.fence, handoff };
+    const answered = (answer: AnswerOf['release']): void => {
+      if (answer.ok || answer.code !== 'MORE') {
+        this.leaveTable();
+        return;
+      }
+      this.more = true;
+      this.rest();
+    };
+    this.table.submit({ op, answered, refused: ignore, unknown: ignore } satisfies Step<ReleaseOp>);
+  }
+
+  /** This process no longer owns the entity, or its session has ended. */
+  leaveTable(): void {
+    if (this.phase === 'gone') return;
+    if (this.phase === 'idle') this.table.idle.remove(this);
+    if (this.phase === 'waiting') this.table.due.cancel(this);
+    this.phase = 'gone';
+    this.freeSlot();
+    this.table.remove(this);
+  }
+}
+
+const NO_SENDS: readonly Send[] = [];
+// The session's end takes the whole table with it; steps other than appends are never refused alone.
+const ignore = (): void => undefined;
+
+class FinishStep implements Step<FinishOp> {
+  constructor(
+    private readonly worker: EntityWorker,
+    private readonly attempt: Attempt,
+    readonly op: FinishOp,
+  ) {}
+
+  leaving(): void {
+    this.op.next = this.worker.nextWanted();
+  }
+
+  answered(answer: AnswerOf['finish']): void {
+    this.worker.finished(this.attempt, this.op, answer);
+  }
+
+  refused(): void {
+    this.unknown();
+  }
+
+  /** The session ended. If the finish was not applied, the take-over makes a letter, and this becomes its note. */
+  unknown(): void {
+    const { state, result, error } = this.op.outcome;
+    this.worker.outcomeUnknown(this.attempt, state, state === 'completed' ? result : error);
+  }
+}
