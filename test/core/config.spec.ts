@@ -142,6 +142,21 @@ describe('entitySettings', () => {
     expect(config.entitySettings('order').retry).toMatchObject({ backoffDelayMs: 60_000, maxDelayMs: 60_000 });
   });
 
+  it('keep long type names apart that differ only at the end', () => {
+    const [one, two] = [`${'t'.repeat(127)}1`, `${'t'.repeat(127)}2`];
+    const { entitySettings } = resolve({ store: 'memory', entities: { [one]: { replyTimeout: 1 }, [two]: { replyTimeout: 2 } } });
+    expect([one, two].map((type) => entitySettings(type).replyTimeoutMs)).toEqual([1, 2]);
+  });
+
+  it('inherit a cap of the root', () => {
+    const { entitySettings } = resolve({
+      store: 'memory',
+      retry: { maxDelay: 5000 },
+      entities: { a: {}, b: { retry: { maxDelay: 6000 } } },
+    });
+    expect(['a', 'b', 'c'].map((type) => entitySettings(type).retry.maxDelayMs)).toEqual([5000, 6000, 5000]);
+  });
+
   it('are the same frozen object on each call, for any legal type name', () => {
     expect(config.configuredTypes).toEqual(['account', 'order', 'a.b-c', 'constructor']);
     expect(config.entitySettings('a.b-c').defaultEntityId).toBe('ref');
@@ -276,7 +291,7 @@ describe('a wrong config', () => {
         store: 'memory',
         grpc: { authToken: [secret], authtoken: secret, listenAddress: `grpc://u:${secret}@h:1`, tls: { key: { secret } } },
       },
-      { store: 'memory', grpc: { tls: secret }, password: secret, [`redis://u:x@h`]: secret },
+      { store: 'memory', grpc: { tls: secret }, password: secret, 'redis://u:x@h': secret },
     ];
     for (const input of inputs) {
       const error = failureOf(input);

@@ -57,6 +57,7 @@ describe('encodeJson refuses', () => {
     ['undefined itself', undefined, '$', /undefined/],
     ['a function itself', () => 1, '$', /a function/],
     ['what toJSON returns', { a: { toJSON: () => ({ b: Number.NaN }) } }, '$.a.b', /NaN/],
+    ['what the own toJSON of a Date returns', { at: Object.assign(new Date(0), { toJSON: () => 1n }) }, '$.at', /a BigInt/],
     ['a later sibling of nested objects', { a: { b: { c: 1 } }, d: [{ e: 1 }, { f: 2n }] }, '$.d[1].f', /a BigInt/],
   ])('%s', (_, value, path, why) => {
     const error = failureOf(() => encode(value));
