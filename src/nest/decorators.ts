@@ -34,13 +34,16 @@ export function QueueEntityId(): QueueEntityIdDecorator {
   return (target, property, parameterIndex) => {
     if (typeof parameterIndex === 'number') setIdParameter(target, property, parameterIndex);
     else if (typeof property === 'string' && typeof target !== 'function') setIdProperty(target.constructor, { name: property });
-    else throw invalid(`@QueueEntityId() on ${nameOf(target)}: allowed: a property with a string name, or a constructor parameter`);
+    else
+      throw invalid(`@QueueEntityId() on ${nameOf(target)}: allowed: a property with a string name, or a constructor parameter`);
   };
 }
 
 function setIdParameter(target: object, method: string | symbol | undefined, parameterIndex: number): void {
   if (method !== undefined || typeof target !== 'function') {
-    throw invalid(`@QueueEntityId() on a parameter of ${nameOf(target)}.${String(method)}: allowed: the constructor's parameters`);
+    throw invalid(
+      `@QueueEntityId() on a parameter of ${nameOf(target)}.${String(method)}: allowed: the constructor's parameters`,
+    );
   }
   const found = propertyOfParameter(Function.prototype.toString.call(target), parameterIndex);
   if ('why' in found) {

@@ -1,0 +1,29 @@
+export type {
+  AtomicQueuesConfig,
+  IDeadlinesConfig,
+  IEntityConfig,
+  IGrpcConfig,
+  IGrpcTlsConfig,
+  IRedisConfig,
+  IRetryPolicy,
+  IWalConfig,
+} from './core/config/types.js';
+export { AtomicQueuesError, type ErrorCode } from './core/errors.js';
+export type {
+  BulkMessage,
+  EnqueueAndWaitOptions,
+  EnqueueOptions,
+  EnqueueOutcome,
+  EntityId,
+  NamedMessage,
+  Receipt,
+  UntypedDispatchMap,
+} from './nest/bus-types.js';
+export { EntityType, QueueEntity, QueueEntityId, ReplySchema, Schema } from './nest/decorators.js';
+export type { EntityScope, EntityTypeScope } from './nest/entity-scope.js';
+export type { Introspection } from './nest/introspection.js';
+export { type AtomicQueuesAsyncOptions, type AtomicQueuesConfigFactory, AtomicQueuesModule } from './nest/module.js';
+export { QueueBus } from './nest/queue-bus.js';
+export type { MessageWithReply, Reply, ReplyOf, reply } from './nest/reply.js';
+export type { JsonSchema, StandardSchema } from './nest/standard-schema.js';
+export { EntityContext } from './runtime/context.js';

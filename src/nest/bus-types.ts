@@ -1,0 +1,62 @@
+import type { AtomicQueuesError } from '../core/errors.js';
+
+/** Kept exactly: any well-formed string of 1 to 1024 UTF-8 bytes; numbers and bigints become their decimal string. */
+export type EntityId = string | number | bigint;
+
+export interface EnqueueOptions {
+  /** Idempotency key within the entity: the same id again returns the first receipt, or its result. */
+  readonly id?: string | undefined;
+  /** Travels to the handler's EntityContext and to the dead letter. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface EnqueueAndWaitOptions extends EnqueueOptions {
+  /** How long to wait for the result, ms. Default: the entity type's `replyTimeout`. */
+  readonly timeoutMs?: number | undefined;
+  /** Ends the wait. */
+  readonly signal?: AbortSignal | undefined;
+  /** 'withdraw' takes the message back at the timeout if it has not begun; the error is then definite. Default 'keep'. */
+  readonly onTimeout?: 'keep' | 'withdraw' | undefined;
+}
+
+/** Proof that a message is durably logged. */
+export interface Receipt {
+  readonly id: string;
+  /** Position in the entity's log. */
+  readonly sequence: number;
+}
+
+/** What became of one message of `enqueueBulk`. */
+export type EnqueueOutcome =
+  | { readonly ok: true; readonly receipt: Receipt }
+  | { readonly ok: false; readonly error: AtomicQueuesError };
+
+/** A message of `enqueueBulk` with options. */
+export interface BulkMessage extends EnqueueOptions {
+  readonly message: object;
+}
+
+/** The shape of the map that `generate --ts` writes: entity type, message name, payload and reply. */
+export interface UntypedDispatchMap {
+  readonly [type: string]: { readonly [name: string]: { readonly payload: object; readonly reply: unknown } };
+}
+
+export type TypeIn<D> = keyof D & string;
+export type NameIn<D, T extends keyof D> = keyof D[T] & string;
+export type PayloadIn<D, T extends keyof D, N extends keyof D[T]> = D[T][N] extends { readonly payload: infer P } ? P : object;
+export type ReplyIn<D, T extends keyof D, N extends keyof D[T]> = D[T][N] extends { readonly reply: infer R } ? R : unknown;
+
+/** `string` where the bus has no dispatch map, nothing where it has: there the map's overload is the only one. */
+export type UntypedOnly<D> = string extends keyof D ? string : never;
+
+/** A message of `enqueueBulk` by name. */
+export type NamedMessage<D> = {
+  [T in TypeIn<D>]: {
+    [N in NameIn<D, T>]: EnqueueOptions & {
+      readonly type: T;
+      readonly name: N;
+      readonly entityId: EntityId;
+      readonly payload: PayloadIn<D, T, N>;
+    };
+  }[NameIn<D, T>];
+}[TypeIn<D>];

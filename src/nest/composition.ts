@@ -1,0 +1,120 @@
+/** The composition root: the only file that knows which adapter stands behind which port. */
+
+import type { ResolvedConfig } from '../core/config/types.js';
+import { resolveConfig } from '../core/config.js';
+import { AtomicQueuesError } from '../core/errors.js';
+import type { Contract } from '../core/log/operations.js';
+import { LoopbackHub, LoopbackNetwork } from '../memory/network.js';
+import { MemoryStore } from '../memory/store.js';
+import type { Clock } from '../ports/clock.js';
+import type { HandlerPort } from '../ports/handler.js';
+import type { Store } from '../ports/store.js';
+import { Node, type NodeOptions } from '../runtime/node.js';
+import { SystemClock } from '../system/clock.js';
+import { KeepAlive } from '../system/keep-alive.js';
+import { exitOnLeaseLost, systemEnvironment } from '../system/process.js';
+import { SystemRandom } from '../system/random.js';
+import { onTermination } from '../system/signals.js';
+import { type EventLogger, LoggerTrace } from './logger-trace.js';
+
+export interface Parts {
+  readonly config: ResolvedConfig;
+  readonly contracts: readonly Contract[];
+  readonly handler: HandlerPort;
+  readonly route: NodeOptions['route'];
+  readonly logger: EventLogger;
+}
+
+/** A node that runs, and holds its process while it works. */
+export interface RunningNode {
+  readonly node: Node;
+  /** To be called when something is asked of the node. */
+  touch(): void;
+  /** Drains and closes; also what SIGTERM and SIGINT do. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** Throws CONFIG_INVALID with every fault. */
+export const configOf = (given: unknown): ResolvedConfig => resolveConfig(given, systemEnvironment());
+
+/** Builds a node on the machine's clock, randomness and the configured store, and starts it. Rejects as `Node.start` does. */
+export async function startNode(parts: Parts): Promise<RunningNode> {
+  const { config, contracts, handler, route, logger } = parts;
+  const clock = new SystemClock();
+  const node = new Node({
+    config,
+    clock,
+    random: new SystemRandom(),
+    store: await storeOf(config, clock),
+    network: new LoopbackNetwork(new LoopbackHub(), clock),
+    handler,
+    trace: new LoggerTrace(logger, config.verbose),
+    contracts,
+    route,
+    onClosed: (why) => {
+      logger.error(`the node has closed: ${why.message}`);
+      if (why.code === 'FENCED' && config.onLeaseLost === 'exit') exitOnLeaseLost();
+    },
+  });
+  return Running.start(node);
+}
+
+class Running implements RunningNode {
+  #isChanging = false;
+  #stopping: Promise<void> | undefined;
+  readonly #keepAlive = new KeepAlive(() => this.#isBusy());
+  #unlisten = (): void => {};
+
+  static async start(node: Node): Promise<Running> {
+    const running = new Running(node);
+    await running.#start();
+    return running;
+  }
+
+  private constructor(readonly node: Node) {}
+
+  touch(): void {
+    this.#keepAlive.touch();
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #start(): Promise<void> {
+    this.#isChanging = true;
+    this.touch();
+    try {
+      await this.node.start();
+      this.#unlisten = onTermination(() => this.stop());
+    } catch (error) {
+      this.#keepAlive.close();
+      throw error;
+    } finally {
+      this.#isChanging = false;
+    }
+  }
+
+  async #stop(): Promise<void> {
+    this.#isChanging = true;
+    this.touch();
+    try {
+      await this.node.stop();
+    } finally {
+      this.#unlisten();
+      this.#keepAlive.close();
+      this.#isChanging = false;
+    }
+  }
+
+  #isBusy(): boolean {
+    const { running, waiting } = this.node.status();
+    return this.#isChanging || running > 0 || waiting > 0;
+  }
+}
+
+async function storeOf(config: ResolvedConfig, clock: Clock): Promise<Store> {
+  if (config.store === 'memory') return new MemoryStore(clock);
+  throw new AtomicQueuesError('CONFIG_INVALID', 'store redis: not here yet');
+}

@@ -1,0 +1,116 @@
+import type { DiscoveryService } from '@nestjs/core';
+import { CommandBus, QueryBus } from '@nestjs/cqrs';
+import { nearestName } from '../core/config/nearest.js';
+import type { ResolvedConfig } from '../core/config/types.js';
+import { AtomicQueuesError } from '../core/errors.js';
+import { type HandlerKind, handledMessageOf, type MessageClass, metadata } from './metadata.js';
+import { type HandledMessage, MessageRegistry } from './registry.js';
+
+type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
+
+/** A bus of @nestjs/cqrs, commands and queries alike. */
+export interface CqrsBus {
+  execute(message: object, context?: unknown): unknown;
+}
+
+export interface Buses {
+  readonly command: readonly CqrsBus[];
+  readonly query: readonly CqrsBus[];
+}
+
+export interface Explored {
+  readonly registry: MessageRegistry;
+  readonly buses: Buses;
+  readonly warnings: readonly string[];
+}
+
+interface FoundHandler {
+  readonly kind: HandlerKind;
+  readonly message: MessageClass;
+  readonly type: string;
+  readonly handler: string;
+}
+
+/**
+ * Finds every handler of an entity message, and every command and query bus: an application has several where it imports
+ * CqrsModule.forRoot() of its own. Throws CONFIG_INVALID with all faults in one message.
+ */
+export function explore(discovery: DiscoveryService, config: ResolvedConfig): Explored {
+  const wrappers = discovery.getProviders().filter((wrapper) => !wrapper.isAlias);
+  const buses: Buses = { command: busesOf(wrappers, CommandBus), query: busesOf(wrappers, QueryBus) };
+  const registry = new MessageRegistry();
+  const faults: string[] = [];
+  // The instance method as it is before direct execution is guarded: the worker must reach the handler itself.
+  const executeBy = { command: executeOf(buses.command[0]), query: executeOf(buses.query[0]) };
+  for (const found of wrappers.flatMap(handlerOf)) {
+    const message = describe(found, config, executeBy[found.kind]);
+    const before = typeof message === 'string' ? undefined : registry.find(message.type, message.name);
+    if (typeof message === 'string') faults.push(message);
+    else if (before !== undefined) faults.push(conflict(before, message));
+    else registry.add(message);
+  }
+  if (faults.length > 0) {
+    throw new AtomicQueuesError(
+      'CONFIG_INVALID',
+      `wrong handlers or messages:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
+      {
+        details: { faults },
+      },
+    );
+  }
+  return { registry, buses, warnings: unhandledTypes(registry, config) };
+}
+
+/** Every instance once, those of a global CqrsModule.forRoot() first: that is the one whose publishers the user configured. */
+function busesOf(wrappers: readonly Wrapper[], busClass: typeof CommandBus | typeof QueryBus): readonly CqrsBus[] {
+  const found = wrappers.filter(({ instance }) => instance instanceof busClass);
+  const isGlobal = ({ host }: Wrapper): boolean => host?.isGlobal === true;
+  const ordered = [...found.filter(isGlobal), ...found.filter((wrapper) => !isGlobal(wrapper))];
+  return [...new Set(ordered.map(({ instance }) => instance as CqrsBus))];
+}
+
+function executeOf(bus: CqrsBus | undefined): (message: object) => unknown {
+  if (bus === undefined)
+    throw new AtomicQueuesError('CONFIG_INVALID', 'no CommandBus or QueryBus: CqrsModule was overridden away');
+  return bus.execute.bind(bus) as (message: object) => unknown;
+}
+
+function handlerOf(wrapper: Wrapper): readonly FoundHandler[] {
+  const handler = (wrapper.instance as object | null | undefined)?.constructor ?? wrapper.metatype;
+  const handled = typeof handler === 'function' ? handledMessageOf(handler) : undefined;
+  if (handled === undefined || handler === null || handler === undefined) return [];
+  const type = metadata.typeOf(handled.message);
+  if (type === undefined) return [];
+  return [{ ...handled, type, handler: `${handler.name} (module ${wrapper.host?.name ?? 'unknown'})` }];
+}
+
+/** What the registry keeps of a handler, or what is wrong with its message. */
+function describe(found: FoundHandler, config: ResolvedConfig, execute: (message: object) => unknown): HandledMessage | string {
+  const { type, message, handler } = found;
+  const name = message.name;
+  if (name === '') return `the message class that ${handler} handles has no name: the class's name is the message's name`;
+  const idProperty = metadata.idPropertyOf(message)?.name ?? config.entitySettings(type).defaultEntityId;
+  if (idProperty === undefined) {
+    return `${name} (entity type "${type}") says nowhere which property is the entity's id: put @QueueEntityId() on it, or set entities.${type}.defaultEntityId`;
+  }
+  const schemas = { schema: metadata.schemaOf(message), replySchema: metadata.replySchemaOf(message) };
+  return { type, name, messageClass: message, idProperty, ...schemas, handler, execute };
+}
+
+function conflict(before: HandledMessage, message: HandledMessage): string {
+  const what = `message "${message.name}" of entity type "${message.type}"`;
+  if (before.messageClass === message.messageClass) {
+    return `two handlers for ${what}: ${before.handler} and ${message.handler}; keep one`;
+  }
+  return `two classes for ${what}, handled by ${before.handler} and ${message.handler}: rename one, or give it another entity type`;
+}
+
+function unhandledTypes(registry: MessageRegistry, config: ResolvedConfig): readonly string[] {
+  const handled = registry.types();
+  return config.configuredTypes
+    .filter((type) => !handled.includes(type))
+    .map((type) => {
+      const nearest = nearestName(type, handled);
+      return `entities.${type}: nobody here handles this entity type${nearest === undefined ? '' : `; did you mean "${nearest}"?`}`;
+    });
+}

@@ -1,0 +1,74 @@
+import { AtomicQueuesError } from '../core/errors.js';
+import { decodeJson, encodeResult, revive } from '../core/payload.js';
+import { type Delivery, FinalFailure, type HandlerPort } from '../ports/handler.js';
+import type { HandledMessage, MessageRegistry } from './registry.js';
+import { checkSchema } from './standard-schema.js';
+
+interface Runner {
+  readonly message: HandledMessage;
+  /** Turns what the handler returned into JSON text, or rejects. */
+  readonly finish: (result: unknown) => string | Promise<string>;
+}
+
+/** Runs handlers through the buses of @nestjs/cqrs, so that request scope, publishers and interceptors of the bus stay. */
+export class BusHandlers implements HandlerPort {
+  readonly #runners = new Map<string, Map<string, Runner>>();
+
+  constructor(registry: MessageRegistry, resultBytesMax: number) {
+    for (const type of registry.types()) {
+      const runners = registry.messagesOf(type).map((message) => ({ message, finish: finisherOf(message, resultBytesMax) }));
+      this.#runners.set(type, new Map(runners.map((runner) => [runner.message.name, runner])));
+    }
+  }
+
+  run(delivery: Delivery): Promise<string> {
+    const runner = this.#runners.get(delivery.type)?.get(delivery.name);
+    // The runtime begins only what was declared; a message that comes here all the same must not count as handled.
+    if (runner === undefined) throw new FinalFailure(unknownMessage(delivery));
+    return Promise.resolve(runner.message.execute(objectOf(runner.message, delivery))).then(runner.finish);
+  }
+}
+
+const unknownMessage = ({ type, name }: Delivery): AtomicQueuesError =>
+  new AtomicQueuesError('UNKNOWN_MESSAGE', `no handler for message "${name}" of entity type "${type}"`, { definite: false });
+
+/** An object of the message's class, as the handler expects it; the id is added where a sender by name left it out. */
+function objectOf({ messageClass, idProperty }: HandledMessage, { payload, entityId }: Delivery): object {
+  let message: object;
+  try {
+    message = revive(messageClass.prototype as object, payload);
+  } catch (error) {
+    throw error instanceof Error ? new FinalFailure(error) : error;
+  }
+  if (!(idProperty in message)) Object.defineProperty(message, idProperty, { value: entityId, ...PLAIN });
+  return message;
+}
+
+const PLAIN = { enumerable: true, writable: true, configurable: true } as const;
+
+function finisherOf({ type, name, replySchema }: HandledMessage, bytesMax: number): Runner['finish'] {
+  const what = `the reply of ${type}.${name}`;
+  const encode = (result: unknown): string => {
+    try {
+      return encodeResult(result, what, bytesMax);
+    } catch (error) {
+      throw final(error);
+    }
+  };
+  if (replySchema === undefined) return encode;
+  return (result) => {
+    const text = encode(result);
+    try {
+      const checking = checkSchema(replySchema, decodeJson(text), what, false);
+      return checking === undefined ? text : checking.then(() => text, rethrowFinal);
+    } catch (error) {
+      throw final(error);
+    }
+  };
+}
+
+const final = (error: unknown): unknown => (error instanceof AtomicQueuesError ? new FinalFailure(error) : error);
+
+const rethrowFinal = (error: unknown): never => {
+  throw final(error);
+};

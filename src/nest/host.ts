@@ -1,0 +1,111 @@
+import { Logger } from '@nestjs/common';
+import type { DiscoveryService } from '@nestjs/core';
+import type { ResolvedConfig } from '../core/config/types.js';
+import { AtomicQueuesError } from '../core/errors.js';
+import type { Contract } from '../core/log/operations.js';
+import type { Node } from '../runtime/node.js';
+import { configOf, type RunningNode, startNode } from './composition.js';
+import { guardDirectExecution } from './direct-execution.js';
+import { type Explored, explore } from './explorer.js';
+import { BusHandlers } from './handler-port.js';
+import { OutgoingMessages } from './outgoing.js';
+import { QueueBus } from './queue-bus.js';
+import { MessageRegistry } from './registry.js';
+import type { BusHost } from './sender.js';
+
+/**
+ * One application's part: the coordinator that Nest's hooks drive. Its steps are `explore` (before any bootstrap hook, so that
+ * no entity message runs behind a worker's back), `start`, `stop`.
+ */
+export class AtomicQueuesHost implements BusHost {
+  readonly bus: QueueBus;
+  readonly #config: ResolvedConfig;
+  readonly #discovery: DiscoveryService;
+  readonly #logger = new Logger('AtomicQueues');
+  #explored: Explored | undefined;
+  #outgoing: OutgoingMessages | undefined;
+  #running: RunningNode | undefined;
+  #starting: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
+
+  /** Throws CONFIG_INVALID with every fault of `config`. */
+  constructor(config: unknown, discovery: DiscoveryService) {
+    this.#config = configOf(config);
+    this.#discovery = discovery;
+    this.bus = new QueueBus(this);
+  }
+
+  get registry(): MessageRegistry {
+    return this.#explored?.registry ?? NOTHING_YET;
+  }
+
+  get outgoing(): OutgoingMessages {
+    this.#outgoing ??= new OutgoingMessages(this.registry, this.#config);
+    return this.#outgoing;
+  }
+
+  node(): Node {
+    const running = this.#running;
+    if (running === undefined) {
+      const text = this.#stopping === undefined ? 'the application has not started yet' : 'the application has been shut down';
+      throw new AtomicQueuesError('SHUTTING_DOWN', `${text}: nothing was logged`);
+    }
+    running.touch();
+    return running.node;
+  }
+
+  /** Finds the handlers and guards the buses. Throws CONFIG_INVALID with every fault. */
+  explore(): void {
+    this.#explored = explore(this.#discovery, this.#config);
+    this.#outgoing = new OutgoingMessages(this.#explored.registry, this.#config);
+    const route = (message: object): Promise<unknown> => this.bus.enqueueAndWait(message);
+    guardDirectExecution(this.#explored.buses, this.#config.directExecution, route);
+  }
+
+  /** Rejects with STORE_UNAVAILABLE, CONFIG_INVALID, STORE_LOST. */
+  start(): Promise<void> {
+    this.#starting ??= this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
+    const { registry, outgoing } = this;
+    for (const warning of [...this.#config.notices, ...(this.#explored?.warnings ?? [])]) this.#logger.warn(warning);
+    this.#running = await startNode({
+      config: this.#config,
+      contracts: registry.types().map((type) => this.#contractOf(type)),
+      handler: new BusHandlers(registry, this.#config.limits.payloadBytesMax),
+      route: (message, headers) => outgoing.ofSend(message, headers),
+      logger: this.#logger,
+    });
+    this.#logger.log(this.#summary());
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    // A start that is under way or has failed leaves nothing that a stop could miss.
+    await this.#starting?.catch(() => undefined);
+    await this.#running?.stop();
+    this.#running = undefined;
+  }
+
+  #contractOf(type: string): Contract {
+    const { retry, onInterrupt } = this.#config.entitySettings(type);
+    const names = this.registry.messagesOf(type).map(({ name }) => name);
+    return { type, maxAttempts: retry.maxAttempts, onInterrupt, names };
+  }
+
+  #summary(): string {
+    const types = this.registry.types();
+    const messages = types.reduce((count, type) => count + this.registry.messagesOf(type).length, 0);
+    const what =
+      types.length === 0 ? 'no entity messages are handled here' : this.bus.introspect().toString().replaceAll('\n', '; ');
+    return `started: ${types.length} entity types, ${messages} messages, store ${this.#config.store}, server ${this.#config.serverId} (${what})`;
+  }
+}
+
+const NOTHING_YET = new MessageRegistry();

@@ -1,0 +1,59 @@
+import type { Trace, TraceEvents } from '../ports/trace.js';
+
+/** The part of Nest's Logger that is used. */
+export interface EventLogger {
+  log(message: string): void;
+  warn(message: string): void;
+  error(message: string): void;
+  debug(message: string): void;
+}
+
+const LEVELS: Readonly<Record<keyof TraceEvents, keyof EventLogger>> = {
+  joined: 'debug',
+  'lease-lost': 'warn',
+  suspended: 'warn',
+  resumed: 'log',
+  degraded: 'warn',
+  recovered: 'log',
+  'store-lost': 'error',
+  blocked: 'warn',
+  unblocked: 'log',
+  buried: 'log',
+  interrupted: 'warn',
+  'dead-letter': 'warn',
+  'loop-failed': 'error',
+  accepted: 'debug',
+  began: 'debug',
+  ended: 'debug',
+  claimed: 'debug',
+  released: 'debug',
+  stopped: 'log',
+};
+
+/** The runtime's events as lines of Nest's Logger. */
+export class LoggerTrace implements Trace {
+  readonly verbose: boolean;
+  readonly #logger: EventLogger;
+
+  constructor(logger: EventLogger, verbose: boolean) {
+    this.#logger = logger;
+    this.verbose = verbose;
+  }
+
+  emit<K extends keyof TraceEvents>(event: K, data: TraceEvents[K]): void {
+    const level = LEVELS[event];
+    if (level === 'debug' && !this.verbose) return;
+    this.#logger[level](`${event}${textOf(data)}`);
+  }
+}
+
+function textOf(data: object): string {
+  let text = '';
+  for (const [field, value] of Object.entries(data)) text += ` ${field}=${valueText(value)}`;
+  return text;
+}
+
+function valueText(value: unknown): string {
+  if (value instanceof Error) return value.stack ?? value.message;
+  return typeof value === 'string' ? value : String(value);
+}

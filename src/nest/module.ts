@@ -1,0 +1,149 @@
+import {
+  ConfigurableModuleBuilder,
+  type DynamicModule,
+  Inject,
+  Injectable,
+  Module,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+  type OnModuleInit,
+  Optional,
+} from '@nestjs/common';
+import { DiscoveryModule, DiscoveryService, ModulesContainer } from '@nestjs/core';
+import { CqrsModule } from '@nestjs/cqrs';
+import type { AtomicQueuesConfig } from '../core/config/types.js';
+import { AtomicQueuesError } from '../core/errors.js';
+import { AtomicQueuesHost } from './host.js';
+import { QueueBus } from './queue-bus.js';
+
+// Symbols of the registry: another copy of this package in the same application must be noticed, not run beside it.
+const HOST = Symbol.for('atomic-queues:host');
+const OPTIONS = Symbol.for('atomic-queues:options');
+const IS_QUEUES_MODULE = Symbol.for('atomic-queues:module');
+
+/**
+ * Nest calls the hooks of modules by their distance from the root: farther ones start first and end last. Where a user lists a
+ * module must not decide whether a database pool is closed before the handlers that need it have ended, so these modules place
+ * themselves: started after every imported module and before the root, drained before any other module is destroyed.
+ */
+const START_DISTANCE = 0.5;
+const DRAIN_DISTANCE = -1;
+
+interface Extras {
+  /** Whether `QueueBus` can be injected everywhere without importing the module. Default true. */
+  readonly isGlobal?: boolean;
+}
+
+/** What `useClass` and `useExisting` of `forRootAsync` name. */
+export interface AtomicQueuesConfigFactory {
+  createAtomicQueuesConfig(): AtomicQueuesConfig | Promise<AtomicQueuesConfig>;
+}
+
+const { ConfigurableModuleClass, ASYNC_OPTIONS_TYPE } = new ConfigurableModuleBuilder<AtomicQueuesConfig>({
+  optionsInjectionToken: OPTIONS,
+})
+  .setClassMethodName('forRoot')
+  .setFactoryMethodName('createAtomicQueuesConfig')
+  .setExtras<Extras>({ isGlobal: true }, ({ imports = [], providers = [] }, { isGlobal = true }): DynamicModule => {
+    const core: DynamicModule = { module: AtomicQueuesCoreModule, global: isGlobal, imports, providers };
+    return { module: AtomicQueuesModule, imports: [core, { module: AtomicQueuesStartModule, imports: [core] }], exports: [core] };
+  })
+  .build();
+
+export type AtomicQueuesAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
+
+/** Everything that others inject; no hooks. */
+@Module({
+  imports: [CqrsModule, DiscoveryModule],
+  providers: [
+    {
+      provide: HOST,
+      useFactory: (config: unknown, discovery: DiscoveryService) => new AtomicQueuesHost(config, discovery),
+      inject: [OPTIONS, DiscoveryService],
+    },
+    { provide: QueueBus, useFactory: (host: AtomicQueuesHost) => host.bus, inject: [HOST] },
+  ],
+  exports: [HOST, QueueBus, CqrsModule],
+})
+class AtomicQueuesCoreModule {}
+
+/** Explores and starts. */
+@Injectable()
+class Starter implements OnModuleInit, OnApplicationBootstrap {
+  constructor(
+    @Inject(HOST) private readonly host: AtomicQueuesHost,
+    @Inject(ModulesContainer) modules: ModulesContainer,
+  ) {
+    for (const found of modules.values()) if (found.metatype === AtomicQueuesStartModule) found.distance = START_DISTANCE;
+  }
+
+  onModuleInit(): void {
+    this.host.explore();
+  }
+
+  onApplicationBootstrap(): Promise<void> {
+    return this.host.start();
+  }
+}
+
+@Module({ providers: [Starter] })
+class AtomicQueuesStartModule {}
+
+/**
+ * Brings `QueueBus`, and CqrsModule with it. Import it once, in the root module, as `AtomicQueuesModule.forRoot(config)` or
+ * `.forRootAsync({ imports, inject, useFactory | useClass | useExisting })`. A wrong config ends the start with one
+ * CONFIG_INVALID that lists every fault.
+ */
+@Module({})
+export class AtomicQueuesModule extends ConfigurableModuleClass implements OnModuleDestroy {
+  static readonly [IS_QUEUES_MODULE] = true;
+
+  readonly #host: AtomicQueuesHost;
+
+  constructor(@Optional() @Inject(HOST) host: AtomicQueuesHost | undefined, @Inject(ModulesContainer) modules: ModulesContainer) {
+    super();
+    const found = [...modules.values()].filter(({ metatype }) => isQueuesModule(metatype));
+    if (found.length > 1) {
+      throw new AtomicQueuesError(
+        'CONFIG_INVALID',
+        `AtomicQueuesModule is in this application ${found.length} times: import forRoot() once, in the root module; other modules inject QueueBus without importing it (with isGlobal: false they import the same forRoot() value)`,
+      );
+    }
+    if (host === undefined) {
+      throw new AtomicQueuesError(
+        'CONFIG_INVALID',
+        'AtomicQueuesModule is imported bare: import AtomicQueuesModule.forRoot(config)',
+      );
+    }
+    this.#host = host;
+    for (const module of found) module.distance = DRAIN_DISTANCE;
+  }
+
+  static override forRoot(config: AtomicQueuesConfig & Extras = {}): DynamicModule {
+    if (typeof config !== 'object' || config === null) throw notOptions('forRoot', config);
+    return ConfigurableModuleClass.forRoot(config);
+  }
+
+  static override forRootAsync(options: AtomicQueuesAsyncOptions): DynamicModule {
+    if (typeof options !== 'object' || options === null) throw notOptions('forRootAsync', options);
+    const given = (['useFactory', 'useClass', 'useExisting'] as const).filter((way) => options[way] !== undefined);
+    if (given.length !== 1) {
+      throw new AtomicQueuesError(
+        'CONFIG_INVALID',
+        `forRootAsync got ${given.length === 0 ? 'none' : given.join(' and ')} of useFactory, useClass, useExisting; allowed: exactly one`,
+      );
+    }
+    return ConfigurableModuleClass.forRootAsync(options);
+  }
+
+  onModuleDestroy(): Promise<void> {
+    return this.#host.stop();
+  }
+}
+
+function isQueuesModule(metatype: unknown): boolean {
+  return typeof metatype === 'function' && Object.hasOwn(metatype, IS_QUEUES_MODULE);
+}
+
+const notOptions = (method: string, got: unknown): AtomicQueuesError =>
+  new AtomicQueuesError('CONFIG_INVALID', `${method} got ${got === null ? 'null' : `a ${typeof got}`}; allowed: an object`);

@@ -1,0 +1,171 @@
+import type { ResolvedConfig } from '../core/config/types.js';
+import { AtomicQueuesError } from '../core/errors.js';
+import { entityIdOf, messageIdOf, utf8Bytes } from '../core/ids.js';
+import { decodeJson, encodeJson } from '../core/payload.js';
+import type { OutgoingMessage } from '../runtime/enqueue.js';
+import type { WaitOptions } from '../runtime/replies.js';
+import type { EnqueueAndWaitOptions, EnqueueOptions } from './bus-types.js';
+import type { HandledMessage, MessageRegistry } from './registry.js';
+import { checkSchema } from './standard-schema.js';
+
+/** What a scope (`QueueBus.forEntity`) has fixed. */
+export interface Scope {
+  readonly type: string;
+  readonly id: string | undefined;
+}
+
+const ENQUEUE_OPTIONS: ReadonlySet<string> = new Set(['id', 'headers']);
+const WAIT_OPTIONS: ReadonlySet<string> = new Set(['id', 'headers', 'timeoutMs', 'signal', 'onTimeout']);
+const TIMEOUT_MAX_MS = 2 ** 31 - 1;
+
+const invalid = (message: string): AtomicQueuesError => new AtomicQueuesError('CONFIG_INVALID', message);
+
+const show = (value: unknown): string => (typeof value === 'string' ? JSON.stringify(value) : String(value));
+
+/** Turns what callers give into what the runtime takes: routing, JSON text and every check, before anything is logged. */
+export class OutgoingMessages {
+  readonly #registry: MessageRegistry;
+  readonly #config: ResolvedConfig;
+  readonly #bytesMax: number;
+
+  constructor(registry: MessageRegistry, config: ResolvedConfig) {
+    this.#registry = registry;
+    this.#config = config;
+    this.#bytesMax = config.limits.payloadBytesMax;
+  }
+
+  /** Throws UNKNOWN_ENTITY_TYPE, UNKNOWN_MESSAGE, INVALID_ENTITY_ID, SCHEMA_VIOLATION, PAYLOAD_TOO_LARGE, CONFIG_INVALID. */
+  ofObject(message: unknown, options: EnqueueOptions | undefined, scope: Scope | undefined): OutgoingMessage {
+    if (typeof message !== 'object' || message === null) {
+      throw invalid(
+        `the message is ${message === null ? 'null' : `a ${typeof message}`}; allowed: an object of a class with @EntityType`,
+      );
+    }
+    const handled = this.#registry.requireOf(classOf(message));
+    const ownId = (message as Record<string, unknown>)[handled.idProperty];
+    const entityId = entityIdOf(ownId, `${handled.name} (property "${handled.idProperty}")`);
+    if (scope !== undefined) checkScope(scope, handled, entityId);
+    return this.#assemble(handled, entityId, typeof ownId === 'bigint' ? withTextId(message, handled) : message, options);
+  }
+
+  /** The same, by name. */
+  ofParts(type: string, name: string, entityId: unknown, payload: unknown, options: EnqueueOptions | undefined): OutgoingMessage {
+    const handled = this.#registry.require(type, name);
+    const id = entityIdOf(entityId, `${type}.${name}`);
+    const ownId =
+      typeof payload === 'object' && payload !== null ? (payload as Record<string, unknown>)[handled.idProperty] : undefined;
+    if (ownId !== undefined && entityIdOf(ownId, `${type}.${name} (property "${handled.idProperty}")`) !== id) {
+      throw new AtomicQueuesError(
+        'INVALID_ENTITY_ID',
+        `${type}.${name} is sent to ${show(id)}, but its "${handled.idProperty}" is ${show(ownId)}`,
+        { details: { entityId: id, property: handled.idProperty } },
+      );
+    }
+    return this.#assemble(handled, id, typeof ownId === 'bigint' ? withTextId(payload as object, handled) : payload, options);
+  }
+
+  /** Checks the payload against its schema. Throws SCHEMA_VIOLATION, or returns a promise that may reject with it. */
+  check(message: OutgoingMessage): undefined | Promise<void> {
+    const schema = this.#registry.find(message.type, message.name)?.schema;
+    if (schema === undefined) return undefined;
+    return checkSchema(schema, decodeJson(message.payload), `the payload of ${message.type}.${message.name}`, true);
+  }
+
+  /** For transactional sends, which cannot wait for a schema. Throws as `ofObject` does. */
+  ofSend(message: object, headers: Readonly<Record<string, string>> | undefined): OutgoingMessage {
+    const outgoing = this.ofObject(message, headers === undefined ? undefined : { headers }, undefined);
+    const checking = this.check(outgoing);
+    if (checking !== undefined) {
+      checking.catch(() => {});
+      throw invalid(`the schema of ${outgoing.name} is asynchronous: EntityContext.enqueue cannot wait for it; use QueueBus`);
+    }
+    return outgoing;
+  }
+
+  /** Throws CONFIG_INVALID. */
+  waitOf(type: string, options: EnqueueAndWaitOptions | undefined): WaitOptions {
+    const timeoutMs = options?.timeoutMs ?? this.#config.entitySettings(type).replyTimeoutMs;
+    if (typeof timeoutMs !== 'number' || !(timeoutMs > 0 && timeoutMs <= TIMEOUT_MAX_MS)) {
+      throw invalid(`option timeoutMs is ${show(timeoutMs)}; allowed: a number above 0 and at most ${TIMEOUT_MAX_MS}`);
+    }
+    const { signal, onTimeout } = options ?? {};
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw invalid(`option signal is ${show(signal)}; allowed: an AbortSignal`);
+    }
+    if (onTimeout !== undefined && onTimeout !== 'keep' && onTimeout !== 'withdraw') {
+      throw invalid(`option onTimeout is ${show(onTimeout)}; allowed: 'keep' or 'withdraw'`);
+    }
+    return { timeoutMs, signal, onTimeout };
+  }
+
+  #assemble(handled: HandledMessage, entityId: string, data: unknown, options: EnqueueOptions | undefined): OutgoingMessage {
+    const { type, name } = handled;
+    const what = `the payload of ${type}.${name}`;
+    const payload = encodeJson(data, what, this.#bytesMax);
+    if (payload[0] !== '{') {
+      throw new AtomicQueuesError('SCHEMA_VIOLATION', `${what} is no JSON object; allowed: an object`, {
+        details: { path: '$' },
+      });
+    }
+    if (options === undefined) return { type, entityId, name, payload };
+    const id = options.id === undefined ? undefined : messageIdOf(options.id);
+    return { type, entityId, name, payload, id, headers: this.#headersText(options.headers, payload) };
+  }
+
+  /** '' for none. Headers count towards the limit of the payload. */
+  #headersText(headers: unknown, payload: string): string {
+    if (headers === undefined) return '';
+    if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) {
+      throw invalid(`option headers is ${Array.isArray(headers) ? 'an array' : show(headers)}; allowed: an object of strings`);
+    }
+    const wrong = Object.entries(headers).find(([, value]) => typeof value !== 'string');
+    if (wrong !== undefined) {
+      throw invalid(`header ${show(wrong[0])} is ${wrong[1] === null ? 'null' : `a ${typeof wrong[1]}`}; allowed: a string`);
+    }
+    if (Object.keys(headers).length === 0) return '';
+    const text = encodeJson({ ...headers }, 'headers', this.#bytesMax);
+    if (utf8Bytes(text) + utf8Bytes(payload) > this.#bytesMax) {
+      throw new AtomicQueuesError('PAYLOAD_TOO_LARGE', `payload and headers are larger than ${this.#bytesMax} bytes together`, {
+        details: { bytesMax: this.#bytesMax },
+      });
+    }
+    return text;
+  }
+}
+
+/** Of the prototype, since an own property may be named "constructor" too. */
+function classOf(message: object): object {
+  const found = (Object.getPrototypeOf(message) as { constructor?: unknown } | null)?.constructor;
+  return typeof found === 'function' ? found : Object;
+}
+
+/** A bigint id arrives as its decimal string, as it does in the entity's key; JSON has no bigint. */
+function withTextId(message: object, { idProperty }: HandledMessage): object {
+  if (typeof (message as { toJSON?: unknown }).toJSON === 'function') return message;
+  return { ...message, [idProperty]: String((message as Record<string, unknown>)[idProperty]) };
+}
+
+function checkScope(scope: Scope, handled: HandledMessage, entityId: string): void {
+  if (handled.type !== scope.type) {
+    throw invalid(`${handled.name} is for entity type "${handled.type}", but the scope is for "${scope.type}"`);
+  }
+  if (scope.id !== undefined && scope.id !== entityId) {
+    throw new AtomicQueuesError(
+      'INVALID_ENTITY_ID',
+      `${handled.name} is for ${handled.type} ${show(entityId)}, but the scope is for ${show(scope.id)}`,
+      { details: { entityId, scope: scope.id } },
+    );
+  }
+}
+
+function checkOptions(options: unknown, allowed: ReadonlySet<string>, call: string): void {
+  if (options === undefined) return;
+  if (typeof options !== 'object' || options === null)
+    throw invalid(`the options of ${call} are ${show(options)}; allowed: an object`);
+  for (const name in options) {
+    if (!allowed.has(name)) throw invalid(`option ${show(name)} of ${call} is not known; allowed: ${[...allowed].join(', ')}`);
+  }
+}
+
+export const checkEnqueueOptions = (options: unknown): void => checkOptions(options, ENQUEUE_OPTIONS, 'enqueue');
+export const checkWaitOptions = (options: unknown): void => checkOptions(options, WAIT_OPTIONS, 'enqueueAndWait');

@@ -1,0 +1,108 @@
+import { AtomicQueuesError } from '../core/errors.js';
+import { entityIdOf, isEntityTypeName } from '../core/ids.js';
+import type {
+  BulkMessage,
+  EnqueueAndWaitOptions,
+  EnqueueOptions,
+  EnqueueOutcome,
+  EntityId,
+  NamedMessage,
+  NameIn,
+  PayloadIn,
+  Receipt,
+  ReplyIn,
+  TypeIn,
+  UntypedDispatchMap,
+  UntypedOnly,
+} from './bus-types.js';
+import { EntityScope, EntityTypeScope } from './entity-scope.js';
+import { Introspection } from './introspection.js';
+import type { MessageWithReply } from './reply.js';
+import { type BusHost, Sender } from './sender.js';
+
+/**
+ * Sends messages to entities. Inject it as `QueueBus`, or as `QueueBus<DispatchMap>` to have the string forms typed.
+ *
+ * Every call rejects (never throws) with an AtomicQueuesError: UNKNOWN_ENTITY_TYPE, UNKNOWN_MESSAGE, INVALID_ENTITY_ID,
+ * SCHEMA_VIOLATION, PAYLOAD_TOO_LARGE, CONFIG_INVALID for what is wrong with the call; SHUTTING_DOWN before the start and after
+ * the stop; QUEUE_DEPTH_EXCEEDED, WORKER_LIMIT_EXCEEDED at a limit; STORE_UNAVAILABLE, OUTCOME_UNKNOWN from the store.
+ */
+export class QueueBus<D = UntypedDispatchMap> {
+  readonly #sender: Sender;
+  #introspection: Introspection | undefined;
+
+  /** @internal */
+  constructor(host: BusHost) {
+    this.#sender = new Sender(host);
+  }
+
+  /** Resolves when the message is durably logged. */
+  enqueue(message: object, options?: EnqueueOptions): Promise<Receipt>;
+  enqueue<T extends TypeIn<D>, N extends NameIn<D, T>>(
+    type: T,
+    name: N,
+    entityId: EntityId,
+    payload: PayloadIn<D, T, N>,
+    options?: EnqueueOptions,
+  ): Promise<Receipt>;
+  enqueue(first: unknown, second?: unknown, entityId?: unknown, payload?: unknown, options?: EnqueueOptions): Promise<Receipt> {
+    if (typeof first !== 'string') return this.#sender.enqueueObject(first, second as EnqueueOptions | undefined);
+    return this.#sender.enqueueParts(first, second as string, entityId, payload, options);
+  }
+
+  /**
+   * Resolves with the handler's result. Also rejects with HANDLER_FAILED, INTERRUPTED, REPLY_TIMEOUT, WITHDRAWN, CALL_CYCLE, and
+   * SCHEMA_VIOLATION (not definite) for a wrong result.
+   */
+  enqueueAndWait<R = unknown>(message: MessageWithReply<R>, options?: EnqueueAndWaitOptions): Promise<R>;
+  enqueueAndWait<R = unknown>(
+    type: UntypedOnly<D>,
+    name: string,
+    entityId: EntityId,
+    payload: object,
+    options?: EnqueueAndWaitOptions,
+  ): Promise<R>;
+  enqueueAndWait<T extends TypeIn<D>, N extends NameIn<D, T>>(
+    type: T,
+    name: N,
+    entityId: EntityId,
+    payload: PayloadIn<D, T, N>,
+    options?: EnqueueAndWaitOptions,
+  ): Promise<ReplyIn<D, T, N>>;
+  enqueueAndWait(
+    first: unknown,
+    second?: unknown,
+    entityId?: unknown,
+    payload?: unknown,
+    options?: EnqueueAndWaitOptions,
+  ): Promise<unknown> {
+    if (typeof first !== 'string') return this.#sender.askObject(first, second as EnqueueAndWaitOptions | undefined);
+    return this.#sender.askParts(first, second as string, entityId, payload, options);
+  }
+
+  /**
+   * Many at once, with one store round trip a partition. Each item is a message, `{ message, id?, headers? }`, or
+   * `{ type, name, entityId, payload, id?, headers? }`. Resolves with one outcome for each, in their order.
+   */
+  enqueueBulk(messages: readonly (NamedMessage<D> | BulkMessage | object)[]): Promise<EnqueueOutcome[]> {
+    return this.#sender.enqueueBulk(messages);
+  }
+
+  /** The same calls for one entity type, or one entity. Throws CONFIG_INVALID, INVALID_ENTITY_ID. */
+  forEntity<T extends TypeIn<D>>(type: T): EntityTypeScope<D, T>;
+  forEntity<T extends TypeIn<D>>(type: T, id: EntityId): EntityScope<D, T>;
+  forEntity<T extends TypeIn<D>>(type: T, ...rest: [id?: EntityId]): EntityTypeScope<D, T> | EntityScope<D, T> {
+    if (!isEntityTypeName(type)) {
+      throw new AtomicQueuesError('CONFIG_INVALID', `forEntity: ${String(type)} is no name of an entity type`);
+    }
+    // An id that is there but undefined is a mistake of the caller, not a wish for the wider scope.
+    if (rest.length === 0) return new EntityTypeScope(this.#sender, { type, id: undefined });
+    return new EntityScope(this.#sender, { type, id: entityIdOf(rest[0], `forEntity('${type}', ...)`) });
+  }
+
+  /** What can be sent from here. */
+  introspect(): Introspection {
+    this.#introspection ??= new Introspection(this.#sender.registry);
+    return this.#introspection;
+  }
+}

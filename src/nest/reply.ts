@@ -1,0 +1,21 @@
+import type { Command, Query } from '@nestjs/cqrs';
+
+/** Key of the brand; no object has it at run time. */
+export declare const reply: unique symbol;
+
+/**
+ * Brand that says what a message's handler answers. TypeScript forgets an `implements` clause, so for `enqueueAndWait` to infer
+ * the answer let the class have the brand: `interface Deposit extends Reply<Balance> {}` beside the class, or extend
+ * `Command<Balance>` / `Query<Balance>` of @nestjs/cqrs. With `implements Reply<Balance>` alone, name the type at the call.
+ */
+export interface Reply<R> {
+  readonly [reply]?: R;
+  // A type with optional members only is one that no class may implement without having one of them; every object has this.
+  toString(): string;
+}
+
+/** A message whose handler answers with an `R`. */
+export type MessageWithReply<R> = Command<R> | Query<R> | Reply<R>;
+
+/** What the handler of a message of type `M` answers; unknown if the type does not say it. */
+export type ReplyOf<M> = M extends Command<infer R> ? R : M extends Query<infer R> ? R : M extends Reply<infer R> ? R : unknown;

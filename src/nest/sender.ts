@@ -1,0 +1,146 @@
+import { AtomicQueuesError } from '../core/errors.js';
+import { decodeJson } from '../core/payload.js';
+import type { OutgoingMessage } from '../runtime/enqueue.js';
+import type { Node } from '../runtime/node.js';
+import type { WaitOptions } from '../runtime/replies.js';
+import type { EnqueueAndWaitOptions, EnqueueOptions, EnqueueOutcome, Receipt } from './bus-types.js';
+import { checkEnqueueOptions, checkWaitOptions, type OutgoingMessages, type Scope } from './outgoing.js';
+import type { MessageRegistry } from './registry.js';
+
+/** What the bus needs of the module. */
+export interface BusHost {
+  readonly registry: MessageRegistry;
+  readonly outgoing: OutgoingMessages;
+  /** The running node. Throws SHUTTING_DOWN before the start and after the stop. */
+  node(): Node;
+}
+
+const ITEM_FIELDS: ReadonlySet<string> = new Set(['message', 'type', 'name', 'entityId', 'payload', 'id', 'headers']);
+
+/** From a caller's arguments to the node. Whatever is wrong rejects the promise; nothing throws. */
+export class Sender {
+  readonly #host: BusHost;
+
+  constructor(host: BusHost) {
+    this.#host = host;
+  }
+
+  get registry(): MessageRegistry {
+    return this.#host.registry;
+  }
+
+  enqueueObject(message: unknown, options: EnqueueOptions | undefined, scope?: Scope): Promise<Receipt> {
+    try {
+      const node = this.#host.node();
+      checkEnqueueOptions(options);
+      return this.#enqueue(node, this.#host.outgoing.ofObject(message, options, scope));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  enqueueParts(type: string, name: string, id: unknown, payload: unknown, options: EnqueueOptions | undefined): Promise<Receipt> {
+    try {
+      const node = this.#host.node();
+      checkEnqueueOptions(options);
+      return this.#enqueue(node, this.#host.outgoing.ofParts(type, name, id, payload, options));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  askObject(message: unknown, options: EnqueueAndWaitOptions | undefined, scope?: Scope): Promise<unknown> {
+    try {
+      const node = this.#host.node();
+      checkWaitOptions(options);
+      const outgoing = this.#host.outgoing.ofObject(message, options, scope);
+      return this.#ask(node, outgoing, this.#host.outgoing.waitOf(outgoing.type, options));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  askParts(
+    type: string,
+    name: string,
+    id: unknown,
+    payload: unknown,
+    options: EnqueueAndWaitOptions | undefined,
+  ): Promise<unknown> {
+    try {
+      const node = this.#host.node();
+      checkWaitOptions(options);
+      const outgoing = this.#host.outgoing.ofParts(type, name, id, payload, options);
+      return this.#ask(node, outgoing, this.#host.outgoing.waitOf(type, options));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Resolves with one outcome for each message, in their order; a wrong message does not hinder the others. */
+  async enqueueBulk(items: readonly unknown[], scope?: Scope): Promise<EnqueueOutcome[]> {
+    const node = this.#host.node();
+    if (!Array.isArray(items)) throw new AtomicQueuesError('CONFIG_INVALID', 'enqueueBulk takes an array of messages');
+    const prepared = await Promise.all(items.map((item) => this.#prepare(item, scope)));
+    const outgoing = prepared.filter((found): found is OutgoingMessage => !(found instanceof AtomicQueuesError));
+    const sent = outgoing.length === 0 ? [] : await node.enqueueBulk(outgoing);
+    let next = 0;
+    return prepared.map((found) => (found instanceof AtomicQueuesError ? { ok: false, error: found } : sent[next++]!));
+  }
+
+  #enqueue(node: Node, outgoing: OutgoingMessage): Promise<Receipt> {
+    const checking = this.#host.outgoing.check(outgoing);
+    return checking === undefined ? node.enqueue(outgoing) : checking.then(() => node.enqueue(outgoing));
+  }
+
+  #ask(node: Node, outgoing: OutgoingMessage, wait: WaitOptions): Promise<unknown> {
+    const checking = this.#host.outgoing.check(outgoing);
+    const asking =
+      checking === undefined ? node.enqueueAndWait(outgoing, wait) : checking.then(() => node.enqueueAndWait(outgoing, wait));
+    return asking.then(decodeJson);
+  }
+
+  async #prepare(item: unknown, scope: Scope | undefined): Promise<OutgoingMessage | AtomicQueuesError> {
+    try {
+      const outgoing = this.#outgoingOf(item, scope);
+      await this.#host.outgoing.check(outgoing);
+      return outgoing;
+    } catch (error) {
+      if (error instanceof AtomicQueuesError) return error;
+      throw error;
+    }
+  }
+
+  /** An item is a message itself; or a plain object: `{ message, ...options }`, or a message by name. */
+  #outgoingOf(item: unknown, scope: Scope | undefined): OutgoingMessage {
+    if (!isPlainObject(item)) return this.#host.outgoing.ofObject(item, undefined, scope);
+    const unknown = Object.keys(item).find((field) => !ITEM_FIELDS.has(field));
+    if (unknown !== undefined || (item.message === undefined && item.name === undefined)) {
+      const why = unknown === undefined ? 'has neither "message" nor "name"' : `has the field ${JSON.stringify(unknown)}`;
+      throw new AtomicQueuesError(
+        'CONFIG_INVALID',
+        `an item of enqueueBulk ${why}; allowed: a message, { message, id?, headers? } or { type, name, entityId, payload, id?, headers? }`,
+      );
+    }
+    const options = { id: item.id, headers: item.headers } as EnqueueOptions;
+    if (item.message !== undefined) return this.#host.outgoing.ofObject(item.message, options, scope);
+    const type = fixedPart('type', item.type, scope?.type);
+    const entityId = fixedPart('entityId', item.entityId, scope?.id);
+    return this.#host.outgoing.ofParts(type as string, item.name as string, entityId, item.payload, options);
+  }
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+function fixedPart(field: string, given: unknown, fixed: string | undefined): unknown {
+  if (fixed === undefined) return given;
+  if (given === undefined || String(given) === fixed) return fixed;
+  throw new AtomicQueuesError(
+    field === 'entityId' ? 'INVALID_ENTITY_ID' : 'CONFIG_INVALID',
+    `an item of enqueueBulk has ${field} ${JSON.stringify(String(given))}, but the scope is for ${JSON.stringify(fixed)}`,
+  );
+}
