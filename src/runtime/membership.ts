@@ -137,12 +137,19 @@ export class Membership {
     this.storeOffsetMs = storeNowMs - (sentMs + this.clock.monotonicMs()) / 2;
     this.leaseEndsMs = sentMs + nodeTTLMs - leaseMarginMs;
     this.lapsed = this.clock.monotonicMs() >= this.leaseEndsMs;
+    this.watchLease();
+  }
+
+  private watchLease(): void {
     this.lapseTimer?.cancel();
-    this.lapseTimer = this.clock.setTimer(this.leaseEndsMs - this.clock.monotonicMs(), () => this.lapse());
+    this.lapseTimer = this.clock.setTimer(Math.max(0, this.leaseEndsMs - this.clock.monotonicMs()), () => {
+      if (this.clock.monotonicMs() < this.leaseEndsMs) this.watchLease();
+      else this.lapse();
+    });
   }
 
   private lapse(): void {
-    if (this.incarnation === 0 || this.clock.monotonicMs() < this.leaseEndsMs) return;
+    if (this.incarnation === 0 || this.lapsed) return;
     this.lapsed = true;
     this.events.suspended();
   }

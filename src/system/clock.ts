@@ -25,7 +25,9 @@ export class SystemClock implements Clock {
   }
 
   setTimer(delayMs: number, fire: () => void): Timer {
-    return new SystemTimer(setTimeout(fire, Math.min(Math.max(0, delayMs), DELAY_MAX_MS)).unref());
+    // Node truncates the delay and counts it from a cached time of whole milliseconds, so it may fire early: one is added.
+    const wholeMs = delayMs <= 0 ? 0 : Math.min(Math.ceil(delayMs) + 1, DELAY_MAX_MS);
+    return new SystemTimer(setTimeout(fire, wholeMs).unref());
   }
 
   defer(run: () => void): void {
