@@ -1,0 +1,149 @@
+/** Operations outside of sessions as the flat strings that src/redis/scripts speak: the other half of control.lua. */
+import type {
+  Contract,
+  ControlAnswer,
+  ControlOp,
+  JoinOp,
+  KnownMessage,
+  Letter,
+  LettersAnswer,
+  Member,
+  MembersAnswer,
+} from '../core/log/operations.js';
+import { FS, malformed, messageAt, RS, refusalOf } from './codec.js';
+
+/** Arguments of the control script. `now`: '' for the server's own time. */
+export function encodeControl(op: ControlOp, now: string): string[] {
+  return [now, op.op, ...argumentsOf(op)];
+}
+
+function argumentsOf(op: ControlOp): string[] {
+  switch (op.op) {
+    case 'join':
+      return joinArguments(op);
+    case 'beat':
+      return [String(op.incarnation), String(op.beat)];
+    case 'leave':
+    case 'lead':
+      return [String(op.incarnation)];
+    case 'bury':
+      return [String(op.incarnation), String(op.beatSeen)];
+    case 'replay':
+      return [op.letter, op.force ? '1' : '0'];
+    case 'purge':
+      return [op.letter];
+    case 'ready':
+      return [String(op.ageMs), String(op.max)];
+    case 'owned':
+      return [String(op.incarnation), op.cursor];
+    case 'lookup':
+      return [op.entity, op.id, String(op.seq)];
+    case 'letters':
+      return [op.after === '' ? '0' : String(Number(op.after)), String(op.max)];
+    case 'members':
+    case 'counts':
+      return [];
+  }
+}
+
+function joinArguments(op: JoinOp): string[] {
+  const { settings: s, contracts } = op;
+  return [
+    ...[op.serverId, op.group, op.address, op.token, String(op.schema), op.generation, String(op.workersMax)],
+    ...[s.leaseTtlMs, s.takeoverHoldMs, s.entryTtlMs, s.resultTtlMs, s.depthMax, s.leaderTtlMs, s.leaderDebounceMs].map(String),
+    contracts.map((c) => c.type).join(','),
+    String(contracts.length),
+    ...contracts.flatMap((c) => [c.type, contractRecord(c)]),
+  ];
+}
+
+const contractRecord = (c: Contract): string => [c.maxAttempts, c.onInterrupt, ...c.names, ''].join(FS);
+
+export function decodeControl(op: ControlOp, text: string): ControlAnswer {
+  const refused = refusalOf(text);
+  if (refused !== undefined) return refused;
+  const f = text.split(FS);
+  switch (op.op) {
+    case 'join':
+      return {
+        ok: true,
+        incarnation: Number(f[0]),
+        generation: f[1] ?? fail(text),
+        nowMs: Number(f[2]),
+        leaseUntilMs: Number(f[3]),
+      };
+    case 'beat':
+      return { ok: true, nowMs: Number(f[0]), leaseUntilMs: Number(f[1]) };
+    case 'leave':
+    case 'purge':
+      return { ok: true };
+    case 'bury':
+      return { ok: true, count: Number(text) };
+    case 'lead':
+      return { ok: true, epoch: Number(f[0]), untilMs: Number(f[1]) };
+    case 'replay':
+      return { ok: true, id: f[0] ?? fail(text), seq: Number(f[1]) };
+    case 'members':
+      return decodeMembers(text);
+    case 'ready':
+      return { ok: true, entities: text === '' ? [] : pairs(f).map(([entity, owner]) => ({ entity, owner: Number(owner) })) };
+    case 'owned':
+      return { ok: true, cursor: f[0] ?? fail(text), entities: f.slice(1) };
+    case 'lookup':
+      return { ok: true, state: f[0] as KnownMessage['state'], result: f[1] ?? fail(text), error: f[2] ?? fail(text) };
+    case 'letters':
+      return decodeLetters(text);
+    case 'counts': {
+      const [depth, active, entities, letters, kept] = f.map(Number);
+      return { ok: true, depth: depth!, active: active!, entities: entities!, letters: letters!, kept: kept! };
+    }
+  }
+}
+
+function fail(text: string): never {
+  throw malformed(text);
+}
+
+function pairs(f: readonly string[]): [string, string][] {
+  const list: [string, string][] = [];
+  for (let i = 0; i + 1 < f.length; i += 2) list.push([f[i]!, f[i + 1]!]);
+  return list;
+}
+
+function decodeMembers(text: string): MembersAnswer {
+  const [now, ...rows] = text.split(RS);
+  const members = rows.map((row): Member => {
+    const [incarnation, owns, serverId, group, address, , , , beat, leaseUntil, dead] = row.split(FS);
+    return {
+      incarnation: Number(incarnation),
+      serverId: serverId!,
+      group: group!,
+      address: address!,
+      beat: Number(beat),
+      leaseUntilMs: Number(leaseUntil),
+      dead: dead === '1',
+      owns: Number(owns),
+    };
+  });
+  return { ok: true, nowMs: Number(now), members: members.sort((a, b) => a.incarnation - b.incarnation) };
+}
+
+function decodeLetters(text: string): LettersAnswer {
+  if (text === '') return { ok: true, letters: [] };
+  const letters = text.split(RS).map((row): Letter => {
+    const f = row.split(FS);
+    return {
+      id: f[0]!,
+      entity: f[1]!,
+      reason: f[2] as Letter['reason'],
+      error: f[3]!,
+      incarnation: Number(f[4]),
+      diedAtMs: Number(f[5]),
+      late: f[6]!,
+      lateDetail: f[7]!,
+      replayedAs: f[8]!,
+      message: messageAt(f, 10, Number(f[9])),
+    };
+  });
+  return { ok: true, letters };
+}

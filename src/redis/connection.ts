@@ -1,0 +1,254 @@
+/**
+ * One connection to Redis that never hides anything: nothing is queued while it is down, nothing is resent after it broke,
+ * and every call settles by its own deadline. A call that got no answer in time takes its connection with it: behind a
+ * half-open link everything else would wait as well, and an answer that comes late must not be taken for another call's.
+ */
+import { Redis } from 'ioredis';
+import type { Clock, Timer } from '../ports/clock.js';
+import { StoreCallError } from '../ports/store.js';
+import { notConnected, storeCallErrorOf } from './failures.js';
+
+export interface RedisConnectionConfig {
+  readonly url?: string;
+  readonly host?: string;
+  readonly port?: number;
+  readonly username?: string;
+  readonly password?: string;
+  readonly db?: number;
+  /** true, or options for `tls.connect`. */
+  readonly tls?: boolean | object;
+}
+
+/** What is used of an ioredis client; ioredis-mock has it too. */
+export interface RedisClient {
+  readonly status?: string;
+  connect(): Promise<unknown>;
+  disconnect(): void;
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  evalsha(sha: string, keys: number, ...args: string[]): Promise<unknown>;
+  eval(script: string, keys: number, ...args: string[]): Promise<unknown>;
+  info(section: string): Promise<string>;
+  type(key: string): Promise<string>;
+  hget(key: string, field: string): Promise<string | null>;
+  config(what: 'GET', name: string): Promise<unknown>;
+  script(what: 'LOAD', text: string): Promise<unknown>;
+}
+
+export interface ConnectionOptions {
+  /** Where Redis is, or a function that makes a client for each `open`. */
+  readonly connection: RedisConnectionConfig | (() => RedisClient);
+  /** Deadline of one call, ms. */
+  readonly storeCallTimeoutMs: number;
+  /** Deadline of connecting, ms. */
+  readonly connectTimeoutMs: number;
+  readonly clock: Clock;
+}
+
+const RETRY_DELAYS_MS = [20, 50, 100, 200, 400, 800];
+const RETRY_DELAY_MAX_MS = 1000;
+const KEEP_ALIVE_MS = 5000;
+
+function clientOf({ connection, connectTimeoutMs }: ConnectionOptions): RedisClient {
+  if (typeof connection === 'function') return connection();
+  const { url, tls, ...rest } = connection;
+  const options = {
+    ...rest,
+    ...(tls === undefined || tls === false ? {} : { tls: tls === true ? {} : tls }),
+    connectTimeout: connectTimeoutMs,
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    disableClientInfo: true,
+    keepAlive: KEEP_ALIVE_MS,
+    noDelay: true,
+    retryStrategy: (times: number) => RETRY_DELAYS_MS[times - 1] ?? RETRY_DELAY_MAX_MS,
+  };
+  return (url === undefined ? new Redis(options) : new Redis(url, options)) as unknown as RedisClient;
+}
+
+/** Where the connection leads, without secrets. */
+function addressOf(connection: ConnectionOptions['connection']): string {
+  if (typeof connection === 'function') return 'the given client';
+  if (connection.url === undefined) return `${connection.host ?? '127.0.0.1'}:${connection.port ?? 6379}`;
+  try {
+    const { hostname, port } = new URL(connection.url);
+    return `${hostname}:${port === '' ? 6379 : port}`;
+  } catch {
+    return connection.url.replace(/^.*@/, '');
+  }
+}
+
+class Call<T> {
+  #settled = false;
+
+  constructor(
+    readonly deadlineMs: number,
+    readonly resolve: (value: T) => void,
+    readonly reject: (error: StoreCallError) => void,
+    readonly calls: Set<Call<never>>,
+  ) {
+    calls.add(this as unknown as Call<never>);
+  }
+
+  settle(): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    this.calls.delete(this as unknown as Call<never>);
+    return true;
+  }
+
+  fail(error: StoreCallError): void {
+    if (this.settle()) this.reject(error);
+  }
+}
+
+export class Connection {
+  readonly #options: ConnectionOptions;
+  /** In the order of their deadlines. */
+  readonly #calls = new Set<Call<never>>();
+  #client: RedisClient | undefined;
+  #sweep: Timer | undefined;
+  #handshake: Timer | undefined;
+  #lastError: Error | undefined;
+  #isOpened = false;
+
+  /** `onReconnect`: called when the connection is back after it was lost. */
+  constructor(
+    options: ConnectionOptions,
+    readonly onReconnect: () => void,
+  ) {
+    this.#options = options;
+  }
+
+  /** Why there is no connection, or undefined. */
+  get lastError(): Error | undefined {
+    return this.#lastError;
+  }
+
+  /** Connects. Rejects with a StoreCallError that names the address and the cause; may be called again then. */
+  async open(): Promise<void> {
+    this.close();
+    const client = clientOf(this.#options);
+    this.#client = client;
+    this.#listen(client);
+    try {
+      await this.#within(this.#options.connectTimeoutMs, client.status === 'wait' ? client.connect() : Promise.resolve());
+    } catch (error) {
+      const cause = this.#lastError ?? (error as Error);
+      this.close();
+      throw this.#unreachable(cause);
+    }
+    if (/^ERR (invalid DB|DB index)/.test(this.#lastError?.message ?? '')) {
+      const cause = this.#lastError;
+      this.close();
+      throw new StoreCallError(`redis.db: ${cause?.message}`, true, true, { cause });
+    }
+    this.#isOpened = true;
+  }
+
+  close(): void {
+    const client = this.#client;
+    this.#client = undefined;
+    this.#isOpened = false;
+    this.#lastError = undefined;
+    this.#sweep?.cancel();
+    this.#handshake?.cancel();
+    this.#sweep = this.#handshake = undefined;
+    client?.disconnect();
+    for (const call of this.#calls) call.fail(new StoreCallError('the connection to Redis was closed', false));
+  }
+
+  /** Sends one command by `send`; rejects with a StoreCallError. */
+  call<T>(send: (client: RedisClient) => Promise<T>): Promise<T> {
+    const client = this.#client;
+    if (client === undefined || (client.status !== 'ready' && client.status !== undefined)) {
+      return Promise.reject(notConnected(this.#lastError));
+    }
+    return new Promise<T>((resolve, reject) => {
+      const call = new Call<T>(this.#nowMs() + this.#options.storeCallTimeoutMs, resolve, reject, this.#calls);
+      this.#sweep ??= this.#options.clock.setTimer(this.#options.storeCallTimeoutMs, this.#onSweep);
+      send(client).then(
+        (value) => {
+          if (call.settle()) resolve(value);
+        },
+        (error: unknown) => call.fail(storeCallErrorOf(error)),
+      );
+    });
+  }
+
+  readonly #onSweep = (): void => {
+    this.#sweep = undefined;
+    const nowMs = this.#nowMs();
+    let late = false;
+    for (const call of this.#calls) {
+      if (call.deadlineMs > nowMs) {
+        this.#sweep = this.#options.clock.setTimer(call.deadlineMs - nowMs, this.#onSweep);
+        break;
+      }
+      late = true;
+      call.fail(new StoreCallError(`no answer from Redis within ${this.#options.storeCallTimeoutMs} ms`, false));
+    }
+    if (late) this.#drop();
+  };
+
+  /** Not `disconnect`: that waits for the other end, which may be gone. The client connects again by itself. */
+  #drop(): void {
+    const client = this.#client as unknown as { stream?: { destroy(): void } } | undefined;
+    client?.stream?.destroy();
+  }
+
+  #listen(client: RedisClient): void {
+    const mine =
+      <A extends unknown[]>(run: (...args: A) => void) =>
+      (...args: A) => {
+        if (this.#client === client) run(...args);
+      };
+    // A client without this listener would end the process.
+    client.on(
+      'error',
+      mine((error: Error) => {
+        this.#lastError = error;
+      }),
+    );
+    // A peer that accepts but never answers would leave the client between "connect" and "ready" for ever.
+    client.on(
+      'connect',
+      mine(() => {
+        this.#handshake?.cancel();
+        this.#handshake = this.#options.clock.setTimer(this.#options.connectTimeoutMs, () => this.#drop());
+      }),
+    );
+    client.on(
+      'close',
+      mine(() => this.#handshake?.cancel()),
+    );
+    client.on(
+      'ready',
+      mine(() => {
+        this.#handshake?.cancel();
+        if (!this.#isOpened) return;
+        this.#lastError = undefined;
+        this.onReconnect();
+      }),
+    );
+  }
+
+  #within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const timer = this.#options.clock.setTimer(timeoutMs, () => reject(new Error(`no answer within ${timeoutMs} ms`)));
+      promise.then(resolve, reject).finally(() => timer.cancel());
+    });
+  }
+
+  #unreachable(cause: Error): StoreCallError {
+    const where = addressOf(this.#options.connection);
+    const refusal = storeCallErrorOf(cause);
+    const why = refusal.refused ? refusal.message : cause.message;
+    return new StoreCallError(`cannot open Redis at ${where}: ${why}`, true, refusal.permanent, { cause });
+  }
+
+  #nowMs(): number {
+    return this.#options.clock.monotonicMs();
+  }
+}

@@ -1,0 +1,54 @@
+import { StoreCallError } from '../ports/store.js';
+
+/** Replies after which the script certainly changed nothing: it did not start, or its first write was refused. */
+const REFUSALS = [
+  ...['OOM', 'READONLY', 'MISCONF', 'NOREPLICAS', 'NOSCRIPT', 'LOADING', 'MASTERDOWN', 'BUSY', 'WRONGTYPE'],
+  ...['NOPERM', 'NOAUTH', 'WRONGPASS', 'CLUSTERDOWN', 'MOVED', 'ASK', 'TRYAGAIN', 'CROSSSLOT', 'DENIED'],
+];
+/** Replies that only an operator can mend. */
+const PERMANENT = ['WRONGTYPE', 'NOPERM', 'NOAUTH', 'WRONGPASS', 'DENIED'];
+
+const ADVICE: Readonly<Record<string, string>> = {
+  OOM: 'Redis is out of memory: raise maxmemory, or let the backlog drain',
+  READONLY: 'this Redis is a read-only replica: connect to the primary',
+  MISCONF: 'Redis cannot save its data and refuses writes: see its log',
+  NOREPLICAS: 'Redis has too few replicas and refuses writes (min-replicas-to-write)',
+  WRONGTYPE: 'a key under our prefix belongs to something else: remove it or choose another keyPrefix',
+  NOPERM: 'the Redis user lacks a permission: it needs eval, evalsha, info, type and the commands of hashes and sorted sets',
+  NOAUTH: 'Redis asks for a password: set redis.password',
+  WRONGPASS: 'Redis refused the password: check redis.password',
+};
+
+// Redis 6 wraps what a command of a script said: "ERR Error running script (...): @user_script:12: -OOM command ...".
+const SCRIPT_ERROR = /^ERR Error running script .*?[:\s]-?(OOM|READONLY|MISCONF|NOREPLICAS|WRONGTYPE)\b/;
+// Before Redis 6 a wrong password was an ERR.
+const OLD_PASSWORD_ERROR = /^ERR (invalid password|invalid username-password pair)/;
+
+const isReply = (error: Error): boolean => error.name === 'ReplyError';
+
+function wordOf(message: string): string {
+  if (OLD_PASSWORD_ERROR.test(message)) return 'WRONGPASS';
+  return SCRIPT_ERROR.exec(message)?.[1] ?? message.split(/[\s:]/, 1)[0]!;
+}
+
+/** Whether the server knows the script not, so that it has to be sent whole. */
+export const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT');
+
+/** Ours says that nothing was sent: the connection was down, and calls are never queued. */
+const NOT_SENT = /enableOfflineQueue options is false/;
+
+/** What a failed command means for the store's caller. */
+export function storeCallErrorOf(cause: unknown): StoreCallError {
+  const error = cause instanceof Error ? cause : new Error(String(cause));
+  if (error instanceof StoreCallError) return error;
+  if (NOT_SENT.test(error.message)) return notConnected(error);
+  if (!isReply(error)) return new StoreCallError(`the call to Redis got no answer: ${error.message}`, false, false, { cause });
+  const word = wordOf(error.message);
+  if (!REFUSALS.includes(word)) return new StoreCallError(`Redis failed: ${error.message}`, false, false, { cause });
+  const advice = ADVICE[word];
+  const message = advice === undefined ? `Redis refused the call: ${error.message}` : `${advice} (${error.message})`;
+  return new StoreCallError(message, true, PERMANENT.includes(word), { cause });
+}
+
+export const notConnected = (cause?: Error): StoreCallError =>
+  new StoreCallError('there is no connection to Redis', true, false, cause === undefined ? undefined : { cause });

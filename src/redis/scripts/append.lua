@@ -1,0 +1,54 @@
+-- append: accepts a message into its entity's log, and begins it at once where that is asked for and possible.
+-- args     body (a message record up to its payload), depthMax; kinds A and B, with a caller's id: id, digest
+--          kind a or A: do not begin; b or B: begin; c: begin, and the message has to be kept after its end
+-- answer   sequence, if begun | sequence depth owner | sequence depth owner state result error, if the id was there
+-- refuses  QUEUE_DEPTH_EXCEEDED(limit) WORKER_LIMIT_EXCEEDED(limit) ID_REUSED
+
+-- Refuses what would raise a count above its limit.
+local function over_limit(e, depthMax)
+  if depthMaxTotal > 0 and depth + 1 > depthMaxTotal then return refuse('QUEUE_DEPTH_EXCEEDED', int(depthMaxTotal)) end
+  local live = e and live_count(e) or 0
+  if depthMax ~= '0' and live >= depthMax + 0 then return refuse('QUEUE_DEPTH_EXCEEDED', depthMax) end
+  if live == 0 and workersMax > 0 and active >= workersMax then
+    return refuse('WORKER_LIMIT_EXCEEDED', int(workersMax))
+  end
+  return nil
+end
+
+-- Puts the message at the tail; answers its sequence and record.
+local function log(e, body, id, digest)
+  if e.running == '0' and e.first == e.tail then active = active + 1 end
+  depth = depth + 1
+  local s = int(e.tail + 1)
+  e.tail = s
+  local record = body .. FS .. nowS .. FS
+  set_message(e.key, s, record)
+  if id then set_kept(e.key .. RS .. id, s, digest, 'live', '0', '', '') end
+  return s, record
+end
+
+local function append(key, kind, body, depthMax, id, digest)
+  local e = entity_of(key)
+  if id then
+    local known = kept_of(key .. RS .. id)
+    if known then
+      local s, before, state, result, why = match(known, '^(%d+)\31([^\31]*)\31(%a+)\31%d+\31([^\31]*)\31(.*)$')
+      if before ~= digest then return refuse('ID_REUSED') end
+      local live = e and live_count(e) or 0
+      return s .. FS .. int(live) .. FS .. (e and e.owner or '0') .. FS .. state .. FS .. result .. FS .. why
+    end
+  end
+  local over = over_limit(e, depthMax)
+  if over then return over end
+  e = e or entity_or_new(key)
+  local first = e.first
+  local idle = e.running == '0' and first == e.tail
+  local s, record = log(e, body, id, digest)
+  if idle and kind ~= 'a' and kind ~= 'A' and e.owner == ME and not is_held(e) and declares(key, name_of(body)) then
+    e.running, e.attempt, e.keep, e.first, e.runningRecord = s, '1', kind == 'b' and '0' or '1', s, record
+    settle(e)
+    return s
+  end
+  settle(e)
+  return s .. FS .. int(live_count(e)) .. FS .. e.owner
+end

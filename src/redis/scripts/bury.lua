@@ -1,0 +1,16 @@
+-- bury: declares a member dead whose lease is over and whose beat stood still since `beatSeen`.
+-- args     incarnation beatSeen
+-- answer   number of entities it owns
+-- refuses  NOT_LAPSED(leaseUntil) BEATING(beat)
+local function bury(incarnation, beatSeen)
+  local m = member_of(incarnation)
+  if not m then return '0' end
+  if m[9] ~= '1' then
+    if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end
+    if m[7] ~= beatSeen then return refuse('BEATING', m[7]) end
+    local bad = open_writes()
+    if bad then return bad end
+    seal(incarnation, m)
+  end
+  return int(owns_count(incarnation))
+end

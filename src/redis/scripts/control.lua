@@ -1,0 +1,19 @@
+-- Runs one operation outside of sessions. Reads write nothing.
+--
+-- ARGV    2 operation  3.. its arguments
+-- answer  the operation's answer, or a refusal
+read_meta('')
+local op, a, b, c = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+if op == 'beat' then return beat(a, b) end
+if op == 'join' then return join() end
+if op == 'leave' then return leave(a) end
+if op == 'bury' then return bury(a, b) end
+if op == 'lead' then return lead(a) end
+if op == 'replay' then return replay(a, b) end
+if op == 'purge' then return purge(a) end
+if op == 'members' then return list_members() end
+if op == 'ready' then return list_ready(a, b) end
+if op == 'owned' then return list_owned(a, b) end
+if op == 'lookup' then return lookup(a, b, c) end
+if op == 'letters' then return list_letters(a, b) end
+return list_counts()

@@ -1,0 +1,109 @@
+-- Applies what was collected, each kind in one call.
+--
+-- The first write decides for all: if Redis lets one write of a script pass, it lets all later ones pass, out of memory or
+-- not. So with appends it is one that Redis refuses without memory (then nothing was applied, for certain), and without
+-- appends one that it never refuses, since ending messages frees memory. No write can fail after it: the type of every key
+-- is checked before.
+local written = false
+
+local function check_type(key, type)
+  local t = call('TYPE', key)
+  if t.ok then t = t.ok end
+  if t == 'none' or t == type then return nil end
+  return { err = 'WRONGTYPE ' .. key .. ' holds a ' .. t .. ', not a ' .. type }
+end
+
+local function write_all(command, key, list, n, step)
+  if n <= 4000 then
+    if n > 0 then call(command, key, unpack(list, 1, n)) end
+    return
+  end
+  for i = 1, n, 4000 do
+    call(command, key, unpack(list, i, i + 3999 < n and i + 3999 or n))
+  end
+end
+
+local function write(command, key, list)
+  write_all(command, key, list, #list)
+end
+
+-- `readySet` and `readyDel` of the entities that change, their records, and those that go.
+local function collect_entities()
+  local set, nset, del, ndel, readySet, readyDel = {}, 0, {}, 0, {}, {}
+  for i = 1, ndirty do
+    local e = dirty[i]
+    e.dirty = false
+    if e.gone then
+      ndel = ndel + 1
+      del[ndel] = e.key
+    else
+      set[nset + 1] = e.key
+      set[nset + 2] = e.owner .. ',' .. e.fence .. ',' .. e.running .. ',' .. e.attempt .. ',' .. e.keep .. ','
+        .. e.first .. ',' .. e.holes .. ',' .. e.tail .. ',' .. e.hold
+      nset = nset + 2
+    end
+    if e.ready then
+      if e.readyAt then push(readySet, int(e.readyAt), e.key) end
+    elseif e.stored then
+      readyDel[#readyDel + 1] = e.key
+    end
+    e.stored, e.readyAt = e.ready, nil
+  end
+  dirty, ndirty = {}, 0
+  return set, nset, del, ndel, readySet, readyDel
+end
+
+-- The first key of another type than it must have, as an error reply. `all`: whether or not it is written now.
+local function foreign(all, readySet, readyDel)
+  local bad = nil
+  if all or nmsgSet + nmsgDel > 0 then bad = check_type(MSG, 'hash') end
+  if all or #readySet + #readyDel > 0 then bad = bad or check_type(READY, 'zset') end
+  if all or next(ownsDelta) then bad = bad or check_type(OWNS, 'hash') end
+  if all or #keptSet > 0 then bad = bad or check_type(KEPT, 'hash') end
+  if all or #expirySet > 0 then bad = bad or check_type(EXPIRY, 'zset') end
+  if all or #memberDel > 0 then bad = bad or check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') end
+  if all or #dlqSet > 0 then bad = bad or check_type(DLQ, 'hash') end
+  if all or #dlqIndexSet > 0 then bad = bad or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') end
+  return bad
+end
+
+local function reset()
+  msgSet, nmsgSet, msgDel, nmsgDel = {}, 0, {}, 0
+  keptSet, expirySet, dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}, {}, {}
+  memberDel, contractDel, ownsDelta = {}, {}, {}
+end
+
+-- hasAppends: this script may append; meta: more fields of meta; more: there will be another flush.
+-- Answers an error reply, with nothing written, or nil.
+local function flush(hasAppends, meta, more)
+  local set, nset, del, ndel, readySet, readyDel = collect_entities()
+  if not written then
+    local bad = foreign(more, readySet, readyDel)
+    if bad then return bad end
+    if not hasAppends then call('HDEL', META, '') end
+    written = true
+  end
+  push(meta, 'seq', int(seq))
+  push(meta, 'fence', int(fence))
+  push(meta, 'depth', int(depth))
+  push(meta, 'active', int(active))
+  if #dlqIndexSet > 0 then push(meta, 'letter', int(letter)) end
+  write('HSET', META, meta)
+  write_all('HSET', ENT, set, nset)
+  write_all('HDEL', ENT, del, ndel)
+  write_all('HSET', MSG, msgSet, nmsgSet)
+  write_all('HDEL', MSG, msgDel, nmsgDel)
+  write('ZADD', READY, readySet)
+  write('ZREM', READY, readyDel)
+  write('HSET', KEPT, keptSet)
+  write('ZADD', EXPIRY, expirySet)
+  write('HSET', DLQ, dlqSet)
+  write('ZADD', DLQINDEX, dlqIndexSet)
+  write('HSET', DLQOF, dlqOfSet)
+  for incarnation, delta in pairs(ownsDelta) do call('HINCRBY', OWNS, incarnation, int(delta)) end
+  write('HDEL', MEMBER, memberDel)
+  write('HDEL', OWNS, memberDel)
+  write('HDEL', CONTRACT, contractDel)
+  if more then reset() end
+  return nil
+end

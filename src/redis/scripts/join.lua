@@ -1,0 +1,51 @@
+-- join: opens the session of a new incarnation; the same token again gets the same answer.
+-- args     serverId group address token schema generation workersMax leaseTtl hold entryTtl resultTtl depthMax leaderTtl
+--          leaderDebounce types (joined by ','), number of contracts, and per contract: type, record
+-- answer   incarnation generation now leaseUntil
+-- refuses  SCHEMA(version) TWIN(incarnation)
+
+-- Every live member's fields, by incarnation, and the sum of their worker limits (0 if one has none).
+local function live_members()
+  local all, list, sum = call('HGETALL', MEMBER), {}, 0
+  local bounded = #all > 0
+  for i = 1, #all, 2 do
+    local m = split(all[i + 1])
+    if m[9] ~= '1' then
+      list[all[i]] = m
+      if m[6] == '0' then bounded = false end
+      sum = sum + m[6]
+    end
+  end
+  return list, bounded and sum or 0
+end
+
+local function recount_workers()
+  local _, sum = live_members()
+  call('HSET', META, 'workersMax', int(sum))
+end
+
+local function join()
+  local schema = hget(META, 'schema')
+  if schema and schema ~= ARGV[7] then return refuse('SCHEMA', schema) end
+  for incarnation, m in pairs((live_members())) do
+    if m[1] == ARGV[3] then
+      if m[4] ~= ARGV[6] then return refuse('TWIN', incarnation) end
+      return incarnation .. FS .. hget(META, 'generation') .. FS .. nowS .. FS .. m[8]
+    end
+  end
+  local bad = open_writes()
+  if bad then return bad end
+  local generation = hget(META, 'generation')
+  if not generation then
+    generation = ARGV[8]
+    call('HSET', META, 'generation', generation, 'schema', ARGV[7], 'seq', '0', 'fence', '0', 'letter', '0', 'depth', '0', 'active', '0')
+  end
+  local incarnation = int((hget(META, 'incarnation') or 0) + 1)
+  local leaseUntil = int(now + ARGV[10])
+  call('HSET', META, 'incarnation', incarnation, 's' .. incarnation, '0', 'leaseTtl', ARGV[10], 'hold', ARGV[11], 'entryTtl', ARGV[12],
+    'resultTtl', ARGV[13], 'depthMax', ARGV[14], 'leaderTtl', ARGV[15], 'leaderDebounce', ARGV[16])
+  call('HSET', MEMBER, incarnation, concat({ ARGV[3], ARGV[4], ARGV[5], ARGV[6], nowS, ARGV[9], '0', leaseUntil, '0', ARGV[17] }, FS))
+  for i = 1, ARGV[18] + 0 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[17 + 2 * i], ARGV[18 + 2 * i]) end
+  recount_workers()
+  return incarnation .. FS .. generation .. FS .. nowS .. FS .. leaseUntil
+end

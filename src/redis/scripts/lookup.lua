@@ -1,0 +1,14 @@
+-- lookup: where a message stands.
+-- args     entity id sequence
+-- answer   state result error
+-- refuses  ABSENT
+local function lookup(key, id, s)
+  local k = kept_of(key .. RS .. id)
+  if k then
+    local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$')
+    return state .. FS .. result .. FS .. why
+  end
+  local record = message_of(key, s)
+  if not record or split(record)[6] ~= id then return refuse('ABSENT') end
+  return 'live' .. FS .. FS
+end

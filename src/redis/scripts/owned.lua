@@ -1,0 +1,11 @@
+-- owned: a page of the entities that an incarnation owns. Pages follow HSCAN: one may be empty, or repeat an entity.
+-- args     incarnation cursor
+-- answer   cursor and the entities
+local function list_owned(incarnation, cursor)
+  local page = call('HSCAN', ENT, cursor, 'COUNT', '1000')
+  local list, rows, prefix = { page[1] }, page[2], incarnation .. ','
+  for i = 1, #rows, 2 do
+    if sub(rows[i + 1], 1, #prefix) == prefix then list[#list + 1] = rows[i] end
+  end
+  return concat(list, FS)
+end

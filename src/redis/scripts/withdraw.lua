@@ -1,0 +1,25 @@
+-- withdraw: ends a message that has not begun.
+-- args     id, sequence
+-- answer   nothing
+-- refuses  RUNNING(sequence) TERMINAL ABSENT
+local function id_of(record)
+  local id = match(record, '^[^\31]*\31%d+\31%d+\31%d\31%d+\31([^\31]*)\31')
+  return id
+end
+
+local function withdraw(key, id, s)
+  local e = entity_of(key)
+  local record = e and s ~= '0' and message_of(key, s) or nil
+  if record and id_of(record) ~= id then record = nil end
+  if record and e.running == s then return refuse('RUNNING', s) end
+  if not record then
+    return refuse(kept_of(key .. RS .. id) and 'TERMINAL' or 'ABSENT')
+  end
+  messages[key .. RS .. s] = false
+  if e.headSeq == s then e.headFor = nil end
+  e.holes = int(e.holes + 1)
+  normalise(e)
+  finish_message(e, s, true, record, 'withdrawn', '', '', nil)
+  settle(e)
+  return ''
+end

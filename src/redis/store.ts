@@ -1,0 +1,145 @@
+import { createHash } from 'node:crypto';
+import type { Batch, BatchReply, ControlAnswerOf, ControlOp } from '../core/log/operations.js';
+import type { Clock } from '../ports/clock.js';
+import { type Store, StoreCallError } from '../ports/store.js';
+import { decodeBatchReply, encodeBatch } from './codec.js';
+import { decodeControl, encodeControl } from './codec-control.js';
+import { Connection, type ConnectionOptions } from './connection.js';
+import { isNoScript } from './failures.js';
+import { BATCH_SCRIPT, CONTROL_SCRIPT } from './script.gen.js';
+import { checkServer, runIdOf } from './server-checks.js';
+
+export interface RedisStoreOptions {
+  readonly connection: ConnectionOptions['connection'];
+  readonly keyPrefix: string;
+  /** Default 0. */
+  readonly partition?: number;
+  /** Deadline of one call, ms. */
+  readonly storeCallTimeoutMs: number;
+  /** Deadline of connecting, ms; default 2000. */
+  readonly connectTimeoutMs?: number;
+  readonly clock: Clock;
+  /** Store time in ms instead of the server's own, for tests. */
+  readonly storeNowMs?: () => number;
+}
+
+const CONNECT_TIMEOUT_MS = 2000;
+
+/** A script and the hash by which the server knows it once it has seen it. */
+class Script {
+  readonly sha: string;
+
+  constructor(readonly text: string) {
+    this.sha = createHash('sha1').update(text).digest('hex');
+  }
+}
+
+const BATCH = new Script(BATCH_SCRIPT);
+const CONTROL = new Script(CONTROL_SCRIPT);
+
+/**
+ * The store protocol on Redis: src/redis/scripts apply it, this adds the transport. A call is sent once; that its answer
+ * may be lost, or its copy late, is what the sessions of the protocol are for.
+ */
+export class RedisStore implements Store {
+  readonly #connection: Connection;
+  readonly #base: string;
+  readonly #keys: readonly string[];
+  readonly #storeNowMs: (() => number) | undefined;
+  readonly #listeners: ((why: string) => void)[] = [];
+  #generation = '';
+  #runId = '';
+
+  constructor(options: RedisStoreOptions) {
+    const { connection, storeCallTimeoutMs, connectTimeoutMs = CONNECT_TIMEOUT_MS, clock } = options;
+    this.#connection = new Connection({ connection, storeCallTimeoutMs, connectTimeoutMs, clock }, () => void this.#compare());
+    // One hash tag, so that a partition's keys stay together on a cluster.
+    this.#base = `${options.keyPrefix}:{${options.partition ?? 0}}:`;
+    // The scripts derive the other keys from the first: naming them all would cost more than the call of a lone message.
+    this.#keys = ['meta', 'ent', 'msg'].map((name) => this.#base + name);
+    this.#storeNowMs = options.storeNowMs;
+  }
+
+  /**
+   * Connects, and checks that this Redis can be what we need: no foreign keys under our prefix, no eviction. `permanent` if
+   * trying again is pointless.
+   */
+  async open(): Promise<void> {
+    await this.#connection.open();
+    try {
+      await checkServer(this.#connection, this.#base);
+      this.#runId = await runIdOf(this.#connection);
+    } catch (error) {
+      this.#connection.close();
+      throw error;
+    }
+    // Only spares the first call one round trip: a server that refuses it gets the whole script with that call.
+    for (const { text } of [BATCH, CONTROL]) {
+      await this.#connection.call((client) => client.script('LOAD', text)).catch(() => undefined);
+    }
+  }
+
+  close(): Promise<void> {
+    this.#listeners.length = 0;
+    this.#connection.close();
+    return Promise.resolve();
+  }
+
+  onReplaced(listener: (why: string) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  apply(batch: Batch): Promise<BatchReply> {
+    this.#generation = batch.generation;
+    return this.#run(BATCH, encodeBatch(batch, this.#now())).then((text) => decoded(() => decodeBatchReply(text, batch)));
+  }
+
+  async control<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> {
+    const text = await this.#run(CONTROL, encodeControl(op, this.#now()));
+    const answer = decoded(() => decodeControl(op, text)) as ControlAnswerOf[O['op']];
+    if ('generation' in answer) this.#generation = answer.generation;
+    return answer;
+  }
+
+  #run(script: Script, args: string[]): Promise<string> {
+    const { length } = this.#keys;
+    return this.#connection.call((client) =>
+      client.evalsha(script.sha, length, ...this.#keys, ...args).catch((error: unknown) => {
+        // That copy was certainly not applied, so this one is no second.
+        if (isNoScript(error)) return client.eval(script.text, length, ...this.#keys, ...args);
+        throw error;
+      }),
+    ) as Promise<string>;
+  }
+
+  #now(): string {
+    return this.#storeNowMs === undefined ? '' : String(this.#storeNowMs());
+  }
+
+  /**
+   * After a reconnect: another run id alone is a restart, which keeps its data; with another generation, or none, it is not
+   * the store that we knew. A store that lost only its tail shows it by a gap.
+   */
+  async #compare(): Promise<void> {
+    try {
+      const runId = await runIdOf(this.#connection);
+      if (runId === this.#runId || this.#generation === '') return;
+      const generation = await this.#connection.call((client) => client.hget(this.#keys[0]!, 'generation'));
+      this.#runId = runId;
+      if (generation === this.#generation) return;
+      const found = generation === null ? 'is empty' : 'holds the data of another generation';
+      for (const listener of this.#listeners) listener(`after a reconnect Redis has another run id and ${found}`);
+    } catch (error) {
+      // The connection broke again: the next one compares; batches find out by themselves.
+      if (!(error instanceof StoreCallError)) throw error;
+    }
+  }
+}
+
+function decoded<T>(decode: () => T): T {
+  try {
+    return decode();
+  } catch (cause) {
+    throw new StoreCallError(cause instanceof Error ? cause.message : String(cause), false, false, { cause });
+  }
+}
