@@ -30,6 +30,7 @@ export class AtomicQueuesHost implements BusHost {
 
   /** Throws CONFIG_INVALID with every fault of `config`. */
   constructor(config: unknown, discovery: DiscoveryService) {
+    if (config === undefined) throw new AtomicQueuesError('CONFIG_INVALID', 'the config is undefined; allowed: an object');
     this.#config = configOf(config);
     this.#discovery = discovery;
     this.bus = new QueueBus(this);

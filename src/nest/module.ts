@@ -26,8 +26,15 @@ const IS_QUEUES_MODULE = Symbol.for('atomic-queues:module');
  * module must not decide whether a database pool is closed before the handlers that need it have ended, so these modules place
  * themselves: started after every imported module and before the root, drained before any other module is destroyed.
  */
-const START_DISTANCE = 0.5;
-const DRAIN_DISTANCE = -1;
+const START_BEFORE_ROOT = 0.5;
+const DRAIN_AFTER_ROOT = -0.5;
+
+/** Places `module` beside the root, which is the nearest of all that have not been placed yet. */
+function placeAtRoot(modules: ModulesContainer, metatype: unknown, offset: number): void {
+  const all = [...modules.values()];
+  const rootDistance = Math.min(...all.map(({ distance }) => distance).filter(Number.isInteger));
+  for (const module of all) if (module.metatype === metatype) module.distance = rootDistance + offset;
+}
 
 interface Extras {
   /** Whether `QueueBus` can be injected everywhere without importing the module. Default true. */
@@ -74,7 +81,7 @@ class Starter implements OnModuleInit, OnApplicationBootstrap {
     @Inject(HOST) private readonly host: AtomicQueuesHost,
     @Inject(ModulesContainer) modules: ModulesContainer,
   ) {
-    for (const found of modules.values()) if (found.metatype === AtomicQueuesStartModule) found.distance = START_DISTANCE;
+    placeAtRoot(modules, AtomicQueuesStartModule, START_BEFORE_ROOT);
   }
 
   onModuleInit(): void {
@@ -116,7 +123,7 @@ export class AtomicQueuesModule extends ConfigurableModuleClass implements OnMod
       );
     }
     this.#host = host;
-    for (const module of found) module.distance = DRAIN_DISTANCE;
+    placeAtRoot(modules, AtomicQueuesModule, DRAIN_AFTER_ROOT);
   }
 
   static override forRoot(config: AtomicQueuesConfig & Extras = {}): DynamicModule {

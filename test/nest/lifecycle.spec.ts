@@ -1,0 +1,214 @@
+import { Inject, Injectable, Module, OnApplicationBootstrap, OnModuleDestroy, OnModuleInit } from '@nestjs/common';
+import { CommandBus, CommandHandler, ICommandHandler } from '@nestjs/cqrs';
+import { Test } from '@nestjs/testing';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { AtomicQueuesModule, EntityContext, EntityType, QueueBus, QueueEntityId } from '../../src/index.js';
+import { errorOf, startApp } from './app.js';
+
+@EntityType('account')
+class Work {
+  constructor(
+    @QueueEntityId() readonly id: string,
+    readonly forMs = 0,
+  ) {}
+}
+
+let events: string[] = [];
+beforeEach(() => {
+  events = [];
+});
+
+/** A database pool, closed as users close theirs. */
+@Injectable()
+class Pool implements OnModuleDestroy {
+  private isOpen = true;
+
+  async query(): Promise<string> {
+    if (!this.isOpen) throw new Error('the pool is closed');
+    return 'row';
+  }
+
+  onModuleDestroy(): void {
+    this.isOpen = false;
+    events.push('pool closed');
+  }
+}
+
+@CommandHandler(Work)
+class WorkHandler implements ICommandHandler<Work> {
+  constructor(@Inject(Pool) private readonly pool: Pool) {}
+
+  async execute({ id, forMs }: Work): Promise<string> {
+    events.push(`${id} began`);
+    await new Promise((resolve) => setTimeout(resolve, forMs));
+    const row = await this.pool.query();
+    if (forMs > 50) EntityContext.current().enqueue(new Work(`${id}-follow-up`));
+    events.push(`${id} ended`);
+    return row;
+  }
+}
+
+@Module({ providers: [Pool], exports: [Pool] })
+class PoolModule {}
+
+@Module({ imports: [PoolModule], providers: [WorkHandler] })
+class WorkModule {}
+
+const queues = () => AtomicQueuesModule.forRoot({ store: 'memory' });
+
+describe('stop', () => {
+  test.each([
+    ['first in the imports', () => ({ queues: [queues()], imports: [WorkModule] })],
+    ['last in the imports', () => ({ queues: [], imports: [WorkModule, queues()] })],
+    ["the pool is the root's own", () => ({ queues: [queues()], providers: [Pool, WorkHandler] })],
+    ['the pool is in an imported module, imported first', () => ({ queues: [PoolModule, queues()], imports: [WorkModule] })],
+  ])('drains before the pool is closed: %s', async (_, parts) => {
+    const app = await startApp(parts() as never);
+    const bus = app.get(QueueBus);
+    const results = [bus.enqueueAndWait(new Work('a', 60)), bus.enqueueAndWait(new Work('b', 60))];
+    await expect.poll(() => events).toContain('a began');
+    await app.close();
+    expect(await Promise.all(results)).toEqual(['row', 'row']);
+    expect(events.indexOf('a ended')).toBeGreaterThan(-1);
+    expect(events.indexOf('b ended')).toBeGreaterThan(-1);
+    expect(events.at(-1)).toBe('pool closed');
+  });
+
+  test('ends within the grace though a handler never settles; its entity is reported, others go on', async () => {
+    @CommandHandler(Work)
+    class Stuck implements ICommandHandler<Work> {
+      execute({ id }: Work): Promise<string> {
+        return id === 'stuck' ? new Promise(() => {}) : Promise.resolve(id);
+      }
+    }
+    const app = await startApp({ providers: [Stuck], config: { shutdownGraceMs: 300 } });
+    const bus = app.get(QueueBus);
+    const stuck = bus.enqueueAndWait(new Work('stuck'));
+    expect(await bus.enqueueAndWait(new Work('other'))).toBe('other');
+    const startMs = performance.now();
+    const outcome = stuck.catch((error: unknown) => error);
+    await app.close();
+    expect(performance.now() - startMs).toBeLessThan(2500);
+    expect(await outcome).toMatchObject({ name: 'AtomicQueuesError', definite: false });
+  });
+
+  test('afterwards every call is refused, and handlers do not run', async () => {
+    const app = await startApp({ queues: [queues()], imports: [WorkModule] });
+    const bus = app.get(QueueBus);
+    const commands = app.get(CommandBus);
+    await app.close();
+    await errorOf('SHUTTING_DOWN', bus.enqueue(new Work('a')));
+    await errorOf('SHUTTING_DOWN', bus.enqueueAndWait('account', 'Work', 'a', {}));
+    await errorOf('SHUTTING_DOWN', bus.enqueueBulk([new Work('a')]));
+    await errorOf('SHUTTING_DOWN', commands.execute(new Work('a')));
+    expect(events).toEqual(['pool closed']);
+  });
+});
+
+describe('start', () => {
+  test('calls before it are refused; the bootstrap hook of the root comes after it', async () => {
+    @Injectable()
+    class Early implements OnModuleInit {
+      constructor(
+        @Inject(QueueBus) private readonly bus: QueueBus,
+        @Inject(CommandBus) private readonly commands: CommandBus,
+      ) {}
+
+      async onModuleInit(): Promise<void> {
+        events.push((await errorOf('SHUTTING_DOWN', this.bus.enqueue(new Work('a')))).message);
+      }
+
+      async onApplicationBootstrap(): Promise<void> {
+        await errorOf('SHUTTING_DOWN', this.commands.execute(new Work('a')));
+      }
+    }
+    @Module({ providers: [Early] })
+    class EarlyModule {}
+    @Injectable()
+    class OfRoot implements OnApplicationBootstrap {
+      constructor(@Inject(QueueBus) private readonly bus: QueueBus) {}
+
+      async onApplicationBootstrap(): Promise<void> {
+        await this.bus.enqueueAndWait(new Work('root'));
+      }
+    }
+    await startApp({ queues: [queues()], imports: [EarlyModule, WorkModule], providers: [OfRoot] });
+    expect(events).toEqual([expect.stringContaining('not started yet'), 'root began', 'root ended']);
+  });
+
+  test('a testing module and a second init are fine', async () => {
+    const module = await Test.createTestingModule({ imports: [queues(), WorkModule] }).compile();
+    await errorOf('SHUTTING_DOWN', module.get(QueueBus).enqueue(new Work('a')));
+    await module.init();
+    await module.init();
+    expect(await module.get(QueueBus).enqueueAndWait(new Work('a'))).toBe('row');
+    await module.close();
+    await module.close();
+  });
+
+  test('a module that was never started closes', async () => {
+    const module = await Test.createTestingModule({ imports: [queues(), WorkModule] }).compile();
+    await module.close();
+    expect(events).toEqual(['pool closed']);
+  });
+});
+
+describe('signals', () => {
+  const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
+  afterEach(() => kill.mockClear());
+
+  test('without enableShutdownHooks: drains, then ends the process by the same signal', async () => {
+    const app = await startApp({ queues: [queues()], imports: [WorkModule] });
+    const result = app.get(QueueBus).enqueueAndWait(new Work('a', 60));
+    await expect.poll(() => events).toContain('a began');
+    process.emit('SIGTERM');
+    await errorOf('SHUTTING_DOWN', app.get(QueueBus).enqueue(new Work('b')));
+    expect(kill).not.toHaveBeenCalled();
+    expect(await result).toBe('row');
+    await expect.poll(() => kill.mock.calls).toEqual([[process.pid, 'SIGTERM']]);
+    expect(process.listenerCount('SIGTERM')).toBe(0);
+  });
+
+  test('with a listener of someone else: drains, and leaves the rest to it', async () => {
+    const listener = vi.fn();
+    process.on('SIGTERM', listener);
+    const app = await startApp({ queues: [queues()], imports: [WorkModule] });
+    process.emit('SIGTERM');
+    await expect.poll(() => process.listenerCount('SIGTERM')).toBe(1);
+    await errorOf('SHUTTING_DOWN', app.get(QueueBus).enqueue(new Work('b')));
+    expect(listener).toHaveBeenCalledTimes(1);
+    expect(kill).not.toHaveBeenCalled();
+    process.off('SIGTERM', listener);
+  });
+
+  test('with enableShutdownHooks: Nest ends the process, once everything is closed', async () => {
+    const app = await startApp({ queues: [queues()], imports: [WorkModule] });
+    app.enableShutdownHooks();
+    void app.get(QueueBus).enqueue(new Work('a', 60));
+    await expect.poll(() => events).toContain('a began');
+    process.emit('SIGTERM');
+    await expect.poll(() => kill.mock.calls.length).toBe(1);
+    expect(events).toEqual(['a began', 'a ended', 'pool closed']);
+    expect(process.listenerCount('SIGTERM')).toBe(0);
+  });
+
+  test('the second one does not wait', async () => {
+    const app = await startApp({ queues: [queues()], imports: [WorkModule] });
+    const result = app.get(QueueBus).enqueueAndWait(new Work('a', 100));
+    await expect.poll(() => events).toContain('a began');
+    process.emit('SIGINT');
+    process.emit('SIGINT');
+    expect(kill.mock.calls).toEqual([[process.pid, 'SIGINT']]);
+    await result;
+  });
+
+  test('a closed application listens no more; an open one keeps listening', async () => {
+    const first = await startApp({ queues: [queues()], imports: [WorkModule] });
+    const second = await startApp({ queues: [queues()], imports: [WorkModule] });
+    expect(process.listenerCount('SIGTERM')).toBe(1);
+    await first.close();
+    expect(process.listenerCount('SIGTERM')).toBe(1);
+    await second.close();
+    expect(process.listenerCount('SIGTERM')).toBe(0);
+  });
+});
