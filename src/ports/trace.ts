@@ -18,6 +18,7 @@ export interface TraceEvents {
   ended: { readonly entity: string; readonly id: string; readonly seq: number; readonly attempt: number; readonly state: string };
   claimed: { readonly entity: string; readonly fence: number };
   released: { readonly entity: string };
+  /** `running`: handlers that did not end within the grace; `pending`: messages that the log still holds. */
   stopped: { readonly running: number; readonly pending: number };
 }
 

@@ -7,8 +7,16 @@
  */
 import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
+import { Fifo } from '../core/fifo.js';
 import { digestOf, entityIdOf, entityKeyOf, escapeId, messageIdOf, typeOfKey, unescapeId } from '../core/ids.js';
-import type { AnswerOf, AppendOp, Contract, MessageRecord, NewMessage, WithdrawOp } from '../core/log/operations.js';
+import {
+  type AnswerOf,
+  type AppendOp,
+  type Contract,
+  type NewMessage,
+  recordOf,
+  type WithdrawOp,
+} from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Trace } from '../ports/trace.js';
 import { EntityContext } from './context.js';
@@ -59,18 +67,14 @@ export class Enqueue {
   private counter = 0;
   private lastIncarnation = 0;
   private readonly names = new Map<string, ReadonlySet<string>>();
-  /** Appends without an answer, in order of submission. */
-  private readonly open = new Set<Append>();
+  /** Appends in order of submission; those that have their answer leave from the front. */
+  private readonly open = new Fifo<Append>();
   /** Appends that wait for the next session. */
   private held: Append[] = [];
   private expiryTimer: Timer | undefined;
 
   constructor(readonly parts: EnqueueParts) {
     for (const { type, names } of parts.contracts) this.names.set(type, new Set(names));
-  }
-
-  get outstanding(): number {
-    return this.open.size;
   }
 
   openSession(session: StoreSession): void {
@@ -174,7 +178,7 @@ export class Enqueue {
 
   private submit(append: Append): void {
     append.sinceMs = this.parts.clock.monotonicMs();
-    this.open.add(append);
+    this.open.push(append);
     if (this.expiryTimer === undefined) this.armExpiry();
     this.resubmit(append);
   }
@@ -191,26 +195,28 @@ export class Enqueue {
 
   /** The session ended before the append left: it leaves with the next one, unless its caller has given up. */
   hold(append: Append): void {
-    if (this.open.has(append)) this.held.push(append);
+    if (!append.closed) this.held.push(append);
   }
 
   /** An append has its answer. */
   close(append: Append): void {
-    this.open.delete(append);
+    append.closed = true;
+    while (this.open.peek()?.closed === true) this.open.shift();
   }
 
   private armExpiry(): void {
     this.expiryTimer = this.parts.clock.setTimer(EXPIRY_CHECK_MS, () => {
       this.expiryTimer = undefined;
       this.expire(this.parts.clock.monotonicMs() - this.parts.config.enqueueTimeoutMs);
-      if (this.open.size > 0) this.armExpiry();
+      if (this.open.length > 0) this.armExpiry();
     });
   }
 
   /** Tells every caller whose append has waited since `beforeMs`; those that left are unknown, the others were never sent. */
   private expire(beforeMs: number): void {
     const { enqueueTimeoutMs } = this.parts.config;
-    for (const append of this.open) {
+    for (const append of [...this.open]) {
+      if (append.closed) continue;
       if (append.sinceMs > beforeMs) break;
       if (append.left) {
         append.failed(outcomeUnknown(append, `the store did not answer within enqueueTimeoutMs (${enqueueTimeoutMs} ms)`));
@@ -230,7 +236,8 @@ export class Enqueue {
   /** The node ends: whoever still waits for a receipt is told. */
   rejectAll(error: AtomicQueuesError): void {
     this.held = [];
-    for (const append of [...this.open]) append.failed(append.left ? outcomeUnknown(append, error.message) : error);
+    for (const append of [...this.open])
+      if (!append.closed) append.failed(append.left ? outcomeUnknown(append, error.message) : error);
     this.expiryTimer?.cancel();
     this.expiryTimer = undefined;
   }
@@ -269,6 +276,8 @@ class Append implements Step<AppendOp> {
   sinceMs = 0;
   /** It is, or was, in a batch that left. */
   left = false;
+  /** Its caller has been told. */
+  closed = false;
   waiter: Waiter | undefined;
   worker: EntityWorker | undefined;
   onReceipt: ((receipt: Receipt) => void) | undefined;
@@ -299,7 +308,7 @@ class Append implements Step<AppendOp> {
       this.knownAlready(answer.known);
       return;
     }
-    const record: MessageRecord = { ...op.message, seq: answer.seq, attempt: 1, notBeforeMs: 0, enqueuedAtMs: 0, error: '' };
+    const record = recordOf(op.message, answer.seq, 1, 0, 0, '');
     if (answer.begun) worker?.launch(record);
     else this.enqueue.parts.ownership.deliver(op.entity, record, answer.owner);
   }

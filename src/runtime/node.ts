@@ -279,26 +279,15 @@ export class Node {
   }
 
   private async drain(): Promise<void> {
-    const { config, clock, store, network, trace } = this.options;
-    const wasOpen = this.session !== undefined;
+    const { store, network, trace } = this.options;
     if (this.state !== 'closed') this.state = 'draining';
     this.ownership.draining = true;
-    if (wasOpen) {
-      const endMs = clock.monotonicMs() + config.shutdownGraceMs;
-      const abortMs = endMs - config.shutdownGraceMs * ABORT_LEAD;
-      let aborted = false;
-      while (this.session !== undefined && clock.monotonicMs() < endMs && !this.isDrained()) {
-        this.ownership.releaseIdle();
-        if (!aborted && clock.monotonicMs() >= abortMs) {
-          aborted = true;
-          this.ownership.suspend(new AtomicQueuesError('SHUTTING_DOWN', 'the shutdown grace is nearly over'));
-        }
-        await this.sleep(DRAIN_POLL_MS);
-      }
-    }
+    await this.drainWithinGrace();
     const running = this.ownership.running.size;
     this.recovery.stop();
-    if (this.isDrained()) await Promise.race([this.membership.leave().catch(() => false), this.sleep(config.storeCallTimeoutMs)]);
+    const pending = await this.withinCallTimeout(this.pendingInStore(), 0);
+    // What still runs is not handed over: the lease lapses, and the next owner makes it a dead letter.
+    if (this.ownsNothing()) await this.withinCallTimeout(this.membership.leave(), false);
     else this.membership.forget();
     const error = new AtomicQueuesError('SHUTTING_DOWN', 'the node has stopped', { definite: false });
     this.session?.end(error, new AtomicQueuesError('SHUTTING_DOWN', 'the node has stopped before this left'));
@@ -306,14 +295,40 @@ export class Node {
     this.enqueuing.rejectAll(error);
     this.replies.rejectAll(error);
     this.ownership.dispose();
-    trace.emit('stopped', { running, pending: this.ownership.workers.size });
     await network.close();
     await store.close().catch(() => undefined);
     this.state = 'stopped';
+    trace.emit('stopped', { running, pending });
   }
 
-  private isDrained(): boolean {
+  private async drainWithinGrace(): Promise<void> {
+    const { config, clock } = this.options;
+    const endMs = clock.monotonicMs() + config.shutdownGraceMs;
+    const abortMs = endMs - config.shutdownGraceMs * ABORT_LEAD;
+    let aborted = false;
+    this.ownership.sendLateReports();
+    while (this.session !== undefined && clock.monotonicMs() < endMs) {
+      this.ownership.releaseIdle();
+      if (this.ownsNothing() && this.ownership.running.size === 0) return;
+      if (!aborted && clock.monotonicMs() >= abortMs) {
+        aborted = true;
+        this.ownership.suspend(new AtomicQueuesError('SHUTTING_DOWN', 'the shutdown grace is nearly over'));
+      }
+      await this.sleep(DRAIN_POLL_MS);
+    }
+  }
+
+  private ownsNothing(): boolean {
     return this.ownership.workers.size === 0 && this.session?.outstanding === 0;
+  }
+
+  private async pendingInStore(): Promise<number> {
+    return this.session === undefined ? 0 : (await this.options.store.control({ op: 'counts' })).depth;
+  }
+
+  private withinCallTimeout<T>(call: Promise<T>, otherwise: T): Promise<T> {
+    const late = this.sleep(this.options.config.storeCallTimeoutMs).then(() => otherwise);
+    return Promise.race([call.catch(() => otherwise), late]);
   }
 
   private sleep(ms: number): Promise<void> {

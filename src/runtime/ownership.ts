@@ -8,7 +8,15 @@ import type { EntitySettings, ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { Fifo } from '../core/fifo.js';
 import { typeOfKey } from '../core/ids.js';
-import type { Contract, LateOp, MessageRecord, Outcome, Send, SessionOp } from '../core/log/operations.js';
+import {
+  type Contract,
+  type LateOp,
+  type MessageRecord,
+  type Outcome,
+  recordOf,
+  type Send,
+  type SessionOp,
+} from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
 import type { Delivery, HandlerPort } from '../ports/handler.js';
 import type { Network } from '../ports/network.js';
@@ -281,8 +289,7 @@ export class Ownership {
 
   /** A transactional send is logged: whoever owns its entity is told. */
   sent(send: Send, seq: number, owner: number): void {
-    const record = { ...send.message, seq, attempt: 1, notBeforeMs: 0, enqueuedAtMs: this.storeNowMs(), error: '' };
-    this.deliver(send.entity, record, owner);
+    this.deliver(send.entity, recordOf(send.message, seq, 1, 0, 0, ''), owner);
   }
 
   /** A logged message goes to its owner: here, elsewhere, or nobody yet. */

@@ -1,7 +1,7 @@
 /**
  * A node's session with the store: group commit by back-pressure, in numbered batches (design §3).
  *
- * Who calls whom: flows `submit` steps; a step is told once, in the order of submission, how it ended.
+ * Who calls whom: flows `submit` steps; a step is told once how it ended. Appends leave in order among themselves.
  *   (1) At most two batches are in flight; while they are, steps pile up, so batches grow with load and nothing waits for a timer.
  *   (2) A number always carries the same steps, unless every copy sent of it was certainly refused.
  *   (3) Batches end in order of their numbers, and none is given up while the session lives.
@@ -52,7 +52,10 @@ const STEPS_PER_BATCH_MAX = 256;
 const RESEND_DELAY_MS = { first: 20, max: 1000 };
 
 export class StoreSession {
-  private readonly queue = new Fifo<Step>();
+  /** Appends, and claims on their way to them. */
+  private readonly arrivals = new Fifo<Step>();
+  /** All else: what ends goes before what arrives, so slots and memory come free first. */
+  private readonly urgent = new Fifo<Step>();
   private readonly flying: InFlight[] = [];
   private lastN = 0;
   private highestAnswered = 0;
@@ -71,9 +74,13 @@ export class StoreSession {
 
   /** Steps that have not ended. */
   get outstanding(): number {
-    let n = this.queue.length;
+    let n = this.queued;
     for (const b of this.flying) n += b.steps.length;
     return n;
+  }
+
+  private get queued(): number {
+    return this.urgent.length + this.arrivals.length;
   }
 
   submit(step: Step): void {
@@ -81,13 +88,14 @@ export class StoreSession {
       step.refused(new AtomicQueuesError('FENCED', 'the session has ended'));
       return;
     }
-    this.queue.push(step);
+    if (step.op.op === 'append' || step.op.op === 'claim') this.arrivals.push(step);
+    else this.urgent.push(step);
     this.arm();
   }
 
-  /** Takes a step back that has not left; false if it has. */
-  takeBack(step: Step): boolean {
-    return this.queue.remove((s) => s === step) !== undefined;
+  /** Takes an append back that has not left. */
+  takeBack(step: Step): void {
+    this.arrivals.remove((s) => s === step);
   }
 
   /** Ends the session: `error` goes to what is in flight, and what never left is refused. */
@@ -96,22 +104,25 @@ export class StoreSession {
     this.ended = true;
     const flying = this.flying.splice(0);
     for (const batch of flying) for (const step of batch.steps) step.unknown(error);
-    for (let step = this.queue.shift(); step !== undefined; step = this.queue.shift()) step.refused(refusal);
+    for (let step = this.next(); step !== undefined; step = this.next()) step.refused(refusal);
+  }
+
+  private next(): Step | undefined {
+    return this.urgent.shift() ?? this.arrivals.shift();
   }
 
   private arm(): void {
-    if (this.armed || this.ended || this.flying.length >= IN_FLIGHT_MAX || this.queue.length === 0) return;
+    if (this.armed || this.ended || this.flying.length >= IN_FLIGHT_MAX || this.queued === 0) return;
     this.armed = true;
     this.clock.defer(this.flush);
   }
 
   private leave(): void {
     this.armed = false;
-    while (!this.ended && this.flying.length < IN_FLIGHT_MAX && this.queue.length > 0) {
+    while (!this.ended && this.flying.length < IN_FLIGHT_MAX && this.queued > 0) {
       const steps: Step[] = [];
       const ops: SessionOp[] = [];
-      while (steps.length < STEPS_PER_BATCH_MAX && this.queue.length > 0) {
-        const step = this.queue.shift() as Step;
+      for (let step = this.next(); step !== undefined; step = steps.length < STEPS_PER_BATCH_MAX ? this.next() : undefined) {
         step.leaving?.();
         steps.push(step);
         ops.push(step.op);

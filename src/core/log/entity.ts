@@ -20,6 +20,7 @@ import {
   type Refusal,
   type ReleaseOp,
   type RetryOp,
+  recordOf,
   refuse,
   type TakeoverOp,
   type TerminalState,
@@ -81,7 +82,7 @@ function overLimit(state: PartitionState, entity: string, depthMax: number, room
 function log(state: PartitionState, entity: string, rec: EntityRecord, message: NewMessage, nowMs: number): MessageRecord {
   if (liveCount(rec) === 0) state.active++;
   state.depth++;
-  const record = { ...message, seq: ++rec.tail, attempt: 1, notBeforeMs: 0, enqueuedAtMs: nowMs, error: '' };
+  const record = recordOf(message, ++rec.tail, 1, 0, nowMs, '');
   rec.pending.push(record);
   if (message.given)
     state.kept.set(keptKey(entity, message.id), {
