@@ -88,7 +88,19 @@ export class Node {
     this.replies = new Replies(clock, due);
     const { replies } = this;
     const contextHost = { routeSend: this.routeSend.bind(this) };
-    this.ownership = new Ownership({ clock, trace, config, contracts, handler, network, membership, due, replies, contextHost });
+    this.ownership = new Ownership({
+      clock,
+      trace,
+      config,
+      contracts,
+      handler,
+      network,
+      membership,
+      due,
+      replies,
+      contextHost,
+      contradicted: (why) => this.storeLost(why),
+    });
     const { ownership } = this;
     const admit = (): void => this.admit();
     this.enqueuing = new Enqueue({ clock, trace, config, contracts, ownership, replies, admit });

@@ -42,6 +42,8 @@ export interface OwnershipParts {
   readonly due: DueTimes;
   readonly replies: Replies;
   readonly contextHost: ContextHost;
+  /** The log has contradicted itself. */
+  contradicted(why: string): void;
 }
 
 /** Handlers of a former incarnation end here: their outcome becomes a note on the dead letter. */
@@ -333,12 +335,10 @@ export class Ownership {
     }
   }
 
-  /** The log contradicts what this session was told: never expected, and never guessed about. */
-  contradicted(worker: EntityWorker, code: string): void {
-    const error = new Error(
-      `the log answered ${code} to the owner of ${worker.entity} (fence ${worker.fence}, phase ${worker.phase})`,
-    );
-    this.parts.trace.emit('loop-failed', { loop: 'worker', error });
+  /** The log contradicts what it told this session: it has lost or altered acknowledged writes, and nothing is guessed. */
+  contradicted(worker: EntityWorker, answer: string): void {
+    const { entity, fence, phase } = worker;
+    this.parts.contradicted(`it answered ${answer} to the owner of ${entity} (fence ${fence}, ${phase})`);
   }
 
   traceClaim(entity: string, fence: number): void {

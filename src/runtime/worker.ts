@@ -202,9 +202,7 @@ export class EntityWorker implements Idle, Due {
         this.table.handOff(this);
         return;
       default:
-        // FENCED or RUNNING contradict what this session was told: ask the log again through a new claim.
         this.table.contradicted(this, answer.code);
-        this.leaveTable();
     }
   }
 
@@ -224,7 +222,7 @@ export class EntityWorker implements Idle, Due {
   begun(begun: Begun): void {
     const record = begun.message ?? this.fromInbox(begun.seq);
     if (record === undefined) {
-      this.table.contradicted(this, 'PAYLOAD_UNKNOWN');
+      this.table.contradicted(this, `message ${begun.seq}, which was not here,`);
       return;
     }
     this.dropUpTo(begun.seq);
@@ -303,7 +301,6 @@ export class EntityWorker implements Idle, Due {
         return;
       }
       this.table.contradicted(this, answer.code);
-      this.leaveTable();
       return;
     }
     this.attempt = undefined;

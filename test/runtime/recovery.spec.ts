@@ -1,6 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { AtomicQueuesError } from '../../src/core/errors.js';
+import { applyBatch, applyControl } from '../../src/core/log/apply.js';
+import type { Batch, ControlOp } from '../../src/core/log/operations.js';
+import { PartitionState } from '../../src/core/log/state.js';
 import { MemoryStore } from '../../src/memory/store.js';
+import type { Store } from '../../src/ports/store.js';
 import { EntityContext } from '../../src/runtime/context.js';
 import type { Node } from '../../src/runtime/node.js';
 import { FlakyStore, prng } from './flaky-store.js';
@@ -271,5 +275,25 @@ describe.each([1, 2, 3, 4, 5, 6])('lost, late, doubled and refused store calls, 
     store.flaky = {};
     await until('nothing is left', async () => (await w.store.control({ op: 'counts' })).depth === 0);
     expect(n.status()).toMatchObject({ running: 0, waiting: 0 });
+  });
+});
+
+describe('a log that contradicts what it acknowledged', () => {
+  it('closes the node: an operator has deleted the record of an entity that runs', async () => {
+    const state = new PartitionState();
+    const store = {
+      apply: async (batch: Batch) => applyBatch(state, batch, Date.now()),
+      control: async (op: ControlOp) => applyControl(state, op, Date.now()),
+      onReplaced() {},
+      async open() {},
+      async close() {},
+    };
+    const n = track(node(world(store as Store), () => sleep(50), FAST));
+    await n.start();
+    const call = outcome(n.enqueueAndWait(msg('a'), { timeoutMs: 2000 }));
+    await sleep(10);
+    state.entities.clear();
+    expect(await call).toBe('STORE_LOST');
+    expect(n.status().state).toBe('closed');
   });
 });

@@ -11,6 +11,7 @@ import {
   type BeginOp,
   type Begun,
   type ClaimOp,
+  type FinishAnswer,
   type FinishOp,
   type KnownMessage,
   type LateOp,
@@ -159,16 +160,21 @@ export function finish(state: PartitionState, me: number, op: FinishOp, nowMs: n
   rec.running = undefined;
   end(state, op.entity, rec, message, op.outcome.state, op.outcome, me, nowMs);
   if (op.outcome.state === 'failed') bequeath(state, op.entity, message, 'failed', op.outcome.error, me, nowMs);
-  const sent = op.sends.map((send) => {
-    const target = entityOrNew(state, send.entity);
-    const { seq } = log(state, send.entity, target, send.message, nowMs);
-    settle(state, send.entity, target, nowMs);
-    return { seq, owner: target.owner };
-  });
+  const sent =
+    op.sends.length === 0
+      ? NONE_SENT
+      : op.sends.map((send) => {
+          const target = entityOrNew(state, send.entity);
+          const { seq } = log(state, send.entity, target, send.message, nowMs);
+          settle(state, send.entity, target, nowMs);
+          return { seq, owner: target.owner };
+        });
   const next = op.next >= 0 && whyNotBegin(state, me, op.entity, rec, nowMs) === undefined ? beginHead(rec, op.next) : undefined;
   settle(state, op.entity, rec, nowMs);
   return { ok: true, next, sent };
 }
+
+const NONE_SENT: FinishAnswer['sent'] = [];
 
 /** All sends of a handler or none: they are counted as if the finished message had left already. */
 function overLimitOfSends(state: PartitionState, op: FinishOp): Refusal | undefined {

@@ -81,7 +81,14 @@ export interface MessageRecord extends NewMessage {
   readonly error: string;
 }
 
-export const recordOf = (m: NewMessage, seq: number, attempt: number, notBeforeMs: number, enqueuedAtMs: number, error: string): MessageRecord => ({
+export const recordOf = (
+  m: NewMessage,
+  seq: number,
+  attempt: number,
+  notBeforeMs: number,
+  enqueuedAtMs: number,
+  error: string,
+): MessageRecord => ({
   // Field by field: a spread costs a microsecond, and this runs for every message.
   id: m.id,
   given: m.given,
