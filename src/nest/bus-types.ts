@@ -41,13 +41,17 @@ export interface UntypedDispatchMap {
   readonly [type: string]: { readonly [name: string]: { readonly payload: object; readonly reply: unknown } };
 }
 
-export type TypeIn<D> = keyof D & string;
-export type NameIn<D, T extends keyof D> = keyof D[T] & string;
-export type PayloadIn<D, T extends keyof D, N extends keyof D[T]> = D[T][N] extends { readonly payload: infer P } ? P : object;
-export type ReplyIn<D, T extends keyof D, N extends keyof D[T]> = D[T][N] extends { readonly reply: infer R } ? R : unknown;
+/** `app.get(QueueBus)` has no map either: its type argument is inferred as unknown. */
+type MapOf<D> = unknown extends D ? UntypedDispatchMap : D;
+type Cell<D, T, N> = T extends keyof MapOf<D> ? (N extends keyof MapOf<D>[T] ? MapOf<D>[T][N] : never) : never;
+
+export type TypeIn<D> = keyof MapOf<D> & string;
+export type NameIn<D, T extends TypeIn<D>> = keyof MapOf<D>[T] & string;
+export type PayloadIn<D, T, N> = Cell<D, T, N> extends { readonly payload: infer P } ? P : object;
+export type ReplyIn<D, T, N> = Cell<D, T, N> extends { readonly reply: infer R } ? R : unknown;
 
 /** `string` where the bus has no dispatch map, nothing where it has: there the map's overload is the only one. */
-export type UntypedOnly<D> = string extends keyof D ? string : never;
+export type UntypedOnly<D> = string extends TypeIn<D> ? string : never;
 
 /** A message of `enqueueBulk` by name. */
 export type NamedMessage<D> = {

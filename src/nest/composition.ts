@@ -115,6 +115,22 @@ class Running implements RunningNode {
 }
 
 async function storeOf(config: ResolvedConfig, clock: Clock): Promise<Store> {
-  if (config.store === 'memory') return new MemoryStore(clock);
-  throw new AtomicQueuesError('CONFIG_INVALID', 'store redis: not here yet');
+  const { redis, keyPrefix, storeCallTimeoutMs } = config;
+  // Without the write-ahead log nothing is to outlive the process, so nothing is to leave it either.
+  if (redis === undefined || !config.wal.enabled) return new MemoryStore(clock);
+  const { RedisStore } = await import('../redis/store.js').catch(explainMissing);
+  return new RedisStore({ connection: redis, keyPrefix, storeCallTimeoutMs, clock });
+}
+
+function explainMissing(error: unknown): never {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const isMissing = (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') && message.includes('ioredis');
+  if (!isMissing) throw error;
+  throw new AtomicQueuesError(
+    'CONFIG_INVALID',
+    "`store: 'redis'` needs the package ioredis, which is not installed: npm install ioredis",
+    {
+      cause: error,
+    },
+  );
 }

@@ -5,8 +5,9 @@ export declare const reply: unique symbol;
 
 /**
  * Brand that says what a message's handler answers. TypeScript forgets an `implements` clause, so for `enqueueAndWait` to infer
- * the answer let the class have the brand: `interface Deposit extends Reply<Balance> {}` beside the class, or extend
- * `Command<Balance>` / `Query<Balance>` of @nestjs/cqrs. With `implements Reply<Balance>` alone, name the type at the call.
+ * the answer the class itself must have the brand: extend `Command<Balance>` or `Query<Balance>` of @nestjs/cqrs, or write
+ * `declare readonly [reply]?: Balance` into the class. With `implements Reply<Balance>` alone, name the type where you wait:
+ * `const { balance } = await bus.enqueueAndWait<Balance>(message)`.
  */
 export interface Reply<R> {
   readonly [reply]?: R;

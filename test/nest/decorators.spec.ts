@@ -100,6 +100,7 @@ describe('the property behind a constructor parameter', () => {
     ['minified, the second', 'class a{constructor(b,c){this.accountId=b,this.amount=c}}', 1, 'amount'],
     ['a default with brackets', 'class A { constructor(x = f({ a: [1, 2] }, (b) => b), id = "," ) { this.id = id; } }', 1, 'id'],
     ['comments', 'class A { /* constructor(z) */ constructor(/* a, */ x, // b,\n id /* c */) { this.id = id; } }', 1, 'id'],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is source text
     ['templates', 'class A { t = `${`constructor(q) {`}`; constructor(x = `${[1, 2]},`, id) { this.id = id; } }', 1, 'id'],
     ['a regular expression', 'class A { r = /constructor(\\/["\'`(])/; constructor(id) { this.id = id; } }', 0, 'id'],
     ['a division', 'class A { r = 4 / 2; s = 6 / 3; constructor(id) { this.id = id; } }', 0, 'id'],

@@ -186,11 +186,6 @@ describe('handlers', () => {
     expect(error.message).toContain('two handlers');
   });
 
-  test('an alias of a handler is no second one', async () => {
-    const bus = await startBus({ providers: [AddHandler, { provide: 'alias', useExisting: AddHandler }] });
-    expect(await bus.enqueueAndWait(new Add('a'))).toBe(2);
-  });
-
   const sameName = (type: string) => {
     @EntityType(type)
     class Create {
