@@ -50,9 +50,10 @@ export const startLibrary: StartSide = async ({ redisPort, idleTimeoutMs, witnes
   return {
     window: 4,
     bulk: async (messages) => {
-      await bus.enqueueBulk(messages.map(post));
+      const outcomes = await bus.enqueueBulk(messages.map(post));
+      for (const outcome of outcomes) if (!outcome.ok) throw outcome.error;
     },
-    call: (message) => bus.enqueueAndWait(post(message)),
+    call: (message) => bus.enqueueAndWait<number>(post(message)),
     close: () => app.close(),
   };
 };
