@@ -22,8 +22,8 @@ interface Balance {
 }
 
 /** The brand by declaration merging. */
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the merged member is optional and no object has it
 @EntityType('account')
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the merged member is optional and no object has it
 class Deposit {
   constructor(
     @QueueEntityId() readonly accountId: string,

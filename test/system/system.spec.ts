@@ -1,0 +1,82 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { SystemClock } from '../../src/system/clock.js';
+import { KeepAlive } from '../../src/system/keep-alive.js';
+import { SystemRandom } from '../../src/system/random.js';
+
+describe('the clock', () => {
+  const clock = new SystemClock();
+
+  test('fires once, not before its time, and not after a cancel', async () => {
+    const fire = vi.fn();
+    const cancelled = vi.fn();
+    const startMs = clock.monotonicMs();
+    clock.setTimer(20, () => fire(clock.monotonicMs() - startMs));
+    const timer = clock.setTimer(10, cancelled);
+    timer.cancel();
+    timer.cancel();
+    await vi.waitFor(() => expect(fire).toHaveBeenCalledTimes(1));
+    expect(fire.mock.calls[0]?.[0]).toBeGreaterThanOrEqual(19);
+    expect(cancelled).not.toHaveBeenCalled();
+  });
+
+  test('a delay beyond what setTimeout can does not fire at once', async () => {
+    const fire = vi.fn();
+    const timer = clock.setTimer(2 ** 40, fire);
+    await sleep(15);
+    expect(fire).not.toHaveBeenCalled();
+    timer.cancel();
+  });
+
+  test('defers behind what is ready now', async () => {
+    const order: string[] = [];
+    clock.defer(() => order.push('deferred'));
+    await Promise.resolve().then(() => order.push('ready'));
+    await vi.waitFor(() => expect(order).toEqual(['ready', 'deferred']));
+  });
+
+  test('wall time is that of the machine', () => {
+    expect(Math.abs(clock.wallMs() - Date.now())).toBeLessThan(50);
+  });
+});
+
+test('randomness: tokens of 32 hexadecimal digits that differ, numbers from 0 to 1', () => {
+  const random = new SystemRandom();
+  const tokens = Array.from({ length: 100 }, () => random.token());
+  expect(tokens.every((token) => /^[0-9a-f]{32}$/.test(token))).toBe(true);
+  expect(new Set(tokens).size).toBe(100);
+  const next = random.next();
+  expect(next >= 0 && next < 1).toBe(true);
+});
+
+describe('what holds the process', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  test('ends when nothing is left, and is armed anew by the next call', () => {
+    let busy = true;
+    const keepAlive = new KeepAlive(() => busy);
+    expect(vi.getTimerCount()).toBe(0);
+    keepAlive.touch();
+    keepAlive.touch();
+    expect(vi.getTimerCount()).toBe(1);
+    vi.advanceTimersByTime(5000);
+    expect(vi.getTimerCount()).toBe(1);
+    busy = false;
+    vi.advanceTimersByTime(500);
+    expect(vi.getTimerCount()).toBe(0);
+    keepAlive.touch();
+    expect(vi.getTimerCount()).toBe(1);
+    keepAlive.close();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('a call of just now counts, whatever is busy', () => {
+    const keepAlive = new KeepAlive(() => false);
+    keepAlive.touch();
+    vi.advanceTimersByTime(150);
+    keepAlive.touch();
+    vi.advanceTimersByTime(100);
+    expect(vi.getTimerCount()).toBe(1);
+  });
+});
