@@ -12,7 +12,7 @@ import {
   type ReadyOp,
   refuse,
 } from './operations.js';
-import type { MemberRecord, PartitionState } from './state.js';
+import { type MemberRecord, type PartitionState, sumWorkersMax } from './state.js';
 
 export function join(state: PartitionState, op: JoinOp, nowMs: number): ControlAnswerOf['join'] {
   if (state.schema !== 0 && state.schema !== op.schema) return refuse('SCHEMA', state.schema);
@@ -45,6 +45,7 @@ function enter(state: PartitionState, op: JoinOp, nowMs: number): MemberRecord {
     owns: 0,
   };
   state.members.set(member.incarnation, member);
+  sumWorkersMax(state);
   state.sessions.set(member.incarnation, { last: 0, answers: [], answersBefore: [] });
   return member;
 }
@@ -85,6 +86,7 @@ export function bury(state: PartitionState, op: BuryOp, nowMs: number): ControlA
 /** From here on no batch of that incarnation applies, whenever its copies arrive. */
 function seal(state: PartitionState, member: MemberRecord): void {
   member.dead = true;
+  sumWorkersMax(state);
   state.sessions.delete(member.incarnation);
   if (member.owns === 0) state.members.delete(member.incarnation);
 }

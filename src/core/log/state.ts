@@ -98,15 +98,21 @@ export class PartitionState {
   readonly letterOf = new Map<string, string>();
 
   /** Sum of the live nodes' `maxTotalWorkers`; 0: unbounded. */
-  get workersMax(): number {
-    let sum = 0;
-    for (const m of this.members.values()) {
-      if (m.dead) continue;
-      if (m.workersMax === 0) return 0;
-      sum += m.workersMax;
+  workersMax = 0;
+}
+
+/** To be called whenever a member joins or dies. */
+export function sumWorkersMax(state: PartitionState): void {
+  let sum = 0;
+  for (const m of state.members.values()) {
+    if (m.dead) continue;
+    if (m.workersMax === 0) {
+      sum = 0;
+      break;
     }
-    return sum;
+    sum += m.workersMax;
   }
+  state.workersMax = sum;
 }
 
 export const keptKey = (entity: string, id: string): string => `${entity}\x1e${id}`;
