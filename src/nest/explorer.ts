@@ -8,6 +8,8 @@ import { type HandledMessage, MessageRegistry } from './registry.js';
 
 type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
 
+type Execute = (message: object) => unknown;
+
 /** A bus of @nestjs/cqrs, commands and queries alike. */
 export interface CqrsBus {
   execute(message: object, context?: unknown): unknown;
@@ -63,16 +65,19 @@ export function explore(discovery: DiscoveryService, config: ResolvedConfig): Ex
 
 /** Every instance once, those of a global CqrsModule.forRoot() first: that is the one whose publishers the user configured. */
 function busesOf(wrappers: readonly Wrapper[], busClass: typeof CommandBus | typeof QueryBus): readonly CqrsBus[] {
-  const found = wrappers.filter(({ instance }) => instance instanceof busClass);
+  // By token too: tests put other buses in their place.
+  const found = wrappers.filter(({ token, instance }) => token === busClass || instance instanceof busClass).filter(canExecute);
   const isGlobal = ({ host }: Wrapper): boolean => host?.isGlobal === true;
   const ordered = [...found.filter(isGlobal), ...found.filter((wrapper) => !isGlobal(wrapper))];
   return [...new Set(ordered.map(({ instance }) => instance as CqrsBus))];
 }
 
-function executeOf(bus: CqrsBus | undefined): (message: object) => unknown {
-  if (bus === undefined)
-    throw new AtomicQueuesError('CONFIG_INVALID', 'no CommandBus or QueryBus: CqrsModule was overridden away');
-  return bus.execute.bind(bus) as (message: object) => unknown;
+function canExecute({ instance }: Wrapper): boolean {
+  return typeof (instance as Partial<CqrsBus> | null | undefined)?.execute === 'function';
+}
+
+function executeOf(bus: CqrsBus | undefined): Execute | undefined {
+  return bus?.execute.bind(bus) as Execute | undefined;
 }
 
 function handlerOf(wrapper: Wrapper): readonly FoundHandler[] {
@@ -85,8 +90,9 @@ function handlerOf(wrapper: Wrapper): readonly FoundHandler[] {
 }
 
 /** What the registry keeps of a handler, or what is wrong with its message. */
-function describe(found: FoundHandler, config: ResolvedConfig, execute: (message: object) => unknown): HandledMessage | string {
+function describe(found: FoundHandler, config: ResolvedConfig, execute: Execute | undefined): HandledMessage | string {
   const { type, message, handler } = found;
+  if (execute === undefined) return `${handler} has no bus to run it: CqrsModule was overridden`;
   const name = message.name;
   if (name === '') return `the message class that ${handler} handles has no name: the class's name is the message's name`;
   const idProperty = metadata.idPropertyOf(message)?.name ?? config.entitySettings(type).defaultEntityId;

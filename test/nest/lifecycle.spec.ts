@@ -3,7 +3,7 @@ import { CommandBus, CommandHandler, ICommandHandler } from '@nestjs/cqrs';
 import { Test } from '@nestjs/testing';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { AtomicQueuesModule, EntityContext, EntityType, QueueBus, QueueEntityId } from '../../src/index.js';
-import { errorOf, startApp } from './app.js';
+import { errorOf, LineLogger, startApp } from './app.js';
 
 @EntityType('account')
 class Work {
@@ -81,9 +81,15 @@ describe('stop', () => {
         return id === 'stuck' ? new Promise(() => {}) : Promise.resolve(id);
       }
     }
-    const app = await startApp({ providers: [Stuck], config: { shutdownGraceMs: 300 } });
+    const logger = new LineLogger();
+    const config = { shutdownGraceMs: 300, entities: { account: { handlerTimeout: 40 } } };
+    const app = await startApp({ providers: [Stuck], config, logger });
     const bus = app.get(QueueBus);
     const stuck = bus.enqueueAndWait(new Work('stuck'));
+    expect(await bus.enqueueAndWait(new Work('other'))).toBe('other');
+    await expect
+      .poll(() => logger.lines)
+      .toContainEqual(expect.stringMatching(/^warn: blocked entity=account:stuck .*name=Work/));
     expect(await bus.enqueueAndWait(new Work('other'))).toBe('other');
     const startMs = performance.now();
     const outcome = stuck.catch((error: unknown) => error);

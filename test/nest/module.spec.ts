@@ -1,5 +1,6 @@
 import { Inject, Injectable, Module } from '@nestjs/common';
 import { CommandBus, CommandHandler, CqrsModule, ICommandHandler, IQueryHandler, QueryHandler } from '@nestjs/cqrs';
+import { Test } from '@nestjs/testing';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { AtomicQueuesConfig, AtomicQueuesModule, EntityType, QueueBus, QueueEntityId } from '../../src/index.js';
 import { errorOf, LineLogger, startApp, startBus } from './app.js';
@@ -161,6 +162,20 @@ describe('one per application', () => {
     expect((await first.enqueue(new Add('a'))).sequence).toBe(2);
     expect((await second.enqueue(new Add('a'))).sequence).toBe(1);
   });
+});
+
+test('a testing module may put another CommandBus in its place', async () => {
+  const told: unknown[] = [];
+  const fake = { register: () => {}, execute: async (message: unknown) => told.push(message) };
+  const module = await Test.createTestingModule({ imports: [AtomicQueuesModule.forRoot(MEMORY)], providers: [AddHandler] })
+    .overrideProvider(CommandBus)
+    .useValue(fake)
+    .compile();
+  await module.init();
+  expect(await module.get(QueueBus).enqueueAndWait(new Add('a'))).toBe(1);
+  expect(told).toEqual([expect.any(Add)]);
+  expect(runs).toBe(0);
+  await module.close();
 });
 
 describe('handlers', () => {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { SystemClock } from '../../src/system/clock.js';
 import { KeepAlive } from '../../src/system/keep-alive.js';
+import { exitOnLeaseLost } from '../../src/system/process.js';
 import { SystemRandom } from '../../src/system/random.js';
 
 describe('the clock', () => {
@@ -79,4 +80,13 @@ describe('what holds the process', () => {
     vi.advanceTimersByTime(100);
     expect(vi.getTimerCount()).toBe(1);
   });
+});
+
+test('a lost lease ends the process with a code that asks for a restart, after what is being said has left', async () => {
+  const exit = vi.spyOn(process, 'exit').mockReturnValue(undefined as never);
+  exitOnLeaseLost();
+  expect(exit).not.toHaveBeenCalled();
+  await vi.waitFor(() => expect(exit.mock.calls).toEqual([[75]]));
+  process.exitCode = undefined;
+  exit.mockRestore();
 });
