@@ -15,15 +15,18 @@ export function timelineOf({ history, messages }: Facts, { entity, what }: Viola
     if (event.kind === 'invoke') return event.plan.ref;
     return event.kind === 'told' ? calls.get(event.call) : undefined;
   };
+  const words = new Set(what.split(/[\s,:()]+/).filter((word) => messages.has(word)));
+  // Who sends it, where no caller does.
+  for (const word of [...words]) words.add(messages.get(word)?.parent?.ref ?? word);
   const concerns = (event: RecordEvent): boolean => {
     if (event.kind === 'boot' || event.kind === 'ready' || event.kind === 'exit' || event.kind === 'stall') return true;
     if (event.kind === 'logged') return entity === '' || event.text.includes(entity);
+    if (words.has(refOf(event) ?? '')) return true;
     if (event.kind === 'start' || event.kind === 'end') return event.entity === entity;
     const ref = refOf(event);
     return ref !== undefined && messages.get(ref)?.entity === entity;
   };
   const events = history.events.filter(concerns).sort((a, b) => a.atUs - b.atUs);
-  const words = new Set(what.split(/[\s,:()]+/));
   const named = (event: RecordEvent): boolean => words.has(refOf(event) ?? '');
   const from = Math.max(0, events.findIndex(named) - AROUND);
   const to = Math.max(from, events.findLastIndex(named)) + AROUND;
