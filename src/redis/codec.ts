@@ -49,23 +49,30 @@ export function messageAt(fields: readonly string[], at: number, seq: number): M
 /** Arguments of the batch script. `now`: '' for the server's own time. */
 export function encodeBatch(batch: Batch, now: string): string[] {
   const { ops } = batch;
-  const out: string[] = [now, batch.generation, String(batch.incarnation), String(batch.n), '', ''];
+  const depthMax = depthMaxOf(ops);
+  const out: string[] = [now, batch.generation, String(batch.incarnation), String(batch.n), '', String(depthMax), ''];
   for (const op of ops) out.push(op.op === 'expire' ? '' : op.entity);
   for (const op of ops) if (op.op === 'finish') for (const send of op.sends) out.push(send.entity);
-  out[5] = String(out.length - 6);
+  out[6] = String(out.length - 7);
   let kinds = '';
-  for (const op of ops) kinds += encodeOp(op, batch.incarnation, out);
+  for (const op of ops) kinds += encodeOp(op, batch.incarnation, depthMax, out);
   out[4] = kinds;
   return out;
 }
 
+/** The limit that the batch's appends need not repeat. */
+function depthMaxOf(ops: readonly SessionOp[]): number {
+  for (const op of ops) if (op.op === 'append') return op.depthMax;
+  return 0;
+}
+
 /** Adds the operation's arguments; returns its kind, the letter by which batch.lua knows it. */
-function encodeOp(op: SessionOp, me: number, out: string[]): string {
+function encodeOp(op: SessionOp, me: number, depthMax: number, out: string[]): string {
   switch (op.op) {
     case 'append':
-      return encodeAppend(op, me, out);
+      return encodeAppend(op, me, depthMax, out);
     case 'finish':
-      return encodeFinish(op, out);
+      return encodeFinish(op, me, out);
     case 'claim':
       return 'k';
     case 'begin':
@@ -92,22 +99,19 @@ function encodeOp(op: SessionOp, me: number, out: string[]): string {
   }
 }
 
-function encodeAppend(op: AppendOp, me: number, out: string[]): string {
-  const { message } = op;
-  out.push(bodyOf(message), String(op.depthMax));
-  if (message.given) {
-    out.push(message.id, message.digest);
-    return op.begin ? 'B' : 'A';
-  }
-  if (!op.begin) return 'a';
-  return message.waiter === 0 || message.waiter === me ? 'b' : 'c';
+function encodeAppend({ message, begin, depthMax }: AppendOp, me: number, depthMaxOfBatch: number, out: string[]): string {
+  out.push(bodyOf(message));
+  const keeps = message.given || (message.waiter !== 0 && message.waiter !== me);
+  if (!message.given && depthMax === depthMaxOfBatch) return begin ? (keeps ? 'c' : 'b') : 'a';
+  out.push(String(depthMax), message.given ? message.id : '', message.given ? message.digest : '');
+  return begin ? (keeps ? 'C' : 'B') : 'A';
 }
 
-function encodeFinish(op: FinishOp, out: string[]): string {
-  const { outcome, sends } = op;
-  out.push(String(op.fence), String(op.seq), String(op.attempt), outcome.result, op.next >= 0 ? String(op.next) : '-1');
-  if (outcome.state === 'completed' && sends.length === 0 && outcome.error === '') return 'f';
-  out.push(outcome.state, outcome.error, String(sends.length));
+function encodeFinish(op: FinishOp, me: number, out: string[]): string {
+  const { outcome, sends, seq } = op;
+  out.push(`${me},${op.fence},${seq}`, String(seq), op.next >= 0 ? String(op.next) : '-1', outcome.result);
+  if (op.attempt === 1 && outcome.state === 'completed' && sends.length === 0 && outcome.error === '') return 'f';
+  out.push(String(op.attempt), outcome.state, outcome.error, String(sends.length));
   for (const { message, depthMax } of sends) {
     out.push(bodyOf(message), String(depthMax), message.given ? message.id : '', message.given ? message.digest : '');
   }

@@ -62,6 +62,7 @@ end
 end
 return all
 end
+local entSet, nentSet = {}, 0
 local dirty, ndirty = {}, 0
 local msgSet, nmsgSet, msgDel, nmsgDel = {}, 0, {}, 0
 local keptSet, expirySet = {}, {}
@@ -72,33 +73,58 @@ local n = #list
 list[n + 1] = a
 list[n + 2] = b
 end
-local entities = {}
-local function parse_entity(key, row)
-local e
-if row == NONE or not row then
-e = { key = key, gone = true, ready = false, stored = false }
-else
-local owner, fence, running, attempt, keep, first, holes, tail, hold =
-match(row, '^(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+)')
+local rowOf, entities = {}, {}
+local function unpacked(key, owner, fence, running, attempt, keep, first, holes, tail, hold)
 local ready = running == '0' and first ~= tail
-e = {
-key = key, owner = owner, fence = fence, running = running, attempt = attempt, keep = keep,
-first = first, holes = holes, tail = tail, hold = hold, ready = ready, stored = ready,
+return {
+key = key, owner = owner, fence = fence, running = running, attempt = attempt, keep = keep, first = first, holes = holes,
+tail = tail, hold = hold, ready = ready, stored = ready, dirty = false, headFor = false, headSeq = false, headRecord = false,
 }
 end
+local function parse_row(key, row)
+local owner, fence, running, more, tail = match(row, '^(%d+),(%d+),(%d+)([r+]?)(%d*)$')
+if owner then
+if more == '' then return unpacked(key, owner, fence, '0', '0', '0', running, '0', running, '0') end
+return unpacked(key, owner, fence, running, '1', '0', running, '0', more == 'r' and running or tail, '0')
+end
+return unpacked(key, match(row, '^(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+)$'))
+end
+local function row_of(e)
+if e.hold == '0' then
+if e.running == '0' then
+if e.first == e.tail then return e.owner .. ',' .. e.fence .. ',' .. e.tail end
+elseif e.first == e.running and e.attempt == '1' and e.keep == '0' and e.holes == '0' then
+return e.owner .. ',' .. e.fence .. ',' .. e.running .. (e.tail == e.running and 'r' or '+' .. e.tail)
+end
+end
+return e.owner .. ',' .. e.fence .. ',' .. e.running .. ',' .. e.attempt .. ',' .. e.keep .. ','
+.. e.first .. ',' .. e.holes .. ',' .. e.tail .. ',' .. e.hold
+end
+local function entity_at(key)
+local e = entities[key]
+if e then return e end
+local row = rowOf[key]
+if row == nil then row = call('HGET', ENT, key) end
+if row and row ~= NONE then
+e = parse_row(key, row)
+else
+e = unpacked(key, '0', '0', '0', '0', '0', '0', '0', '0', '0')
+e.gone = true
+end
+rowOf[key] = nil
 entities[key] = e
 return e
 end
 local function entity_of(key)
-local e = entities[key] or parse_entity(key, call('HGET', ENT, key))
+local e = entity_at(key)
 if e.gone then return nil end
 return e
 end
 local function entity_or_new(key)
-local e = entities[key] or parse_entity(key, call('HGET', ENT, key))
+local e = entity_at(key)
 if e.gone then
 local tail = int(seq)
-e.gone, e.owner, e.fence, e.running, e.attempt, e.keep, e.hold = false, '0', '0', '0', '0', '0', '0'
+e.gone, e.owner, e.fence, e.running, e.attempt, e.keep, e.hold = nil, '0', '0', '0', '0', '0', '0'
 e.first, e.holes, e.tail = tail, '0', tail
 end
 return e
@@ -129,7 +155,7 @@ if not e.ready then
 local at = now
 if e.hold ~= '0' and e.hold + 0 > at then at = e.hold + 0 end
 if notBefore and notBefore > at then at = notBefore end
-e.ready, e.readyAt = true, at
+e.ready = at
 end
 else
 e.ready = false
@@ -144,11 +170,20 @@ end
 end
 end
 local messages = {}
+local function find_message(field)
+for i = 1, nmsgDel do
+if msgDel[i] == field then return false end
+end
+for i = nmsgSet - 1, 1, -2 do
+if msgSet[i] == field then return msgSet[i + 1] end
+end
+return hget(MSG, field) or false
+end
 local function message_of(key, s)
 local field = key .. RS .. s
 local record = messages[field]
 if record == nil then
-record = hget(MSG, field) or false
+record = find_message(field)
 messages[field] = record
 end
 return record or nil
@@ -183,9 +218,6 @@ first = s
 e.holes = int(e.holes - 1)
 end
 return nil
-end
-local function running_record(e)
-return e.runningRecord or message_of(e.key, e.running)
 end
 local members, contracts = {}, {}
 local function member_of(incarnation)
@@ -231,8 +263,13 @@ c.known[name] = known
 end
 return known
 end
-local function name_of(record)
-return sub(record, 1, find(record, FS, 1, true) - 1)
+local lastType, lastName
+local function declares_record(key, record)
+if lastType and find(key, lastType, 1, true) == 1 and find(record, lastName, 1, true) == 1 then return true end
+local name = sub(record, 1, find(record, FS, 1, true) - 1)
+if not declares(key, name) then return false end
+lastType, lastName = type_of(key) .. ':', name .. FS
+return true
 end
 local function owns_count(incarnation)
 return (hget(OWNS, incarnation) or 0) + (ownsDelta[incarnation] or 0)
@@ -271,7 +308,7 @@ local function write(command, key, list)
 write_all(command, key, list, #list)
 end
 local function collect_entities()
-local set, nset, del, ndel, readySet, readyDel = {}, 0, {}, 0, {}, {}
+local del, ndel, readySet, readyDel = {}, 0, {}, {}
 for i = 1, ndirty do
 local e = dirty[i]
 e.dirty = false
@@ -279,20 +316,20 @@ if e.gone then
 ndel = ndel + 1
 del[ndel] = e.key
 else
-set[nset + 1] = e.key
-set[nset + 2] = e.owner .. ',' .. e.fence .. ',' .. e.running .. ',' .. e.attempt .. ',' .. e.keep .. ','
-.. e.first .. ',' .. e.holes .. ',' .. e.tail .. ',' .. e.hold
-nset = nset + 2
+entSet[nentSet + 1] = e.key
+entSet[nentSet + 2] = row_of(e)
+nentSet = nentSet + 2
 end
-if e.ready then
-if e.readyAt then push(readySet, int(e.readyAt), e.key) end
-elseif e.stored then
-readyDel[#readyDel + 1] = e.key
+if not e.ready then
+if e.stored then readyDel[#readyDel + 1] = e.key end
+e.stored = false
+elseif e.ready ~= true then
+push(readySet, int(e.ready), e.key)
+e.ready, e.stored = true, true
 end
-e.stored, e.readyAt = e.ready, nil
 end
 dirty, ndirty = {}, 0
-return set, nset, del, ndel, readySet, readyDel
+return del, ndel, readySet, readyDel
 end
 local function foreign(all, readySet, readyDel)
 local bad = nil
@@ -307,12 +344,13 @@ if all or #dlqIndexSet > 0 then bad = bad or check_type(DLQINDEX, 'zset') or che
 return bad
 end
 local function reset()
+entSet, nentSet = {}, 0
 msgSet, nmsgSet, msgDel, nmsgDel = {}, 0, {}, 0
 keptSet, expirySet, dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}, {}, {}
 memberDel, contractDel, ownsDelta = {}, {}, {}
 end
 local function flush(hasAppends, meta, more)
-local set, nset, del, ndel, readySet, readyDel = collect_entities()
+local del, ndel, readySet, readyDel = collect_entities()
 if not written then
 local bad = foreign(more, readySet, readyDel)
 if bad then return bad end
@@ -325,7 +363,7 @@ push(meta, 'depth', int(depth))
 push(meta, 'active', int(active))
 if #dlqIndexSet > 0 then push(meta, 'letter', int(letter)) end
 write('HSET', META, meta)
-write_all('HSET', ENT, set, nset)
+write_all('HSET', ENT, entSet, nentSet)
 write_all('HDEL', ENT, del, ndel)
 write_all('HSET', MSG, msgSet, nmsgSet)
 write_all('HDEL', MSG, msgDel, nmsgDel)
@@ -343,6 +381,8 @@ write('HDEL', CONTRACT, contractDel)
 if more then reset() end
 return nil
 end
+local STAMP = FS .. nowS .. FS
+local MINE
 local function over_limit(e, depthMax)
 if depthMaxTotal > 0 and depth + 1 > depthMaxTotal then return refuse('QUEUE_DEPTH_EXCEEDED', int(depthMaxTotal)) end
 local live = e and live_count(e) or 0
@@ -357,12 +397,39 @@ if e.running == '0' and e.first == e.tail then active = active + 1 end
 depth = depth + 1
 local s = int(e.tail + 1)
 e.tail = s
-local record = body .. FS .. nowS .. FS
-set_message(e.key, s, record)
+set_message(e.key, s, body .. STAMP)
 if id then set_kept(e.key .. RS .. id, s, digest, 'live', '0', '', '') end
-return s, record
+return s
 end
-local function append(key, kind, body, depthMax, id, digest)
+local function append_plain(key, begin, body, depthMax)
+local row = rowOf[key]
+if not row or (depthMaxTotal > 0 and depth >= depthMaxTotal) then return nil end
+local owner, running, mark, tail = match(row, '^(%d+,%d+,)(%d+)([r+]?)(%d*)$')
+local s, answer
+if mark == '' then
+if not begin or find(owner, MINE, 1, true) ~= 1 then return nil end
+if (workersMax > 0 and active >= workersMax) or not declares_record(key, body) then return nil end
+active = active + 1
+s = int(running + 1)
+row, answer = owner .. s .. 'r', s
+elseif mark then
+if mark == 'r' then tail = running end
+local live = tail - running + 1
+if depthMax ~= '0' and live >= depthMax + 0 then return nil end
+s = int(tail + 1)
+row, answer = owner .. running .. '+' .. s, s .. FS .. int(live + 1) .. FS .. match(owner, '^%d+')
+else
+return nil
+end
+depth = depth + 1
+rowOf[key] = row
+entSet[nentSet + 1], entSet[nentSet + 2] = key, row
+nentSet = nentSet + 2
+msgSet[nmsgSet + 1], msgSet[nmsgSet + 2] = key .. RS .. s, body .. STAMP
+nmsgSet = nmsgSet + 2
+return answer
+end
+local function append(key, begin, body, depthMax, id, digest)
 local e = entity_of(key)
 if id then
 local known = kept_of(key .. RS .. id)
@@ -376,11 +443,10 @@ end
 local over = over_limit(e, depthMax)
 if over then return over end
 e = e or entity_or_new(key)
-local first = e.first
-local idle = e.running == '0' and first == e.tail
-local s, record = log(e, body, id, digest)
-if idle and kind ~= 'a' and kind ~= 'A' and e.owner == ME and not is_held(e) and declares(key, name_of(body)) then
-e.running, e.attempt, e.keep, e.first, e.runningRecord = s, '1', kind == 'b' and '0' or '1', s, record
+local idle = e.running == '0' and e.first == e.tail
+local s = log(e, body, id, digest)
+if idle and begin and e.owner == ME and not is_held(e) and declares_record(key, body) then
+e.running, e.attempt, e.keep, e.first = s, '1', begin, s
 settle(e)
 return s
 end
@@ -406,9 +472,10 @@ local function finish_message(e, s, keep, record, state, result, why, me)
 depth = depth - 1
 if e.running == '0' and e.first == e.tail then active = active - 1 end
 delete_message(e.key, s)
+messages[e.key .. RS .. s] = false
 if not keep then return end
 local given, waiter, id, digest = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31(%d+)\31([^\31]*)\31([^\31]*)\31')
-if given == '0' and (waiter == '0' or waiter == me) then return end
+if given == '0' and (waiter == '0' or waiter == me or not me) then return end
 local expiresAt = int(now + (given == '1' and entryTtl or resultTtl))
 local field = e.key .. RS .. id
 set_kept(field, s, digest, state, expiresAt, result, why)
@@ -446,7 +513,8 @@ end
 local function begin_head(e, s, record, have)
 local attempt, given, waiter = match(record, '^[^\31]*\31(%d+)\31%d+\31(%d)\31(%d+)\31')
 local keep = (given == '1' or (waiter ~= '0' and waiter ~= ME)) and '1' or '0'
-e.running, e.attempt, e.keep, e.first, e.runningRecord = s, attempt, keep, s, record
+e.running, e.attempt, e.keep, e.first = s, attempt, keep, s
+messages[e.key .. RS .. s] = record
 normalise(e)
 if s == have then return s .. FS .. attempt end
 return s .. FS .. attempt .. FS .. record
@@ -494,10 +562,10 @@ end
 return sent
 end
 local function finish(key, at, full, keys)
-local e = owned_by_me(key, ARGV[at])
+local s, have = ARGV[at + 1], ARGV[at + 2]
+local e = owned_by_me(key, match(ARGV[at], '^%d+,(%d+),'))
 if not e then return refuse('FENCED') end
-local s = ARGV[at + 1]
-if e.running ~= s or s == '0' or e.attempt ~= ARGV[at + 2] then return refuse('NOT_RUNNING') end
+if e.running ~= s or s == '0' or e.attempt ~= (full and ARGV[at + 4] or '1') then return refuse('NOT_RUNNING') end
 local state, why, count = 'completed', '', 0
 if full then
 state, why, count = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7] + 0
@@ -507,15 +575,15 @@ if over then return over end
 end
 end
 local keep, failed = e.keep == '1', state == 'failed'
-local record = (keep or failed) and running_record(e) or nil
-e.running, e.attempt, e.keep, e.runningRecord = '0', '0', '0', nil
+local record = (keep or failed) and message_of(key, s) or nil
+e.running, e.attempt, e.keep = '0', '0', '0'
 finish_message(e, s, keep, record, state, ARGV[at + 3], why, ME)
 if failed then bequeath(key, s, record, 'failed', why, ME) end
 local sent = count > 0 and send_all(at + 8, count, keys) or nil
 local answer = ''
-if ARGV[at + 4] ~= '-1' and e.first ~= e.tail then
-local refusal, head, headRecord = why_not_begin(e)
-if not refusal then answer = begin_head(e, head, headRecord, ARGV[at + 4]) end
+if have ~= '-1' and e.first ~= e.tail then
+local refusal, head, record = why_not_begin(e)
+if not refusal then answer = begin_head(e, head, record, have) end
 end
 settle(e)
 if sent then
@@ -524,10 +592,40 @@ return concat(sent, FS)
 end
 return answer
 end
+local function put_row(key, row)
+rowOf[key] = row
+entSet[nentSet + 1], entSet[nentSet + 2] = key, row
+nentSet = nentSet + 2
+end
+local PLAIN = '1' .. FS .. '0' .. FS .. '0' .. FS
+local PLAIN_FOR_NOBODY, PLAIN_FOR_ME = PLAIN .. '0' .. FS, nil
+local function finish_plain(key, at, record)
+local row, own = rowOf[key], ARGV[at]
+if row == own .. 'r' then
+depth, active = depth - 1, active - 1
+delete_message(key, ARGV[at + 1])
+put_row(key, own)
+return ''
+end
+local have = ARGV[at + 2]
+if not row or not record or have == '-1' then return nil end
+local before, tail = match(row, '^(.*)%+(%d+)$')
+if before ~= own or not declares_record(key, record) then return nil end
+if find(record, PLAIN_FOR_NOBODY, #lastName + 1, true) ~= #lastName + 1 then
+if find(record, PLAIN_FOR_ME, #lastName + 1, true) ~= #lastName + 1 then return nil end
+end
+local s = ARGV[at + 1]
+local head = int(s + 1)
+depth = depth - 1
+delete_message(key, s)
+put_row(key, sub(own, 1, -1 - #s) .. head .. (head == tail and 'r' or '+' .. tail))
+if head == have then return head .. FS .. '1' end
+return head .. FS .. '1' .. FS .. record
+end
 local function put_back(e, s, record, notBefore)
 local first = int(s - 1)
 e.holes = int(e.holes + (e.first - s))
-e.first, e.running, e.attempt, e.keep, e.runningRecord = first, '0', '0', '0', nil
+e.first, e.running, e.attempt, e.keep = first, '0', '0', '0'
 e.headFor, e.headSeq, e.headRecord = first, s, record
 set_message(e.key, s, record)
 settle(e, notBefore)
@@ -539,7 +637,7 @@ if e.running ~= s or s == '0' or e.attempt ~= attempt then return refuse('NOT_RU
 local contract = contract_of(ME, type_of(key))
 if attempt + 0 >= (contract and contract.max or 1) then return refuse('EXHAUSTED') end
 local notBefore = now + delay
-put_back(e, s, again(running_record(e), int(attempt + 1), int(notBefore), why), notBefore)
+put_back(e, s, again(message_of(key, s), int(attempt + 1), int(notBefore), why), notBefore)
 return int(notBefore)
 end
 local function id_of(record)
@@ -554,8 +652,7 @@ if record and e.running == s then return refuse('RUNNING', s) end
 if not record then
 return refuse(kept_of(key .. RS .. id) and 'TERMINAL' or 'ABSENT')
 end
-messages[key .. RS .. s] = false
-if e.headSeq == s then e.headFor = nil end
+if e.headSeq == s then e.headFor = false end
 e.holes = int(e.holes + 1)
 normalise(e)
 finish_message(e, s, true, record, 'withdrawn', '', '', nil)
@@ -595,7 +692,7 @@ disown(e)
 settle(e)
 return e.hold
 end
-local contract, s, attempt, record = contract_of(incarnation, type_of(key)), e.running, e.attempt, running_record(e)
+local contract, s, attempt, record = contract_of(incarnation, type_of(key)), e.running, e.attempt, message_of(key, e.running)
 local requeued = contract and contract.retries and attempt + 0 < contract.max
 local holdUntil = now + holdMs
 if holdUntil > e.hold + 0 then e.hold = int(holdUntil) end
@@ -603,7 +700,7 @@ disown(e)
 if requeued then
 put_back(e, s, again(record, int(attempt + 1), '0', INTERRUPTED))
 else
-e.running, e.attempt, e.keep, e.runningRecord = '0', '0', '0', nil
+e.running, e.attempt, e.keep = '0', '0', '0'
 finish_message(e, s, true, record, 'interrupted', '', INTERRUPTED, '0')
 bequeath(key, s, record, 'interrupted', INTERRUPTED, incarnation)
 settle(e)
@@ -666,48 +763,77 @@ if number <= applied then
 if number < 1 or number < applied - 1 then return 'S' end
 return call('HGET', META, session .. ':' .. int(number % 2))
 end
-local KEYS_AT, ARGS_AT = 6, 7 + ARGV[6]
-if ARGS_AT > 7 then
-local rows = hmget(ENT, ARGV, 7, ARGS_AT - 1)
-for i = 1, ARGS_AT - 7 do
-local key = ARGV[KEYS_AT + i]
-if not entities[key] then parse_entity(key, rows[i]) end
+MINE = ME .. ','
+PLAIN_FOR_ME = PLAIN .. ME .. FS
+local KEYS_AT, ARGS_AT = 7, 8 + ARGV[7]
+if ARGS_AT > 8 then
+local rows = hmget(ENT, ARGV, 8, ARGS_AT - 1)
+for i = 1, ARGS_AT - 8 do
+local row = rows[i]
+rowOf[ARGV[KEYS_AT + i]] = row ~= NONE and row or false
 end
 end
-local ARITY = { a = 2, b = 2, c = 2, A = 4, B = 4, k = 0, g = 2, f = 5, F = 8, r = 5, w = 2, l = 2, t = 1, y = 5, x = 1 }
-local hasAppends = find(kinds, '[abcAB]') ~= nil
+local ARITY = { a = 1, b = 1, c = 1, A = 4, B = 4, C = 4, k = 0, g = 2, f = 4, F = 8, r = 5, w = 2, l = 2, t = 1, y = 5, x = 1 }
+local BEGIN = { b = '0', c = '1', B = '0', C = '1' }
+local kindOf, hasAppends = {}, find(kinds, '[abcABC]') ~= nil
+for i = 1, count do kindOf[i] = sub(kinds, i, i) end
 local wanted, wantedBy, nwanted = {}, {}, 0
-local ids = {}
+local function want(field, by)
+nwanted = nwanted + 1
+wanted[nwanted], wantedBy[nwanted] = field, by
+end
+local function want_messages(key, running)
+local e = entity_of(key)
+if not e then return end
+if running and e.running ~= '0' then want(key .. RS .. e.running, false) end
+if e.first ~= e.tail and not e.headFor then
+e.headFor, e.headSeq = e.first, int(e.first + 1)
+want(key .. RS .. e.headSeq, e)
+end
+end
+local ids, heads = {}, {}
 local at = ARGS_AT
 for i = 1, count do
-local kind = sub(kinds, i, i)
-local e = entities[ARGV[KEYS_AT + i]]
-if kind == 'f' or kind == 'F' or kind == 'g' then
-if not e.gone and e.first ~= e.tail and not e.headFor then
-e.headFor, e.headSeq = e.first, int(e.first + 1)
-nwanted = nwanted + 1
-wanted[nwanted], wantedBy[nwanted] = e.key .. RS .. e.headSeq, e
+local kind = kindOf[i]
+if kind == 'f' then
+local row = rowOf[ARGV[KEYS_AT + i]]
+if not row or byte(row, -1) ~= 114 then
+local key = ARGV[KEYS_AT + i]
+if row and find(row, '+', 1, true) then
+want(key .. RS .. int(ARGV[at + 1] + 1), i)
+else
+want_messages(key, true)
 end
-if kind ~= 'g' and not e.gone and e.running ~= '0' and (kind == 'F' or e.keep == '1') then
-nwanted = nwanted + 1
-wanted[nwanted], wantedBy[nwanted] = e.key .. RS .. e.running, false
 end
-if kind == 'F' then at = at + 4 * ARGV[at + 7] end
-elseif kind == 'A' or kind == 'B' then
-ids[#ids + 1] = e.key .. RS .. ARGV[at + 2]
+at = at + 4
+elseif kind == 'b' or kind == 'a' or kind == 'c' then
+at = at + 1
+else
+local key = ARGV[KEYS_AT + i]
+if kind == 'F' then
+want_messages(key, true)
+at = at + 4 * ARGV[at + 7]
+elseif kind == 'g' then
+want_messages(key, false)
+elseif (kind == 'A' or kind == 'B' or kind == 'C') and ARGV[at + 2] ~= '' then
+ids[#ids + 1] = key .. RS .. ARGV[at + 2]
 end
 at = at + ARITY[kind]
+end
 end
 if nwanted > 0 then
 local rows = hmget(MSG, wanted, 1, nwanted)
 for i = 1, nwanted do
-local e, row = wantedBy[i], rows[i]
-if not e then
-messages[wanted[i]] = row ~= NONE and row or false
-elseif row == NONE then
-e.headFor = nil
+local by, row = wantedBy[i], rows[i]
+if row == NONE then row = false end
+if not by then
+messages[wanted[i]] = row
+elseif kindOf[by] then
+heads[by] = row
+elseif row then
+by.headRecord = row
 else
-e.headRecord = row
+by.headFor = false
 end
 end
 end
@@ -715,42 +841,46 @@ if #ids > 0 then
 local rows = hmget(KEPT, ids, 1, #ids)
 for i = 1, #ids do kept[ids[i]] = rows[i] ~= NONE and rows[i] or false end
 end
-local answers = {}
+local depthMaxOfBatch = ARGV[6]
 local sends = KEYS_AT + count
+local function other(kind, key, at)
+local a, b, c, d, e = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+if kind == 'g' then return begin(key, a, b) end
+if kind == 'k' then return claim(key) end
+if kind == 'l' then return release(key, a, b) end
+if kind == 'r' then return retry(key, a, b, c, d, e) end
+if kind == 'w' then return withdraw(key, a, b) end
+if kind == 't' then return takeover(key, a) end
+if kind == 'y' then return late(key, a, b, c, d, e) end
+if kind == 'x' then return expire(hasAppends, a + 0) end
+if c == '' then c, d = nil, nil end
+return append(key, BEGIN[kind], a, b, c, d)
+end
+local answers = {}
 at = ARGS_AT
 for i = 1, count do
-local kind, key = sub(kinds, i, i), ARGV[KEYS_AT + i]
+local kind, key = kindOf[i], ARGV[KEYS_AT + i]
 local answer, bad
 if kind == 'f' then
-answer = finish(key, at, false, sends)
-elseif kind == 'b' or kind == 'a' or kind == 'c' then
-answer = append(key, kind, ARGV[at], ARGV[at + 1], nil, nil)
-elseif kind == 'g' then
-answer = begin(key, ARGV[at], ARGV[at + 1])
-elseif kind == 'k' then
-answer = claim(key)
-elseif kind == 'A' or kind == 'B' then
-answer = append(key, kind, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+answer = finish_plain(key, at, heads[i]) or finish(key, at, false, sends)
+at = at + 4
+elseif kind == 'b' or kind == 'a' then
+local begin = BEGIN[kind]
+answer = append_plain(key, begin, ARGV[at], depthMaxOfBatch) or append(key, begin, ARGV[at], depthMaxOfBatch, nil, nil)
+at = at + 1
+elseif kind == 'c' then
+answer = append(key, '1', ARGV[at], depthMaxOfBatch, nil, nil)
+at = at + 1
 elseif kind == 'F' then
 answer = finish(key, at, true, sends)
 local n = ARGV[at + 7] + 0
-sends, at = sends + n, at + 4 * n
-elseif kind == 'l' then
-answer = release(key, ARGV[at], ARGV[at + 1])
-elseif kind == 'r' then
-answer = retry(key, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
-elseif kind == 'w' then
-answer = withdraw(key, ARGV[at], ARGV[at + 1])
-elseif kind == 't' then
-answer = takeover(key, ARGV[at])
-elseif kind == 'y' then
-answer = late(key, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
+sends, at = sends + n, at + 8 + 4 * n
 else
-answer, bad = expire(hasAppends, ARGV[at] + 0)
+answer, bad = other(kind, key, at)
 if bad then return bad end
+at = at + ARITY[kind]
 end
 answers[i] = answer
-at = at + ARITY[kind]
 end
 local reply = 'A' .. concat(answers, RS)
 return flush(hasAppends, { session, ARGV[4], session .. ':' .. int(number % 2), reply }) or reply`;
@@ -817,6 +947,7 @@ end
 end
 return all
 end
+local entSet, nentSet = {}, 0
 local dirty, ndirty = {}, 0
 local msgSet, nmsgSet, msgDel, nmsgDel = {}, 0, {}, 0
 local keptSet, expirySet = {}, {}
@@ -827,33 +958,58 @@ local n = #list
 list[n + 1] = a
 list[n + 2] = b
 end
-local entities = {}
-local function parse_entity(key, row)
-local e
-if row == NONE or not row then
-e = { key = key, gone = true, ready = false, stored = false }
-else
-local owner, fence, running, attempt, keep, first, holes, tail, hold =
-match(row, '^(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+)')
+local rowOf, entities = {}, {}
+local function unpacked(key, owner, fence, running, attempt, keep, first, holes, tail, hold)
 local ready = running == '0' and first ~= tail
-e = {
-key = key, owner = owner, fence = fence, running = running, attempt = attempt, keep = keep,
-first = first, holes = holes, tail = tail, hold = hold, ready = ready, stored = ready,
+return {
+key = key, owner = owner, fence = fence, running = running, attempt = attempt, keep = keep, first = first, holes = holes,
+tail = tail, hold = hold, ready = ready, stored = ready, dirty = false, headFor = false, headSeq = false, headRecord = false,
 }
 end
+local function parse_row(key, row)
+local owner, fence, running, more, tail = match(row, '^(%d+),(%d+),(%d+)([r+]?)(%d*)$')
+if owner then
+if more == '' then return unpacked(key, owner, fence, '0', '0', '0', running, '0', running, '0') end
+return unpacked(key, owner, fence, running, '1', '0', running, '0', more == 'r' and running or tail, '0')
+end
+return unpacked(key, match(row, '^(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+)$'))
+end
+local function row_of(e)
+if e.hold == '0' then
+if e.running == '0' then
+if e.first == e.tail then return e.owner .. ',' .. e.fence .. ',' .. e.tail end
+elseif e.first == e.running and e.attempt == '1' and e.keep == '0' and e.holes == '0' then
+return e.owner .. ',' .. e.fence .. ',' .. e.running .. (e.tail == e.running and 'r' or '+' .. e.tail)
+end
+end
+return e.owner .. ',' .. e.fence .. ',' .. e.running .. ',' .. e.attempt .. ',' .. e.keep .. ','
+.. e.first .. ',' .. e.holes .. ',' .. e.tail .. ',' .. e.hold
+end
+local function entity_at(key)
+local e = entities[key]
+if e then return e end
+local row = rowOf[key]
+if row == nil then row = call('HGET', ENT, key) end
+if row and row ~= NONE then
+e = parse_row(key, row)
+else
+e = unpacked(key, '0', '0', '0', '0', '0', '0', '0', '0', '0')
+e.gone = true
+end
+rowOf[key] = nil
 entities[key] = e
 return e
 end
 local function entity_of(key)
-local e = entities[key] or parse_entity(key, call('HGET', ENT, key))
+local e = entity_at(key)
 if e.gone then return nil end
 return e
 end
 local function entity_or_new(key)
-local e = entities[key] or parse_entity(key, call('HGET', ENT, key))
+local e = entity_at(key)
 if e.gone then
 local tail = int(seq)
-e.gone, e.owner, e.fence, e.running, e.attempt, e.keep, e.hold = false, '0', '0', '0', '0', '0', '0'
+e.gone, e.owner, e.fence, e.running, e.attempt, e.keep, e.hold = nil, '0', '0', '0', '0', '0', '0'
 e.first, e.holes, e.tail = tail, '0', tail
 end
 return e
@@ -884,7 +1040,7 @@ if not e.ready then
 local at = now
 if e.hold ~= '0' and e.hold + 0 > at then at = e.hold + 0 end
 if notBefore and notBefore > at then at = notBefore end
-e.ready, e.readyAt = true, at
+e.ready = at
 end
 else
 e.ready = false
@@ -899,11 +1055,20 @@ end
 end
 end
 local messages = {}
+local function find_message(field)
+for i = 1, nmsgDel do
+if msgDel[i] == field then return false end
+end
+for i = nmsgSet - 1, 1, -2 do
+if msgSet[i] == field then return msgSet[i + 1] end
+end
+return hget(MSG, field) or false
+end
 local function message_of(key, s)
 local field = key .. RS .. s
 local record = messages[field]
 if record == nil then
-record = hget(MSG, field) or false
+record = find_message(field)
 messages[field] = record
 end
 return record or nil
@@ -938,9 +1103,6 @@ first = s
 e.holes = int(e.holes - 1)
 end
 return nil
-end
-local function running_record(e)
-return e.runningRecord or message_of(e.key, e.running)
 end
 local members, contracts = {}, {}
 local function member_of(incarnation)
@@ -986,8 +1148,13 @@ c.known[name] = known
 end
 return known
 end
-local function name_of(record)
-return sub(record, 1, find(record, FS, 1, true) - 1)
+local lastType, lastName
+local function declares_record(key, record)
+if lastType and find(key, lastType, 1, true) == 1 and find(record, lastName, 1, true) == 1 then return true end
+local name = sub(record, 1, find(record, FS, 1, true) - 1)
+if not declares(key, name) then return false end
+lastType, lastName = type_of(key) .. ':', name .. FS
+return true
 end
 local function owns_count(incarnation)
 return (hget(OWNS, incarnation) or 0) + (ownsDelta[incarnation] or 0)
@@ -1026,7 +1193,7 @@ local function write(command, key, list)
 write_all(command, key, list, #list)
 end
 local function collect_entities()
-local set, nset, del, ndel, readySet, readyDel = {}, 0, {}, 0, {}, {}
+local del, ndel, readySet, readyDel = {}, 0, {}, {}
 for i = 1, ndirty do
 local e = dirty[i]
 e.dirty = false
@@ -1034,20 +1201,20 @@ if e.gone then
 ndel = ndel + 1
 del[ndel] = e.key
 else
-set[nset + 1] = e.key
-set[nset + 2] = e.owner .. ',' .. e.fence .. ',' .. e.running .. ',' .. e.attempt .. ',' .. e.keep .. ','
-.. e.first .. ',' .. e.holes .. ',' .. e.tail .. ',' .. e.hold
-nset = nset + 2
+entSet[nentSet + 1] = e.key
+entSet[nentSet + 2] = row_of(e)
+nentSet = nentSet + 2
 end
-if e.ready then
-if e.readyAt then push(readySet, int(e.readyAt), e.key) end
-elseif e.stored then
-readyDel[#readyDel + 1] = e.key
+if not e.ready then
+if e.stored then readyDel[#readyDel + 1] = e.key end
+e.stored = false
+elseif e.ready ~= true then
+push(readySet, int(e.ready), e.key)
+e.ready, e.stored = true, true
 end
-e.stored, e.readyAt = e.ready, nil
 end
 dirty, ndirty = {}, 0
-return set, nset, del, ndel, readySet, readyDel
+return del, ndel, readySet, readyDel
 end
 local function foreign(all, readySet, readyDel)
 local bad = nil
@@ -1062,12 +1229,13 @@ if all or #dlqIndexSet > 0 then bad = bad or check_type(DLQINDEX, 'zset') or che
 return bad
 end
 local function reset()
+entSet, nentSet = {}, 0
 msgSet, nmsgSet, msgDel, nmsgDel = {}, 0, {}, 0
 keptSet, expirySet, dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}, {}, {}
 memberDel, contractDel, ownsDelta = {}, {}, {}
 end
 local function flush(hasAppends, meta, more)
-local set, nset, del, ndel, readySet, readyDel = collect_entities()
+local del, ndel, readySet, readyDel = collect_entities()
 if not written then
 local bad = foreign(more, readySet, readyDel)
 if bad then return bad end
@@ -1080,7 +1248,7 @@ push(meta, 'depth', int(depth))
 push(meta, 'active', int(active))
 if #dlqIndexSet > 0 then push(meta, 'letter', int(letter)) end
 write('HSET', META, meta)
-write_all('HSET', ENT, set, nset)
+write_all('HSET', ENT, entSet, nentSet)
 write_all('HDEL', ENT, del, ndel)
 write_all('HSET', MSG, msgSet, nmsgSet)
 write_all('HDEL', MSG, msgDel, nmsgDel)
@@ -1098,6 +1266,8 @@ write('HDEL', CONTRACT, contractDel)
 if more then reset() end
 return nil
 end
+local STAMP = FS .. nowS .. FS
+local MINE
 local function over_limit(e, depthMax)
 if depthMaxTotal > 0 and depth + 1 > depthMaxTotal then return refuse('QUEUE_DEPTH_EXCEEDED', int(depthMaxTotal)) end
 local live = e and live_count(e) or 0
@@ -1112,12 +1282,39 @@ if e.running == '0' and e.first == e.tail then active = active + 1 end
 depth = depth + 1
 local s = int(e.tail + 1)
 e.tail = s
-local record = body .. FS .. nowS .. FS
-set_message(e.key, s, record)
+set_message(e.key, s, body .. STAMP)
 if id then set_kept(e.key .. RS .. id, s, digest, 'live', '0', '', '') end
-return s, record
+return s
 end
-local function append(key, kind, body, depthMax, id, digest)
+local function append_plain(key, begin, body, depthMax)
+local row = rowOf[key]
+if not row or (depthMaxTotal > 0 and depth >= depthMaxTotal) then return nil end
+local owner, running, mark, tail = match(row, '^(%d+,%d+,)(%d+)([r+]?)(%d*)$')
+local s, answer
+if mark == '' then
+if not begin or find(owner, MINE, 1, true) ~= 1 then return nil end
+if (workersMax > 0 and active >= workersMax) or not declares_record(key, body) then return nil end
+active = active + 1
+s = int(running + 1)
+row, answer = owner .. s .. 'r', s
+elseif mark then
+if mark == 'r' then tail = running end
+local live = tail - running + 1
+if depthMax ~= '0' and live >= depthMax + 0 then return nil end
+s = int(tail + 1)
+row, answer = owner .. running .. '+' .. s, s .. FS .. int(live + 1) .. FS .. match(owner, '^%d+')
+else
+return nil
+end
+depth = depth + 1
+rowOf[key] = row
+entSet[nentSet + 1], entSet[nentSet + 2] = key, row
+nentSet = nentSet + 2
+msgSet[nmsgSet + 1], msgSet[nmsgSet + 2] = key .. RS .. s, body .. STAMP
+nmsgSet = nmsgSet + 2
+return answer
+end
+local function append(key, begin, body, depthMax, id, digest)
 local e = entity_of(key)
 if id then
 local known = kept_of(key .. RS .. id)
@@ -1131,11 +1328,10 @@ end
 local over = over_limit(e, depthMax)
 if over then return over end
 e = e or entity_or_new(key)
-local first = e.first
-local idle = e.running == '0' and first == e.tail
-local s, record = log(e, body, id, digest)
-if idle and kind ~= 'a' and kind ~= 'A' and e.owner == ME and not is_held(e) and declares(key, name_of(body)) then
-e.running, e.attempt, e.keep, e.first, e.runningRecord = s, '1', kind == 'b' and '0' or '1', s, record
+local idle = e.running == '0' and e.first == e.tail
+local s = log(e, body, id, digest)
+if idle and begin and e.owner == ME and not is_held(e) and declares_record(key, body) then
+e.running, e.attempt, e.keep, e.first = s, '1', begin, s
 settle(e)
 return s
 end
@@ -1147,9 +1343,10 @@ local function finish_message(e, s, keep, record, state, result, why, me)
 depth = depth - 1
 if e.running == '0' and e.first == e.tail then active = active - 1 end
 delete_message(e.key, s)
+messages[e.key .. RS .. s] = false
 if not keep then return end
 local given, waiter, id, digest = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31(%d+)\31([^\31]*)\31([^\31]*)\31')
-if given == '0' and (waiter == '0' or waiter == me) then return end
+if given == '0' and (waiter == '0' or waiter == me or not me) then return end
 local expiresAt = int(now + (given == '1' and entryTtl or resultTtl))
 local field = e.key .. RS .. id
 set_kept(field, s, digest, state, expiresAt, result, why)
@@ -1315,8 +1512,10 @@ end
 local function list_owned(incarnation, cursor)
 local page = call('HSCAN', ENT, cursor, 'COUNT', '1000')
 local list, rows, prefix = { page[1] }, page[2], incarnation .. ','
-for i = 1, #rows, 2 do
+local i = rows[0] and 0 or 1
+while rows[i] do
 if sub(rows[i + 1], 1, #prefix) == prefix then list[#list + 1] = rows[i] end
+i = i + 2
 end
 return concat(list, FS)
 end
@@ -1328,7 +1527,7 @@ if f[8] ~= '' then return refuse('REPLAYED') end
 if force ~= '1' and (f[6] == 'completed' or f[6] == 'failed') then return refuse('NEEDS_FORCE') end
 local name, headers, payload, newId = f[10], f[18], f[20], 'replay-' .. id
 local body = concat({ name, '1', '0', '0', '0', newId, '', id, headers, '', payload }, FS)
-local answer = append(f[1], 'a', body, '0', nil, nil)
+local answer = append(f[1], nil, body, '0', nil, nil)
 if sub(answer, 1, 1) == '!' then return answer end
 f[8] = newId
 set_letter(id, concat(f, FS))

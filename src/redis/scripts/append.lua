@@ -1,8 +1,13 @@
 -- append: accepts a message into its entity's log, and begins it at once where that is asked for and possible.
--- args     body (a message record up to its payload), depthMax; kinds A and B, with a caller's id: id, digest
---          kind a or A: do not begin; b or B: begin; c: begin, and the message has to be kept after its end
+-- args     body (a message record up to its payload); kinds A B C: then depthMax, id and digest ('' unless the caller gave
+--          the id); kinds a b c have the limit of the batch and no caller's id
+--          a A: do not begin; b B: begin; c C: begin, and the message has to be kept after its end
 -- answer   sequence, if begun | sequence depth owner | sequence depth owner state result error, if the id was there
 -- refuses  QUEUE_DEPTH_EXCEEDED(limit) WORKER_LIMIT_EXCEEDED(limit) ID_REUSED
+
+local STAMP = FS .. nowS .. FS
+-- How the rows of this incarnation start; batch.lua sets it.
+local MINE
 
 -- Refuses what would raise a count above its limit.
 local function over_limit(e, depthMax)
@@ -21,13 +26,44 @@ local function log(e, body, id, digest)
   depth = depth + 1
   local s = int(e.tail + 1)
   e.tail = s
-  local record = body .. FS .. nowS .. FS
-  set_message(e.key, s, record)
+  set_message(e.key, s, body .. STAMP)
   if id then set_kept(e.key .. RS .. id, s, digest, 'live', '0', '', '') end
-  return s, record
+  return s
 end
 
-local function append(key, kind, body, depthMax, id, digest)
+-- Kinds a and b where the row is short, for an entity that is busy, or idle and owned by this incarnation, to be begun:
+-- answers nil, with nothing done, if it is another case.
+local function append_plain(key, begin, body, depthMax)
+  local row = rowOf[key]
+  if not row or (depthMaxTotal > 0 and depth >= depthMaxTotal) then return nil end
+  local owner, running, mark, tail = match(row, '^(%d+,%d+,)(%d+)([r+]?)(%d*)$')
+  local s, answer
+  if mark == '' then
+    if not begin or find(owner, MINE, 1, true) ~= 1 then return nil end
+    if (workersMax > 0 and active >= workersMax) or not declares_record(key, body) then return nil end
+    active = active + 1
+    s = int(running + 1)
+    row, answer = owner .. s .. 'r', s
+  elseif mark then
+    if mark == 'r' then tail = running end
+    local live = tail - running + 1
+    if depthMax ~= '0' and live >= depthMax + 0 then return nil end
+    s = int(tail + 1)
+    row, answer = owner .. running .. '+' .. s, s .. FS .. int(live + 1) .. FS .. match(owner, '^%d+')
+  else
+    return nil
+  end
+  depth = depth + 1
+  rowOf[key] = row
+  entSet[nentSet + 1], entSet[nentSet + 2] = key, row
+  nentSet = nentSet + 2
+  msgSet[nmsgSet + 1], msgSet[nmsgSet + 2] = key .. RS .. s, body .. STAMP
+  nmsgSet = nmsgSet + 2
+  return answer
+end
+
+-- begin: nil, or whether the message has to be kept after its end ('1' or '0').
+local function append(key, begin, body, depthMax, id, digest)
   local e = entity_of(key)
   if id then
     local known = kept_of(key .. RS .. id)
@@ -41,11 +77,10 @@ local function append(key, kind, body, depthMax, id, digest)
   local over = over_limit(e, depthMax)
   if over then return over end
   e = e or entity_or_new(key)
-  local first = e.first
-  local idle = e.running == '0' and first == e.tail
-  local s, record = log(e, body, id, digest)
-  if idle and kind ~= 'a' and kind ~= 'A' and e.owner == ME and not is_held(e) and declares(key, name_of(body)) then
-    e.running, e.attempt, e.keep, e.first, e.runningRecord = s, '1', kind == 'b' and '0' or '1', s, record
+  local idle = e.running == '0' and e.first == e.tail
+  local s = log(e, body, id, digest)
+  if idle and begin and e.owner == ME and not is_held(e) and declares_record(key, body) then
+    e.running, e.attempt, e.keep, e.first = s, '1', begin, s
     settle(e)
     return s
   end

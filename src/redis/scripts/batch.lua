@@ -1,7 +1,7 @@
 -- Applies one numbered batch of a session, once and in order (core/log/apply.ts).
 --
--- ARGV    2 generation  3 incarnation  4 number  5 kinds: one letter an operation  6 number of entities
---         7.. entities: one an operation, then one a send; then the arguments of the operations, in their order
+-- ARGV    2 generation  3 incarnation  4 number  5 kinds: one letter an operation  6 depthMax of kinds a b c
+--         7 number of entities  8.. entities: one an operation, then one a send; then the operations' arguments, in order
 -- answer  A and the operations' answers, joined by RS | F fenced | S stale | G and the last number: gap | L lost
 ME = ARGV[3]
 local kinds, count = ARGV[5], #ARGV[5]
@@ -16,53 +16,87 @@ if number <= applied then
   return call('HGET', META, session .. ':' .. int(number % 2))
 end
 
+MINE = ME .. ','
+PLAIN_FOR_ME = PLAIN .. ME .. FS
+
 -- ---- read what the operations will probably need, each kind in one call
-local KEYS_AT, ARGS_AT = 6, 7 + ARGV[6]
-if ARGS_AT > 7 then
-  local rows = hmget(ENT, ARGV, 7, ARGS_AT - 1)
-  for i = 1, ARGS_AT - 7 do
-    local key = ARGV[KEYS_AT + i]
-    if not entities[key] then parse_entity(key, rows[i]) end
+local KEYS_AT, ARGS_AT = 7, 8 + ARGV[7]
+if ARGS_AT > 8 then
+  local rows = hmget(ENT, ARGV, 8, ARGS_AT - 1)
+  for i = 1, ARGS_AT - 8 do
+    local row = rows[i]
+    rowOf[ARGV[KEYS_AT + i]] = row ~= NONE and row or false
   end
 end
 
 -- How many arguments a kind has; of F without its sends.
-local ARITY = { a = 2, b = 2, c = 2, A = 4, B = 4, k = 0, g = 2, f = 5, F = 8, r = 5, w = 2, l = 2, t = 1, y = 5, x = 1 }
-local hasAppends = find(kinds, '[abcAB]') ~= nil
+local ARITY = { a = 1, b = 1, c = 1, A = 4, B = 4, C = 4, k = 0, g = 2, f = 4, F = 8, r = 5, w = 2, l = 2, t = 1, y = 5, x = 1 }
+local BEGIN = { b = '0', c = '1', B = '0', C = '1' }
+local kindOf, hasAppends = {}, find(kinds, '[abcABC]') ~= nil
+for i = 1, count do kindOf[i] = sub(kinds, i, i) end
 
 local wanted, wantedBy, nwanted = {}, {}, 0
-local ids = {}
+local function want(field, by)
+  nwanted = nwanted + 1
+  wanted[nwanted], wantedBy[nwanted] = field, by
+end
+
+-- The message that a finish ends, if it may have to be kept, and the one that it or a begin may begin.
+local function want_messages(key, running)
+  local e = entity_of(key)
+  if not e then return end
+  if running and e.running ~= '0' then want(key .. RS .. e.running, false) end
+  if e.first ~= e.tail and not e.headFor then
+    e.headFor, e.headSeq = e.first, int(e.first + 1)
+    want(key .. RS .. e.headSeq, e)
+  end
+end
+
+local ids, heads = {}, {}
 local at = ARGS_AT
 for i = 1, count do
-  local kind = sub(kinds, i, i)
-  local e = entities[ARGV[KEYS_AT + i]]
-  if kind == 'f' or kind == 'F' or kind == 'g' then
-    if not e.gone and e.first ~= e.tail and not e.headFor then
-      e.headFor, e.headSeq = e.first, int(e.first + 1)
-      nwanted = nwanted + 1
-      wanted[nwanted], wantedBy[nwanted] = e.key .. RS .. e.headSeq, e
+  local kind = kindOf[i]
+  if kind == 'f' then
+    local row = rowOf[ARGV[KEYS_AT + i]]
+    -- 114: r, nothing is pending
+    if not row or byte(row, -1) ~= 114 then
+      local key = ARGV[KEYS_AT + i]
+      if row and find(row, '+', 1, true) then
+        want(key .. RS .. int(ARGV[at + 1] + 1), i)
+      else
+        want_messages(key, true)
+      end
     end
-    if kind ~= 'g' and not e.gone and e.running ~= '0' and (kind == 'F' or e.keep == '1') then
-      nwanted = nwanted + 1
-      wanted[nwanted], wantedBy[nwanted] = e.key .. RS .. e.running, false
+    at = at + 4
+  elseif kind == 'b' or kind == 'a' or kind == 'c' then
+    at = at + 1
+  else
+    local key = ARGV[KEYS_AT + i]
+    if kind == 'F' then
+      want_messages(key, true)
+      at = at + 4 * ARGV[at + 7]
+    elseif kind == 'g' then
+      want_messages(key, false)
+    elseif (kind == 'A' or kind == 'B' or kind == 'C') and ARGV[at + 2] ~= '' then
+      ids[#ids + 1] = key .. RS .. ARGV[at + 2]
     end
-    if kind == 'F' then at = at + 4 * ARGV[at + 7] end
-  elseif kind == 'A' or kind == 'B' then
-    ids[#ids + 1] = e.key .. RS .. ARGV[at + 2]
+    at = at + ARITY[kind]
   end
-  at = at + ARITY[kind]
 end
 if nwanted > 0 then
   local rows = hmget(MSG, wanted, 1, nwanted)
   for i = 1, nwanted do
-    local e, row = wantedBy[i], rows[i]
-    if not e then
-      messages[wanted[i]] = row ~= NONE and row or false
-    elseif row == NONE then
-      -- A hole: the head is further on.
-      e.headFor = nil
+    local by, row = wantedBy[i], rows[i]
+    if row == NONE then row = false end
+    if not by then
+      messages[wanted[i]] = row
+    elseif kindOf[by] then
+      heads[by] = row
+    elseif row then
+      by.headRecord = row
     else
-      e.headRecord = row
+      -- A hole: the head is further on.
+      by.headFor = false
     end
   end
 end
@@ -72,42 +106,49 @@ if #ids > 0 then
 end
 
 -- ---- decide
-local answers = {}
+local depthMaxOfBatch = ARGV[6]
 local sends = KEYS_AT + count
+
+-- Any operation but finish and the appends without a caller's id.
+local function other(kind, key, at)
+  local a, b, c, d, e = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  if kind == 'g' then return begin(key, a, b) end
+  if kind == 'k' then return claim(key) end
+  if kind == 'l' then return release(key, a, b) end
+  if kind == 'r' then return retry(key, a, b, c, d, e) end
+  if kind == 'w' then return withdraw(key, a, b) end
+  if kind == 't' then return takeover(key, a) end
+  if kind == 'y' then return late(key, a, b, c, d, e) end
+  if kind == 'x' then return expire(hasAppends, a + 0) end
+  if c == '' then c, d = nil, nil end
+  return append(key, BEGIN[kind], a, b, c, d)
+end
+
+local answers = {}
 at = ARGS_AT
 for i = 1, count do
-  local kind, key = sub(kinds, i, i), ARGV[KEYS_AT + i]
+  local kind, key = kindOf[i], ARGV[KEYS_AT + i]
   local answer, bad
   if kind == 'f' then
-    answer = finish(key, at, false, sends)
-  elseif kind == 'b' or kind == 'a' or kind == 'c' then
-    answer = append(key, kind, ARGV[at], ARGV[at + 1], nil, nil)
-  elseif kind == 'g' then
-    answer = begin(key, ARGV[at], ARGV[at + 1])
-  elseif kind == 'k' then
-    answer = claim(key)
-  elseif kind == 'A' or kind == 'B' then
-    answer = append(key, kind, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+    answer = finish_plain(key, at, heads[i]) or finish(key, at, false, sends)
+    at = at + 4
+  elseif kind == 'b' or kind == 'a' then
+    local begin = BEGIN[kind]
+    answer = append_plain(key, begin, ARGV[at], depthMaxOfBatch) or append(key, begin, ARGV[at], depthMaxOfBatch, nil, nil)
+    at = at + 1
+  elseif kind == 'c' then
+    answer = append(key, '1', ARGV[at], depthMaxOfBatch, nil, nil)
+    at = at + 1
   elseif kind == 'F' then
     answer = finish(key, at, true, sends)
     local n = ARGV[at + 7] + 0
-    sends, at = sends + n, at + 4 * n
-  elseif kind == 'l' then
-    answer = release(key, ARGV[at], ARGV[at + 1])
-  elseif kind == 'r' then
-    answer = retry(key, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
-  elseif kind == 'w' then
-    answer = withdraw(key, ARGV[at], ARGV[at + 1])
-  elseif kind == 't' then
-    answer = takeover(key, ARGV[at])
-  elseif kind == 'y' then
-    answer = late(key, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
+    sends, at = sends + n, at + 8 + 4 * n
   else
-    answer, bad = expire(hasAppends, ARGV[at] + 0)
+    answer, bad = other(kind, key, at)
     if bad then return bad end
+    at = at + ARITY[kind]
   end
   answers[i] = answer
-  at = at + ARITY[kind]
 end
 
 local reply = 'A' .. concat(answers, RS)

@@ -25,7 +25,8 @@ end
 local function begin_head(e, s, record, have)
   local attempt, given, waiter = match(record, '^[^\31]*\31(%d+)\31%d+\31(%d)\31(%d+)\31')
   local keep = (given == '1' or (waiter ~= '0' and waiter ~= ME)) and '1' or '0'
-  e.running, e.attempt, e.keep, e.first, e.runningRecord = s, attempt, keep, s, record
+  e.running, e.attempt, e.keep, e.first = s, attempt, keep, s
+  messages[e.key .. RS .. s] = record
   normalise(e)
   if s == have then return s .. FS .. attempt end
   return s .. FS .. attempt .. FS .. record

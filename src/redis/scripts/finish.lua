@@ -1,7 +1,8 @@
 -- finish: ends the running attempt for good, appends what its handler sent, and begins the head if asked.
--- args     fence, sequence, attempt, result, next (have of begin, -1: begin nothing)
---          kind F, failed or with sends: then state, error, number of sends, and per send: body, depthMax, id, digest
---          (id and digest empty unless the caller gave the id); the sends' entities follow those of the operations
+-- args     owner,fence,sequence (this incarnation's), sequence, next (have of begin, -1: begin nothing), result
+--          kind f: the first attempt, completed, without sends
+--          kind F: then attempt, state, error, number of sends, and per send: body, depthMax, id, digest (id and digest
+--          '' unless the caller gave the id); the sends' entities follow those of the operations
 -- answer   per send: sequence owner; then the answer of begin, if the head was begun
 -- refuses  FENCED NOT_RUNNING QUEUE_DEPTH_EXCEEDED(limit) WORKER_LIMIT_EXCEEDED(limit)
 
@@ -44,10 +45,10 @@ end
 
 -- at: of the arguments in ARGV.
 local function finish(key, at, full, keys)
-  local e = owned_by_me(key, ARGV[at])
+  local s, have = ARGV[at + 1], ARGV[at + 2]
+  local e = owned_by_me(key, match(ARGV[at], '^%d+,(%d+),'))
   if not e then return refuse('FENCED') end
-  local s = ARGV[at + 1]
-  if e.running ~= s or s == '0' or e.attempt ~= ARGV[at + 2] then return refuse('NOT_RUNNING') end
+  if e.running ~= s or s == '0' or e.attempt ~= (full and ARGV[at + 4] or '1') then return refuse('NOT_RUNNING') end
   local state, why, count = 'completed', '', 0
   if full then
     state, why, count = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7] + 0
@@ -57,15 +58,15 @@ local function finish(key, at, full, keys)
     end
   end
   local keep, failed = e.keep == '1', state == 'failed'
-  local record = (keep or failed) and running_record(e) or nil
-  e.running, e.attempt, e.keep, e.runningRecord = '0', '0', '0', nil
+  local record = (keep or failed) and message_of(key, s) or nil
+  e.running, e.attempt, e.keep = '0', '0', '0'
   finish_message(e, s, keep, record, state, ARGV[at + 3], why, ME)
   if failed then bequeath(key, s, record, 'failed', why, ME) end
   local sent = count > 0 and send_all(at + 8, count, keys) or nil
   local answer = ''
-  if ARGV[at + 4] ~= '-1' and e.first ~= e.tail then
-    local refusal, head, headRecord = why_not_begin(e)
-    if not refusal then answer = begin_head(e, head, headRecord, ARGV[at + 4]) end
+  if have ~= '-1' and e.first ~= e.tail then
+    local refusal, head, record = why_not_begin(e)
+    if not refusal then answer = begin_head(e, head, record, have) end
   end
   settle(e)
   if sent then
@@ -73,4 +74,40 @@ local function finish(key, at, full, keys)
     return concat(sent, FS)
   end
   return answer
+end
+
+local function put_row(key, row)
+  rowOf[key] = row
+  entSet[nentSet + 1], entSet[nentSet + 2] = key, row
+  nentSet = nentSet + 2
+end
+
+-- The head's record after its name, in its first attempt, with nothing to keep.
+local PLAIN = '1' .. FS .. '0' .. FS .. '0' .. FS
+local PLAIN_FOR_NOBODY, PLAIN_FOR_ME = PLAIN .. '0' .. FS, nil
+
+-- Kind f in the commonest cases, a short row and a plain message: answers nil, with nothing done, if it is another one.
+-- record: of the next message, if it was read.
+local function finish_plain(key, at, record)
+  local row, own = rowOf[key], ARGV[at]
+  if row == own .. 'r' then
+    depth, active = depth - 1, active - 1
+    delete_message(key, ARGV[at + 1])
+    put_row(key, own)
+    return ''
+  end
+  local have = ARGV[at + 2]
+  if not row or not record or have == '-1' then return nil end
+  local before, tail = match(row, '^(.*)%+(%d+)$')
+  if before ~= own or not declares_record(key, record) then return nil end
+  if find(record, PLAIN_FOR_NOBODY, #lastName + 1, true) ~= #lastName + 1 then
+    if find(record, PLAIN_FOR_ME, #lastName + 1, true) ~= #lastName + 1 then return nil end
+  end
+  local s = ARGV[at + 1]
+  local head = int(s + 1)
+  depth = depth - 1
+  delete_message(key, s)
+  put_row(key, sub(own, 1, -1 - #s) .. head .. (head == tail and 'r' or '+' .. tail))
+  if head == have then return head .. FS .. '1' end
+  return head .. FS .. '1' .. FS .. record
 end

@@ -27,9 +27,9 @@ local function write(command, key, list)
   write_all(command, key, list, #list)
 end
 
--- `readySet` and `readyDel` of the entities that change, their records, and those that go.
+-- Adds the records that were taken apart to entSet; answers those that go, and what changes in the ready set.
 local function collect_entities()
-  local set, nset, del, ndel, readySet, readyDel = {}, 0, {}, 0, {}, {}
+  local del, ndel, readySet, readyDel = {}, 0, {}, {}
   for i = 1, ndirty do
     local e = dirty[i]
     e.dirty = false
@@ -37,20 +37,20 @@ local function collect_entities()
       ndel = ndel + 1
       del[ndel] = e.key
     else
-      set[nset + 1] = e.key
-      set[nset + 2] = e.owner .. ',' .. e.fence .. ',' .. e.running .. ',' .. e.attempt .. ',' .. e.keep .. ','
-        .. e.first .. ',' .. e.holes .. ',' .. e.tail .. ',' .. e.hold
-      nset = nset + 2
+      entSet[nentSet + 1] = e.key
+      entSet[nentSet + 2] = row_of(e)
+      nentSet = nentSet + 2
     end
-    if e.ready then
-      if e.readyAt then push(readySet, int(e.readyAt), e.key) end
-    elseif e.stored then
-      readyDel[#readyDel + 1] = e.key
+    if not e.ready then
+      if e.stored then readyDel[#readyDel + 1] = e.key end
+      e.stored = false
+    elseif e.ready ~= true then
+      push(readySet, int(e.ready), e.key)
+      e.ready, e.stored = true, true
     end
-    e.stored, e.readyAt = e.ready, nil
   end
   dirty, ndirty = {}, 0
-  return set, nset, del, ndel, readySet, readyDel
+  return del, ndel, readySet, readyDel
 end
 
 -- The first key of another type than it must have, as an error reply. `all`: whether or not it is written now.
@@ -68,6 +68,7 @@ local function foreign(all, readySet, readyDel)
 end
 
 local function reset()
+  entSet, nentSet = {}, 0
   msgSet, nmsgSet, msgDel, nmsgDel = {}, 0, {}, 0
   keptSet, expirySet, dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}, {}, {}
   memberDel, contractDel, ownsDelta = {}, {}, {}
@@ -76,7 +77,7 @@ end
 -- hasAppends: this script may append; meta: more fields of meta; more: there will be another flush.
 -- Answers an error reply, with nothing written, or nil.
 local function flush(hasAppends, meta, more)
-  local set, nset, del, ndel, readySet, readyDel = collect_entities()
+  local del, ndel, readySet, readyDel = collect_entities()
   if not written then
     local bad = foreign(more, readySet, readyDel)
     if bad then return bad end
@@ -89,7 +90,7 @@ local function flush(hasAppends, meta, more)
   push(meta, 'active', int(active))
   if #dlqIndexSet > 0 then push(meta, 'letter', int(letter)) end
   write('HSET', META, meta)
-  write_all('HSET', ENT, set, nset)
+  write_all('HSET', ENT, entSet, nentSet)
   write_all('HDEL', ENT, del, ndel)
   write_all('HSET', MSG, msgSet, nmsgSet)
   write_all('HDEL', MSG, msgDel, nmsgDel)

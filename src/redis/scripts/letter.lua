@@ -2,14 +2,15 @@
 local letterTexts, letterIds = {}, {}
 
 -- The message leaves the log in a terminal state; what retention keeps of it stays by its id.
--- `me`: who hands the result to its own waiters; '0': nobody. `record` is read only where it has to be kept.
+-- `me`: who hands the result to its own waiters ('0': nobody does); nil: nobody waits. `record` is read only where it has to be kept.
 local function finish_message(e, s, keep, record, state, result, why, me)
   depth = depth - 1
   if e.running == '0' and e.first == e.tail then active = active - 1 end
   delete_message(e.key, s)
+  messages[e.key .. RS .. s] = false
   if not keep then return end
   local given, waiter, id, digest = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31(%d+)\31([^\31]*)\31([^\31]*)\31')
-  if given == '0' and (waiter == '0' or waiter == me) then return end
+  if given == '0' and (waiter == '0' or waiter == me or not me) then return end
   local expiresAt = int(now + (given == '1' and entryTtl or resultTtl))
   local field = e.key .. RS .. id
   set_kept(field, s, digest, state, expiresAt, result, why)

@@ -4,8 +4,11 @@
 local function list_owned(incarnation, cursor)
   local page = call('HSCAN', ENT, cursor, 'COUNT', '1000')
   local list, rows, prefix = { page[1] }, page[2], incarnation .. ','
-  for i = 1, #rows, 2 do
+  -- ioredis-mock counts a nested list from 0.
+  local i = rows[0] and 0 or 1
+  while rows[i] do
     if sub(rows[i + 1], 1, #prefix) == prefix then list[#list + 1] = rows[i] end
+    i = i + 2
   end
   return concat(list, FS)
 end

@@ -10,6 +10,10 @@
 -- ent       entity -> owner,fence,running,attempt,keep,first,holes,tail,hold
 --           pending messages: those of first+1 .. tail that exist; holes: how many of these do not; first = tail: none
 --           keep: the running message has to be kept after its end; running: its sequence, 0 for none
+--           The commonest records are shorter, and most steps go from one to another without taking them apart:
+--           owner,fence,tail          idle: nothing pending, nothing running, never held
+--           owner,fence,runningr      running in its first attempt, nothing to keep, nothing pending, never held
+--           owner,fence,running+tail  the same, with all of running+1 .. tail pending
 -- msg       entity RS sequence -> name attempt notBefore given waiter id digest replayOf headers chain payload
 --           enqueuedAt error, joined by FS
 -- kept      entity RS id -> sequence digest state expiresAt result error, joined by FS
@@ -98,6 +102,7 @@ local function hmget(key, list, from, to)
 end
 
 -- ---- what is collected for the flush
+local entSet, nentSet = {}, 0
 local dirty, ndirty = {}, 0
 local msgSet, nmsgSet, msgDel, nmsgDel = {}, 0, {}, 0
 local keptSet, expirySet = {}, {}
@@ -110,38 +115,68 @@ local function push(list, a, b)
   list[n + 2] = b
 end
 
--- ---- entities
-local entities = {}
+-- ---- entities: as the row that is stored, until an operation has to take it apart
+local rowOf, entities = {}, {}
 
-local function parse_entity(key, row)
-  local e
-  if row == NONE or not row then
-    e = { key = key, gone = true, ready = false, stored = false }
-  else
-    local owner, fence, running, attempt, keep, first, holes, tail, hold =
-      match(row, '^(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+)')
-    local ready = running == '0' and first ~= tail
-    e = {
-      key = key, owner = owner, fence = fence, running = running, attempt = attempt, keep = keep,
-      first = first, holes = holes, tail = tail, hold = hold, ready = ready, stored = ready,
-    }
+-- ready: false; true as it is stored; or the time from which it is ready, if that is new.
+local function unpacked(key, owner, fence, running, attempt, keep, first, holes, tail, hold)
+  local ready = running == '0' and first ~= tail
+  return {
+    key = key, owner = owner, fence = fence, running = running, attempt = attempt, keep = keep, first = first, holes = holes,
+    tail = tail, hold = hold, ready = ready, stored = ready, dirty = false, headFor = false, headSeq = false, headRecord = false,
+  }
+end
+
+local function parse_row(key, row)
+  local owner, fence, running, more, tail = match(row, '^(%d+),(%d+),(%d+)([r+]?)(%d*)$')
+  if owner then
+    if more == '' then return unpacked(key, owner, fence, '0', '0', '0', running, '0', running, '0') end
+    return unpacked(key, owner, fence, running, '1', '0', running, '0', more == 'r' and running or tail, '0')
   end
+  return unpacked(key, match(row, '^(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+)$'))
+end
+
+local function row_of(e)
+  if e.hold == '0' then
+    if e.running == '0' then
+      if e.first == e.tail then return e.owner .. ',' .. e.fence .. ',' .. e.tail end
+    elseif e.first == e.running and e.attempt == '1' and e.keep == '0' and e.holes == '0' then
+      return e.owner .. ',' .. e.fence .. ',' .. e.running .. (e.tail == e.running and 'r' or '+' .. e.tail)
+    end
+  end
+  return e.owner .. ',' .. e.fence .. ',' .. e.running .. ',' .. e.attempt .. ',' .. e.keep .. ','
+    .. e.first .. ',' .. e.holes .. ',' .. e.tail .. ',' .. e.hold
+end
+
+-- The record, which may be gone.
+local function entity_at(key)
+  local e = entities[key]
+  if e then return e end
+  local row = rowOf[key]
+  if row == nil then row = call('HGET', ENT, key) end
+  if row and row ~= NONE then
+    e = parse_row(key, row)
+    -- A row that was changed whole is in entSet already; from here on this record is what counts.
+  else
+    e = unpacked(key, '0', '0', '0', '0', '0', '0', '0', '0', '0')
+    e.gone = true
+  end
+  rowOf[key] = nil
   entities[key] = e
   return e
 end
 
--- The record, or nil.
 local function entity_of(key)
-  local e = entities[key] or parse_entity(key, call('HGET', ENT, key))
+  local e = entity_at(key)
   if e.gone then return nil end
   return e
 end
 
 local function entity_or_new(key)
-  local e = entities[key] or parse_entity(key, call('HGET', ENT, key))
+  local e = entity_at(key)
   if e.gone then
     local tail = int(seq)
-    e.gone, e.owner, e.fence, e.running, e.attempt, e.keep, e.hold = false, '0', '0', '0', '0', '0', '0'
+    e.gone, e.owner, e.fence, e.running, e.attempt, e.keep, e.hold = nil, '0', '0', '0', '0', '0', '0'
     e.first, e.holes, e.tail = tail, '0', tail
   end
   return e
@@ -179,7 +214,7 @@ local function settle(e, notBefore)
       local at = now
       if e.hold ~= '0' and e.hold + 0 > at then at = e.hold + 0 end
       if notBefore and notBefore > at then at = notBefore end
-      e.ready, e.readyAt = true, at
+      e.ready = at
     end
   else
     e.ready = false
@@ -197,11 +232,24 @@ end
 -- ---- messages
 local messages = {}
 
+-- What this script has written of a message (false: deleted it), or else what is stored. Looked for in the lists, so that
+-- the steps that never ask need no index of what they write.
+local function find_message(field)
+  for i = 1, nmsgDel do
+    if msgDel[i] == field then return false end
+  end
+  for i = nmsgSet - 1, 1, -2 do
+    if msgSet[i] == field then return msgSet[i + 1] end
+  end
+  return hget(MSG, field) or false
+end
+
+-- The record, or nil.
 local function message_of(key, s)
   local field = key .. RS .. s
   local record = messages[field]
   if record == nil then
-    record = hget(MSG, field) or false
+    record = find_message(field)
     messages[field] = record
   end
   return record or nil
@@ -242,10 +290,6 @@ local function peek(e)
     e.holes = int(e.holes - 1)
   end
   return nil
-end
-
-local function running_record(e)
-  return e.runningRecord or message_of(e.key, e.running)
 end
 
 -- ---- members and contracts
@@ -301,8 +345,15 @@ local function declares(key, name)
   return known
 end
 
-local function name_of(record)
-  return sub(record, 1, find(record, FS, 1, true) - 1)
+local lastType, lastName
+
+-- The same for a message record, which starts with the name. Most often it is the type and name of the message before.
+local function declares_record(key, record)
+  if lastType and find(key, lastType, 1, true) == 1 and find(record, lastName, 1, true) == 1 then return true end
+  local name = sub(record, 1, find(record, FS, 1, true) - 1)
+  if not declares(key, name) then return false end
+  lastType, lastName = type_of(key) .. ':', name .. FS
+  return true
 end
 
 local function owns_count(incarnation)

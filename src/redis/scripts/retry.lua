@@ -7,7 +7,7 @@
 local function put_back(e, s, record, notBefore)
   local first = int(s - 1)
   e.holes = int(e.holes + (e.first - s))
-  e.first, e.running, e.attempt, e.keep, e.runningRecord = first, '0', '0', '0', nil
+  e.first, e.running, e.attempt, e.keep = first, '0', '0', '0'
   e.headFor, e.headSeq, e.headRecord = first, s, record
   set_message(e.key, s, record)
   settle(e, notBefore)
@@ -20,6 +20,6 @@ local function retry(key, fence, s, attempt, delay, why)
   local contract = contract_of(ME, type_of(key))
   if attempt + 0 >= (contract and contract.max or 1) then return refuse('EXHAUSTED') end
   local notBefore = now + delay
-  put_back(e, s, again(running_record(e), int(attempt + 1), int(notBefore), why), notBefore)
+  put_back(e, s, again(message_of(key, s), int(attempt + 1), int(notBefore), why), notBefore)
   return int(notBefore)
 end

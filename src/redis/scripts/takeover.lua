@@ -27,7 +27,7 @@ local function takeover(key, incarnation)
     settle(e)
     return e.hold
   end
-  local contract, s, attempt, record = contract_of(incarnation, type_of(key)), e.running, e.attempt, running_record(e)
+  local contract, s, attempt, record = contract_of(incarnation, type_of(key)), e.running, e.attempt, message_of(key, e.running)
   local requeued = contract and contract.retries and attempt + 0 < contract.max
   local holdUntil = now + holdMs
   if holdUntil > e.hold + 0 then e.hold = int(holdUntil) end
@@ -35,7 +35,7 @@ local function takeover(key, incarnation)
   if requeued then
     put_back(e, s, again(record, int(attempt + 1), '0', INTERRUPTED))
   else
-    e.running, e.attempt, e.keep, e.runningRecord = '0', '0', '0', nil
+    e.running, e.attempt, e.keep = '0', '0', '0'
     finish_message(e, s, true, record, 'interrupted', '', INTERRUPTED, '0')
     bequeath(key, s, record, 'interrupted', INTERRUPTED, incarnation)
     settle(e)

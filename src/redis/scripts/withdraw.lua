@@ -15,8 +15,7 @@ local function withdraw(key, id, s)
   if not record then
     return refuse(kept_of(key .. RS .. id) and 'TERMINAL' or 'ABSENT')
   end
-  messages[key .. RS .. s] = false
-  if e.headSeq == s then e.headFor = nil end
+  if e.headSeq == s then e.headFor = false end
   e.holes = int(e.holes + 1)
   normalise(e)
   finish_message(e, s, true, record, 'withdrawn', '', '', nil)

@@ -1,0 +1,387 @@
+/**
+ * Generated scripts of store calls. fast-check draws abstract commands; the driver turns each into a call that is mostly
+ * valid, by looking at the state of the core that it drives, and records the call with the core's answer. Every other store
+ * has to give the same answers to the same calls.
+ */
+import fc from 'fast-check';
+import { applyBatch, applyControl } from '../../src/core/log/apply.js';
+import type {
+  Answer,
+  Batch,
+  BatchReply,
+  ControlAnswer,
+  ControlOp,
+  NewMessage,
+  SessionOp,
+  Settings,
+} from '../../src/core/log/operations.js';
+import { type EntityRecord, PartitionState } from '../../src/core/log/state.js';
+
+export const START_MS = 1_700_000_000_000;
+export const ENTITIES = ['account:a', 'account:b', 'order:ü:1', 'order:2', 'ghost:x'];
+/** Most of what happens, happens to few, or little would come of it. */
+const BUSY = [0, 0, 0, 0, 0, 2, 2, 1, 3, 4];
+const NODES = [0, 0, 0, 0, 1, 1, 2];
+const NAMES = ['Deposit', 'Deposit', 'Withdraw', 'Deposit', 'Secret'];
+const WHOLE_STORE_MS = -1_000_000_000_000;
+
+export type Call = { readonly batch: Batch } | { readonly control: ControlOp };
+export type Reply = BatchReply | ControlAnswer;
+export interface Step {
+  readonly call: Call;
+  readonly nowMs: number;
+  readonly reply: Reply;
+}
+
+/** Sees every call that changed the core, with its answers. */
+export interface Witness {
+  applied(op: SessionOp, me: number, answer: Answer, nowMs: number): void;
+  controlled(op: ControlOp, answer: ControlAnswer, nowMs: number): void;
+}
+
+// ---- what fast-check draws
+
+const small = fc.nat(1000);
+const opArb = fc.record({
+  kind: fc.constantFrom(
+    ...(['append', 'append', 'append', 'append', 'claim', 'claim', 'begin', 'begin', 'finish', 'finish', 'finish'] as const),
+    ...(['retry', 'retry', 'withdraw', 'release', 'takeover', 'takeover', 'late', 'expire'] as const),
+  ),
+  entity: small,
+  x: small,
+  y: small,
+  z: small,
+  bent: fc.integer({ min: 0, max: 9 }),
+});
+export type OpCommand = typeof opArb extends fc.Arbitrary<infer T> ? T : never;
+
+const commandArb = fc.oneof(
+  {
+    weight: 14,
+    arbitrary: fc.record({ do: fc.constant('batch' as const), node: small, ops: fc.array(opArb, { maxLength: 6 }) }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('copy' as const), node: small, back: fc.nat(3) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('overtaken' as const),
+      node: small,
+      ops: fc.array(opArb, { minLength: 1, maxLength: 3 }),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('tick' as const), byMs: fc.constantFrom(1, 5, 40, 200, 1000) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const), node: small }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('otherGeneration' as const), node: small }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('control' as const),
+      kind: fc.constantFrom(
+        ...(['join', 'join', 'beat', 'beat', 'leave', 'bury', 'bury', 'lead', 'lead'] as const),
+        ...(['replay', 'replay', 'replay', 'purge'] as const),
+        ...(['members', 'ready', 'owned', 'lookup', 'letters', 'counts'] as const),
+      ),
+      node: small,
+      x: small,
+      y: small,
+    }),
+  },
+);
+export type Command = typeof commandArb extends fc.Arbitrary<infer T> ? T : never;
+
+const settingsArb = fc.record({
+  leaseTtlMs: fc.constantFrom(20, 100),
+  takeoverHoldMs: fc.constantFrom(0, 30),
+  entryTtlMs: fc.constantFrom(50, 400),
+  resultTtlMs: fc.constantFrom(20, 400),
+  depthMax: fc.constantFrom(0, 3, 8),
+  leaderTtlMs: fc.constantFrom(30, 100),
+  leaderDebounceMs: fc.constantFrom(0, 10),
+});
+
+export const scenarioArb = (commandsMax: number) =>
+  fc.record({
+    settings: settingsArb,
+    workersMax: fc.constantFrom(0, 1, 2),
+    commands: fc.array(commandArb, { minLength: 5, maxLength: commandsMax, size: 'max' }),
+  });
+export type Scenario = { readonly settings: Settings; readonly workersMax: number; readonly commands: readonly Command[] };
+
+// ---- the driver
+
+interface NodeState {
+  readonly serverId: string;
+  readonly group: string;
+  incarnation: number;
+  beat: number;
+  n: number;
+  token: number;
+  sent: Batch[];
+}
+
+export class Driver {
+  readonly state = new PartitionState();
+  readonly steps: Step[] = [];
+  readonly #nodes: NodeState[] = ['s-b', 's-a', 's-c'].map((serverId, i) => ({
+    ...{ serverId, group: i < 2 ? 'one' : 'two', incarnation: 0, beat: 0, n: 0, token: 0, sent: [] },
+  }));
+  #nowMs = START_MS;
+  #ids = 0;
+
+  constructor(
+    readonly scenario: Scenario,
+    readonly witness: Witness,
+  ) {}
+
+  run(): readonly Step[] {
+    for (const node of this.#nodes.slice(0, 2)) this.#join(node, 0);
+    for (const command of this.scenario.commands) this.#do(command);
+    this.#probe();
+    return this.steps;
+  }
+
+  #do(command: Command): void {
+    switch (command.do) {
+      case 'tick':
+        this.#nowMs += command.byMs;
+        return;
+      case 'batch':
+        this.#send(this.#batch(this.#node(command.node), command.ops));
+        return;
+      case 'overtaken':
+        this.#overtaken(this.#node(command.node), command.ops);
+        return;
+      case 'copy': {
+        // A copy of what was sent before, also of what a former incarnation sent, comes late or twice.
+        const { sent } = this.#node(command.node);
+        const batch = sent[sent.length - 1 - command.back];
+        if (batch !== undefined) this.#send(batch);
+        return;
+      }
+      case 'crash':
+        this.#crash(this.#node(command.node));
+        return;
+      case 'otherGeneration': {
+        const node = this.#node(command.node);
+        this.#send({ generation: 'another', incarnation: node.incarnation, n: node.n + 1, ops: [] });
+        return;
+      }
+      case 'control':
+        this.#control(this.#controlOf(command));
+    }
+  }
+
+  #node(x: number): NodeState {
+    return this.#nodes[NODES[x % NODES.length]!]!;
+  }
+
+  // ---- batches
+
+  #batch(node: NodeState, ops: readonly OpCommand[]): Batch {
+    const batch = {
+      generation: 'g1',
+      incarnation: node.incarnation,
+      n: ++node.n,
+      ops: ops.map((op) => this.#op(node, op)),
+    };
+    node.sent.push(batch);
+    return batch;
+  }
+
+  /** Two in flight: the second arrives first and finds a gap, then both arrive. */
+  #overtaken(node: NodeState, ops: readonly OpCommand[]): void {
+    const first = this.#batch(node, ops.slice(0, 1));
+    const second = this.#batch(node, ops.slice(1));
+    for (const batch of [second, first, second]) this.#send(batch);
+  }
+
+  #send(batch: Batch): void {
+    const last = this.state.sessions.get(batch.incarnation)?.last;
+    const reply = applyBatch(this.state, batch, this.#nowMs);
+    this.steps.push({ call: { batch }, nowMs: this.#nowMs, reply: structuredClone(reply) });
+    if (reply.status !== 'applied' || batch.n !== (last ?? 0) + 1) return;
+    batch.ops.forEach((op, i) => {
+      this.witness.applied(op, batch.incarnation, reply.answers[i]!, this.#nowMs);
+    });
+  }
+
+  /** The process dies between an apply and its reply, is buried, and another takes over what it owned. */
+  #crash(node: NodeState): void {
+    const dead = node.incarnation;
+    this.#nowMs += this.scenario.settings.leaseTtlMs;
+    this.#control({ op: 'bury', incarnation: dead, beatSeen: this.state.members.get(dead)?.beat ?? 0 });
+    const other = this.#nodes.find((n) => n !== node && this.state.sessions.has(n.incarnation));
+    const owned = [...this.state.entities].filter(([, rec]) => rec.owner === dead).map(([key]) => key);
+    if (other !== undefined && owned.length > 0) {
+      const takeovers = owned.map((entity) => ({ op: 'takeover' as const, entity, incarnation: dead }));
+      const [entity] = owned as [string];
+      const claims = [
+        { op: 'claim' as const, entity },
+        { op: 'begin' as const, entity, fence: this.state.fence + 1, have: 0 },
+      ];
+      const batch = { generation: 'g1', incarnation: other.incarnation, n: ++other.n, ops: [...takeovers, ...claims] };
+      other.sent.push(batch);
+      this.#send(batch);
+    }
+    this.#join(node, 1);
+  }
+
+  #op(node: NodeState, c: OpCommand): SessionOp {
+    const entity = ENTITIES[BUSY[c.entity % BUSY.length]!]!;
+    const rec = this.state.entities.get(entity);
+    const bent = (field: number): number => (c.bent === field ? 1 : 0);
+    const fence = (rec?.fence ?? 0) + bent(0);
+    const running = rec?.running;
+    const seq = (running?.seq ?? c.x % 3) + bent(1);
+    const attempt = (running?.attempt ?? 1) + bent(2);
+    switch (c.kind) {
+      case 'append':
+        return { op: 'append', entity, message: this.#message(node, c), depthMax: [0, 0, 2, 4][c.y % 4]!, begin: c.z % 3 > 0 };
+      case 'claim':
+        return { op: 'claim', entity };
+      case 'begin':
+        return { op: 'begin', entity, fence, have: c.x % 2 === 0 ? (rec?.pending.peek()?.seq ?? 0) : 0 };
+      case 'finish':
+        return { op: 'finish', entity, fence, seq, attempt, ...this.#ending(node, c, rec) };
+      case 'retry':
+        return { op: 'retry', entity, fence, seq, attempt, delayMs: [0, 3, 60][c.x % 3]!, error: '{"message":"once more"}' };
+      case 'withdraw': {
+        const message = (c.x % 4 === 0 ? running : undefined) ?? [...(rec?.pending ?? [])][c.y % 3];
+        return { op: 'withdraw', entity, id: message?.id ?? `k${c.y % 4}`, seq: (message?.seq ?? c.x % 4) + bent(1) };
+      }
+      case 'release':
+        return { op: 'release', entity, fence, handoff: c.x % 2 === 0 };
+      case 'takeover':
+        return { op: 'takeover', entity, incarnation: c.bent === 0 ? c.x % 4 : (rec?.owner ?? 0) };
+      case 'late':
+        return this.#late(entity, c);
+      case 'expire':
+        // Of entries due at the same time, which one leaves first is nobody's promise: all or none.
+        return { op: 'expire', max: c.x % 5 === 0 ? 0 : 1000 };
+    }
+  }
+
+  #message(node: NodeState, c: OpCommand, i = 0): NewMessage {
+    const given = c.x % 3 === 0;
+    return {
+      id: given ? `k${c.y % 4}` : `m${++this.#ids}`,
+      given,
+      digest: given ? `digest-${c.z % 2}` : '',
+      name: NAMES[(c.z + i) % NAMES.length]!,
+      payload: `{"v":${c.y},"t":"é\u{1f600}"}`,
+      headers: c.y % 5 === 0 ? '{"h":"1"}' : '',
+      chain: c.y % 7 === 0 ? '["account:a"]' : '',
+      waiter: [0, node.incarnation, 1][c.x % 3]!,
+      replayOf: '',
+    };
+  }
+
+  #ending(node: NodeState, c: OpCommand, rec: EntityRecord | undefined) {
+    const failed = c.x % 4 === 0;
+    const outcome = failed
+      ? { state: 'failed' as const, result: '', error: '{"message":"no"}' }
+      : { state: 'completed' as const, result: c.y % 2 === 0 ? '{"ok":true}' : '', error: '' };
+    const sends = Array.from({ length: c.y % 3 === 0 ? 1 + (c.z % 2) : 0 }, (_, i) => ({
+      entity: ENTITIES[(c.z + i) % ENTITIES.length]!,
+      message: this.#message(node, c, i),
+      depthMax: [0, 2, 3][c.z % 3]!,
+    }));
+    const next = [0, -1, rec?.pending.peek()?.seq ?? 0][c.z % 3]!;
+    return { outcome, sends, next };
+  }
+
+  #late(entity: string, c: OpCommand): SessionOp {
+    const letters = [...this.state.letters.values()];
+    const letter = letters.length > 0 && c.bent > 1 ? letters[c.x % letters.length] : undefined;
+    const at = letter ?? { entity, message: { seq: c.x % 5, attempt: 1 }, incarnation: 1 + (c.y % 3) };
+    const outcome = (['completed', 'failed', 'not-run'] as const)[c.z % 3]!;
+    const incarnation = at.incarnation + (c.bent === 2 ? 1 : 0);
+    return {
+      op: 'late',
+      entity: at.entity,
+      seq: at.message.seq,
+      attempt: at.message.attempt,
+      incarnation,
+      outcome,
+      detail: '"d"',
+    };
+  }
+
+  // ---- control operations
+
+  #control(op: ControlOp): ControlAnswer {
+    const reply = applyControl(this.state, op, this.#nowMs);
+    this.steps.push({ call: { control: op }, nowMs: this.#nowMs, reply: structuredClone(reply) });
+    this.witness.controlled(op, reply, this.#nowMs);
+    return reply;
+  }
+
+  /** x: 0 with the token as before, 1 with another one, 2 with another schema. */
+  #join(node: NodeState, x: number): void {
+    if (x === 1) node.token++;
+    const { settings, workersMax } = this.scenario;
+    const answer = this.#control({
+      ...{ op: 'join', serverId: node.serverId, group: node.group, address: 'h:1', token: `t${node.token}`, generation: 'g1' },
+      ...{ schema: x === 2 ? 9 : 1, workersMax, settings },
+      contracts: [
+        { type: 'account', maxAttempts: 2, onInterrupt: 'retry', names: ['Deposit', 'Withdraw'] },
+        {
+          type: 'order',
+          maxAttempts: 3,
+          onInterrupt: 'dead-letter',
+          names: node.serverId === 's-c' ? [] : ['Deposit', 'Secret'],
+        },
+      ],
+    });
+    if (!answer.ok || !('incarnation' in answer) || answer.incarnation === node.incarnation) return;
+    Object.assign(node, { incarnation: answer.incarnation, beat: 0, n: 0 });
+  }
+
+  #controlOf(c: Extract<Command, { do: 'control' }>): ControlOp {
+    const node = this.#node(c.node);
+    const { incarnation } = node;
+    const letters = [...this.state.letters.keys()];
+    const letter = letters[c.x % Math.max(1, letters.length)] ?? '7';
+    switch (c.kind) {
+      case 'join':
+        this.#join(node, c.x % 3);
+        return { op: 'counts' };
+      case 'beat':
+        return { op: 'beat', incarnation, beat: c.x % 5 === 0 ? node.beat : ++node.beat };
+      case 'bury':
+        return { op: 'bury', incarnation, beatSeen: c.x % 4 === 0 ? 99 : (this.state.members.get(incarnation)?.beat ?? 0) };
+      case 'replay':
+        return { op: 'replay', letter, force: c.y % 2 === 0 };
+      case 'purge':
+        return { op: 'purge', letter };
+      case 'ready':
+        return { op: 'ready', ageMs: c.x % 20, max: c.y % 4 };
+      case 'owned':
+        return { op: 'owned', incarnation, cursor: '0' };
+      case 'lookup':
+        return { op: 'lookup', entity: ENTITIES[c.x % ENTITIES.length]!, id: `k${c.y % 4}`, seq: c.y % 6 };
+      case 'letters':
+        return { op: 'letters', after: c.x % 2 === 0 ? '' : letter, max: c.y % 3 };
+      default:
+        return c.kind === 'members' || c.kind === 'counts' ? { op: c.kind } : { op: c.kind, incarnation };
+    }
+  }
+
+  /** Everything that can be read, at the end. */
+  #probe(): void {
+    this.#control({ op: 'counts' });
+    this.#control({ op: 'members' });
+    this.#control({ op: 'ready', ageMs: WHOLE_STORE_MS, max: 1000 });
+    this.#control({ op: 'letters', after: '', max: 1000 });
+    for (let incarnation = 1; incarnation <= this.state.incarnation; incarnation++) {
+      this.#control({ op: 'owned', incarnation, cursor: '0' });
+    }
+    for (const [key, { seq }] of this.state.kept) {
+      const [entity = '', id = ''] = key.split('\x1e');
+      this.#control({ op: 'lookup', entity, id, seq });
+    }
+    for (const [entity, rec] of this.state.entities) {
+      for (const { id, seq } of rec.pending) this.#control({ op: 'lookup', entity, id, seq });
+    }
+  }
+}

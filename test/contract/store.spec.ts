@@ -1,0 +1,110 @@
+import { spawnSync } from 'node:child_process';
+import fc from 'fast-check';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { REFUSALS } from '../../src/core/log/operations.js';
+import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
+import { Oracle } from './oracle.js';
+import { Driver, type Scenario, type Step, scenarioArb } from './scenario.js';
+import { memoryTarget, redisTarget, replay, type Target } from './targets.js';
+
+/** AQ_CONTRACT_RUNS: runs per seed and store instead of these; then with fresh seeds, which a failure prints. */
+const runsWanted = Number(process.env.AQ_CONTRACT_RUNS ?? 0);
+const SEEDS = runsWanted > 0 ? [Date.now() % 2 ** 31] : [1, 20261125, 777];
+
+const seen = new Map<string, number>();
+const note = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
+
+/** The steps of a scenario, judged by the oracle, and counted. */
+function drive(scenario: Scenario): readonly Step[] {
+  const steps = new Driver(scenario, new Oracle()).run();
+  for (const { call, reply } of steps) {
+    if (!('status' in reply)) note('control' in call ? `${call.control.op} ${reply.ok ? 'ok' : reply.code}` : '');
+    else if (reply.status !== 'applied' || !('batch' in call)) note(reply.status);
+    else for (const [i, answer] of reply.answers.entries()) note(`${call.batch.ops[i]!.op} ${answer.ok ? 'ok' : answer.code}`);
+  }
+  return steps;
+}
+
+async function agree(runs: number, commandsMax: number, open: () => Target | Promise<Target>, after?: () => Promise<unknown>) {
+  for (const seed of SEEDS) {
+    await fc.assert(
+      fc.asyncProperty(scenarioArb(commandsMax), async (scenario) => {
+        const steps = drive(scenario);
+        const target = await open();
+        try {
+          await replay(steps, target);
+        } finally {
+          await target.store.close();
+          await after?.();
+        }
+      }),
+      { seed, numRuns: runsWanted > 0 ? runsWanted : runs, interruptAfterTimeLimit: 15 * 60_000, markInterruptAsFailure: true },
+    );
+  }
+}
+
+const LIMIT_MS = runsWanted > 0 ? 20 * 60_000 : 60_000;
+
+describe('the store protocol', () => {
+  it('is kept by the state machine, as the oracle sees it, and by the memory store', { timeout: LIMIT_MS }, async () => {
+    await agree(300, 80, memoryTarget);
+  });
+
+  it('meets every refusal and every status in these runs', () => {
+    const codes = new Set([...seen.keys()].map((what) => what.split(' ')[1]));
+    expect(REFUSALS.filter((code) => !codes.has(code))).toEqual([]);
+    expect(['fenced', 'stale', 'gap', 'lost'].filter((status) => !seen.has(status))).toEqual([]);
+    const done = [...seen].filter(([what]) => what.endsWith(' ok')).map(([what, times]) => `${what.split(' ')[0]} ${times > 4}`);
+    const ops = ['append', 'claim', 'begin', 'finish', 'retry', 'withdraw', 'release', 'takeover', 'late', 'expire', 'join'];
+    const controls = [
+      'beat',
+      'leave',
+      'bury',
+      'lead',
+      'replay',
+      'purge',
+      'members',
+      'ready',
+      'owned',
+      'lookup',
+      'letters',
+      'counts',
+    ];
+    expect([...ops, ...controls].filter((op) => !done.includes(`${op} true`))).toEqual([]);
+  });
+
+  it('is kept by the scripts on ioredis-mock', { timeout: LIMIT_MS }, async () => {
+    await agree(3, 40, () => redisTarget(undefined));
+  });
+
+  it('is spoken by scripts that are generated from their sources', () => {
+    const { status, stdout } = spawnSync(process.execPath, ['scripts/gen-lua.mjs', '--check'], { encoding: 'utf8' });
+    expect(stdout).toBe('');
+    expect(status).toBe(0);
+  });
+});
+
+describeRedis('the store protocol on a real Redis', () => {
+  let server: RedisServer;
+  let admin: Redis;
+
+  beforeAll(async () => {
+    server = await startRedis();
+    admin = new Redis(server.url);
+  });
+
+  afterAll(async () => {
+    admin.disconnect();
+    await server.stop();
+  });
+
+  it('is kept by the scripts', { timeout: LIMIT_MS }, async () => {
+    await agree(
+      100,
+      80,
+      () => redisTarget(server.port),
+      () => admin.flushdb(),
+    );
+  });
+});
