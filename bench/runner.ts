@@ -18,7 +18,7 @@ export interface Bench {
   readonly redisVersion: string | undefined;
 }
 
-const CHILD_TIMEOUT_MS = 240_000;
+const CHILD_TIMEOUT_MS = 300_000;
 
 interface Place {
   readonly store: Store;

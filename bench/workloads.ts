@@ -13,7 +13,7 @@ export interface Bench {
 }
 
 const CHUNK = 1000;
-const LOAD_TIMEOUT_MS = 120_000;
+const LOAD_TIMEOUT_MS = 220_000;
 export const WARM_ENTITIES = 2000;
 const CALLERS = 100;
 
