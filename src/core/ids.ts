@@ -39,29 +39,28 @@ export function utf8Bytes(text: string): number {
 export const exceedsUtf8Bytes = (text: string, bytesMax: number): boolean =>
   text.length > bytesMax || (text.length * 3 > bytesMax && utf8Bytes(text) > bytesMax);
 
-function checkId(what: string, id: string): void {
-  const fault = (why: string) =>
-    new AtomicQueuesError(
-      'INVALID_ENTITY_ID',
-      `${what} ${why}; allowed: a well-formed string of 1 to ${ID_BYTES_MAX} UTF-8 bytes`,
-      {
-        details: { length: id.length },
-      },
-    );
-  if (id === '') throw fault('is empty');
-  if (exceedsUtf8Bytes(id, ID_BYTES_MAX)) throw fault('is too long');
-  if (!id.isWellFormed()) throw fault('holds a lone surrogate');
+function checkId(what: string, where: string, id: string): void {
+  let why: string;
+  if (id === '') why = 'is empty';
+  else if (exceedsUtf8Bytes(id, ID_BYTES_MAX)) why = 'is too long';
+  else if (!id.isWellFormed()) why = 'holds a lone surrogate';
+  else return;
+  throw new AtomicQueuesError(
+    'INVALID_ENTITY_ID',
+    `${what}${where} ${why}; allowed: a well-formed string of 1 to ${ID_BYTES_MAX} UTF-8 bytes`,
+    { details: { length: id.length } },
+  );
 }
 
 /** Turns what a caller gave as entity id into its one string form. Throws INVALID_ENTITY_ID. */
 export function entityIdOf(value: unknown, where: string): string {
   if (typeof value === 'string') {
-    checkId(`entity id of ${where}`, value);
+    checkId('entity id of ', where, value);
     return value;
   }
   if (typeof value === 'bigint' || (typeof value === 'number' && Number.isFinite(value))) {
     const id = decimal(value);
-    checkId(`entity id of ${where}`, id);
+    checkId('entity id of ', where, id);
     return id;
   }
   const got = value === undefined ? 'is missing' : `is ${value === null ? 'null' : `a ${typeof value}`}`;
@@ -86,7 +85,7 @@ function decimal(value: number | bigint): string {
 /** Checks a caller's idempotency id. Throws INVALID_ENTITY_ID. */
 export function messageIdOf(id: unknown): string {
   if (typeof id !== 'string') throw new AtomicQueuesError('INVALID_ENTITY_ID', `message id is a ${typeof id}; allowed: a string`);
-  checkId('message id', id);
+  checkId('message id', '', id);
   return id;
 }
 

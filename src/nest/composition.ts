@@ -109,8 +109,7 @@ class Running implements RunningNode {
   }
 
   #isBusy(): boolean {
-    const { running, waiting } = this.node.status();
-    return this.#isChanging || running > 0 || waiting > 0;
+    return this.#isChanging || this.node.isBusy;
   }
 }
 

@@ -100,7 +100,8 @@ function describe(found: FoundHandler, config: ResolvedConfig, execute: Execute 
     return `${name} (entity type "${type}") says nowhere which property is the entity's id: put @QueueEntityId() on it, or set entities.${type}.defaultEntityId`;
   }
   const schemas = { schema: metadata.schemaOf(message), replySchema: metadata.replySchemaOf(message) };
-  return { type, name, messageClass: message, idProperty, ...schemas, handler, execute };
+  const labels = { idLabel: `${name} (property "${idProperty}")`, payloadLabel: `the payload of ${type}.${name}` };
+  return { type, name, messageClass: message, idProperty, ...labels, ...schemas, handler, execute };
 }
 
 function conflict(before: HandledMessage, message: HandledMessage): string {

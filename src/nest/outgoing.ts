@@ -43,7 +43,7 @@ export class OutgoingMessages {
     }
     const handled = this.#registry.requireOf(classOf(message));
     const ownId = (message as Record<string, unknown>)[handled.idProperty];
-    const entityId = entityIdOf(ownId, `${handled.name} (property "${handled.idProperty}")`);
+    const entityId = entityIdOf(ownId, handled.idLabel);
     if (scope !== undefined) checkScope(scope, handled, entityId);
     return this.#assemble(handled, entityId, typeof ownId === 'bigint' ? withTextId(message, handled) : message, options);
   }
@@ -66,9 +66,9 @@ export class OutgoingMessages {
 
   /** Checks the payload against its schema. Throws SCHEMA_VIOLATION, or returns a promise that may reject with it. */
   check(message: OutgoingMessage): undefined | Promise<void> {
-    const schema = this.#registry.find(message.type, message.name)?.schema;
-    if (schema === undefined) return undefined;
-    return checkSchema(schema, decodeJson(message.payload), `the payload of ${message.type}.${message.name}`, true);
+    const handled = this.#registry.find(message.type, message.name);
+    if (handled?.schema === undefined) return undefined;
+    return checkSchema(handled.schema, decodeJson(message.payload), handled.payloadLabel, true);
   }
 
   /** For transactional sends, which cannot wait for a schema. Throws as `ofObject` does. */
@@ -99,11 +99,10 @@ export class OutgoingMessages {
   }
 
   #assemble(handled: HandledMessage, entityId: string, data: unknown, options: EnqueueOptions | undefined): OutgoingMessage {
-    const { type, name } = handled;
-    const what = `the payload of ${type}.${name}`;
-    const payload = encodeJson(data, what, this.#bytesMax);
+    const { type, name, payloadLabel } = handled;
+    const payload = encodeJson(data, payloadLabel, this.#bytesMax);
     if (payload[0] !== '{') {
-      throw new AtomicQueuesError('SCHEMA_VIOLATION', `${what} is no JSON object; allowed: an object`, {
+      throw new AtomicQueuesError('SCHEMA_VIOLATION', `${payloadLabel} is no JSON object; allowed: an object`, {
         details: { path: '$' },
       });
     }

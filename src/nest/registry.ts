@@ -9,6 +9,9 @@ export interface HandledMessage {
   readonly name: string;
   readonly messageClass: MessageClass;
   readonly idProperty: string;
+  /** How errors name its id and its payload: made once, not for every message. */
+  readonly idLabel: string;
+  readonly payloadLabel: string;
   readonly schema: StandardSchema | undefined;
   readonly replySchema: StandardSchema | undefined;
   /** Class and module of the handler, for people. */

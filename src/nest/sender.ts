@@ -81,7 +81,7 @@ export class Sender {
   async enqueueBulk(items: readonly unknown[], scope?: Scope): Promise<EnqueueOutcome[]> {
     const node = this.#host.node();
     if (!Array.isArray(items)) throw new AtomicQueuesError('CONFIG_INVALID', 'enqueueBulk takes an array of messages');
-    const prepared = await Promise.all(items.map((item) => this.#prepare(item, scope)));
+    const prepared = await this.#prepareAll(items, scope);
     const outgoing = prepared.filter((found): found is OutgoingMessage => !(found instanceof AtomicQueuesError));
     const sent = outgoing.length === 0 ? [] : await node.enqueueBulk(outgoing);
     let next = 0;
@@ -100,15 +100,26 @@ export class Sender {
     return asking.then(decodeJson);
   }
 
-  async #prepare(item: unknown, scope: Scope | undefined): Promise<OutgoingMessage | AtomicQueuesError> {
-    try {
-      const outgoing = this.#outgoingOf(item, scope);
-      await this.#host.outgoing.check(outgoing);
-      return outgoing;
-    } catch (error) {
-      if (error instanceof AtomicQueuesError) return error;
-      throw error;
-    }
+  async #prepareAll(items: readonly unknown[], scope: Scope | undefined): Promise<(OutgoingMessage | AtomicQueuesError)[]> {
+    const prepared: (OutgoingMessage | AtomicQueuesError)[] = [];
+    const checks: Promise<void>[] = [];
+    items.forEach((item, i) => {
+      const refuse = (error: unknown): void => {
+        if (!(error instanceof AtomicQueuesError)) throw error;
+        prepared[i] = error;
+      };
+      try {
+        const outgoing = this.#outgoingOf(item, scope);
+        prepared[i] = outgoing;
+        // Only a schema that answers later costs a promise.
+        const checking = this.#host.outgoing.check(outgoing);
+        if (checking !== undefined) checks.push(checking.catch(refuse));
+      } catch (error) {
+        refuse(error);
+      }
+    });
+    if (checks.length > 0) await Promise.all(checks);
+    return prepared;
   }
 
   /** An item is a message itself; or a plain object: `{ message, ...options }`, or a message by name. */

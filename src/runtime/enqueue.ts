@@ -8,7 +8,7 @@
 import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { Fifo } from '../core/fifo.js';
-import { digestOf, entityIdOf, entityKeyOf, escapeId, messageIdOf, typeOfKey, unescapeId } from '../core/ids.js';
+import { digestOf, entityKeyOf, escapeId, typeOfKey, unescapeId } from '../core/ids.js';
 import {
   type AnswerOf,
   type AppendOp,
@@ -25,9 +25,10 @@ import type { Replies, Waiter, WaitOptions } from './replies.js';
 import type { Step, StoreSession } from './session.js';
 import type { EntityWorker } from './worker.js';
 
+/** A message whose ids and payload its sender has checked (core/ids, core/payload). */
 export interface OutgoingMessage {
   readonly type: string;
-  /** As the caller gave it, unescaped. */
+  /** Unescaped. */
   readonly entityId: string;
   readonly name: string;
   /** JSON text. */
@@ -164,12 +165,12 @@ export class Enqueue {
   }
 
   keyOf(outgoing: OutgoingMessage): string {
-    return entityKeyOf(outgoing.type, entityIdOf(outgoing.entityId, outgoing.name));
+    return entityKeyOf(outgoing.type, outgoing.entityId);
   }
 
   private make(outgoing: OutgoingMessage, chain: string, waiter: number): Append {
     this.parts.admit();
-    const id = outgoing.id === undefined ? this.prefix + (++this.counter).toString(36) : escapeId(messageIdOf(outgoing.id));
+    const id = outgoing.id === undefined ? this.prefix + (++this.counter).toString(36) : escapeId(outgoing.id);
     const message = this.toMessage(outgoing, id, chain, waiter);
     const entity = this.keyOf(outgoing);
     const depthMax = this.parts.config.entitySettings(outgoing.type).workerMaxQueueDepth;

@@ -35,6 +35,12 @@ export class IdleList {
     this.byTimeout.get(item.idleTimeoutMs)?.delete(item);
   }
 
+  get size(): number {
+    let n = 0;
+    for (const set of this.byTimeout.values()) n += set.size;
+    return n;
+  }
+
   /** The one that has been idle longest. */
   oldest(): Idle | undefined {
     let oldest: Idle | undefined;

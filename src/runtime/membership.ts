@@ -106,7 +106,8 @@ export class Membership {
       address: grpc.advertisedAddress,
       token,
       schema: SCHEMA_VERSION,
-      generation: this.generation === '' ? token : this.generation,
+      // Never the one remembered: an emptied store would adopt it, and its loss would go unnoticed.
+      generation: token,
       workersMax: limits.workersMax,
       settings: {
         leaseTtlMs: timing.nodeTTLMs,

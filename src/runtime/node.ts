@@ -347,6 +347,12 @@ export class Node {
     return new Promise((resolve) => this.options.clock.setTimer(ms, resolve));
   }
 
+  /** True while anything is begun, waited for, or about to begin here: also a retry that waits for its backoff. */
+  get isBusy(): boolean {
+    const { workers, idle, running } = this.ownership;
+    return workers.size > idle.size || running.size > 0 || this.replies.size > 0 || (this.session?.outstanding ?? 0) > 0;
+  }
+
   status(): NodeStatus {
     const nowMs = this.options.clock.monotonicMs();
     const blocked = [...this.ownership.running]
