@@ -1,0 +1,166 @@
+import { rmSync } from 'node:fs';
+import { join as path } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { RedisStore } from '../../src/redis/store.js';
+import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
+import { append, BreakingLink, ENTITY, failureOf, join, patiently, redisStore, type Session } from './support.js';
+
+/** Of the store's deadline in these tests, plus what a loaded machine may take. */
+const SETTLES_MS = 400 + 600;
+
+describeRedis(
+  'a link to Redis that breaks',
+  () => {
+    let server: RedisServer;
+    let store: RedisStore;
+    let session: Session;
+    let closing: (() => unknown)[];
+
+    beforeEach(async () => {
+      closing = [];
+      server = await startRedis();
+      store = redisStore(server.port);
+      await store.open();
+      session = await join(store);
+      await session.apply({ op: 'claim', entity: ENTITY });
+    });
+
+    afterEach(async () => {
+      for (const close of closing) await close();
+      await store.close();
+      await server.stop();
+    });
+
+    it('a reply is lost: unknown, not sent again behind the back; the resend gets the same answer (field case A1)', async () => {
+      const proxy = new BreakingLink();
+      const proxied = redisStore(await proxy.listen(server.port));
+      closing.push(
+        () => proxied.close(),
+        () => proxy.close(),
+      );
+      await proxied.open();
+      const batch = session.batch(append('m1'), append('m2'));
+      proxy.swallows = true;
+      expect(await failureOf(proxied.apply(batch))).toMatchObject({ refused: false });
+      const answer = await patiently(() => proxied.apply(batch));
+      expect(answer).toMatchObject({
+        status: 'applied',
+        answers: [
+          { seq: 1, begun: true },
+          { seq: 2, depth: 2 },
+        ],
+      });
+      expect(await proxied.apply(batch)).toEqual(answer);
+      expect(await proxied.control({ op: 'counts' })).toMatchObject({ depth: 2 });
+    });
+
+    it('a reply is lost: every call settles, and the next ones work (field case A2)', async () => {
+      const proxy = new BreakingLink();
+      const proxied = redisStore(await proxy.listen(server.port));
+      closing.push(
+        () => proxied.close(),
+        () => proxy.close(),
+      );
+      await proxied.open();
+      for (let round = 0; round < 3; round++) {
+        proxy.swallows = true;
+        const startMs = Date.now();
+        const calls = [
+          proxied.control({ op: 'counts' }),
+          proxied.apply(session.batch(append(`m${round}`))),
+          proxied.control({ op: 'beat', incarnation: session.joined.incarnation, beat: round + 1 }),
+        ];
+        const settled = await Promise.allSettled(calls);
+        expect(settled.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+        expect(Date.now() - startMs).toBeLessThan(SETTLES_MS);
+        await patiently(() => proxied.control({ op: 'counts' }));
+      }
+      expect(await proxied.control({ op: 'counts' })).toMatchObject({ depth: 3 });
+    });
+
+    it('half-open: calls settle by the deadline, it recovers, and the late copy is harmless', async () => {
+      const batch = session.batch(append('m1'));
+      process.kill(server.pid, 'SIGSTOP');
+      let calls: Promise<unknown>[];
+      const startMs = Date.now();
+      try {
+        calls = [store.apply(batch), store.control({ op: 'counts' })];
+        const settled = await Promise.allSettled(calls);
+        expect(settled.map((one) => one.status === 'rejected' && one.reason.refused)).toEqual([false, false]);
+        expect(Date.now() - startMs).toBeLessThan(SETTLES_MS);
+        // While it is down, calls are certainly not sent.
+        const down = await failureOf(store.apply(batch));
+        expect(down.refused).toBe(true);
+        // Longer than the deadline of the handshake, which hangs too.
+        await new Promise((resolve) => setTimeout(resolve, 900));
+      } finally {
+        process.kill(server.pid, 'SIGCONT');
+      }
+      const answer = await patiently(() => store.apply(batch));
+      expect(answer).toMatchObject({ status: 'applied', answers: [{ seq: 1, depth: 1 }] });
+      expect(await store.control({ op: 'counts' })).toMatchObject({ depth: 1 });
+    });
+
+    it('killed amid calls: each settles; after the restart every number is applied exactly once', async () => {
+      const batches = Array.from({ length: 40 }, (_, i) => session.batch(append(`m${i}`)));
+      const first = batches.map((batch) => store.apply(batch));
+      const killed = server.kill9();
+      await Promise.allSettled(first);
+      await killed;
+      expect((await failureOf(store.control({ op: 'counts' }))).refused).toBe(true);
+      await server.restart();
+      for (const batch of batches) {
+        const reply = await patiently(() => store.apply(batch));
+        expect(['applied', 'stale']).toContain(reply.status);
+      }
+      expect(await store.control({ op: 'counts' })).toMatchObject({ depth: 40 });
+    });
+
+    it('a restart that kept its data keeps the sessions, and is no replacement', async () => {
+      const replaced: string[] = [];
+      store.onReplaced((why) => replaced.push(why));
+      const batch = session.batch(append('m1'));
+      const answer = await store.apply(batch);
+      await server.restart();
+      expect(await patiently(() => store.apply(batch))).toEqual(answer);
+      expect(await session.apply(append('m2'))).toMatchObject({ answers: [{ seq: 2 }] });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      expect(replaced).toEqual([]);
+    });
+
+    it('a restart without its data is told, and batches of the old generation are lost', async () => {
+      const replaced: string[] = [];
+      store.onReplaced((why) => replaced.push(why));
+      await server.kill9();
+      rmSync(path(server.dir, 'appendonlydir'), { recursive: true });
+      await server.restart();
+      expect(await patiently(() => session.apply(append('m1')))).toEqual({ status: 'lost' });
+      await patiently(async () => expect(replaced).toEqual([expect.stringContaining('is empty')]));
+    });
+
+    it('FLUSHALL loses the generation; a new one keeps the batches of the old out', async () => {
+      const admin = new Redis(server.url);
+      closing.push(() => admin.disconnect());
+      await admin.flushall();
+      expect(await session.apply(append('m1'))).toEqual({ status: 'lost' });
+      const next = await join(store, 'g2');
+      expect(next.joined.generation).toBe('g2');
+      expect(await session.apply(append('m1'))).toEqual({ status: 'lost' });
+      expect(await next.apply(append('m1'))).toMatchObject({ status: 'applied', answers: [{ seq: 1 }] });
+    });
+
+    it('closed: nothing more is sent, and what was under way settles', async () => {
+      process.kill(server.pid, 'SIGSTOP');
+      try {
+        const call = failureOf(store.apply(session.batch(append('m1'))));
+        await store.close();
+        expect((await call).refused).toBe(false);
+        expect((await failureOf(store.control({ op: 'counts' }))).refused).toBe(true);
+      } finally {
+        process.kill(server.pid, 'SIGCONT');
+      }
+    });
+  },
+  { own: true },
+);

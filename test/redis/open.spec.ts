@@ -1,0 +1,92 @@
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
+import { failureOf, join, redisStore } from './support.js';
+
+describeRedis(
+  'opening a Redis store',
+  () => {
+    let server: RedisServer;
+    let admin: Redis;
+
+    beforeEach(async () => {
+      server = await startRedis();
+      admin = new Redis(server.url);
+    });
+
+    afterEach(async () => {
+      admin.disconnect();
+      await server.stop();
+    });
+
+    it('says where nobody listens, soon, and works on the next try once somebody does', async () => {
+      await server.kill9();
+      const store = redisStore(server.port);
+      const startMs = Date.now();
+      const failure = await failureOf(store.open());
+      expect(failure.message).toMatch(new RegExp(`cannot open Redis at 127\\.0\\.0\\.1:${server.port}.*ECONNREFUSED`));
+      expect(failure).toMatchObject({ refused: true, permanent: false });
+      expect(Date.now() - startMs).toBeLessThan(2000);
+      await server.restart();
+      await store.open();
+      expect((await store.control({ op: 'counts' })).depth).toBe(0);
+      await store.close();
+    });
+
+    it('gives up on a peer that accepts and never answers', async () => {
+      process.kill(server.pid, 'SIGSTOP');
+      try {
+        const failure = await failureOf(redisStore(server.port).open());
+        expect(failure.message).toContain('no answer within 500 ms');
+        expect(failure.permanent).toBe(false);
+      } finally {
+        process.kill(server.pid, 'SIGCONT');
+      }
+    });
+
+    it('says that the password is missing or wrong, and that trying again is pointless', async () => {
+      await admin.config('SET', 'requirepass', 'secret');
+      const missing = await failureOf(redisStore(server.port).open());
+      expect(missing.message).toContain('set redis.password');
+      expect(missing.permanent).toBe(true);
+      const wrong = await failureOf(redisStore(server.port, { connection: { port: server.port, password: 'hunter2' } }).open());
+      expect(wrong.message).toContain('check redis.password');
+      expect(wrong.message).not.toContain('hunter2');
+      expect(wrong.permanent).toBe(true);
+      const right = redisStore(0, { connection: { url: `redis://:secret@127.0.0.1:${server.port}` } });
+      await right.open();
+      await right.close();
+    });
+
+    it('refuses a server that evicts, a database that is not there, and a replica', async () => {
+      const inDb99 = redisStore(0, { connection: { port: server.port, db: 99 } });
+      expect(await failureOf(inDb99.open())).toMatchObject({ permanent: true, message: expect.stringContaining('redis.db') });
+      await admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
+      const evicting = await failureOf(redisStore(server.port).open());
+      expect(evicting.message).toMatch(/maxmemory-policy is allkeys-lru; set it to noeviction/);
+      expect(evicting.permanent).toBe(true);
+      await admin.config('SET', 'maxmemory-policy', 'noeviction');
+      await admin.replicaof('127.0.0.1', 1);
+      expect((await failureOf(redisStore(server.port).open())).message).toContain('read-only replica');
+    });
+
+    it('opens where CONFIG and SCRIPT are forbidden, as managed servers do', async () => {
+      await admin.acl('SETUSER', 'app', 'on', '>pw', '~aq:*', '+@all', '-config', '-script', '-@dangerous', '+info');
+      const store = redisStore(0, { connection: { url: `redis://app:pw@127.0.0.1:${server.port}` } });
+      await store.open();
+      const session = await join(store);
+      expect(await session.apply({ op: 'claim', entity: 'account:a' })).toMatchObject({ status: 'applied' });
+      await store.close();
+    });
+
+    it('names a foreign key under our prefix, and what is left of other prefixes is none of its business', async () => {
+      await admin.set('other:{0}:meta', 'x');
+      await admin.set('aq:{0}:ready', 'x');
+      const failure = await failureOf(redisStore(server.port).open());
+      expect(failure.message).toContain('aq:{0}:ready holds a string');
+      expect(failure.message).not.toContain('other:');
+      expect(failure.permanent).toBe(true);
+    });
+  },
+  { own: true },
+);

@@ -1,0 +1,131 @@
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { RedisStore } from '../../src/redis/store.js';
+import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
+import { append, ENTITY, failureOf, join, redisStore, type Session } from './support.js';
+
+describeRedis(
+  'what a Redis refuses',
+  () => {
+    let server: RedisServer;
+    let admin: Redis;
+    let store: RedisStore;
+    let session: Session;
+
+    /** Everything that is stored, byte by byte. */
+    async function dump(): Promise<Record<string, string | undefined>> {
+      const keys = (await admin.keys('aq:*')).sort();
+      const dumped = await Promise.all(keys.map((key) => admin.dumpBuffer(key)));
+      return Object.fromEntries(keys.map((key, i) => [key, dumped[i]?.toString('base64')]));
+    }
+
+    const finish = (seq: number) => ({
+      ...{ op: 'finish' as const, entity: ENTITY, fence: 1, seq, attempt: 1, sends: [], next: 0 },
+      outcome: { state: 'completed' as const, result: '', error: '' },
+    });
+
+    beforeEach(async () => {
+      server = await startRedis();
+      admin = new Redis(server.url);
+      store = redisStore(server.port);
+      await store.open();
+      session = await join(store);
+      await session.apply({ op: 'claim', entity: ENTITY }, append('m1'), append('m2'));
+    });
+
+    afterEach(async () => {
+      await store.close();
+      admin.disconnect();
+      await server.stop();
+    });
+
+    it('a script it does not know is sent whole, once', async () => {
+      await admin.script('FLUSH');
+      expect(await session.apply(append('m3'))).toMatchObject({ status: 'applied', answers: [{ seq: 3, depth: 3 }] });
+      await admin.script('FLUSH');
+      expect(await store.control({ op: 'counts' })).toMatchObject({ depth: 3 });
+    });
+
+    it('out of memory: appends are certainly refused and change nothing; what ends messages, and beats, pass', async () => {
+      const before = await dump();
+      await admin.config('SET', 'maxmemory', '1');
+      const batch = session.batch(append('m3'), finish(1));
+      const failure = await failureOf(store.apply(batch));
+      expect(failure).toMatchObject({ refused: true, permanent: false, message: expect.stringContaining('out of memory') });
+      expect(await dump()).toEqual(before);
+      expect(await store.apply({ ...batch, ops: [finish(1)] })).toMatchObject({ answers: [{ ok: true, next: { seq: 2 } }] });
+      const { incarnation } = session.joined;
+      expect(await store.control({ op: 'beat', incarnation, beat: 1 })).toMatchObject({ ok: true });
+      expect(await session.apply({ ...finish(2), outcome: { state: 'failed', result: '', error: '{}' } })).toMatchObject({
+        status: 'applied',
+        answers: [{ ok: true }],
+      });
+      expect((await failureOf(store.control({ op: 'replay', letter: '1', force: false }))).refused).toBe(true);
+      expect(
+        await session.apply({ op: 'expire', max: 10 }, { op: 'release', entity: ENTITY, fence: 1, handoff: false }),
+      ).toMatchObject({ status: 'applied', answers: [{ ok: true }, { ok: true }] });
+      await admin.config('SET', 'maxmemory', '0');
+      expect(await store.control({ op: 'replay', letter: '1', force: false })).toMatchObject({ ok: true });
+      expect(await store.control({ op: 'counts' })).toMatchObject({ depth: 1, letters: 1 });
+    });
+
+    it('out of memory, an expire before an append in one batch does not let the append pass', async () => {
+      const before = await dump();
+      await admin.config('SET', 'maxmemory', '1');
+      expect((await failureOf(session.apply({ op: 'expire', max: 10 }, append('m3')))).refused).toBe(true);
+      expect(await dump()).toEqual(before);
+    });
+
+    it('as a read-only replica: certainly refused, and the same batch passes after the failover', async () => {
+      await admin.replicaof('127.0.0.1', 1);
+      const batch = session.batch(append('m3'));
+      expect(await failureOf(store.apply(batch))).toMatchObject({ refused: true, message: expect.stringContaining('replica') });
+      await admin.replicaof('NO', 'ONE');
+      expect(await store.apply(batch)).toMatchObject({ answers: [{ seq: 3, depth: 3 }] });
+    });
+
+    it.each([
+      ['ready', () => append('m3', { entity: 'account:other' })],
+      ['msg', () => append('m3')],
+      ['owns', () => ({ op: 'claim' as const, entity: 'account:other' })],
+      ['kept', () => append('k', { message: { ...append('k').message, given: true, digest: 'd' } })],
+      ['dlq', () => ({ ...finish(1), outcome: { state: 'failed' as const, result: '', error: '{}' } })],
+      ['expiry', () => ({ op: 'expire' as const, max: 5 })],
+      ['ent', () => append('m3')],
+      ['meta', () => append('m3')],
+    ])('a key of another type in the place of %s: certainly refused, named, nothing changed', async (key, op) => {
+      const name = `aq:{0}:${key}`;
+      const held = await admin.exists(name);
+      if (held === 1) await admin.rename(name, 'aside');
+      await admin.set(name, 'foreign');
+      const before = await dump();
+      const failure = await failureOf(session.apply(op()));
+      expect(failure).toMatchObject({ refused: true, permanent: true, message: expect.stringContaining('WRONGTYPE') });
+      expect(await dump()).toEqual(before);
+    });
+
+    it('an error that it cannot place counts as unknown', async () => {
+      await admin.config('RESETSTAT');
+      await admin.hset('aq:{0}:meta', 'seq', 'no number');
+      expect(await failureOf(session.apply(append('m3')))).toMatchObject({ refused: false, permanent: false });
+    });
+
+    it('leaves nothing behind when everything has ended and is released', async () => {
+      await session.apply(finish(1));
+      await session.apply(finish(2), { op: 'release', entity: ENTITY, fence: 1, handoff: false });
+      await store.control({ op: 'leave', incarnation: session.joined.incarnation });
+      expect(await admin.keys('aq:*')).toEqual(['aq:{0}:meta']);
+    });
+
+    it('an owned idle entity costs at most 200 bytes', async () => {
+      const entities = Array.from({ length: 5000 }, (_, i) => `account:account-number-${i}`);
+      const used = async (): Promise<number> => Number(/used_memory:(\d+)/.exec(await admin.info('memory'))?.[1]);
+      const before = await used();
+      for (let i = 0; i < entities.length; i += 250) {
+        await session.apply(...entities.slice(i, i + 250).map((entity) => ({ op: 'claim' as const, entity })));
+      }
+      expect(((await used()) - before) / entities.length).toBeLessThan(200);
+    });
+  },
+  { own: true },
+);
