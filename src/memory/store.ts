@@ -1,5 +1,6 @@
 import { applyBatch, applyControl } from '../core/log/apply.js';
-import type { Batch, BatchReply, ControlAnswerOf, ControlOp } from '../core/log/operations.js';
+import type { ControlAnswerOf, ControlOp } from '../core/log/control-operations.js';
+import type { Batch, BatchReply } from '../core/log/operations.js';
 import { PartitionState } from '../core/log/state.js';
 import type { Clock } from '../ports/clock.js';
 import type { Store } from '../ports/store.js';

@@ -3,7 +3,7 @@
 import type { ResolvedConfig } from '../core/config/types.js';
 import { resolveConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
-import type { Contract } from '../core/log/operations.js';
+import type { Contract } from '../core/log/control-operations.js';
 import { LoopbackHub, LoopbackNetwork } from '../memory/network.js';
 import { MemoryStore } from '../memory/store.js';
 import type { Clock } from '../ports/clock.js';

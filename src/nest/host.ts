@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import type { DiscoveryService } from '@nestjs/core';
 import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
-import type { Contract } from '../core/log/operations.js';
+import type { Contract } from '../core/log/control-operations.js';
 import type { Node } from '../runtime/node.js';
 import { configOf, type RunningNode, startNode } from './composition.js';
 import { guardDirectExecution } from './direct-execution.js';

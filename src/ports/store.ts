@@ -1,4 +1,5 @@
-import type { Batch, BatchReply, ControlAnswerOf, ControlOp } from '../core/log/operations.js';
+import type { ControlAnswerOf, ControlOp } from '../core/log/control-operations.js';
+import type { Batch, BatchReply } from '../core/log/operations.js';
 
 /**
  * The write-ahead log, as the runtime sees it. core/log is its definition; an adapter adds only transport.

@@ -4,12 +4,12 @@ import type {
   ControlAnswer,
   ControlOp,
   JoinOp,
-  KnownMessage,
   Letter,
   LettersAnswer,
   Member,
   MembersAnswer,
-} from '../core/log/operations.js';
+} from '../core/log/control-operations.js';
+import type { KnownMessage } from '../core/log/operations.js';
 import { FS, malformed, messageAt, RS, refusalOf } from './codec.js';
 
 /** Arguments of the control script. `now`: '' for the server's own time. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Batch, BatchReply, ControlAnswerOf, ControlOp } from '../core/log/operations.js';
+import type { ControlAnswerOf, ControlOp } from '../core/log/control-operations.js';
+import type { Batch, BatchReply } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 import { decodeBatchReply, encodeBatch } from './codec.js';

@@ -9,14 +9,8 @@ import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { Fifo } from '../core/fifo.js';
 import { digestOf, entityKeyOf, escapeId, typeOfKey, unescapeId } from '../core/ids.js';
-import {
-  type AnswerOf,
-  type AppendOp,
-  type Contract,
-  type NewMessage,
-  recordOf,
-  type WithdrawOp,
-} from '../core/log/operations.js';
+import type { Contract } from '../core/log/control-operations.js';
+import { type AnswerOf, type AppendOp, type NewMessage, recordOf, type WithdrawOp } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Trace } from '../ports/trace.js';
 import { EntityContext } from './context.js';

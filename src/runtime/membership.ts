@@ -9,14 +9,8 @@
  */
 import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
-import {
-  type Contract,
-  type JoinAnswer,
-  type JoinOp,
-  type Member,
-  type MembersAnswer,
-  SCHEMA_VERSION,
-} from '../core/log/operations.js';
+import type { Contract, JoinAnswer, JoinOp, Member, MembersAnswer } from '../core/log/control-operations.js';
+import { SCHEMA_VERSION } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Random } from '../ports/random.js';
 import { type Store, StoreCallError } from '../ports/store.js';

@@ -8,15 +8,8 @@ import type { EntitySettings, ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { Fifo } from '../core/fifo.js';
 import { typeOfKey } from '../core/ids.js';
-import {
-  type Contract,
-  type LateOp,
-  type MessageRecord,
-  type Outcome,
-  recordOf,
-  type Send,
-  type SessionOp,
-} from '../core/log/operations.js';
+import type { Contract } from '../core/log/control-operations.js';
+import { type LateOp, type MessageRecord, type Outcome, recordOf, type Send, type SessionOp } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
 import type { Delivery, HandlerPort } from '../ports/handler.js';
 import type { Network } from '../ports/network.js';

@@ -3,16 +3,12 @@
  * question. It judges the answers of the core; it knows nothing of how the core keeps its state.
  */
 import assert from 'node:assert';
+import type { Contract, ControlAnswer, ControlOp, JoinOp, ReadyAnswer } from '../../src/core/log/control-operations.js';
 import type {
   Answer,
   AppendOp,
-  Contract,
-  ControlAnswer,
-  ControlOp,
   FinishOp,
-  JoinOp,
   NewMessage,
-  ReadyAnswer,
   RefusalCode,
   SessionOp,
   TakeoverOp,

@@ -5,16 +5,8 @@
  */
 import fc from 'fast-check';
 import { applyBatch, applyControl } from '../../src/core/log/apply.js';
-import type {
-  Answer,
-  Batch,
-  BatchReply,
-  ControlAnswer,
-  ControlOp,
-  NewMessage,
-  SessionOp,
-  Settings,
-} from '../../src/core/log/operations.js';
+import type { ControlAnswer, ControlOp, Settings } from '../../src/core/log/control-operations.js';
+import type { Answer, Batch, BatchReply, NewMessage, SessionOp } from '../../src/core/log/operations.js';
 import { type EntityRecord, PartitionState } from '../../src/core/log/state.js';
 
 export const START_MS = 1_700_000_000_000;

@@ -1,4 +1,5 @@
-import type { Batch, BatchReply, ControlAnswerOf, ControlOp } from '../../src/core/log/operations.js';
+import type { ControlAnswerOf, ControlOp } from '../../src/core/log/control-operations.js';
+import type { Batch, BatchReply } from '../../src/core/log/operations.js';
 import { type Store, StoreCallError } from '../../src/ports/store.js';
 import { sleep } from './harness.js';
 

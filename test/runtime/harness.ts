@@ -1,5 +1,5 @@
 import { resolveConfig } from '../../src/core/config.js';
-import type { Contract } from '../../src/core/log/operations.js';
+import type { Contract } from '../../src/core/log/control-operations.js';
 import { LoopbackHub, LoopbackNetwork } from '../../src/memory/network.js';
 import { MemoryStore } from '../../src/memory/store.js';
 import type { Store } from '../../src/ports/store.js';

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { AtomicQueuesError } from '../../src/core/errors.js';
 import { applyBatch, applyControl } from '../../src/core/log/apply.js';
-import type { Batch, ControlOp } from '../../src/core/log/operations.js';
+import type { ControlOp } from '../../src/core/log/control-operations.js';
+import type { Batch } from '../../src/core/log/operations.js';
 import { PartitionState } from '../../src/core/log/state.js';
 import { MemoryStore } from '../../src/memory/store.js';
 import type { Store } from '../../src/ports/store.js';

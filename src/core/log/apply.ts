@@ -5,11 +5,13 @@
  * (Liskov and Cowling 2012, §4; Ongaro's Raft dissertation, §6.3). The last two answers are kept, since a node has at most
  * two batches in flight.
  */
+
+import type { ControlAnswer, ControlOp } from './control-operations.js';
 import { append, begin, claim, finish, late, release, retry, takeover, withdraw } from './entity.js';
 import { lead } from './leadership.js';
 import { counts, expire, letters, lookup, purge, replay } from './letters.js';
 import { beat, bury, join, leave, members, owned, ready } from './membership.js';
-import type { Answer, Batch, BatchReply, ControlAnswer, ControlOp, SessionOp } from './operations.js';
+import type { Answer, Batch, BatchReply, SessionOp } from './operations.js';
 import type { PartitionState } from './state.js';
 
 export function applyBatch(state: PartitionState, batch: Batch, nowMs: number): BatchReply {

@@ -2,7 +2,8 @@
  * Who is master of a service group: the live node with the lowest serverId, for a time, under an epoch that only grows.
  * The master is advice; nothing here guards an invariant of the log.
  */
-import { type ControlAnswerOf, type LeadOp, refuse } from './operations.js';
+import type { ControlAnswerOf, LeadOp } from './control-operations.js';
+import { refuse } from './operations.js';
 import type { MemberRecord, PartitionState } from './state.js';
 
 export function lead(state: PartitionState, op: LeadOp, nowMs: number): ControlAnswerOf['lead'] {

@@ -1,19 +1,16 @@
 /** Dead letters, their replay, and what is known of a message by its id. */
 
+import type {
+  ControlAnswerOf,
+  CountsAnswer,
+  LettersAnswer,
+  LettersOp,
+  LookupOp,
+  PurgeOp,
+  ReplayOp,
+} from './control-operations.js';
 import { append } from './entity.js';
-import {
-  type AppendOp,
-  type ControlAnswerOf,
-  type CountAnswer,
-  type CountsAnswer,
-  type ExpireOp,
-  type LettersAnswer,
-  type LettersOp,
-  type LookupOp,
-  type PurgeOp,
-  type ReplayOp,
-  refuse,
-} from './operations.js';
+import { type AppendOp, type CountAnswer, type ExpireOp, refuse } from './operations.js';
 import { keptKey, letterKey, type PartitionState } from './state.js';
 
 export function letters(state: PartitionState, op: LettersOp): LettersAnswer {

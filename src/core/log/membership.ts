@@ -1,17 +1,17 @@
 /** Who takes part: incarnations with leases by the store's clock. A dead incarnation never returns. */
-import {
-  type BeatOp,
-  type BuryOp,
-  type ControlAnswerOf,
-  type JoinOp,
-  type LeaveOp,
-  type MembersAnswer,
-  type OwnedAnswer,
-  type OwnedOp,
-  type ReadyAnswer,
-  type ReadyOp,
-  refuse,
-} from './operations.js';
+import type {
+  BeatOp,
+  BuryOp,
+  ControlAnswerOf,
+  JoinOp,
+  LeaveOp,
+  MembersAnswer,
+  OwnedAnswer,
+  OwnedOp,
+  ReadyAnswer,
+  ReadyOp,
+} from './control-operations.js';
+import { refuse } from './operations.js';
 import { type MemberRecord, type PartitionState, sumWorkersMax } from './state.js';
 
 export function join(state: PartitionState, op: JoinOp, nowMs: number): ControlAnswerOf['join'] {

@@ -1,7 +1,8 @@
 import { Fifo } from '../fifo.js';
 import { MinHeap } from '../heap.js';
 import { typeOfKey } from '../ids.js';
-import type { Answer, Contract, Letter, MessageRecord, Settings, TerminalState } from './operations.js';
+import type { Contract, Letter, Settings } from './control-operations.js';
+import type { Answer, MessageRecord, TerminalState } from './operations.js';
 
 /** The state of one partition. Only the functions of this folder change it. */
 export interface EntityRecord {

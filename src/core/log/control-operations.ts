@@ -1,0 +1,202 @@
+/** Operations outside of sessions: idempotent by what they carry. */
+import type { CountAnswer, Done, KnownMessage, MessageRecord, Refusal } from './operations.js';
+
+export interface Settings {
+  readonly leaseTtlMs: number;
+  readonly takeoverHoldMs: number;
+  readonly entryTtlMs: number;
+  readonly resultTtlMs: number;
+  /** `maxTotalQueueDepth`; 0: unbounded. */
+  readonly depthMax: number;
+  readonly leaderTtlMs: number;
+  readonly leaderDebounceMs: number;
+}
+export interface Contract {
+  readonly type: string;
+  readonly maxAttempts: number;
+  readonly onInterrupt: 'dead-letter' | 'retry';
+  readonly names: readonly string[];
+}
+export interface JoinOp {
+  readonly op: 'join';
+  readonly serverId: string;
+  readonly group: string;
+  readonly address: string;
+  /** Random; the same token again gets the same answer. */
+  readonly token: string;
+  /** Version of the stored records. */
+  readonly schema: number;
+  /** Becomes the store's generation if it has none. */
+  readonly generation: string;
+  /** `maxTotalWorkers` of this node; 0: unbounded. */
+  readonly workersMax: number;
+  readonly settings: Settings;
+  readonly contracts: readonly Contract[];
+}
+export interface JoinAnswer {
+  readonly ok: true;
+  readonly incarnation: number;
+  readonly generation: string;
+  readonly nowMs: number;
+  readonly leaseUntilMs: number;
+}
+export interface BeatOp {
+  readonly op: 'beat';
+  readonly incarnation: number;
+  readonly beat: number;
+}
+export interface BeatAnswer {
+  readonly ok: true;
+  readonly nowMs: number;
+  readonly leaseUntilMs: number;
+}
+export interface LeaveOp {
+  readonly op: 'leave';
+  readonly incarnation: number;
+}
+export interface BuryOp {
+  readonly op: 'bury';
+  readonly incarnation: number;
+  readonly beatSeen: number;
+}
+export interface LeadOp {
+  readonly op: 'lead';
+  readonly incarnation: number;
+}
+export interface LeadAnswer {
+  readonly ok: true;
+  readonly epoch: number;
+  readonly untilMs: number;
+}
+export interface ReplayOp {
+  readonly op: 'replay';
+  readonly letter: string;
+  readonly force: boolean;
+}
+export interface ReplayAnswer {
+  readonly ok: true;
+  readonly id: string;
+  readonly seq: number;
+}
+export interface PurgeOp {
+  readonly op: 'purge';
+  readonly letter: string;
+}
+export interface MembersOp {
+  readonly op: 'members';
+}
+export interface Member {
+  readonly incarnation: number;
+  readonly serverId: string;
+  readonly group: string;
+  readonly address: string;
+  readonly beat: number;
+  readonly leaseUntilMs: number;
+  readonly dead: boolean;
+  /** Entities it owns. */
+  readonly owns: number;
+}
+export interface MembersAnswer {
+  readonly ok: true;
+  readonly nowMs: number;
+  readonly members: readonly Member[];
+}
+/** Entities that have waited in the ready set since before `now - ageMs`, oldest first. */
+export interface ReadyOp {
+  readonly op: 'ready';
+  readonly ageMs: number;
+  readonly max: number;
+}
+export interface ReadyAnswer {
+  readonly ok: true;
+  readonly entities: readonly { readonly entity: string; readonly owner: number }[];
+}
+/** Entities that an incarnation owns, a page at a time: `cursor` '0' starts, answer '0' ends. A page may be empty. */
+export interface OwnedOp {
+  readonly op: 'owned';
+  readonly incarnation: number;
+  readonly cursor: string;
+}
+export interface OwnedAnswer {
+  readonly ok: true;
+  readonly cursor: string;
+  readonly entities: readonly string[];
+}
+/** Where a message stands. */
+export interface LookupOp {
+  readonly op: 'lookup';
+  readonly entity: string;
+  readonly id: string;
+  readonly seq: number;
+}
+export interface LookupAnswer extends KnownMessage {
+  readonly ok: true;
+}
+/** Dead letters after `after` ('' for the first page), oldest first. */
+export interface LettersOp {
+  readonly op: 'letters';
+  readonly after: string;
+  readonly max: number;
+}
+export interface Letter {
+  /** A number of the partition, as text. */
+  readonly id: string;
+  readonly entity: string;
+  readonly message: MessageRecord;
+  readonly reason: 'failed' | 'interrupted';
+  readonly error: string;
+  readonly incarnation: number;
+  readonly diedAtMs: number;
+  /** What a late end of the attempt told: '', 'completed', 'failed' or 'not-run'. */
+  readonly late: string;
+  readonly lateDetail: string;
+  /** Id of the message that replays it, or ''. */
+  readonly replayedAs: string;
+}
+export interface LettersAnswer {
+  readonly ok: true;
+  readonly letters: readonly Letter[];
+}
+/** Counters of the partition, for status and tests. */
+export interface CountsOp {
+  readonly op: 'counts';
+}
+export interface CountsAnswer {
+  readonly ok: true;
+  readonly depth: number;
+  readonly active: number;
+  readonly entities: number;
+  readonly letters: number;
+  readonly kept: number;
+}
+
+export interface ControlAnswerOf {
+  join: JoinAnswer | Refusal;
+  beat: BeatAnswer | Refusal;
+  leave: Done | Refusal;
+  bury: CountAnswer | Refusal;
+  lead: LeadAnswer | Refusal;
+  replay: ReplayAnswer | Refusal;
+  purge: Done | Refusal;
+  members: MembersAnswer;
+  ready: ReadyAnswer;
+  owned: OwnedAnswer;
+  lookup: LookupAnswer | Refusal;
+  letters: LettersAnswer;
+  counts: CountsAnswer;
+}
+export type ControlOp =
+  | JoinOp
+  | BeatOp
+  | LeaveOp
+  | BuryOp
+  | LeadOp
+  | ReplayOp
+  | PurgeOp
+  | MembersOp
+  | ReadyOp
+  | OwnedOp
+  | LookupOp
+  | LettersOp
+  | CountsOp;
+export type ControlAnswer = ControlAnswerOf[keyof ControlAnswerOf];
