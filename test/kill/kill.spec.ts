@@ -23,7 +23,7 @@ async function campaign(...args: string[]): Promise<{ code: number; stdout: stri
 describeRedis(
   'an app on Redis that is killed by kill -9 under load',
   () => {
-    it('leaves every message with one verdict, and runs none twice', { timeout: 120_000 }, async () => {
+    it('leaves every message with one verdict, and runs none twice', { timeout: 180_000 }, async () => {
       const { code, stdout, stderr } = await campaign('--kills', '6', '--seed', '1', '--json');
       expect(code, stderr).toBe(0);
       const result = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Summary & {

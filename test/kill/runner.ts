@@ -134,8 +134,9 @@ class Campaign {
     const endMs = performance.now() + DRAIN_TIMEOUT_MS;
     for (;;) {
       const { depth } = await this.#store.control({ op: 'counts' });
-      // What stays is judged by the checkers, with its timeline.
-      if (depth === 0 || last.isGone || performance.now() > endMs) break;
+      const { members } = await this.#store.control({ op: 'members' });
+      // The dead are buried by and by, also those that owned nothing. What stays is judged by the checkers.
+      if ((depth === 0 && members.length === 1) || last.isGone || performance.now() > endMs) break;
       await sleep(50);
     }
     await last.close();
