@@ -6,7 +6,10 @@ import { readSources } from './source.js';
 
 const src = readSources(['src'], '.ts');
 const lua = readSources(['src'], '.lua');
-const deterministic = readSources(['src/core', 'src/ports', 'src/runtime', 'sim'], '.ts');
+// sim/ambient.ts is the simulator's one door to the real process; its header says what may use it.
+const deterministic = readSources(['src/core', 'src/ports', 'src/runtime', 'sim'], '.ts').filter(
+  ({ path }) => path !== 'sim/ambient.ts',
+);
 const written = ['src', 'test', 'demo', 'bench', 'examples', 'scripts', 'sim', 'chaos'];
 
 type ExportEntry = string | { readonly [condition: string]: ExportEntry };
@@ -42,7 +45,7 @@ describe('the code', () => {
   });
 
   it('has functions and files of a size to be read', () => {
-    expect(src.flatMap(sizeFaults)).toEqual([]);
+    expect(src.filter(({ path }) => !path.endsWith('.gen.ts')).flatMap(sizeFaults)).toEqual([]);
   });
 
   it('has no any', () => {
