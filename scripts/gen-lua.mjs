@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 
 const at = (path) => fileURLToPath(new URL(`../src/redis/${path}`, import.meta.url));
 
+const LINE_WIDTH = 200;
+
 // In order of use: Lua knows a local only after its declaration.
 const ENTITY = ['prelude', 'flush', 'append'];
 const BATCH = [...ENTITY, 'claim', 'letter', 'begin', 'finish', 'retry', 'withdraw', 'release', 'takeover', 'late', 'expire'];
@@ -19,8 +21,21 @@ function lines(name) {
     .filter((line) => line !== '' && !line.startsWith('--'));
 }
 
+/** Statements need no line of their own; a statement that starts with "(" would be taken for a call's arguments. */
+function wrap(statements) {
+  const wrapped = [''];
+  for (const text of statements) {
+    if (text.startsWith('(')) throw new Error(`a line may not start with a parenthesis: ${text}`);
+    const line = wrapped.at(-1);
+    if (line === '') wrapped[wrapped.length - 1] = text;
+    else if (line.length + text.length < LINE_WIDTH) wrapped[wrapped.length - 1] = `${line} ${text}`;
+    else wrapped.push(text);
+  }
+  return wrapped.join('\n');
+}
+
 function assemble(name, files, main) {
-  const text = [...files, main].flatMap(lines).join('\n');
+  const text = wrap([...files, main].flatMap(lines));
   if (text.includes('`') || text.includes('$' + '{')) throw new Error(`${name}: this text would end the template string`);
   return `export const ${name} = String.raw\`${text}\`;\n`;
 }

@@ -11,7 +11,7 @@ describeRedis(
 
     beforeEach(async () => {
       server = await startRedis();
-      admin = new Redis(server.url);
+      admin = new Redis(server.url).on('error', () => {});
     });
 
     afterEach(async () => {

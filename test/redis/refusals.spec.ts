@@ -26,7 +26,7 @@ describeRedis(
 
     beforeEach(async () => {
       server = await startRedis();
-      admin = new Redis(server.url);
+      admin = new Redis(server.url).on('error', () => {});
       store = redisStore(server.port);
       await store.open();
       session = await join(store);
