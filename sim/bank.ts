@@ -1,0 +1,28 @@
+/** The user's database: balances with a journal, outside of every node. It outlives them all. */
+interface Account {
+  balance: number;
+  fence: number;
+  /** Result by message sequence, for handlers that may run twice. */
+  readonly journal: Map<number, number>;
+}
+
+export class Bank {
+  readonly accounts = new Map<string, Account>();
+
+  account(entity: string): Account {
+    let account = this.accounts.get(entity);
+    if (account === undefined) {
+      account = { balance: 0, fence: 0, journal: new Map() };
+      this.accounts.set(entity, account);
+    }
+    return account;
+  }
+
+  /** What `UPDATE ... SET fence = $1 WHERE fence <= $1` says. */
+  admits(entity: string, fence: number): boolean {
+    const account = this.account(entity);
+    if (fence < account.fence) return false;
+    account.fence = fence;
+    return true;
+  }
+}

@@ -1,0 +1,63 @@
+import type { HistoryEvent } from '../history.js';
+import { bank } from './bank.js';
+import { atMostOnce } from './i1-at-most-once.js';
+import { singleWriter } from './i2-single-writer.js';
+import { fencedWriter } from './i2f-fenced-writer.js';
+import { fifo } from './i3-fifo.js';
+import { nothingLost } from './i4-nothing-lost.js';
+import { oneVerdict } from './i5-one-verdict.js';
+import { epochs } from './i6-epochs.js';
+import { bounds } from './i7-bounds.js';
+import { independence, liveness, settles } from './l-liveness.js';
+import { type InvariantId, type Violation, View } from './view.js';
+
+export interface Verdict {
+  readonly violations: readonly Violation[];
+  /** Per invariant, how often an assumption was broken instead. */
+  readonly excused: Readonly<Record<string, number>>;
+  /** Searches that ran out of budget. */
+  readonly unknown: number;
+}
+
+const CHECKERS = [
+  ...[atMostOnce, singleWriter, fencedWriter, fifo, nothingLost, oneVerdict, epochs, bounds],
+  ...[liveness, settles, independence, bank],
+];
+
+/** Judges a run by its history alone. */
+export function check(events: readonly HistoryEvent[]): Verdict {
+  const view = new View(events);
+  const violations: Violation[] = [];
+  const excused: Record<string, number> = {};
+  let unknown = 0;
+  const findings = {
+    violated: (invariant: InvariantId, what: string, index: number): void => void violations.push({ invariant, what, index }),
+    excuse: (invariant: InvariantId): void => {
+      excused[invariant] = (excused[invariant] ?? 0) + 1;
+    },
+    unknown: (): void => {
+      unknown++;
+    },
+  };
+  for (const checker of CHECKERS) checker(view, findings);
+  for (const event of events) if (event.kind === 'defect') findings.violated('defect', event.what, event.index);
+  violations.sort((a, b) => a.index - b.index);
+  return { violations, excused, unknown };
+}
+
+/** The invariants in words, for reports. */
+export const IN_WORDS: Readonly<Record<InvariantId, string>> = {
+  I1: 'a handler starts at most once per message (at most maxAttempts times with retries)',
+  I2: 'handlers of one entity never overlap in time',
+  I2f: 'no effect lands after one with a higher fence',
+  I3: 'messages of one entity begin and start in log order',
+  I4: 'an accepted message reaches exactly one terminal state; each bad end is one dead letter',
+  I5: 'what a caller is told never contradicts the log',
+  I6: 'no epoch has two masters, and no lower epoch is accepted',
+  I7: 'no count passes its limit, and at idle all counters are back at their baseline',
+  L1: 'after the heal everything accepted becomes terminal and new work is accepted',
+  L2: 'every promise settles by its deadline',
+  L3: 'what one entity does delays others by no more than a stated bound',
+  bank: 'the effects on an account have one order that explains every result',
+  defect: 'the library throws nothing that nobody handles',
+};

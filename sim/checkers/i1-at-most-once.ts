@@ -1,0 +1,67 @@
+import { type EntityView, excuseOf, type Findings, isTerminal, type View } from './view.js';
+
+/** I1: a handler starts at most `maxAttempts` times, once per attempt, after its begin is logged, and never after the end. */
+export function atMostOnce(view: View, findings: Findings): void {
+  for (const entity of view.entities.values()) {
+    checkEntity(view, entity, findings);
+    if (view.lossIndex < Number.POSITIVE_INFINITY) nothingBeginsAgain(view, entity, findings);
+  }
+}
+
+interface Message {
+  begins: number;
+  starts: Map<number, number>;
+  terminalIndex: number;
+}
+
+function checkEntity(view: View, entity: EntityView, findings: Findings): void {
+  const { maxAttempts } = view.typeFacts(entity.entity);
+  const messages = new Map<number, Message>();
+  const of = (seq: number): Message => {
+    let m = messages.get(seq);
+    if (m === undefined) messages.set(seq, (m = { begins: 0, starts: new Map(), terminalIndex: Number.POSITIVE_INFINITY }));
+    return m;
+  };
+  const beforeLoss = (e: { index: number }): boolean => e.index < view.lossIndex;
+  const steps = [...entity.transitions.filter(beforeLoss), ...entity.handlings.filter((h) => beforeLoss(h.start))].sort(
+    (a, b) => indexOf(a) - indexOf(b),
+  );
+  for (const step of steps) {
+    if ('kind' in step) {
+      const m = of(step.seq);
+      const name = `${entity.entity} #${step.seq}`;
+      if (step.to === 'dispatched') {
+        if (++m.begins > maxAttempts) findings.violated('I1', `${name} began ${m.begins} times, allowed ${maxAttempts}`, step.index);
+        if (m.terminalIndex < step.index) findings.violated('I1', `${name} began after its end`, step.index);
+      } else if (isTerminal(step.to)) m.terminalIndex = Math.min(m.terminalIndex, step.index);
+      continue;
+    }
+    const { seq, attempt, index, atMs, node } = step.start;
+    const m = of(seq);
+    const name = `${entity.entity} #${seq} attempt ${attempt}`;
+    const started = (m.starts.get(attempt) ?? 0) + 1;
+    m.starts.set(attempt, started);
+    let all = 0;
+    for (const n of m.starts.values()) all += n;
+    if (started > 1) findings.violated('I1', `${name} started ${started} times, now on ${node}`, index);
+    else if (all > maxAttempts) findings.violated('I1', `${name}: start ${all} of at most ${maxAttempts}`, index);
+    if (m.begins < attempt) findings.violated('I1', `${name} started on ${node} without a begin in the log`, index);
+    if (m.terminalIndex > index) continue;
+    const excuse = excuseOf(view, step, atMs);
+    if (excuse === undefined) findings.violated('I1', `${name} started on ${node} after the message had ended`, index);
+    else findings.excuse('I1', excuse);
+  }
+}
+
+const indexOf = (step: { index: number } | { start: { index: number } }): number =>
+  'start' in step ? step.start.index : step.index;
+
+/** The store lost writes: what had begun before must not begin again on what is left. */
+function nothingBeginsAgain(view: View, entity: EntityView, findings: Findings): void {
+  const before = new Set<string>();
+  for (const { start } of entity.handlings) {
+    if (start.index < view.lossIndex) before.add(start.call);
+    else if (before.has(start.call))
+      findings.violated('I1', `${entity.entity}: call ${start.call} started again after the store had lost writes`, start.index);
+  }
+}

@@ -1,0 +1,30 @@
+import { type EntityView, excuseOf, type Findings, type Handling, type View } from './view.js';
+
+/** I2: handlers of one entity never overlap, cluster-wide; inside one process without any excuse. */
+export function singleWriter(view: View, findings: Findings): void {
+  for (const entity of view.entities.values())
+    for (const [earlier, later] of overlapsOf(view, entity)) {
+      const { start } = later;
+      const isOneProcess = earlier.start.node === start.node;
+      const excuse = isOneProcess ? undefined : excuseOf(view, earlier, start.atMs);
+      const what = `${entity.entity}: #${start.seq} started on ${start.node} while #${earlier.start.seq} ran on ${earlier.start.node}`;
+      if (excuse === undefined) findings.violated('I2', what, start.index);
+      else findings.excuse('I2', excuse);
+    }
+}
+
+/** Pairs of handlings that overlap, the one that started first first. */
+export function overlapsOf(view: View, entity: EntityView): [Handling, Handling][] {
+  const pairs: [Handling, Handling][] = [];
+  const running: Handling[] = [];
+  for (const handling of entity.handlings) {
+    if (handling.start.index > view.lossIndex) break;
+    for (let i = running.length - 1; i >= 0; i--) {
+      const earlier = running[i] as Handling;
+      if (earlier.endIndex < handling.start.index) running.splice(i, 1);
+      else pairs.push([earlier, handling]);
+    }
+    running.push(handling);
+  }
+  return pairs;
+}

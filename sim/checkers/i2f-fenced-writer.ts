@@ -1,0 +1,33 @@
+import type { Findings, View } from './view.js';
+
+/**
+ * I2f: of the effects that carry the fence, none lands after one with a higher fence. So that the resource can see to it,
+ * fences must grow with every change of owner, and the newest owner must never be refused.
+ */
+export function fencedWriter(view: View, findings: Findings): void {
+  for (const { entity, effects, owned } of view.entities.values()) {
+    let claimed = 0;
+    for (const { how, fence, index } of owned) {
+      if (how !== 'claim' || index > view.lossIndex) continue;
+      if (fence < claimed) findings.violated('I2f', `${entity}: fence ${fence} was given after ${claimed}`, index);
+      claimed = Math.max(claimed, fence);
+    }
+    if (!view.typeFacts(entity).fenced) continue;
+    let highest = 0;
+    for (const { fence, accepted, index, node } of effects) {
+      if (index > view.lossIndex) break;
+      if (accepted && fence < highest)
+        findings.violated('I2f', `${entity}: an effect of fence ${fence} from ${node} landed after ${highest}`, index);
+      const newest = newestFenceBefore(owned, index);
+      if (!accepted && fence >= newest)
+        findings.violated('I2f', `${entity}: the effect of the newest owner (fence ${fence}, ${node}) was refused`, index);
+      if (accepted) highest = Math.max(highest, fence);
+    }
+  }
+}
+
+function newestFenceBefore(owned: readonly { how: string; fence: number; index: number }[], index: number): number {
+  let fence = 0;
+  for (const change of owned) if (change.how === 'claim' && change.index < index) fence = change.fence;
+  return fence;
+}

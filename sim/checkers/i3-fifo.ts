@@ -1,0 +1,53 @@
+import type { Transition } from '../history.js';
+import { type EntityView, excuseOf, type Findings, isTerminal, type View } from './view.js';
+
+/** I3: messages of one entity begin in log order, one at a time, and their handlers start in that order. */
+export function fifo(view: View, findings: Findings): void {
+  for (const entity of view.entities.values()) {
+    checkBegins(view, entity, findings);
+    checkStarts(view, entity, findings);
+  }
+}
+
+function checkBegins(view: View, entity: EntityView, findings: Findings): void {
+  const live = new Set<number>();
+  let running = 0;
+  const steps = [...entity.appends, ...entity.transitions].sort((a, b) => a.index - b.index);
+  for (const step of steps) {
+    if (step.index > view.lossIndex) return;
+    if (step.kind === 'append') {
+      live.add(step.seq);
+      continue;
+    }
+    running = begun(entity.entity, step, live, running, findings);
+    if (isTerminal(step.to)) live.delete(step.seq);
+  }
+}
+
+/** Answers which message runs after the step. */
+function begun(entity: string, step: Transition, live: ReadonlySet<number>, running: number, findings: Findings): number {
+  const { seq, to, from, index } = step;
+  if (to !== 'dispatched') return from === 'dispatched' && running === seq ? 0 : running;
+  if (running !== 0) findings.violated('I3', `${entity}: #${seq} began while #${running} had not ended`, index);
+  for (const other of live)
+    if (other < seq) {
+      findings.violated('I3', `${entity}: #${seq} began before #${other}`, index);
+      break;
+    }
+  return seq;
+}
+
+function checkStarts(view: View, entity: EntityView, findings: Findings): void {
+  let highest = 0;
+  for (const handling of entity.handlings) {
+    const { seq, index, node, atMs } = handling.start;
+    if (index > view.lossIndex) return;
+    if (seq >= highest) {
+      highest = seq;
+      continue;
+    }
+    const excuse = excuseOf(view, handling, atMs);
+    if (excuse === undefined) findings.violated('I3', `${entity.entity}: #${seq} started on ${node} after #${highest}`, index);
+    else findings.excuse('I3', excuse);
+  }
+}

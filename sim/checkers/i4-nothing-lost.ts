@@ -1,0 +1,78 @@
+import type { Appended } from '../history.js';
+import { type EntityView, type Findings, isTerminal, type View } from './view.js';
+
+/** I4: what was accepted reaches exactly one terminal state and is visible until then; each bad end is one dead letter. */
+export function nothingLost(view: View, findings: Findings): void {
+  if (view.lossIndex < Number.POSITIVE_INFINITY) {
+    lossNoticed(view, findings);
+    return;
+  }
+  const live = new Set((view.final?.live ?? []).map(([entity, seq]) => `${entity} ${seq}`));
+  for (const entity of view.entities.values()) {
+    checkEnds(view, entity, live, findings);
+    checkLetters(entity, findings);
+    checkSends(view, entity, findings);
+  }
+  checkReceipts(view, findings);
+}
+
+function checkEnds(view: View, entity: EntityView, live: ReadonlySet<string>, findings: Findings): void {
+  const ends = new Map<number, string>();
+  for (const { seq, to, index } of entity.transitions) {
+    if (!isTerminal(to)) continue;
+    const before = ends.get(seq);
+    if (before !== undefined) findings.violated('I4', `${entity.entity} #${seq} is ${to} after it was ${before}`, index);
+    ends.set(seq, to);
+  }
+  if (view.final === undefined) return;
+  for (const { seq, index } of entity.appends)
+    if (!ends.has(seq) && !live.has(`${entity.entity} ${seq}`))
+      findings.violated('I4', `${entity.entity} #${seq} was accepted, has no end, and is gone from the log`, index);
+}
+
+function checkLetters({ entity, transitions, letters }: EntityView, findings: Findings): void {
+  const made = new Map<number, number>();
+  for (const { seq } of letters) made.set(seq, (made.get(seq) ?? 0) + 1);
+  for (const { seq, to, index } of transitions) {
+    if (to !== 'failed' && to !== 'interrupted') continue;
+    const n = made.get(seq) ?? 0;
+    if (n !== 1) findings.violated('I4', `${entity} #${seq} ended ${to} and left ${n} dead letters`, index);
+  }
+}
+
+/** What a handler sent through its context is logged with its completion, each once, or not at all. */
+function checkSends(view: View, { entity, transitions, handlings }: EntityView, findings: Findings): void {
+  for (const { seq, to, index, sends = [] } of transitions) {
+    if (to !== 'completed') continue;
+    const ended = handlings.find((h) => h.start.seq === seq && h.end?.outcome === 'completed' && h.end.index < index);
+    if (ended?.end === undefined) continue;
+    if (ended.end.sends !== sends.length)
+      findings.violated('I4', `${entity} #${seq} sent ${ended.end.sends} messages, ${sends.length} were logged`, index);
+  }
+  const { appends } = view.entity(entity);
+  const seen = new Set<string>();
+  for (const { id, index } of appends) {
+    if (id.includes('/') && seen.has(id)) findings.violated('I4', `${entity}: the transactional send ${id} is logged twice`, index);
+    seen.add(id);
+  }
+}
+
+/** A receipt tells of a message that is in the log. */
+function checkReceipts(view: View, findings: Findings): void {
+  const logged = new Map<string, Appended>();
+  for (const { appends } of view.entities.values()) for (const a of appends) if (a.replayOf === '') logged.set(a.call, a);
+  for (const event of view.events) {
+    if (event.kind !== 'ok' || event.seq === undefined) continue;
+    const append = logged.get(event.call);
+    if (append === undefined || append.index > event.index)
+      findings.violated('I4', `call ${event.call} has a receipt for what was not in the log`, event.index);
+  }
+}
+
+/** Every node that lived through the loss of writes and called the store after it must have noticed, and closed. */
+function lossNoticed(view: View, findings: Findings): void {
+  const last = view.events.at(-1);
+  for (const node of view.final?.nodes ?? [])
+    if (node.state !== 'closed' && node.state !== 'down')
+      findings.violated('I4', `${node.node} is ${node.state}, though the store has lost acknowledged writes`, last?.index ?? 0);
+}

@@ -1,0 +1,80 @@
+import type { Appended, Fail, HistoryEvent, Ok, Transition, Unknown } from '../history.js';
+import { type Findings, isTerminal, type View } from './view.js';
+
+/** I5: what a caller is told never contradicts the log. */
+export function oneVerdict(view: View, findings: Findings): void {
+  if (view.lossIndex < Number.POSITIVE_INFINITY) return;
+  const appends = new Map<string, Appended[]>();
+  const ends = new Map<string, Transition>();
+  for (const entity of view.entities.values()) {
+    for (const append of entity.appends) {
+      if (append.replayOf !== '') continue;
+      const list = appends.get(append.call);
+      if (list === undefined) appends.set(append.call, [append]);
+      else list.push(append);
+    }
+    for (const t of entity.transitions) if (isTerminal(t.to) && !ends.has(`${t.entity} ${t.seq}`)) ends.set(`${t.entity} ${t.seq}`, t);
+  }
+  for (const [call, list] of appends) {
+    // What a handler asked for belongs to an attempt, and each attempt asks anew.
+    const second = list[1];
+    if (second !== undefined && !call.includes('.'))
+      findings.violated('I5', `call ${call} is in the log ${list.length} times`, second.index);
+  }
+  const told = new Told(appends, ends, findings);
+  for (const event of view.events) told.check(event);
+}
+
+class Told {
+  private readonly unknown = new Set<string>();
+
+  constructor(
+    private readonly appends: ReadonlyMap<string, readonly Appended[]>,
+    private readonly ends: ReadonlyMap<string, Transition>,
+    private readonly findings: Findings,
+  ) {}
+
+  check(event: HistoryEvent): void {
+    if (event.kind === 'ok') this.ok(event);
+    else if (event.kind === 'fail') this.fail(event);
+    else if (event.kind === 'unknown') this.left(event);
+  }
+
+  private endOf(call: string): Transition | undefined {
+    const append = this.appends.get(call)?.[0];
+    return append === undefined ? undefined : this.ends.get(`${append.entity} ${append.seq}`);
+  }
+
+  private ok(event: Ok): void {
+    const { call, result, index } = event;
+    if (result === undefined) return;
+    const end = this.endOf(call);
+    if (end?.to !== 'completed' || end.index > index)
+      this.findings.violated('I5', `call ${call} was told success, the log says ${end?.to ?? 'nothing'}`, index);
+    else if (end.result !== result)
+      this.findings.violated('I5', `call ${call} was told ${result}, the log says ${end.result ?? ''}`, index);
+  }
+
+  private left({ call }: Unknown): void {
+    this.unknown.add(call);
+  }
+
+  private fail(event: Fail): void {
+    const { call, code, definite, index } = event;
+    const end = this.endOf(call);
+    const says = end?.to ?? 'nothing';
+    if (code === 'INTERRUPTED' && end?.to !== 'interrupted')
+      this.findings.violated('I5', `call ${call} was told it was interrupted, the log says ${says}`, index);
+    if (code === 'HANDLER_FAILED' && end?.to !== 'failed')
+      this.findings.violated('I5', `call ${call} was told it failed, the log says ${says}`, index);
+    if (!definite) return;
+    if (code === 'REPLY_TIMEOUT' || code === 'WITHDRAWN') {
+      if (end?.to !== 'withdrawn') this.findings.violated('I5', `call ${call} was told it was withdrawn, the log says ${says}`, index);
+      return;
+    }
+    // A caller that sent again with its own id after an unknown outcome may be refused, and yet be in the log.
+    const append = this.appends.get(call)?.[0];
+    if (append !== undefined && !this.unknown.has(call))
+      this.findings.violated('I5', `call ${call} was told it was not accepted (${code}), and is in the log`, append.index);
+  }
+}

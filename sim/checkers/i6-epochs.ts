@@ -1,0 +1,22 @@
+import type { Findings, View } from './view.js';
+
+/** I6: no epoch has two masters, and nobody accepts a lower epoch than it has accepted. */
+export function epochs(view: View, findings: Findings): void {
+  const masters = new Map<string, number>();
+  const accepted = new Map<string, number>();
+  for (const event of view.events) {
+    if (event.kind !== 'epoch' || event.index > view.lossIndex) continue;
+    const { group, epoch, incarnation, node, what, index } = event;
+    if (what === 'lead') {
+      const key = `${group} ${epoch}`;
+      const master = masters.get(key);
+      if (master !== undefined && master !== incarnation)
+        findings.violated('I6', `epoch ${epoch} of ${group} has two masters, ${master} and ${incarnation}`, index);
+      masters.set(key, incarnation);
+    }
+    const by = what === 'lead' ? `store ${group}` : `${node} ${incarnation} ${group}`;
+    const highest = accepted.get(by) ?? 0;
+    if (epoch < highest) findings.violated('I6', `${by} accepted epoch ${epoch} after ${highest}`, index);
+    accepted.set(by, Math.max(highest, epoch));
+  }
+}

@@ -1,0 +1,234 @@
+/** A history, indexed once for all checkers. Order is by index: two events of one instant still have one. */
+import type {
+  Appended,
+  Effect,
+  End,
+  FaultEvent,
+  Final,
+  HistoryEvent,
+  Invoke,
+  LetterMade,
+  Owned,
+  RunFacts,
+  Start,
+  Transition,
+  TypeFacts,
+} from '../history.js';
+
+export const INVARIANTS = ['I1', 'I2', 'I2f', 'I3', 'I4', 'I5', 'I6', 'I7', 'L1', 'L2', 'L3', 'bank', 'defect'] as const;
+export type InvariantId = (typeof INVARIANTS)[number];
+
+export interface Violation {
+  readonly invariant: InvariantId;
+  readonly what: string;
+  /** Index of the event that shows it. */
+  readonly index: number;
+}
+
+export interface Findings {
+  violated(invariant: InvariantId, what: string, index: number): void;
+  /** Something that would be a violation, had the run kept to the assumptions of design §2. */
+  excuse(invariant: InvariantId, why: string): void;
+  /** A check that could not come to an end. */
+  unknown(invariant: InvariantId): void;
+}
+
+/** One run of a handler; `endIndex` and `endMs` are infinite while it runs. */
+export interface Handling {
+  readonly start: Start;
+  end: End | undefined;
+  endIndex: number;
+  endMs: number;
+  abortMs: number;
+}
+
+export interface Span {
+  readonly fromMs: number;
+  toMs: number;
+  readonly value: number;
+}
+
+export interface EntityView {
+  readonly entity: string;
+  readonly appends: Appended[];
+  readonly transitions: Transition[];
+  readonly handlings: Handling[];
+  readonly effects: Effect[];
+  readonly letters: LetterMade[];
+  readonly owned: Owned[];
+  /** Reported as blocked, ever. */
+  blocked: boolean;
+}
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+export class View {
+  facts!: RunFacts;
+  final: Final | undefined;
+  healedMs = NEVER;
+  /** Index of the event at which the store lost writes. */
+  lossIndex = NEVER;
+  readonly entities = new Map<string, EntityView>();
+  readonly invokes: Invoke[] = [];
+  /** Pauses by node; the value is the lease left at their begin. */
+  readonly pauses = new Map<string, Span[]>();
+  /** Clock rates beside 1, by node. */
+  readonly clocks = new Map<string, Span[]>();
+  /** Times at which the store's clock jumped ahead. */
+  readonly jumpsMs: number[] = [];
+  /** Ends of processes by node: index and time. */
+  readonly deaths = new Map<string, { index: number; atMs: number }[]>();
+  private readonly open = new Map<string, Handling>();
+
+  constructor(readonly events: readonly HistoryEvent[]) {
+    for (const event of events) this.take(event);
+  }
+
+  entity(entity: string): EntityView {
+    let view = this.entities.get(entity);
+    if (view === undefined) {
+      view = { entity, appends: [], transitions: [], handlings: [], effects: [], letters: [], owned: [], blocked: false };
+      this.entities.set(entity, view);
+    }
+    return view;
+  }
+
+  typeFacts(entity: string): TypeFacts {
+    const facts = this.facts.types[entity.slice(0, entity.indexOf(':'))];
+    if (facts === undefined) throw new Error(`the history tells nothing of the type of ${entity}`);
+    return facts;
+  }
+
+  private take(event: HistoryEvent): void {
+    switch (event.kind) {
+      case 'run':
+        this.facts = event.facts;
+        return;
+      case 'invoke':
+        this.invokes.push(event);
+        return;
+      case 'append':
+        this.entity(event.entity).appends.push(event);
+        return;
+      case 'transition':
+        this.entity(event.entity).transitions.push(event);
+        return;
+      case 'own':
+        this.entity(event.entity).owned.push(event);
+        return;
+      case 'effect':
+        this.entity(event.entity).effects.push(event);
+        return;
+      case 'letter':
+        this.entity(event.entity).letters.push(event);
+        return;
+      case 'blocked':
+        this.entity(event.entity).blocked = true;
+        return;
+      case 'start':
+      case 'end':
+      case 'abort':
+        this.handling(event);
+        return;
+      case 'node':
+        if (event.state === 'crashed' || event.state === 'exited') this.died(event.node, event.index, event.atMs);
+        return;
+      case 'fault':
+        this.fault(event);
+        return;
+      case 'healed':
+        this.healedMs = event.atMs;
+        return;
+      case 'final':
+        this.final = event;
+    }
+  }
+
+  private handling(event: Start | End | (HistoryEvent & { kind: 'abort' })): void {
+    const key = `${event.node} ${event.incarnation} ${event.entity} ${event.seq} ${event.attempt}`;
+    if (event.kind === 'start') {
+      const handling: Handling = { start: event, end: undefined, endIndex: NEVER, endMs: NEVER, abortMs: NEVER };
+      this.open.set(key, handling);
+      this.entity(event.entity).handlings.push(handling);
+      return;
+    }
+    const handling = this.open.get(key);
+    if (handling === undefined) return;
+    if (event.kind === 'abort') {
+      handling.abortMs = Math.min(handling.abortMs, event.atMs);
+      return;
+    }
+    handling.end = event;
+    handling.endIndex = event.index;
+    handling.endMs = event.atMs;
+    this.open.delete(key);
+  }
+
+  private died(node: string, index: number, atMs: number): void {
+    listOf(this.deaths, node).push({ index, atMs });
+    for (const [key, handling] of this.open) {
+      if (handling.start.node !== node) continue;
+      handling.endIndex = index;
+      handling.endMs = atMs;
+      this.open.delete(key);
+    }
+  }
+
+  private fault(event: FaultEvent): void {
+    const { node, atMs } = event;
+    if (event.fault === 'storeLoss') this.lossIndex = Math.min(this.lossIndex, event.index);
+    else if (event.fault === 'storeJump' && (event.jumpMs ?? 0) > 0) this.jumpsMs.push(atMs);
+    else if (event.fault === 'pause') span(this.pauses, node, event, event.leaseLeftMs ?? 0);
+    else if (event.fault === 'clock') span(this.clocks, node, event, event.rate ?? 1);
+  }
+
+  /** Whether the process of that node ended after the event of that index. */
+  diedAfter(node: string, index: number): boolean {
+    return this.deaths.get(node)?.some((d) => d.index > index) === true;
+  }
+
+  /** Milliseconds between the two times for which the node was paused. */
+  pausedMs(node: string, fromMs: number, toMs: number): number {
+    let sum = 0;
+    for (const p of this.pauses.get(node) ?? []) sum += Math.max(0, Math.min(p.toMs, toMs) - Math.max(p.fromMs, fromMs));
+    return sum;
+  }
+}
+
+function listOf<T>(map: Map<string, T[]>, key: string): T[] {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const list: T[] = [];
+  map.set(key, list);
+  return list;
+}
+
+function span(map: Map<string, Span[]>, node: string, event: FaultEvent, value: number): void {
+  const list = listOf(map, node);
+  if (event.phase === 'begin') list.push({ fromMs: event.atMs, toMs: NEVER, value });
+  else for (const open of list) if (open.toMs === NEVER) open.toMs = event.atMs;
+}
+
+/** Within 1 % of each other: each within half of that. */
+const RATE_MAX = 0.0051;
+
+/**
+ * Which assumption of single writing was broken for the handler `earlier` before `later` started beside it; undefined if
+ * none was. Exactly what design §2 allows.
+ */
+export function excuseOf(view: View, earlier: Handling, laterMs: number): string | undefined {
+  const { node, atMs } = earlier.start;
+  const { leaseTtlMs, takeoverHoldMs } = view.facts;
+  for (const pause of view.pauses.get(node) ?? []) {
+    const isMeanwhile = pause.fromMs <= laterMs && pause.toMs >= atMs;
+    if (isMeanwhile && Math.min(pause.toMs, laterMs) - pause.fromMs >= pause.value) return 'its node was paused past its lease';
+  }
+  for (const clock of view.clocks.get(node) ?? [])
+    if (Math.abs(clock.value - 1) > RATE_MAX && clock.fromMs <= laterMs && clock.toMs >= atMs - leaseTtlMs)
+      return 'the clock of its node was out of bound';
+  if (view.jumpsMs.some((jumpMs) => jumpMs >= atMs - leaseTtlMs && jumpMs <= laterMs)) return 'the clock of the store jumped ahead';
+  if (earlier.abortMs + takeoverHoldMs < Math.min(earlier.endMs, laterMs)) return 'it ignored its signal beyond the hold';
+  return undefined;
+}
+
+export const isTerminal = (state: Transition['to']): boolean => state !== 'enqueued' && state !== 'dispatched';

@@ -1,0 +1,306 @@
+/**
+ * The simulated cluster and its verbs: start, stop, crash, restart, pause, resume, partition, oneWay, cutStore, heal, delay,
+ * step, run. Everything that plans, scenarios and faults do to the world goes through here.
+ */
+import { AtomicQueuesError } from '../src/core/errors.js';
+import { Bank } from './bank.js';
+import { History, type RunFacts, type TypeFacts } from './history.js';
+import type { Job } from './job.js';
+import { MACHINE, type Machine } from './machine.js';
+import { Observer } from './observer.js';
+import type { NodePlan, Settings } from './plan.js';
+import { Hub } from './sim-network.js';
+import { errorCodeOf, outgoingOf, SimNode } from './sim-node.js';
+import { StoreServer } from './sim-store.js';
+import { Weather } from './weather.js';
+import type { Life, World } from './world.js';
+
+export interface ClusterOptions {
+  readonly world: World;
+  readonly settings: Settings;
+  readonly machine?: Machine;
+  /** The store keeps what it needs to lose its tail later. */
+  readonly keepsLog?: boolean;
+}
+
+export interface CallOptions {
+  readonly how?: 'enqueue' | 'wait';
+  readonly id?: string | undefined;
+  readonly onTimeout?: 'keep' | 'withdraw' | undefined;
+  readonly probe?: boolean;
+}
+
+/** How a call stands, as its caller knows it. */
+export interface Call {
+  readonly name: string;
+  outcome: 'open' | 'ok' | 'fail' | 'unknown';
+  code: string;
+  result: string;
+  /** Told when it settles. */
+  settled: (() => void) | undefined;
+}
+
+/** Slack on top of what the config promises: granules of the runtime's timers, and their lateness. */
+const SLACK_MS = 400;
+const RESTART_MS = 400;
+
+export function typeFactsOf(settings: Settings): Record<string, TypeFacts> {
+  const { depthMax, maxAttempts, onInterrupt } = settings;
+  return {
+    plain: { maxAttempts: 1, onInterrupt: 'dead-letter', depthMax, fenced: false },
+    fenced: { maxAttempts: 1, onInterrupt: 'dead-letter', depthMax, fenced: true },
+    retried: { maxAttempts, onInterrupt, depthMax, fenced: true },
+  };
+}
+
+function factsOf(settings: Settings): RunFacts {
+  const { nodeTTLMs: leaseTtlMs, leaseMarginMs, takeoverHoldMs, depthMaxTotal, reconcileIntervalMs } = settings;
+  return {
+    ...{ leaseTtlMs, leaseMarginMs, takeoverHoldMs, depthMaxTotal, types: typeFactsOf(settings) },
+    concurrentHandlersMax: settings.concurrentHandlersMax,
+    blockedAfterMs: (settings.handlerTimeoutMs > 0 ? settings.handlerTimeoutMs : 30_000) + 2 * reconcileIntervalMs + 1000,
+    settleMs: 15_000 + 4 * (leaseTtlMs + takeoverHoldMs + reconcileIntervalMs),
+    independentMs: 2 * reconcileIntervalMs + leaseTtlMs + takeoverHoldMs + 1000,
+  };
+}
+
+export class Cluster {
+  readonly world: World;
+  readonly weather = new Weather();
+  readonly history: History;
+  readonly bank = new Bank();
+  readonly server: StoreServer;
+  readonly hub: Hub;
+  readonly nodes = new Map<string, SimNode>();
+  readonly facts: RunFacts;
+  /** Nodes that stay down once they are. */
+  readonly gone = new Set<string>();
+  /** The store has lost acknowledged writes. */
+  storeLost = false;
+  private counter = 0;
+
+  constructor(private readonly options: ClusterOptions) {
+    const { world, settings, machine = MACHINE, keepsLog = false } = options;
+    this.world = world;
+    this.history = new History(() => world.nowMs);
+    this.facts = factsOf(settings);
+    const observer = new Observer(this.history);
+    const crash = (life: Life): void => this.crash(life.host);
+    this.server = new StoreServer(world, this.weather, observer, machine, keepsLog, crash);
+    this.hub = new Hub(world, this.weather);
+    this.history.add({ kind: 'run', node: '', incarnation: 0, facts: this.facts });
+  }
+
+  // ---- nodes ---------------------------------------------------------------------------------------------------
+
+  add(plan: NodePlan): SimNode {
+    const { world, server, hub, bank, history } = this;
+    const { settings } = this.options;
+    const typeFacts = this.facts.types;
+    const ended = (node: SimNode, why: string): void => {
+      if (why !== 'stopped') this.restartLater(node);
+    };
+    const node = new SimNode({ world, server, hub, bank, history, settings, typeFacts, ended }, plan, this.nodes.size + 1);
+    this.nodes.set(plan.name, node);
+    return node;
+  }
+
+  /** What a supervisor does with a process that ended by itself. */
+  private restartLater(node: SimNode): void {
+    this.world.after(RESTART_MS, undefined, () => {
+      if (!this.gone.has(node.name)) this.boot(node);
+    });
+  }
+
+  node(name: string): SimNode {
+    const node = this.nodes.get(name);
+    if (node === undefined) throw new Error(`there is no node ${name}`);
+    return node;
+  }
+
+  /** Starts nodes, adding those that are not there yet. */
+  start(...names: readonly string[]): void {
+    for (const name of names) {
+      const node = this.nodes.get(name) ?? this.add({ name, startMs: this.world.nowMs, group: 'default' });
+      this.boot(node);
+    }
+  }
+
+  /** After the store has lost writes the group stays down until an operator has looked; nobody starts a process by itself. */
+  private boot(node: SimNode): void {
+    if (!node.isUp && !this.storeLost) node.start();
+  }
+
+  stop(name: string): void {
+    this.node(name).stop();
+  }
+
+  crash(name: string): void {
+    this.node(name).crash();
+  }
+
+  restart(name: string): void {
+    this.crash(name);
+    this.boot(this.node(name));
+  }
+
+  pause(name: string, suspended = false): void {
+    const leaseLeftMs = this.node(name).pause(suspended);
+    this.fault('pause', 'begin', name, { leaseLeftMs });
+  }
+
+  resume(name: string): void {
+    this.node(name).resume();
+    this.fault('pause', 'end', name, {});
+  }
+
+  // ---- links ---------------------------------------------------------------------------------------------------
+
+  partition(one: readonly string[], other: readonly string[]): void {
+    for (const a of one) for (const b of other) this.oneWay(a, b).oneWay(b, a);
+  }
+
+  oneWay(from: string, to: string): this {
+    this.weather.cutPairs.add(`${from}>${to}`);
+    return this;
+  }
+
+  cutStore(...names: readonly string[]): void {
+    for (const name of names) this.weather.cutFromStore.add(name);
+  }
+
+  healStore(...names: readonly string[]): void {
+    for (const name of names) this.weather.cutFromStore.delete(name);
+  }
+
+  /** Everything between nodes takes up to `ms` longer, and calls to the store up to `storeMs`. */
+  delay(ms: number, storeMs = 0): void {
+    this.weather.netDelayMs = ms;
+    this.weather.storeDelayMs = storeMs;
+  }
+
+  /** All links are whole, every paused process runs, and every node that may come back is up. */
+  heal(): void {
+    this.weather.clear();
+    for (const node of this.nodes.values()) {
+      if (node.life?.paused === true) this.resume(node.name);
+      node.host.setRate(1);
+      if (!this.gone.has(node.name)) this.boot(node);
+    }
+    this.history.add({ kind: 'healed', node: '', incarnation: 0 });
+  }
+
+  fault(
+    fault: string,
+    phase: 'begin' | 'end' | 'once',
+    node: string,
+    more: { leaseLeftMs?: number; rate?: number; jumpMs?: number; note?: string },
+  ): void {
+    const { incarnation = 0 } = this.nodes.get(node) ?? {};
+    this.history.add({ kind: 'fault', node, incarnation, fault, phase, ...more });
+  }
+
+  // ---- time ----------------------------------------------------------------------------------------------------
+
+  /** Lets `ms` pass. */
+  run(ms: number): void {
+    this.world.run(this.world.nowMs + ms);
+  }
+
+  step(): void {
+    this.world.step();
+  }
+
+  /** Lets time pass until `holds`, at most `withinMs`. Answers whether it held. */
+  until(holds: () => boolean, withinMs: number, stepMs = 50): boolean {
+    const endMs = this.world.nowMs + withinMs;
+    while (!holds()) {
+      if (this.world.nowMs >= endMs) return false;
+      this.run(stepMs);
+    }
+    return true;
+  }
+
+  // ---- calls ---------------------------------------------------------------------------------------------------
+
+  /** A client on that node sends one message. */
+  send(name: string, entity: string, job: Partial<Job>, options: CallOptions = {}): Call {
+    const full: Job = { c: `s${++this.counter}`, op: 'deposit', amount: 1, ms: 5, how: 'ok', ...job };
+    return this.call(name, entity, full, options);
+  }
+
+  call(name: string, entity: string, job: Job, options: CallOptions): Call {
+    const call: Call = { name: job.c, outcome: 'open', code: '', result: '', settled: undefined };
+    const { node } = this.node(name);
+    if (node === undefined) throw new Error(`${name} is down`);
+    const { how = 'enqueue', id, onTimeout, probe = false } = options;
+    const { settings } = this.options;
+    const promiseMs = how === 'enqueue' ? settings.enqueueTimeoutMs : settings.replyTimeoutMs + settings.storeCallTimeoutMs;
+    const { op, amount } = job;
+    const at = this.node(name);
+    const where = { node: name, incarnation: at.incarnation };
+    this.history.add({
+      ...{ kind: 'invoke', ...where, call: job.c, how, entity, op, amount, id: id ?? '', probe },
+      deadlineMs: promiseMs + SLACK_MS,
+    });
+    const sinceMs = at.runningMs();
+    const tookMs = (): number => at.runningMs() - sinceMs;
+    const ok = (more: { id?: string; seq?: number; result?: string }): void => {
+      this.history.add({ kind: 'ok', ...where, call: job.c, tookMs: tookMs(), ...more });
+      this.settle(call, 'ok', '', more.result ?? '');
+    };
+    const failed = (error: unknown): void => this.failed(call, where, error, tookMs());
+    try {
+      const message = outgoingOf({ entity, job }, id);
+      if (how === 'enqueue') node.enqueue(message).then((receipt) => ok({ id: receipt.id, seq: receipt.sequence }), failed);
+      else
+        node.enqueueAndWait(message, { timeoutMs: settings.replyTimeoutMs, onTimeout }).then((result) => ok({ result }), failed);
+    } catch (error) {
+      failed(error);
+    }
+    return call;
+  }
+
+  private failed(call: Call, where: { node: string; incarnation: number }, error: unknown, tookMs: number): void {
+    const code = errorCodeOf(error);
+    const definite = error instanceof AtomicQueuesError && error.definite;
+    if (code === 'OTHER') this.history.add({ kind: 'defect', ...where, what: `a call failed with ${String(error)}` });
+    const isTold = definite || code === 'HANDLER_FAILED' || code === 'INTERRUPTED';
+    if (isTold) this.history.add({ kind: 'fail', ...where, call: call.name, code, definite, tookMs });
+    else this.history.add({ kind: 'unknown', ...where, call: call.name, code, tookMs });
+    this.settle(call, isTold ? 'fail' : 'unknown', code, '');
+  }
+
+  private settle(call: Call, outcome: Call['outcome'], code: string, result: string): void {
+    call.outcome = outcome;
+    call.code = code;
+    call.result = result;
+    call.settled?.();
+  }
+
+  // ---- the end -------------------------------------------------------------------------------------------------
+
+  /** Messages in the log that are not terminal. */
+  get depth(): number {
+    return this.server.state.depth;
+  }
+
+  /** Records what is left, for the checkers of loss and of bounds. */
+  finish(): void {
+    const { state } = this.server;
+    const live: [string, number][] = [];
+    for (const [entity, rec] of state.entities) {
+      if (rec.running !== undefined) live.push([entity, rec.running.seq]);
+      for (const m of rec.pending) live.push([entity, m.seq]);
+    }
+    const nodes = [...this.nodes.values()].map((n) => {
+      const status = n.node?.status();
+      const { state: nodeState = 'down', running = 0, waiting = 0, owned = 0 } = status ?? {};
+      return { node: n.name, state: nodeState, running, waiting, owned, timers: n.life?.timers ?? 0 };
+    });
+    const balances: Record<string, number> = {};
+    for (const [entity, { balance }] of this.bank.accounts) balances[entity] = balance;
+    const { depth, active } = state;
+    this.history.add({ kind: 'final', node: '', incarnation: 0, live, depth, active, ready: state.ready.size, nodes, balances });
+  }
+}

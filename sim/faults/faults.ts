@@ -1,0 +1,14 @@
+import type { FaultKind } from './fault.js';
+import { LINK_FAULTS, STORE_LOSSES } from './link-faults.js';
+import { NODE_FAULTS } from './node-faults.js';
+
+/** Every kind of fault; store losses are drawn apart, since they end the group. */
+export const FAULTS: readonly FaultKind[] = [...NODE_FAULTS, ...LINK_FAULTS, ...STORE_LOSSES];
+
+const byKind = new Map(FAULTS.map((f) => [f.kind, f]));
+
+export function faultOf(kind: string): FaultKind {
+  const found = byKind.get(kind);
+  if (found === undefined) throw new Error(`there is no fault "${kind}"`);
+  return found;
+}

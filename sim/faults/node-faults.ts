@@ -1,0 +1,142 @@
+/** What happens to nodes: crash, restart, pause, drain, clocks. */
+import type { Cluster } from '../cluster.js';
+import type { FaultPlan } from '../plan.js';
+import { type FaultKind, nothing } from './fault.js';
+
+const nameOf = (fault: FaultPlan): string => fault.node ?? '';
+const isUp = (cluster: Cluster, fault: FaultPlan): boolean => cluster.nodes.get(nameOf(fault))?.isUp === true;
+
+const crash: FaultKind = {
+  kind: 'crash',
+  excuses: false,
+  perRun: 2,
+  draw: (chance) => ({ forMs: chance.logBetween(50, 6000) }),
+  begin(cluster, fault) {
+    if (!isUp(cluster, fault)) return undefined;
+    const name = nameOf(fault);
+    cluster.crash(name);
+    return () => {
+      if (!cluster.node(name).isUp && !cluster.gone.has(name)) cluster.start(name);
+    };
+  },
+};
+
+/** A rolling restart takes one node down gracefully and brings it back. */
+const rollingRestart: FaultKind = {
+  kind: 'rollingRestart',
+  excuses: false,
+  perRun: 1,
+  draw: (chance) => ({ forMs: chance.logBetween(500, 8000) }),
+  begin(cluster, fault) {
+    if (!isUp(cluster, fault) || cluster.node(nameOf(fault)).life?.paused === true) return undefined;
+    const name = nameOf(fault);
+    cluster.stop(name);
+    return () => {
+      if (cluster.node(name).isUp) cluster.crash(name);
+      if (!cluster.gone.has(name)) cluster.start(name);
+    };
+  },
+};
+
+const pauseOf = (kind: string, excuses: boolean, suspended: boolean, span: (ttlMs: number) => [number, number]): FaultKind => ({
+  kind,
+  excuses,
+  perRun: 1.5,
+  draw: (chance, nodeTTLMs) => ({ forMs: chance.logBetween(...span(nodeTTLMs)) }),
+  begin(cluster, fault) {
+    const name = nameOf(fault);
+    if (!isUp(cluster, fault) || cluster.node(name).life?.paused === true) return undefined;
+    const { life } = cluster.node(name);
+    cluster.pause(name, suspended);
+    return () => {
+      if (cluster.node(name).life === life) cluster.resume(name);
+    };
+  },
+});
+
+/** Drift within what the lease margin covers: two nodes stay within 1 % of each other. */
+const drift: FaultKind = {
+  kind: 'drift',
+  excuses: false,
+  perRun: 2,
+  draw: (chance) => ({ forMs: chance.int(2000, 15_000), amount: 1 + chance.between(-0.005, 0.005) }),
+  begin: (cluster, fault) => setRate(cluster, fault),
+};
+
+const driftBeyond: FaultKind = {
+  kind: 'driftBeyond',
+  excuses: true,
+  perRun: 1,
+  draw: (chance) => ({ forMs: chance.int(1000, 6000), amount: chance.pick([0.5, 0.8, 0.9, 1.1, 1.5]) }),
+  begin: (cluster, fault) => setRate(cluster, fault),
+};
+
+function setRate(cluster: Cluster, fault: FaultPlan): (() => void) | undefined {
+  const name = nameOf(fault);
+  const node = cluster.nodes.get(name);
+  if (node === undefined || node.host.rate !== 1) return undefined;
+  const { amount: rate = 1 } = fault;
+  node.host.setRate(rate);
+  cluster.fault('clock', 'begin', name, { rate });
+  return () => {
+    node.host.setRate(1);
+    cluster.fault('clock', 'end', name, { rate });
+  };
+}
+
+const wallJump: FaultKind = {
+  kind: 'wallJump',
+  excuses: false,
+  perRun: 2,
+  draw: (chance) => ({ forMs: 0, amount: chance.pick([-3_600_000, -5000, -700, 700, 5000, 3_600_000]) }),
+  begin(cluster, fault) {
+    const node = cluster.nodes.get(nameOf(fault));
+    if (node === undefined) return undefined;
+    node.host.wallOffsetMs += fault.amount ?? 0;
+    cluster.fault('wallJump', 'once', node.name, { jumpMs: fault.amount ?? 0 });
+    return nothing;
+  },
+};
+
+/** A second process with the serverId of a living one: it must not get in while that one lives. */
+const join: FaultKind = {
+  kind: 'join',
+  excuses: false,
+  perRun: 1,
+  draw: () => ({ forMs: 0 }),
+  begin(cluster, fault) {
+    const name = `late-${fault.atMs}`;
+    if (cluster.nodes.has(name) || cluster.nodes.size >= 9) return undefined;
+    cluster.start(name);
+    return nothing;
+  },
+};
+
+const twin: FaultKind = {
+  kind: 'twin',
+  excuses: false,
+  perRun: 1,
+  draw: (chance) => ({ forMs: chance.logBetween(500, 8000) }),
+  begin(cluster, fault) {
+    const name = nameOf(fault);
+    const host = `twin-${name}`;
+    if (!isUp(cluster, fault) || cluster.nodes.has(host)) return undefined;
+    const node = cluster.add({ name: host, startMs: cluster.world.nowMs, group: 'default', serverId: name });
+    node.start();
+    cluster.gone.add(host);
+    return () => cluster.crash(host);
+  },
+};
+
+export const NODE_FAULTS: readonly FaultKind[] = [
+  crash,
+  rollingRestart,
+  pauseOf('pauseShort', false, false, (ttlMs) => [10, ttlMs * 0.3]),
+  pauseOf('pauseLong', true, false, (ttlMs) => [ttlMs * 0.8, ttlMs * 5]),
+  pauseOf('suspend', true, true, (ttlMs) => [ttlMs * 0.5, ttlMs * 5]),
+  drift,
+  driftBeyond,
+  wallJump,
+  join,
+  twin,
+];

@@ -1,0 +1,287 @@
+/**
+ * The record of a run, from which alone the checkers judge it: the same events come from a simulated run and from real
+ * processes. `atMs` is the observer's time, one clock for all. Each event is plain data, one line of JSON.
+ *
+ * Events of the store (append, transition, own, letter, epoch) are recorded as it applies them; those of a node (invoke, ok,
+ * fail, unknown, start, end, abort, effect) as the process does them. A message is named by entity and sequence in the
+ * store, and by `call` where the caller made it, until the receipt tells both.
+ */
+import type { ErrorCode } from '../src/core/errors.js';
+import type { TerminalState } from '../src/core/log/operations.js';
+
+/** What the checkers must know of the run's configuration. */
+export interface RunFacts {
+  readonly leaseTtlMs: number;
+  readonly leaseMarginMs: number;
+  readonly takeoverHoldMs: number;
+  readonly types: Readonly<Record<string, TypeFacts>>;
+  readonly depthMaxTotal: number;
+  readonly concurrentHandlersMax: number;
+  /** A handler that runs for longer is reported as blocking its entity. */
+  readonly blockedAfterMs: number;
+  /** After the last fault has healed, everything accepted is terminal within this time. */
+  readonly settleMs: number;
+  /** A message to an idle entity of a healed cluster is done within this time, whatever others do. */
+  readonly independentMs: number;
+}
+
+export interface TypeFacts {
+  readonly maxAttempts: number;
+  readonly onInterrupt: 'dead-letter' | 'retry';
+  readonly depthMax: number;
+  /** Effects carry the fence, and the resource refuses lower ones. */
+  readonly fenced: boolean;
+}
+
+interface Base {
+  index: number;
+  atMs: number;
+  readonly node: string;
+  readonly incarnation: number;
+}
+
+export interface Invoke extends Base {
+  readonly kind: 'invoke';
+  readonly call: string;
+  readonly how: 'enqueue' | 'wait';
+  readonly entity: string;
+  readonly op: 'deposit' | 'withdraw' | 'read';
+  readonly amount: number;
+  /** The caller's own id, or ''. */
+  readonly id: string;
+  /** It must settle within this time, of the node's own running time; slack included. */
+  readonly deadlineMs: number;
+  /** Sent after the heal, to see that new work is accepted. */
+  readonly probe: boolean;
+}
+export interface Ok extends Base {
+  readonly kind: 'ok';
+  readonly call: string;
+  /** Id and sequence of a receipt. */
+  readonly id?: string;
+  readonly seq?: number;
+  /** JSON text of a result, for a call that waits. */
+  readonly result?: string;
+  readonly tookMs: number;
+}
+export interface Fail extends Base {
+  readonly kind: 'fail';
+  readonly call: string;
+  readonly code: ErrorCode | 'OTHER';
+  /** True: certainly not accepted, or certainly not run. */
+  readonly definite: boolean;
+  readonly tookMs: number;
+}
+/** The caller was told that nobody knows. */
+export interface Unknown extends Base {
+  readonly kind: 'unknown';
+  readonly call: string;
+  readonly code: ErrorCode | 'OTHER';
+  readonly tookMs: number;
+}
+
+export interface Appended extends Base {
+  readonly kind: 'append';
+  readonly entity: string;
+  readonly id: string;
+  readonly seq: number;
+  readonly call: string;
+  readonly given: boolean;
+  readonly replayOf: string;
+  /** Not terminal after this step: of the entity, of the whole prefix; and entities that have such. */
+  readonly depth: number;
+  readonly total: number;
+  readonly active: number;
+  /** Limits in force; 0 is none. */
+  readonly workersMax: number;
+}
+export interface Transition extends Base {
+  readonly kind: 'transition';
+  readonly entity: string;
+  readonly id: string;
+  readonly seq: number;
+  readonly attempt: number;
+  readonly from: 'enqueued' | 'dispatched';
+  readonly to: 'enqueued' | 'dispatched' | TerminalState;
+  readonly fence: number;
+  /** JSON text, of a completed one. */
+  readonly result?: string;
+  /** Ids of what was sent with the completion. */
+  readonly sends?: readonly string[];
+}
+export interface Owned extends Base {
+  readonly kind: 'own';
+  readonly entity: string;
+  /** 0: nobody from now on. */
+  readonly owner: number;
+  readonly fence: number;
+  readonly how: 'claim' | 'release' | 'takeover';
+}
+export interface LetterMade extends Base {
+  readonly kind: 'letter';
+  readonly letter: string;
+  readonly entity: string;
+  readonly id: string;
+  readonly seq: number;
+  readonly attempt: number;
+  readonly reason: 'failed' | 'interrupted';
+}
+export interface Epoch extends Base {
+  readonly kind: 'epoch';
+  readonly group: string;
+  readonly epoch: number;
+  /** `lead`: the store named this incarnation master. `accept`: this node accepted a command of that epoch. */
+  readonly what: 'lead' | 'accept';
+}
+
+export interface Start extends Base {
+  readonly kind: 'start';
+  readonly entity: string;
+  readonly id: string;
+  readonly seq: number;
+  readonly attempt: number;
+  readonly fence: number;
+  readonly call: string;
+  readonly op: Invoke['op'];
+  readonly amount: number;
+}
+export interface End extends Base {
+  readonly kind: 'end';
+  readonly entity: string;
+  readonly seq: number;
+  readonly attempt: number;
+  readonly outcome: 'completed' | 'failed';
+  readonly result: string;
+  /** Transactional sends that the handler made. */
+  readonly sends: number;
+}
+export interface Aborted extends Base {
+  readonly kind: 'abort';
+  readonly entity: string;
+  readonly seq: number;
+  readonly attempt: number;
+}
+export interface Effect extends Base {
+  readonly kind: 'effect';
+  readonly entity: string;
+  readonly seq: number;
+  readonly fence: number;
+  readonly what: 'read' | 'write';
+  readonly accepted: boolean;
+  readonly balance: number;
+}
+
+export type NodeChange =
+  | 'starting'
+  | 'joined'
+  | 'start-failed'
+  | 'suspended'
+  | 'resumed'
+  | 'lease-lost'
+  | 'store-lost'
+  | 'closed'
+  | 'draining'
+  | 'stopped'
+  | 'crashed'
+  | 'exited'
+  | 'degraded'
+  | 'recovered';
+export interface NodeChanged extends Base {
+  readonly kind: 'node';
+  readonly state: NodeChange;
+  readonly why?: string;
+}
+export interface Blocked extends Base {
+  readonly kind: 'blocked';
+  readonly entity: string;
+}
+export interface FaultEvent extends Base {
+  readonly kind: 'fault';
+  readonly fault: string;
+  readonly phase: 'begin' | 'end' | 'once';
+  /** Of a pause: what was left of the node's lease by its own clock. */
+  readonly leaseLeftMs?: number;
+  /** Of a clock: its rate, or how far it jumped. */
+  readonly rate?: number;
+  readonly jumpMs?: number;
+  readonly note?: string;
+}
+/** The last fault has healed: liveness is owed from here on. */
+export interface Healed extends Base {
+  readonly kind: 'healed';
+}
+/** What is left at the end, when the cluster had its time. */
+export interface Final extends Base {
+  readonly kind: 'final';
+  /** Not terminal in the store: entity and sequence. */
+  readonly live: readonly (readonly [entity: string, seq: number])[];
+  readonly depth: number;
+  readonly active: number;
+  readonly ready: number;
+  readonly nodes: readonly NodeAtRest[];
+  /** The user's balances. */
+  readonly balances: Readonly<Record<string, number>>;
+}
+export interface NodeAtRest {
+  readonly node: string;
+  readonly state: string;
+  readonly running: number;
+  readonly waiting: number;
+  readonly timers: number;
+  readonly owned: number;
+}
+/** Something that the library must never let happen: an unhandled rejection, a call that threw. */
+export interface Defect extends Base {
+  readonly kind: 'defect';
+  readonly what: string;
+}
+export interface Begun extends Base {
+  readonly kind: 'run';
+  readonly facts: RunFacts;
+}
+
+export type HistoryEvent =
+  | Invoke
+  | Ok
+  | Fail
+  | Unknown
+  | Appended
+  | Transition
+  | Owned
+  | LetterMade
+  | Epoch
+  | Start
+  | End
+  | Aborted
+  | Effect
+  | NodeChanged
+  | Blocked
+  | FaultEvent
+  | Healed
+  | Final
+  | Defect
+  | Begun;
+
+/** Omits what the recorder fills in, per member of the union. */
+type Unstamped<T> = T extends HistoryEvent ? Omit<T, 'index' | 'atMs'> : never;
+
+export class History {
+  readonly events: HistoryEvent[] = [];
+
+  constructor(private readonly nowMs: () => number) {}
+
+  add(event: Unstamped<HistoryEvent>): void {
+    const stamped = event as HistoryEvent;
+    stamped.index = this.events.length;
+    stamped.atMs = this.nowMs();
+    this.events.push(stamped);
+  }
+}
+
+export const toLines = (events: readonly HistoryEvent[]): string => events.map((e) => `${JSON.stringify(e)}\n`).join('');
+
+export const fromLines = (text: string): HistoryEvent[] =>
+  text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as HistoryEvent);

@@ -1,0 +1,32 @@
+/** One message of the workload, as its payload carries it. */
+export interface Job {
+  /** Name of the call; first, so that the store's observer finds it. */
+  readonly c: string;
+  readonly op: 'deposit' | 'withdraw' | 'read';
+  readonly amount: number;
+  /** How long the handler works, ms. */
+  readonly ms: number;
+  readonly how: How;
+  /** Transactional sends. */
+  readonly sends?: readonly Target[];
+  /** Calls another entity and waits for it. */
+  readonly ask?: Target;
+}
+
+/**
+ * ok: works and heeds its signal; throw: fails each time; throw-first: fails the first attempt; hang: never ends, unless its
+ * signal aborts; deaf: works on whatever its signal says; dead: never ends at all.
+ */
+export type How = 'ok' | 'throw' | 'throw-first' | 'hang' | 'deaf' | 'dead';
+
+export interface Target {
+  readonly entity: string;
+  readonly job: Job;
+}
+
+export const TYPES = ['plain', 'fenced', 'retried'] as const;
+export type EntityType = (typeof TYPES)[number];
+
+/** An entity of the workload as 'type:id'. */
+export const typeOf = (entity: string): EntityType => entity.slice(0, entity.indexOf(':')) as EntityType;
+export const idOf = (entity: string): string => entity.slice(entity.indexOf(':') + 1);

@@ -1,0 +1,110 @@
+/**
+ * A run as data: everything that was drawn before it began. It replays without the generator, and shrinks by leaving parts
+ * out. What is drawn during the run (latencies, which message a lossy window loses) comes from streams of the seed.
+ */
+import type { Job } from './job.js';
+
+export const PLAN_VERSION = 1;
+
+export interface Plan {
+  readonly version: typeof PLAN_VERSION;
+  readonly seed: number;
+  readonly nodes: readonly NodePlan[];
+  readonly settings: Settings;
+  readonly messages: readonly MessagePlan[];
+  readonly faults: readonly FaultPlan[];
+  /** All faults have ended by then; liveness is owed from there. */
+  readonly healAtMs: number;
+  /** Nodes that, once down, never come back. */
+  readonly gone: readonly string[];
+}
+
+export interface NodePlan {
+  readonly name: string;
+  readonly startMs: number;
+  readonly group: string;
+  /** Its name, unless it is the twin of another. */
+  readonly serverId?: string;
+}
+
+/** The drawn part of the configuration; durations in ms. */
+export interface Settings {
+  readonly heartbeatMs: number;
+  readonly nodeTTLMs: number;
+  readonly leaseMarginMs: number;
+  readonly takeoverHoldMs: number;
+  readonly reconcileIntervalMs: number;
+  readonly storeCallTimeoutMs: number;
+  readonly enqueueTimeoutMs: number;
+  readonly replyTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly handlerTimeoutMs: number;
+  readonly shutdownGraceMs: number;
+  readonly maxAttempts: number;
+  readonly backoffDelayMs: number;
+  readonly onInterrupt: 'dead-letter' | 'retry';
+  readonly depthMax: number;
+  readonly depthMaxTotal: number;
+  readonly workersMax: number;
+  readonly concurrentHandlersMax: number;
+  readonly onLeaseLost: 'rejoin' | 'exit';
+}
+
+export interface MessagePlan {
+  readonly atMs: number;
+  /** The client's node; if it is down, the next living one. */
+  readonly node: string;
+  readonly entity: string;
+  readonly how: 'enqueue' | 'wait';
+  readonly job: Job;
+  /** The caller's own id; it sends again, elsewhere, while the outcome is unknown. */
+  readonly id?: string;
+  readonly onTimeout?: 'keep' | 'withdraw';
+}
+
+export interface FaultPlan {
+  readonly atMs: number;
+  /** 0 for what happens once. */
+  readonly forMs: number;
+  readonly kind: string;
+  readonly node?: string;
+  readonly others?: readonly string[];
+  /** What the kind makes of it: a share, a rate, a jump in ms. */
+  readonly amount?: number;
+}
+
+/** The configuration object that a user would give. */
+export function configOf(settings: Settings, serverId: string, group: string): Record<string, unknown> {
+  const { depthMax } = settings;
+  const entity = {
+    workerIdleTimeout: settings.idleTimeoutMs,
+    workerMaxQueueDepth: depthMax,
+    replyTimeout: settings.replyTimeoutMs,
+    handlerTimeout: settings.handlerTimeoutMs,
+  };
+  const retry = { maxAttempts: settings.maxAttempts, backoffDelay: settings.backoffDelayMs };
+  return {
+    store: 'memory',
+    serverId,
+    serviceGroup: group,
+    entities: {
+      plain: entity,
+      fenced: entity,
+      retried: { ...entity, retry, onInterrupt: settings.onInterrupt },
+    },
+    maxTotalWorkers: settings.workersMax,
+    maxTotalQueueDepth: settings.depthMaxTotal,
+    maxConcurrentHandlers: settings.concurrentHandlersMax,
+    onLeaseLost: settings.onLeaseLost,
+    shutdownGraceMs: settings.shutdownGraceMs,
+    enqueueTimeoutMs: settings.enqueueTimeoutMs,
+    storeCallTimeoutMs: settings.storeCallTimeoutMs,
+    grpc: {
+      heartbeatMs: settings.heartbeatMs,
+      nodeTTLMs: settings.nodeTTLMs,
+      leaseMarginMs: settings.leaseMarginMs,
+      takeoverHoldMs: settings.takeoverHoldMs,
+      reconcileIntervalMs: settings.reconcileIntervalMs,
+    },
+  };
+}

@@ -1,0 +1,142 @@
+/** Runs one plan: the cluster grows, faults come and go, all heals, and then liveness is owed. */
+
+import { check, type Verdict } from './checkers/check.js';
+import { watchRejections } from './ambient.js';
+import { Cluster } from './cluster.js';
+import { FAULTS, faultOf } from './faults/faults.js';
+import type { HistoryEvent } from './history.js';
+import type { Machine } from './machine.js';
+import type { FaultPlan, MessagePlan, Plan } from './plan.js';
+import { World } from './world.js';
+
+export interface RunResult {
+  readonly plan: Plan;
+  readonly history: readonly HistoryEvent[];
+  readonly verdict: Verdict;
+  /** How often each kind of fault hit. */
+  readonly faults: Readonly<Record<string, number>>;
+  readonly events: number;
+  readonly simMs: number;
+  readonly messages: number;
+  readonly hash: string;
+}
+
+export interface RunOptions {
+  readonly drain: () => void;
+  readonly machine?: Machine;
+}
+
+const POLL_MS = 250;
+/** Time between the end of the work and the look at what is left, beyond the idle time of workers. */
+const REST_MS = 1500;
+
+export function runPlan(plan: Plan, { drain, machine }: RunOptions): RunResult {
+  const world = new World(plan.seed, drain);
+  const keepsLog = plan.faults.some((f) => f.kind === 'storeTail');
+  const cluster = new Cluster({ world, settings: plan.settings, keepsLog, ...(machine === undefined ? {} : { machine }) });
+  for (const name of plan.gone) cluster.gone.add(name);
+  const run = new PlanRun(cluster, plan);
+  const where = (): { node: string; incarnation: number } => ({ node: world.current?.host ?? '', incarnation: 0 });
+  const unwatch = watchRejections((reason) => {
+    const what = `unhandled rejection: ${reason instanceof Error ? `${reason.name}: ${reason.message}` : String(reason)}`;
+    cluster.history.add({ kind: 'defect', ...where(), what });
+  });
+  try {
+    run.schedule();
+    run.play();
+  } finally {
+    unwatch();
+  }
+  const { events } = cluster.history;
+  for (const event of events) world.mixText(JSON.stringify(event));
+  return {
+    plan,
+    history: events,
+    verdict: check(events),
+    faults: { ...run.faults, ...hitsOf(cluster) },
+    events: world.events,
+    simMs: world.nowMs,
+    messages: events.reduce((n, e) => n + (e.kind === 'append' ? 1 : 0), 0),
+    hash: (world.hash >>> 0).toString(16).padStart(8, '0'),
+  };
+}
+
+const hitsOf = ({ server, hub }: Cluster): Record<string, number> => ({ ...server.hits, ...hub.hits });
+
+class PlanRun {
+  readonly faults: Record<string, number> = {};
+  private readonly ends: (() => void)[] = [];
+
+  constructor(
+    private readonly cluster: Cluster,
+    private readonly plan: Plan,
+  ) {
+    for (const { kind } of FAULTS) this.faults[kind] = 0;
+  }
+
+  schedule(): void {
+    const { cluster, plan } = this;
+    for (const node of plan.nodes) {
+      cluster.add(node);
+      cluster.world.after(node.startMs, undefined, () => cluster.start(node.name));
+    }
+    for (const message of plan.messages) cluster.world.after(message.atMs, undefined, () => this.send(message, 0));
+    for (const fault of plan.faults) cluster.world.after(fault.atMs, undefined, () => this.begin(fault));
+  }
+
+  private begin(fault: FaultPlan): void {
+    const { cluster } = this;
+    const end = faultOf(fault.kind).begin(cluster, fault);
+    if (end === undefined) return;
+    this.faults[fault.kind] = (this.faults[fault.kind] ?? 0) + 1;
+    if (fault.forMs === 0) return;
+    cluster.world.after(fault.forMs, undefined, end);
+    this.ends.push(end);
+  }
+
+  /** The client sends to its node, or to the next that serves; while the outcome of its own id is unknown, again elsewhere. */
+  private send(message: MessagePlan, tries: number): void {
+    const { cluster } = this;
+    const names = [...cluster.nodes.keys()];
+    const first = Math.max(0, names.indexOf(message.node)) + tries;
+    for (let i = 0; i < names.length; i++) {
+      const name = names[(first + i) % names.length] as string;
+      if (!cluster.node(name).isServing) continue;
+      const { how, id, onTimeout, job } = message;
+      const call = cluster.call(name, message.entity, job, { how, id, onTimeout });
+      const again = (): void => {
+        if (call.outcome === 'unknown' && id !== undefined && tries < 3)
+          cluster.world.after(200, undefined, () => this.send(message, tries + 1));
+      };
+      if (call.outcome !== 'open') again();
+      else call.settled = again;
+      return;
+    }
+  }
+
+  play(): void {
+    const { cluster, plan } = this;
+    cluster.run(plan.healAtMs);
+    for (const end of this.ends.splice(0)) end();
+    cluster.heal();
+    const { settleMs, independentMs } = cluster.facts;
+    cluster.run(POLL_MS * 2);
+    cluster.until(() => cluster.depth === 0, settleMs, POLL_MS);
+    this.probe();
+    cluster.run(independentMs / 4);
+    cluster.until(() => cluster.depth === 0, independentMs, POLL_MS);
+    cluster.run(plan.settings.idleTimeoutMs + REST_MS);
+    cluster.finish();
+  }
+
+  /** New work must be accepted now, by every node, and be done whatever others still do. */
+  private probe(): void {
+    const { cluster } = this;
+    let i = 0;
+    for (const node of cluster.nodes.values()) {
+      if (!node.isServing || node.node?.status().state !== 'running') continue;
+      const job = { c: `p${++i}`, op: 'deposit', amount: 1, ms: 5, how: 'ok' } as const;
+      cluster.call(node.name, `plain:probe-${i}`, job, { how: 'wait', probe: true });
+    }
+  }
+}

@@ -1,0 +1,127 @@
+/** Clocks: one per machine, which survives its processes, and one per life, which starts anew. */
+import type { Clock, Timer } from '../src/ports/clock.js';
+import { type Life, SimEvent, type World } from './world.js';
+
+const GRID_PER_MS = 1024;
+const floorToGrid = (ms: number): number => Math.floor(ms * GRID_PER_MS) / GRID_PER_MS;
+
+/** The oscillator of a machine: its rate against the world's time, and its wall clock, which may be set. */
+export class HostClock {
+  wallOffsetMs: number;
+  rate = 1;
+  private sinceMs: number;
+  private countedMs = 0;
+  private stopped = false;
+
+  constructor(
+    private readonly world: World,
+    startWallMs: number,
+  ) {
+    this.wallOffsetMs = startWallMs;
+    this.sinceMs = world.nowMs;
+  }
+
+  /** Milliseconds that this machine has counted. */
+  countMs(): number {
+    return this.countedMs + (this.stopped ? 0 : (this.world.nowMs - this.sinceMs) * this.rate);
+  }
+
+  private settle(): void {
+    this.countedMs = this.countMs();
+    this.sinceMs = this.world.nowMs;
+  }
+
+  setRate(rate: number): void {
+    this.settle();
+    this.rate = rate;
+  }
+
+  /** A suspended machine: its monotonic clock stands still. */
+  suspend(): void {
+    this.settle();
+    this.stopped = true;
+  }
+
+  proceed(): void {
+    this.settle();
+    this.stopped = false;
+  }
+
+  wallMs(): number {
+    return this.wallOffsetMs + this.countMs();
+  }
+}
+
+class SimTimer extends SimEvent implements Timer {
+  private open = true;
+
+  constructor(
+    private readonly clock: SimClock,
+    private readonly dueMs: number,
+    private readonly run: () => void,
+  ) {
+    super(clock.life);
+  }
+
+  fire(): void {
+    // By its own clock a timer never fires early, though the rate may have changed since it was set.
+    const leftMs = this.dueMs - this.clock.monotonicMs();
+    if (leftMs > 0) {
+      this.clock.push(this, leftMs);
+      return;
+    }
+    this.close();
+    this.run();
+  }
+
+  cancel(): void {
+    this.cancelled = true;
+    this.close();
+  }
+
+  private close(): void {
+    if (!this.open) return;
+    this.open = false;
+    this.clock.life.timers--;
+  }
+}
+
+/** How late a timer of an idle process is, at most. */
+const LATE_MS_MAX = 1;
+
+export class SimClock implements Clock {
+  private readonly bornMs: number;
+
+  constructor(
+    private readonly world: World,
+    private readonly host: HostClock,
+    readonly life: Life,
+    private readonly lateness: { next(): number },
+  ) {
+    // A process's monotonic clock starts anywhere.
+    this.bornMs = floorToGrid(host.countMs() - lateness.next() * 1e6);
+  }
+
+  monotonicMs(): number {
+    return floorToGrid(this.host.countMs() - this.bornMs);
+  }
+
+  wallMs(): number {
+    return this.host.wallMs();
+  }
+
+  setTimer(delayMs: number, fire: () => void): Timer {
+    const timer = new SimTimer(this, this.monotonicMs() + Math.max(0, delayMs), fire);
+    this.life.timers++;
+    this.push(timer, delayMs);
+    return timer;
+  }
+
+  defer(run: () => void): void {
+    this.world.after(0, this.life, run);
+  }
+
+  push(event: SimEvent, delayMs: number): void {
+    this.world.push(event, Math.max(0, delayMs) / this.host.rate + this.lateness.next() * LATE_MS_MAX);
+  }
+}

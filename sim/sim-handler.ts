@@ -1,0 +1,136 @@
+/** The user's code: a bank that reads, works a while, and writes; and misbehaves as its message says. */
+import type { Clock } from '../src/ports/clock.js';
+import type { Delivery, HandlerPort } from '../src/ports/handler.js';
+import { EntityContext } from '../src/runtime/context.js';
+import type { Bank } from './bank.js';
+import type { History, TypeFacts } from './history.js';
+import type { Job, Target } from './job.js';
+
+export interface HandlerHost {
+  readonly node: string;
+  incarnation(): number;
+  facts(type: string): TypeFacts;
+  /** Calls another entity and waits. */
+  ask(target: Target, signal: AbortSignal): Promise<string>;
+}
+
+class Stale extends Error {
+  override readonly name = 'Stale';
+}
+
+export class SimHandler implements HandlerPort {
+  constructor(
+    private readonly clock: Clock,
+    private readonly bank: Bank,
+    private readonly history: History,
+    private readonly host: HandlerHost,
+  ) {}
+
+  async run({ type, entityId, payload }: Delivery): Promise<string> {
+    const { history, host } = this;
+    const context = EntityContext.current();
+    const job = JSON.parse(payload) as Job;
+    const run = new Run(this.clock, this.bank, history, host, context, `${type}:${entityId}`, job, host.facts(type));
+    return run.run();
+  }
+}
+
+class Run {
+  private readonly incarnation: number;
+  private sends = 0;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly bank: Bank,
+    private readonly history: History,
+    private readonly host: HandlerHost,
+    private readonly context: EntityContext,
+    private readonly entity: string,
+    private readonly job: Job,
+    private readonly facts: TypeFacts,
+  ) {
+    this.incarnation = host.incarnation();
+  }
+
+  private get where() {
+    const { entity, incarnation } = this;
+    const { sequence: seq, attempt } = this.context;
+    return { node: this.host.node, incarnation, entity, seq, attempt };
+  }
+
+  async run(): Promise<string> {
+    const { context, history, where, job } = this;
+    const { fence } = context;
+    history.add({ kind: 'start', ...where, id: context.messageId, fence, call: job.c, op: job.op, amount: job.amount });
+    context.signal.addEventListener('abort', () => history.add({ kind: 'abort', ...where }));
+    try {
+      const result = await this.work();
+      history.add({ kind: 'end', ...where, outcome: 'completed', result, sends: this.sends });
+      return result;
+    } catch (error) {
+      history.add({ kind: 'end', ...where, outcome: 'failed', result: '', sends: 0 });
+      throw error;
+    }
+  }
+
+  private async work(): Promise<string> {
+    const { job, context } = this;
+    const opened = this.touch('read');
+    await this.sleep(job.ms * 0.6);
+    if (job.how === 'throw' || (job.how === 'throw-first' && context.attempt === 1)) throw new Error(`told to fail (${job.c})`);
+    if (job.how === 'hang') await this.sleep(Number.POSITIVE_INFINITY);
+    if (job.how === 'dead') await new Promise<never>(() => undefined);
+    const balance = this.write(opened);
+    for (const { entity, job: sent } of job.sends ?? []) {
+      context.enqueue({ entity, job: sent });
+      this.sends++;
+    }
+    if (job.ask !== undefined) await this.host.ask(job.ask, context.signal).catch(() => '');
+    await this.sleep(job.ms * 0.4);
+    return JSON.stringify(balance);
+  }
+
+  /** Reads the balance; with the fence, so that whoever comes with a lower one is refused from here on. */
+  private touch(what: 'read' | 'write'): number {
+    const { bank, entity, facts, context } = this;
+    const { fence } = context;
+    const accepted = !facts.fenced || bank.admits(entity, fence);
+    const { balance } = bank.account(entity);
+    if (!accepted || what === 'read') this.history.add({ kind: 'effect', ...this.where, fence, what, accepted, balance });
+    if (!accepted) throw new Stale(`fence ${fence} is behind`);
+    return balance;
+  }
+
+  /** Read, work, write: what loses updates wherever two handlers of one entity overlap. */
+  private write(opened: number): number {
+    const { job, bank, entity, context, facts } = this;
+    const account = bank.account(entity);
+    const known = facts.maxAttempts > 1 ? account.journal.get(context.sequence) : undefined;
+    if (known !== undefined) return known;
+    if (job.op === 'read') return opened;
+    this.touch('write');
+    const balance = opened + (job.op === 'deposit' ? job.amount : -job.amount);
+    account.balance = balance;
+    account.journal.set(context.sequence, balance);
+    this.history.add({ kind: 'effect', ...this.where, fence: context.fence, what: 'write', accepted: true, balance });
+    return balance;
+  }
+
+  private sleep(ms: number): Promise<void> {
+    const { job, clock } = this;
+    const { signal } = this.context;
+    const heeds = job.how !== 'deaf' && job.how !== 'dead';
+    return new Promise((resolve, reject) => {
+      if (heeds && signal.aborted) {
+        reject(new Error('aborted'));
+        return;
+      }
+      const timer = ms === Number.POSITIVE_INFINITY ? undefined : clock.setTimer(ms, resolve);
+      const abort = (): void => {
+        timer?.cancel();
+        reject(new Error('aborted'));
+      };
+      if (heeds) signal.addEventListener('abort', abort, { once: true });
+    });
+  }
+}

@@ -1,0 +1,108 @@
+/** The network between nodes: loses, delays, doubles and reorders hints, as the weather has it. */
+import type { Network, PeerMessage } from '../src/ports/network.js';
+import type { Stream } from './sim-random.js';
+import type { Weather } from './weather.js';
+import { type Life, SimEvent, type World } from './world.js';
+
+type Receive = (message: PeerMessage, from: number) => void;
+
+interface Listener {
+  readonly life: Life;
+  readonly receive: Receive;
+}
+
+const LATENCY_MS = { low: 0.1, high: 1.5 };
+
+/** Where all nodes meet. */
+export class Hub {
+  readonly listeners = new Map<number, Listener>();
+  /** Per kind of fault, how often it hit a message. */
+  readonly hits = { netLoss: 0, netDouble: 0, netReorder: 0, netCut: 0 };
+
+  constructor(
+    readonly world: World,
+    readonly weather: Weather,
+  ) {}
+}
+
+class Delivery extends SimEvent {
+  constructor(
+    private readonly hub: Hub,
+    private readonly listener: Listener,
+    private readonly from: Life,
+    private readonly to: number,
+    private readonly fromIncarnation: number,
+    private readonly message: PeerMessage,
+  ) {
+    super(listener.life);
+  }
+
+  fire(): void {
+    const { hub, listener, to } = this;
+    if (hub.listeners.get(to) !== listener) return;
+    if (!hub.weather.reaches(this.from.host, listener.life.host)) {
+      hub.hits.netCut++;
+      return;
+    }
+    listener.receive(this.message, this.fromIncarnation);
+  }
+}
+
+export class SimNetwork implements Network {
+  private incarnation = 0;
+  private readonly lastAtMs = new Map<number, number>();
+
+  constructor(
+    private readonly hub: Hub,
+    private readonly life: Life,
+    private readonly chance: Stream,
+  ) {}
+
+  send(to: number, message: PeerMessage): void {
+    const { hub, life } = this;
+    if (!life.alive || this.incarnation === 0) return;
+    const listener = hub.listeners.get(to);
+    if (listener === undefined) return;
+    const { weather } = hub;
+    if (this.chance.chance(weather.netLoss)) {
+      hub.hits.netLoss++;
+      return;
+    }
+    this.deliver(to, listener, message);
+    if (this.chance.chance(weather.netDouble)) {
+      hub.hits.netDouble++;
+      this.deliver(to, listener, message);
+    }
+  }
+
+  private deliver(to: number, listener: Listener, message: PeerMessage): void {
+    const { world, weather, hits } = this.hub;
+    const { chance } = this;
+    let atMs = world.nowMs + chance.between(LATENCY_MS.low, LATENCY_MS.high) + chance.next() * weather.netDelayMs;
+    if (chance.chance(weather.netReorder)) {
+      hits.netReorder++;
+      atMs += chance.between(0, 200);
+    } else {
+      atMs = Math.max(atMs, this.lastAtMs.get(to) ?? 0);
+      this.lastAtMs.set(to, atMs);
+    }
+    world.push(new Delivery(this.hub, listener, this.life, to, this.incarnation, message), atMs - world.nowMs);
+  }
+
+  listen(incarnation: number, receive: Receive): void {
+    if (!this.life.alive) return;
+    this.leave();
+    this.incarnation = incarnation;
+    this.hub.listeners.set(incarnation, { life: this.life, receive });
+  }
+
+  close(): Promise<void> {
+    this.leave();
+    return Promise.resolve();
+  }
+
+  private leave(): void {
+    if (this.hub.listeners.get(this.incarnation)?.life === this.life) this.hub.listeners.delete(this.incarnation);
+    this.incarnation = 0;
+  }
+}

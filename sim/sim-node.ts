@@ -1,0 +1,210 @@
+/** One host of the simulated cluster: a machine that runs one process at a time, and the real runtime in it. */
+import { type ResolvedConfig, resolveConfig } from '../src/core/config.js';
+import { AtomicQueuesError } from '../src/core/errors.js';
+import type { Contract } from '../src/core/log/control-operations.js';
+import type { TraceEvents } from '../src/ports/trace.js';
+import type { OutgoingMessage } from '../src/runtime/enqueue.js';
+import { Node } from '../src/runtime/node.js';
+import type { Bank } from './bank.js';
+import type { History, NodeChange, TypeFacts } from './history.js';
+import { idOf, type Target, TYPES, typeOf } from './job.js';
+import { configOf, type NodePlan, type Settings } from './plan.js';
+import { HostClock, SimClock } from './sim-clock.js';
+import { SimHandler } from './sim-handler.js';
+import { type Hub, SimNetwork } from './sim-network.js';
+import { SimRandom, type Stream } from './sim-random.js';
+import { SimStore, type StoreServer } from './sim-store.js';
+import { Life, type World } from './world.js';
+
+export interface NodeSurroundings {
+  readonly world: World;
+  readonly server: StoreServer;
+  readonly hub: Hub;
+  readonly bank: Bank;
+  readonly history: History;
+  readonly settings: Settings;
+  readonly typeFacts: Readonly<Record<string, TypeFacts>>;
+  /** The process has ended by itself. */
+  ended(node: SimNode, why: 'start-failed' | 'closed' | 'stopped'): void;
+}
+
+const WALL_START_MS = 1_690_000_000_000;
+const NAMES = ['deposit', 'withdraw', 'read'];
+
+export const outgoingOf = ({ entity, job }: Target, id: string | undefined): OutgoingMessage => ({
+  type: typeOf(entity),
+  entityId: idOf(entity),
+  name: job.op,
+  payload: JSON.stringify(job),
+  id,
+});
+
+export class SimNode {
+  readonly host: HostClock;
+  readonly name: string;
+  life: Life | undefined;
+  node: Node | undefined;
+  incarnation = 0;
+  private clock: SimClock | undefined;
+  private lives = 0;
+  private pausedAtMs = 0;
+  private pausedMs = 0;
+  private readonly config: ResolvedConfig;
+  private readonly contracts: readonly Contract[];
+  private readonly lateness: Stream;
+  private readonly storeChance: Stream;
+  private readonly netChance: Stream;
+  private readonly random: SimRandom;
+
+  constructor(
+    private readonly around: NodeSurroundings,
+    plan: NodePlan,
+    readonly number: number,
+  ) {
+    const { world, settings } = around;
+    this.name = plan.name;
+    this.host = new HostClock(world, WALL_START_MS + number * 1000);
+    this.config = resolveConfig(configOf(settings, plan.serverId ?? plan.name, plan.group), {
+      nodeEnv: 'simulation',
+      hostname: plan.name,
+      generateServerId: () => plan.name,
+    });
+    this.contracts = TYPES.map((type) => {
+      const { retry, onInterrupt } = this.config.entitySettings(type);
+      return { type, maxAttempts: retry.maxAttempts, onInterrupt, names: NAMES };
+    });
+    this.lateness = world.stream(`lateness ${plan.name}`);
+    this.storeChance = world.stream(`store ${plan.name}`);
+    this.netChance = world.stream(`net ${plan.name}`);
+    this.random = new SimRandom(world.stream(`random ${plan.name}`));
+  }
+
+  get isUp(): boolean {
+    return this.life !== undefined;
+  }
+
+  /** Up, joined, and neither paused nor stopping. */
+  get isServing(): boolean {
+    return this.life?.paused === false && this.incarnation !== 0;
+  }
+
+  /** Own running time of the process, pauses left out. */
+  runningMs(): number {
+    return (this.clock?.monotonicMs() ?? 0) - this.pausedMs;
+  }
+
+  start(): void {
+    if (this.life !== undefined) throw new Error(`${this.name} runs already`);
+    const { world, server, hub, bank, history, typeFacts } = this.around;
+    const life = new Life(this.name, this.number);
+    const clock = new SimClock(world, this.host, life, this.lateness);
+    this.life = life;
+    this.clock = clock;
+    this.lives++;
+    this.pausedMs = 0;
+    this.note('starting', { why: `life ${this.lives}` });
+    const node: Node = new Node({
+      config: this.config,
+      clock,
+      random: this.random,
+      store: new SimStore(server, life, this.storeChance, this.config.storeCallTimeoutMs),
+      network: new SimNetwork(hub, life, this.netChance),
+      handler: new SimHandler(clock, bank, history, {
+        node: this.name,
+        incarnation: () => this.incarnation,
+        facts: (type) => typeFacts[type] as TypeFacts,
+        ask: (target, signal) => node.enqueueAndWait(outgoingOf(target, undefined), { timeoutMs: 2000, signal }),
+      }),
+      trace: { verbose: false, emit: (event, data) => this.traced(event, data) },
+      contracts: this.contracts,
+      route: (message) => outgoingOf(message as Target, undefined),
+      onClosed: (why) => this.closed(life, why),
+    });
+    this.node = node;
+    world.after(0, life, () => {
+      node.start().catch((error: unknown) => {
+        this.note('start-failed', { why: String(error) });
+        this.end(life, 'start-failed');
+      });
+    });
+  }
+
+  private traced<K extends keyof TraceEvents>(event: K, data: TraceEvents[K]): void {
+    if (event === 'joined') {
+      this.incarnation = (data as TraceEvents['joined']).incarnation;
+      this.note('joined', {});
+    } else if (event === 'lease-lost' || event === 'store-lost') this.note(event, { why: (data as { why: string }).why });
+    else if (event === 'suspended' || event === 'resumed' || event === 'degraded' || event === 'recovered' || event === 'stopped')
+      this.note(event, {});
+    else if (event === 'blocked') {
+      const { entity } = data as TraceEvents['blocked'];
+      this.around.history.add({ kind: 'blocked', node: this.name, incarnation: this.incarnation, entity });
+    } else if (event === 'loop-failed') {
+      const { loop, error } = data as TraceEvents['loop-failed'];
+      const what = `${loop}: ${error instanceof Error ? error.message : String(error)}`;
+      this.around.history.add({ kind: 'defect', node: this.name, incarnation: this.incarnation, what });
+    }
+  }
+
+  private note(state: NodeChange, more: { why?: string }): void {
+    this.around.history.add({ kind: 'node', node: this.name, incarnation: this.incarnation, state, ...more });
+  }
+
+  private closed(life: Life, why: AtomicQueuesError): void {
+    this.note('closed', { why: why.code });
+    if (why.code !== 'STORE_LOST') this.around.world.after(0, life, () => this.end(life, 'closed'));
+  }
+
+  private end(life: Life, why: 'start-failed' | 'closed' | 'stopped'): void {
+    if (this.life !== life) return;
+    this.note('exited', {});
+    this.kill();
+    this.around.ended(this, why);
+  }
+
+  private kill(): void {
+    if (this.life !== undefined) this.around.world.kill(this.life);
+    this.life = undefined;
+    this.node = undefined;
+    this.clock = undefined;
+    this.incarnation = 0;
+  }
+
+  /** kill -9 */
+  crash(): void {
+    if (this.life === undefined) return;
+    if (this.life.paused) this.host.proceed();
+    this.note('crashed', {});
+    this.kill();
+  }
+
+  /** SIGTERM: drains, leaves, ends. */
+  stop(): void {
+    const { life, node } = this;
+    if (life === undefined || node === undefined) return;
+    this.note('draining', {});
+    node.stop().then(() => this.end(life, 'stopped'));
+  }
+
+  /** SIGSTOP, or with `suspended` the whole machine: its monotonic clock stands still too. Answers the lease left. */
+  pause(suspended: boolean): number {
+    const { life, node } = this;
+    if (life === undefined || node === undefined || life.paused) return 0;
+    const leaseLeftMs = node.status().leaseLeftMs;
+    this.pausedAtMs = this.clock?.monotonicMs() ?? 0;
+    this.around.world.pause(life);
+    if (suspended) this.host.suspend();
+    return leaseLeftMs;
+  }
+
+  resume(): void {
+    const { life } = this;
+    if (life === undefined || !life.paused) return;
+    this.host.proceed();
+    this.pausedMs += (this.clock?.monotonicMs() ?? 0) - this.pausedAtMs;
+    this.around.world.resume(life);
+  }
+}
+
+export const errorCodeOf = (error: unknown): AtomicQueuesError['code'] | 'OTHER' =>
+  error instanceof AtomicQueuesError ? error.code : 'OTHER';

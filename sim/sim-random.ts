@@ -1,0 +1,71 @@
+import seedrandom from 'seedrandom';
+import type { Random } from '../src/ports/random.js';
+
+/**
+ * A named stream of chance. One per purpose and node: an extra draw in one of them reshuffles nothing elsewhere, which keeps
+ * a shrunk schedule close to the one it came from.
+ */
+export class Stream {
+  readonly #draw: () => number;
+
+  constructor(seed: number, purpose: string) {
+    this.#draw = seedrandom.alea(`${seed}/${purpose}`);
+  }
+
+  /** At least 0, below 1. */
+  next(): number {
+    return this.#draw();
+  }
+
+  chance(share: number): boolean {
+    return share > 0 && this.#draw() < share;
+  }
+
+  /** A number between the two. */
+  between(low: number, high: number): number {
+    return low + this.#draw() * (high - low);
+  }
+
+  /** A whole number, both ends included. */
+  int(low: number, high: number): number {
+    return low + Math.floor(this.#draw() * (high - low + 1));
+  }
+
+  /** Between the two, small ones as likely as large ones by their order of magnitude. */
+  logBetween(low: number, high: number): number {
+    return Math.round(low * (high / low) ** this.#draw());
+  }
+
+  pick<T>(items: readonly T[]): T {
+    return items[Math.floor(this.#draw() * items.length)] as T;
+  }
+
+  /** A copy in drawn order. */
+  shuffle<T>(items: readonly T[]): T[] {
+    const out = [...items];
+    for (let i = out.length - 1; i > 0; i--) {
+      const j = Math.floor(this.#draw() * (i + 1));
+      const item = out[i] as T;
+      out[i] = out[j] as T;
+      out[j] = item;
+    }
+    return out;
+  }
+}
+
+/** Randomness of one life of one node. */
+export class SimRandom implements Random {
+  constructor(private readonly stream: Stream) {}
+
+  next(): number {
+    return this.stream.next();
+  }
+
+  token(): string {
+    const word = (): string =>
+      Math.floor(this.stream.next() * 2 ** 32)
+        .toString(16)
+        .padStart(8, '0');
+    return word() + word() + word() + word();
+  }
+}

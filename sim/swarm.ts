@@ -1,0 +1,128 @@
+/**
+ * What one seed makes of a run. Swarm testing (Groce et al., ISSTA 2012): each seed turns some kinds of fault off entirely
+ * and weighs the others wildly, since a run with a little of everything never goes deep into anything.
+ */
+import { FAULTS } from './faults/faults.js';
+import { STORE_LOSSES } from './faults/link-faults.js';
+import { type FaultPlan, type NodePlan, PLAN_VERSION, type Plan, type Settings } from './plan.js';
+import { Stream } from './sim-random.js';
+import { drawMessages, type WorkloadShape } from './workload.js';
+
+export interface SwarmOptions {
+  /** Fixes the number of nodes. */
+  readonly nodes?: number | undefined;
+}
+
+/** Share of seeds in which some assumption of the invariants may be broken. */
+const EXCUSING_SHARE = 0.4;
+/** Of those, the share in which the store loses writes, which ends the group. */
+const STORE_LOSS_SHARE = 0.15;
+const FAULTS_FROM_MS = 800;
+
+export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
+  const shape = new Stream(seed, 'shape');
+  const nodes = drawNodes(shape, options.nodes);
+  const settings = drawSettings(new Stream(seed, 'settings'));
+  const faultsMs = shape.int(9000, 17_000);
+  const excusing = shape.chance(EXCUSING_SHARE);
+  const messages = drawMessages(new Stream(seed, 'workload'), drawWorkload(shape, faultsMs, excusing), nodes);
+  const faults = drawFaults(new Stream(seed, 'faults'), nodes, settings, faultsMs, excusing);
+  return {
+    version: PLAN_VERSION,
+    seed,
+    nodes,
+    settings,
+    messages,
+    faults,
+    healAtMs: FAULTS_FROM_MS + faultsMs,
+    gone: nodes.length > 1 && shape.chance(0.15) ? [shape.pick(nodes).name] : [],
+  };
+}
+
+function drawNodes(chance: Stream, fixed: number | undefined): NodePlan[] {
+  const count = fixed ?? chance.pick([1, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7]);
+  const groups = chance.pick([1, 1, 1, 2, 3]);
+  return Array.from({ length: count }, (_, i) => ({
+    name: `n${i + 1}`,
+    startMs: chance.chance(0.8) ? chance.int(0, 300) : chance.int(0, 6000),
+    group: `g${(i % groups) + 1}`,
+  }));
+}
+
+/** Timing is short, so that a simulated second holds much; its proportions are those of a real cluster, and beyond. */
+function drawSettings(chance: Stream): Settings {
+  const heartbeatMs = chance.logBetween(60, 400);
+  const nodeTTLMs = Math.round(heartbeatMs * chance.between(3.2, 6));
+  const leaseMarginMs = Math.round(nodeTTLMs * chance.pick([0.05, 0.1, 0.2]));
+  const storeCallTimeoutMs = chance.logBetween(100, 1000);
+  const maxAttempts = chance.pick([2, 3, 5]);
+  return {
+    heartbeatMs,
+    nodeTTLMs,
+    leaseMarginMs,
+    takeoverHoldMs: chance.chance(0.5) ? nodeTTLMs : chance.logBetween(100, 3000),
+    reconcileIntervalMs: chance.logBetween(200, 2000),
+    storeCallTimeoutMs,
+    enqueueTimeoutMs: storeCallTimeoutMs + chance.logBetween(100, 4000),
+    replyTimeoutMs: chance.logBetween(200, 5000),
+    idleTimeoutMs: chance.logBetween(20, 5000),
+    handlerTimeoutMs: chance.chance(0.5) ? 0 : chance.logBetween(50, 2000),
+    shutdownGraceMs: chance.logBetween(50, 3000),
+    maxAttempts,
+    backoffDelayMs: chance.logBetween(1, 500),
+    onInterrupt: chance.pick(['dead-letter', 'retry'] as const),
+    depthMax: chance.chance(0.3) ? chance.int(2, 12) : 0,
+    depthMaxTotal: chance.chance(0.2) ? chance.int(10, 60) : 100_000,
+    workersMax: chance.chance(0.2) ? chance.int(3, 12) : 10_000,
+    concurrentHandlersMax: chance.chance(0.3) ? chance.int(1, 6) : 1000,
+    onLeaseLost: chance.chance(0.2) ? 'exit' : 'rejoin',
+  };
+}
+
+function drawWorkload(chance: Stream, faultsMs: number, excusing: boolean): WorkloadShape {
+  const messages = chance.logBetween(60, 300);
+  return {
+    entities: chance.pick([4, 12, 20, 20, 24, 40]),
+    messages,
+    fromMs: 300,
+    toMs: faultsMs,
+    workMsMax: chance.logBetween(4, 120),
+    bad: chance.pick([0, 0.05, 0.2]),
+    waits: chance.pick([0.1, 0.4, 0.8]),
+    given: chance.pick([0, 0.2, 0.6]),
+    sends: chance.pick([0, 0.1, 0.3]),
+    asks: chance.pick([0, 0, 0.1]),
+    // Handlers that outlive their signal break an assumption, and such that never end block their entity.
+    deaf: excusing ? chance.pick([0, 0, 0.05]) : 0,
+    dead: excusing ? chance.pick([0, 0, 0.01]) : 0,
+  };
+}
+
+function drawFaults(
+  chance: Stream,
+  nodes: readonly NodePlan[],
+  settings: Settings,
+  faultsMs: number,
+  excusing: boolean,
+): FaultPlan[] {
+  const faults: FaultPlan[] = [];
+  const losses = new Set(STORE_LOSSES.map((f) => f.kind));
+  const allows = (kind: (typeof FAULTS)[number]): boolean => !losses.has(kind.kind) && (excusing || !kind.excuses);
+  for (const kind of FAULTS) {
+    const isOn = chance.chance(0.45);
+    const weight = chance.logBetween(1, 32) / 6;
+    if (!isOn || !allows(kind)) continue;
+    for (let n = Math.round(kind.perRun * weight * chance.between(0.5, 1.5)); n > 0; n--) {
+      const atMs = FAULTS_FROM_MS + chance.int(0, faultsMs - 500);
+      const drawn = kind.draw(chance, settings.nodeTTLMs);
+      const forMs = Math.min(drawn.forMs, Math.max(1, FAULTS_FROM_MS + faultsMs - atMs));
+      faults.push({ atMs, kind: kind.kind, node: chance.pick(nodes).name, ...drawn, forMs: drawn.forMs === 0 ? 0 : forMs });
+    }
+  }
+  if (excusing && chance.chance(STORE_LOSS_SHARE)) {
+    const kind = chance.pick(STORE_LOSSES);
+    const atMs = FAULTS_FROM_MS + chance.int(1000, faultsMs - 500);
+    faults.push({ atMs, kind: kind.kind, ...kind.draw(chance, settings.nodeTTLMs) });
+  }
+  return faults.sort((a, b) => a.atMs - b.atMs);
+}

@@ -1,0 +1,43 @@
+/** What is wrong with the world right now: fault windows set it, network and store obey it. */
+export class Weather {
+  /** Shares of messages between nodes, and how much longer than usual they take. */
+  netLoss = 0;
+  netDouble = 0;
+  netReorder = 0;
+  netDelayMs = 0;
+  /** Shares of store calls. */
+  requestLost = 0;
+  replyLost = 0;
+  lateCopy = 0;
+  storeReorder = 0;
+  /** Added to each way of a store call. */
+  storeDelayMs = 0;
+  /** Refused by the store: 'oom' batches with appends, 'readonly' every write. */
+  refusing: 'none' | 'oom' | 'readonly' = 'none';
+  storeDown = false;
+  /** Shares of applied batches after which, and of leaving ones before which, the caller's process is killed. */
+  crashAfterApply = 0;
+  crashBeforeApply = 0;
+  /** Hosts that do not reach the store. */
+  readonly cutFromStore = new Set<string>();
+  /** Pairs 'from>to' that do not reach each other. */
+  readonly cutPairs = new Set<string>();
+
+  reaches(from: string, to: string): boolean {
+    return this.cutPairs.size === 0 || !this.cutPairs.has(`${from}>${to}`);
+  }
+
+  reachesStore(host: string): boolean {
+    return !this.storeDown && !this.cutFromStore.has(host);
+  }
+
+  clear(): void {
+    this.netLoss = this.netDouble = this.netReorder = this.netDelayMs = 0;
+    this.requestLost = this.replyLost = this.lateCopy = this.storeReorder = this.storeDelayMs = 0;
+    this.refusing = 'none';
+    this.storeDown = false;
+    this.crashAfterApply = this.crashBeforeApply = 0;
+    this.cutFromStore.clear();
+    this.cutPairs.clear();
+  }
+}

@@ -1,0 +1,91 @@
+/** What clients send: a bank with hot and cold accounts, calls that wait, follow-ups, calls between accounts, and bad handlers. */
+import { type How, type Job, type Target, TYPES } from './job.js';
+import type { MessagePlan, NodePlan } from './plan.js';
+import type { Stream } from './sim-random.js';
+
+export interface WorkloadShape {
+  readonly entities: number;
+  readonly messages: number;
+  /** Messages are sent between these two times. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Longest time of an ordinary handler. */
+  readonly workMsMax: number;
+  /** Shares of messages. */
+  readonly bad: number;
+  readonly waits: number;
+  readonly given: number;
+  readonly sends: number;
+  readonly asks: number;
+  /** Handlers that ignore their signal, and such that never end. */
+  readonly deaf: number;
+  readonly dead: number;
+}
+
+export function drawMessages(chance: Stream, shape: WorkloadShape, nodes: readonly NodePlan[]): MessagePlan[] {
+  const entities = Array.from({ length: shape.entities }, (_, i) => `${TYPES[i % TYPES.length]}:${i}`);
+  const draws = new Draws(chance, shape, entities);
+  const messages: MessagePlan[] = [];
+  for (let i = 0; i < shape.messages; i++) {
+    const atMs = chance.int(shape.fromMs, shape.toMs);
+    // Some come in bursts from one client: their order is the order of their calls.
+    const burst = chance.chance(0.1) ? chance.int(2, 5) : 1;
+    const entity = draws.entity();
+    const node = chance.pick(nodes).name;
+    for (let b = 0; b < burst && i + b < shape.messages; b++) messages.push(draws.message(`m${i + b}`, atMs, node, entity));
+    i += burst - 1;
+  }
+  return messages.sort((a, b) => a.atMs - b.atMs);
+}
+
+class Draws {
+  constructor(
+    private readonly chance: Stream,
+    private readonly shape: WorkloadShape,
+    private readonly entities: readonly string[],
+  ) {}
+
+  /** Half of the messages go to a few hot entities. */
+  entity(): string {
+    const { chance, entities } = this;
+    return chance.chance(0.5) ? (entities[chance.int(0, Math.min(3, entities.length - 1))] as string) : chance.pick(entities);
+  }
+
+  message(c: string, atMs: number, node: string, entity: string): MessagePlan {
+    const { chance, shape } = this;
+    const how = chance.chance(shape.waits) ? 'wait' : 'enqueue';
+    const job = this.job(c, entity, 0);
+    return {
+      ...{ atMs, node, entity, how, job },
+      ...(chance.chance(shape.given) ? { id: `id-${c}` } : {}),
+      ...(how === 'wait' && chance.chance(0.4) ? { onTimeout: 'withdraw' as const } : {}),
+    };
+  }
+
+  private job(c: string, entity: string, depth: number): Job {
+    const { chance, shape } = this;
+    const op = chance.pick(['deposit', 'deposit', 'withdraw', 'read'] as const);
+    const ms = chance.chance(0.1) ? chance.int(shape.workMsMax, shape.workMsMax * 4) : chance.int(0, shape.workMsMax);
+    const job: Job = { c, op, amount: chance.int(1, 100), ms, how: this.how() };
+    const sends: Target[] = [];
+    if (depth === 0 && chance.chance(shape.sends))
+      for (let i = chance.int(1, 2); i > 0; i--) {
+        const to = this.entity();
+        sends.push({ entity: to, job: this.job(`${c}.${i}`, to, 1) });
+      }
+    const asks = depth === 0 && chance.chance(shape.asks) ? this.entity() : entity;
+    return {
+      ...job,
+      ...(sends.length > 0 ? { sends } : {}),
+      ...(asks !== entity ? { ask: { entity: asks, job: this.job(`${c}.a`, asks, 1) } } : {}),
+    };
+  }
+
+  private how(): How {
+    const { chance, shape } = this;
+    if (chance.chance(shape.dead)) return 'dead';
+    if (chance.chance(shape.deaf)) return 'deaf';
+    if (!chance.chance(shape.bad)) return 'ok';
+    return chance.pick(['throw', 'throw-first', 'throw-first'] as const);
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * The world: one seed, one thread, one queue of events ordered by (time, seeded tie, sequence).
+ *   (1) Time passes only from event to event. All microtasks of an event have run before the next one.
+ *   (2) An event may belong to a life, that is, one run of one process. A dead life's events are dropped; a paused one's wait.
+ *       So a crash falls between two events, and every call through a port is made of several (sim-store, sim-network).
+ *   (3) The trace hash covers every event in order: two runs of one seed that differ anywhere differ in it.
+ */
+import { Stream } from './sim-random.js';
+
+/** Times lie on this grid, so that sums of them are exact. */
+const GRID_PER_MS = 1024;
+/** A run that needs more is stuck at one point of time. */
+const EVENTS_MAX = 3_000_000;
+
+export const onGrid = (ms: number): number => Math.ceil(ms * GRID_PER_MS) / GRID_PER_MS;
+
+/** One run of one process, from its start to its crash or end. */
+export class Life {
+  alive = true;
+  paused = false;
+  /** Timers that are set, for the check that idle nodes come back to their baseline. */
+  timers = 0;
+  readonly backlog: SimEvent[] = [];
+
+  constructor(
+    readonly host: string,
+    readonly number: number,
+  ) {}
+}
+
+export abstract class SimEvent {
+  atMs = 0;
+  tie = 0;
+  sequence = 0;
+  cancelled = false;
+
+  constructor(readonly life: Life | undefined) {}
+
+  abstract fire(): void;
+}
+
+class Callback extends SimEvent {
+  constructor(
+    life: Life | undefined,
+    private readonly run: () => void,
+  ) {
+    super(life);
+  }
+
+  fire(): void {
+    this.run();
+  }
+}
+
+const isBefore = (a: SimEvent, b: SimEvent): boolean => {
+  if (a.atMs !== b.atMs) return a.atMs < b.atMs;
+  if (a.tie !== b.tie) return a.tie < b.tie;
+  return a.sequence < b.sequence;
+};
+
+export class World {
+  nowMs = 0;
+  /** Events that have run. */
+  events = 0;
+  /** Events of dead lives that were dropped. */
+  dropped = 0;
+  /** The life whose event runs now. */
+  current: Life | undefined;
+  hash = 0x811c9dc5;
+  private sequence = 0;
+  private readonly ties: Stream;
+  private readonly resumes: Stream;
+  private readonly heap: SimEvent[] = [];
+
+  constructor(
+    readonly seed: number,
+    private readonly drain: () => void,
+  ) {
+    this.ties = new Stream(seed, 'tie');
+    this.resumes = new Stream(seed, 'resume');
+  }
+
+  stream(purpose: string): Stream {
+    return new Stream(this.seed, purpose);
+  }
+
+  /** Puts the event `delayMs` from now. An event may be in the queue once at a time. */
+  push(event: SimEvent, delayMs: number): void {
+    event.atMs = delayMs <= 0 ? this.nowMs : this.nowMs + onGrid(delayMs);
+    event.tie = this.ties.next();
+    this.insert(event);
+  }
+
+  after(delayMs: number, life: Life | undefined, run: () => void): SimEvent {
+    const event = new Callback(life, run);
+    this.push(event, delayMs);
+    return event;
+  }
+
+  private insert(event: SimEvent): void {
+    event.sequence = ++this.sequence;
+    const { heap } = this;
+    let i = heap.length;
+    heap.push(event);
+    while (i > 0) {
+      const up = (i - 1) >> 1;
+      const parent = heap[up] as SimEvent;
+      if (isBefore(parent, event)) break;
+      heap[i] = parent;
+      i = up;
+    }
+    heap[i] = event;
+  }
+
+  private pop(): SimEvent {
+    const { heap } = this;
+    const top = heap[0] as SimEvent;
+    const last = heap.pop() as SimEvent;
+    if (heap.length === 0) return top;
+    let i = 0;
+    for (;;) {
+      let child = 2 * i + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1] as SimEvent, heap[child] as SimEvent)) child++;
+      if (isBefore(last, heap[child] as SimEvent)) break;
+      heap[i] = heap[child] as SimEvent;
+      i = child;
+    }
+    heap[i] = last;
+    return top;
+  }
+
+  /** Runs everything up to `untilMs`, and leaves the time there. */
+  run(untilMs: number): void {
+    while (this.heap.length > 0 && (this.heap[0] as SimEvent).atMs <= untilMs) this.step();
+    this.nowMs = Math.max(this.nowMs, onGrid(untilMs));
+  }
+
+  /** Runs one event. */
+  step(): void {
+    if (this.heap.length === 0) return;
+    const event = this.pop();
+    if (event.cancelled) return;
+    const { life } = event;
+    if (event.atMs > this.nowMs) this.nowMs = event.atMs;
+    if (life !== undefined) {
+      if (!life.alive) {
+        this.dropped++;
+        return;
+      }
+      if (life.paused) {
+        life.backlog.push(event);
+        return;
+      }
+    }
+    if (++this.events > EVENTS_MAX) throw new Error(`the run did not end within ${EVENTS_MAX} events`);
+    this.mix(event.sequence);
+    this.mix((this.nowMs * GRID_PER_MS) | 0);
+    this.current = life;
+    event.fire();
+    this.drain();
+    this.current = undefined;
+  }
+
+  private mix(value: number): void {
+    let h = Math.imul(this.hash ^ value, 0x9e3779b1);
+    h ^= h >>> 15;
+    this.hash = h;
+  }
+
+  mixText(text: string): void {
+    for (let i = 0; i < text.length; i++) this.hash = Math.imul(this.hash ^ text.charCodeAt(i), 0x01000193);
+    this.mix(text.length);
+  }
+
+  /** What the process does not do from now on: nothing of it runs until `resume`. */
+  pause(life: Life): void {
+    life.paused = true;
+  }
+
+  /** All that came due in the pause runs now: as it came, or timers and answers turned about, since both happen. */
+  resume(life: Life): void {
+    life.paused = false;
+    const waiting = life.backlog.splice(0);
+    const turned = this.resumes.chance(0.5);
+    for (const event of waiting) {
+      event.atMs = this.nowMs;
+      event.tie = turned ? this.resumes.next() : 0;
+      this.insert(event);
+    }
+  }
+
+  kill(life: Life): void {
+    life.alive = false;
+    this.dropped += life.backlog.length;
+    life.backlog.length = 0;
+  }
+}
+
+/** What a dead life waits for: it never comes. */
+export const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
