@@ -25,6 +25,9 @@ async function run(job: Job): Promise<Outcome> {
   }
 }
 
+// whoever asked is gone: so is the question
+process.once('disconnect', () => process.exit(1));
+
 process.once('message', (job: Job) => {
   run(job)
     .then(
