@@ -146,6 +146,7 @@ export class Membership {
   private lapse(): void {
     if (this.incarnation === 0 || this.lapsed) return;
     this.lapsed = true;
+    this.stopWatching();
     this.events.suspended();
   }
 
@@ -220,6 +221,11 @@ export class Membership {
     }
     for (const incarnation of this.watched.keys()) if (!present.has(incarnation)) this.watched.delete(incarnation);
     return { dead, suspect };
+  }
+
+  /** What was not watched did not stand still: after an outage of the store every member gets a whole TTL of grace again. */
+  stopWatching(): void {
+    this.watched.clear();
   }
 
   private stoodStillMs(member: Member): number {

@@ -30,7 +30,7 @@ export interface RecoveryParts {
 
 const READY_PAGE = 512;
 const TAKEOVERS_AT_ONCE = 512;
-const LOOKUPS_MAX = 64;
+const LOOKUPS_MAX = 512;
 const EXPIRE_PAGE = 1000;
 const NEXT_PAGE_MS = 20;
 /** A handler without a timeout that runs for longer is reported as blocking its entity. */
@@ -70,6 +70,7 @@ export class Recovery {
     try {
       nextMs = await this.sweep(session);
     } catch (error) {
+      this.parts.membership.stopWatching();
       if (!(error instanceof StoreCallError)) this.parts.trace.emit('loop-failed', { loop: 'sweep', error });
     } finally {
       this.turning = false;
@@ -131,13 +132,14 @@ export class Recovery {
   private async lookUpReplies(): Promise<void> {
     const { replies, store, config } = this.parts;
     const overdue = replies.overdue(config.timing.reconcileIntervalMs, LOOKUPS_MAX);
-    for (const waiter of overdue) {
-      if (this.parts.ownership.workers.has(waiter.entity)) continue;
-      const { entity, id, seq } = waiter;
-      const found = await store.control({ op: 'lookup', entity, id, seq });
-      if (found.ok && found.state !== 'live')
-        replies.settle(entity, id, found.state, found.state === 'completed' ? found.result : found.error);
-    }
+    const elsewhere = overdue.filter(({ entity }) => !this.parts.ownership.workers.has(entity));
+    await Promise.all(
+      elsewhere.map(async ({ entity, id, seq }) => {
+        const found = await store.control({ op: 'lookup', entity, id, seq });
+        if (found.ok && found.state !== 'live')
+          replies.settle(entity, id, found.state, found.state === 'completed' ? found.result : found.error);
+      }),
+    );
   }
 
   private scheduleExpire(delayMs: number): void {

@@ -84,7 +84,7 @@ describe('one entity', () => {
   });
 });
 
-describe('independence', () => {
+describe('independence (L3)', () => {
   it('runs other entities while one never ends, reports it blocked, and stops within the grace', async () => {
     const w = world();
     const n = await start(w, (_p, _n, id) => (id === 'stuck' ? new Promise(() => undefined) : 'ok'), {
@@ -314,7 +314,7 @@ describe('context', () => {
   });
 });
 
-describe('limits', () => {
+describe('limits (I7)', () => {
   it.each([
     [{ entities: { account: { workerMaxQueueDepth: 3 } } }, (i: number) => msg('a', { i }), 'QUEUE_DEPTH_EXCEEDED'],
     [{ maxTotalQueueDepth: 3 }, (i: number) => msg(`e${i}`), 'QUEUE_DEPTH_EXCEEDED'],

@@ -54,7 +54,7 @@ const outcome = (p: Promise<unknown>): Promise<unknown> =>
   );
 
 describe('a node that is cut off for good', () => {
-  it('loses what ran to one dead letter, and nothing else; a late end is a note, not a verdict', async () => {
+  it('loses what ran to one dead letter (I4), and nothing else, and the rest runs (L1); a late end is a note, not a verdict', async () => {
     const ran: string[] = [];
     let release: () => void = () => undefined;
     const { w, links, n1, startSecond } = await two((i) => async (p) => {
@@ -153,7 +153,7 @@ describe('a node that is cut off and comes back before it is buried', () => {
     expect(await n1.enqueueAndWait(msg('a'), { timeoutMs: 1000 })).toBe('"ok"');
   });
 
-  it('settles every call by its deadline while the store is gone', async () => {
+  it('settles every call by its deadline (L2) while the store is gone', async () => {
     const { links, n1 } = await two(() => () => 'ok', { enqueueTimeoutMs: 300, storeCallTimeoutMs: 100 });
     links[0].cut = true;
     const at = performance.now();
@@ -165,6 +165,28 @@ describe('a node that is cut off and comes back before it is buried', () => {
     expect(performance.now() - at).toBeLessThan(900);
     expect(new Set(calls)).toEqual(new Set(['OUTCOME_UNKNOWN', 'STORE_UNAVAILABLE']));
     expect(calls[0]).toBe('OUTCOME_UNKNOWN');
+  });
+});
+
+describe('two nodes that lose the store together for longer than the lease', () => {
+  it('do not bury each other when it is back: an outage is nobody standing still', async () => {
+    const { w, links, n1, startSecond } = await two(() => async () => {
+      await sleep(5);
+      return 'ok';
+    });
+    const n2 = await startSecond();
+    await n1.enqueueAndWait(msg('a'), { timeoutMs: 1000 });
+    await n2.enqueueAndWait(msg('b'), { timeoutMs: 1000 });
+    for (const link of links) link.cut = true;
+    await until('both are suspended', () => n1.status().suspended && n2.status().suspended);
+    await sleep(3 * FAST.grpc.nodeTTLMs);
+    links[0].cut = false;
+    await sleep(FAST.grpc.heartbeatMs);
+    links[1].cut = false;
+    await until('both are back', () => !n1.status().suspended && !n2.status().suspended);
+    await sleep(2 * FAST.grpc.nodeTTLMs);
+    expect([n1.status().incarnation, n2.status().incarnation]).toEqual([1, 2]);
+    expect(w.events.filter((e) => e.event === 'buried' || e.event === 'lease-lost')).toEqual([]);
   });
 });
 

@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest';
+import { applyControl } from '../../src/core/log/apply.js';
+import type { JoinOp } from '../../src/core/log/control-operations.js';
+import { PartitionState } from '../../src/core/log/state.js';
+
+const SETTINGS = {
+  leaseTtlMs: 1500,
+  takeoverHoldMs: 1500,
+  entryTtlMs: 1000,
+  resultTtlMs: 1000,
+  depthMax: 0,
+  leaderTtlMs: 2000,
+  leaderDebounceMs: 800,
+};
+const join = (serverId: string, group = 'g'): JoinOp => ({
+  op: 'join',
+  serverId,
+  group,
+  address: '',
+  token: serverId,
+  schema: 1,
+  generation: 'x',
+  workersMax: 0,
+  settings: SETTINGS,
+  contracts: [],
+});
+
+function cluster(...ids: string[]) {
+  const state = new PartitionState();
+  ids.forEach((id) => applyControl(state, join(id), 0));
+  const beatAll = (atMs: number): void => {
+    for (const m of state.members.values())
+      applyControl(state, { op: 'beat', incarnation: m.incarnation, beat: m.beat + 1 }, atMs);
+  };
+  const lead = (incarnation: number, atMs: number) => applyControl(state, { op: 'lead', incarnation }, atMs);
+  return { state, beatAll, lead };
+}
+
+describe('leadership (I6: no epoch has two masters)', () => {
+  it('goes to the lowest id that lives, after the debounce, and is renewed under the same epoch', () => {
+    const { beatAll, lead } = cluster('n1', 'n2');
+    expect(lead(1, 100)).toMatchObject({ ok: false, code: 'TOO_EARLY', at: 800 });
+    beatAll(1000);
+    expect(lead(2, 1000)).toMatchObject({ ok: false, code: 'NOT_LOWEST', at: 1 });
+    expect(lead(1, 1000)).toMatchObject({ ok: true, epoch: 1, untilMs: 3000 });
+    expect(lead(1, 1500)).toMatchObject({ ok: true, epoch: 1, untilMs: 3500 });
+    beatAll(2000);
+    expect(lead(2, 2000)).toMatchObject({ ok: false, code: 'LED', at: 1 });
+  });
+
+  it('passes to another only when the record has lapsed, under a higher epoch', () => {
+    const { state, beatAll, lead } = cluster('n1', 'n2');
+    beatAll(1000);
+    lead(1, 1000);
+    applyControl(state, { op: 'beat', incarnation: 2, beat: 99 }, 2900);
+    expect(lead(2, 2999)).toMatchObject({ ok: false, code: 'LED' });
+    expect(lead(2, 3000)).toMatchObject({ ok: true, epoch: 2 });
+    expect(lead(1, 3001)).toMatchObject({ ok: false, code: 'FENCED' });
+  });
+
+  it('is one per service group', () => {
+    const { state, lead } = cluster('n2');
+    applyControl(state, join('n1', 'other'), 0);
+    applyControl(state, { op: 'beat', incarnation: 1, beat: 1 }, 1000);
+    applyControl(state, { op: 'beat', incarnation: 2, beat: 1 }, 1000);
+    expect([lead(1, 1000), lead(2, 1000)]).toMatchObject([{ epoch: 1 }, { epoch: 2 }]);
+  });
+});
