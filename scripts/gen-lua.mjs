@@ -8,10 +8,11 @@ const at = (path) => fileURLToPath(new URL(`../src/redis/${path}`, import.meta.u
 const LINE_WIDTH = 200;
 
 // In order of use: Lua knows a local only after its declaration.
-const ENTITY = ['prelude', 'flush', 'append'];
-const BATCH = [...ENTITY, 'claim', 'letter', 'begin', 'finish', 'retry', 'withdraw', 'release', 'takeover', 'late', 'expire'];
+const ENTITY = ['prelude', 'flush', 'append', 'letter'];
+const STEPS = ['claim', 'begin', 'finish', 'retry', 'withdraw', 'release', 'takeover', 'late', 'expire'];
+const BATCH = ['head', 'plain', 'general-open', ...ENTITY, ...STEPS, 'general-close'];
 const MEMBERSHIP = ['writes', 'join', 'beat', 'leave', 'bury', 'lead', 'members', 'ready', 'owned'];
-const CONTROL = [...ENTITY, 'letter', ...MEMBERSHIP, 'replay', 'purge', 'lookup', 'letters', 'counts'];
+const CONTROL = ['head', 'plain', ...ENTITY, ...MEMBERSHIP, 'replay', 'purge', 'lookup', 'letters', 'counts'];
 
 function lines(name) {
   const source = readFileSync(at(`scripts/${name}.lua`), 'utf8');

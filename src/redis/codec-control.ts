@@ -14,7 +14,7 @@ import { FS, malformed, messageAt, RS, refusalOf } from './codec.js';
 
 /** Arguments of the control script. `now`: '' for the server's own time. */
 export function encodeControl(op: ControlOp, now: string): string[] {
-  return [now, op.op, ...argumentsOf(op)];
+  return [now, '0', op.op, ...argumentsOf(op)];
 }
 
 function argumentsOf(op: ControlOp): string[] {

@@ -50,5 +50,8 @@ export function storeCallErrorOf(cause: unknown): StoreCallError {
   return new StoreCallError(message, true, PERMANENT.includes(word), { cause });
 }
 
-export const notConnected = (cause?: Error): StoreCallError =>
-  new StoreCallError('there is no connection to Redis', true, false, cause === undefined ? undefined : { cause });
+/** `cause`: why the last attempt to connect failed, if it did. */
+export function notConnected(cause?: Error): StoreCallError {
+  const why = cause === undefined ? '' : `: ${cause.message}`;
+  return new StoreCallError(`there is no connection to Redis${why}`, true, false, cause === undefined ? undefined : { cause });
+}

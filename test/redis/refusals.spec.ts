@@ -106,7 +106,7 @@ describeRedis(
 
     it('an error that it cannot place counts as unknown', async () => {
       await admin.config('RESETSTAT');
-      await admin.hset('aq:{0}:meta', 'seq', 'no number');
+      await admin.hset('aq:{0}:meta', 'depth', 'no number');
       expect(await failureOf(session.apply(append('m3')))).toMatchObject({ refused: false, permanent: false });
     });
 

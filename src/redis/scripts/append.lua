@@ -5,10 +5,6 @@
 -- answer   sequence, if begun | sequence depth owner | sequence depth owner state result error, if the id was there
 -- refuses  QUEUE_DEPTH_EXCEEDED(limit) WORKER_LIMIT_EXCEEDED(limit) ID_REUSED
 
-local STAMP = FS .. nowS .. FS
--- How the rows of this incarnation start; batch.lua sets it.
-local MINE
-
 -- Refuses what would raise a count above its limit.
 local function over_limit(e, depthMax)
   if depthMaxTotal > 0 and depth + 1 > depthMaxTotal then return refuse('QUEUE_DEPTH_EXCEEDED', int(depthMaxTotal)) end
@@ -29,37 +25,6 @@ local function log(e, body, id, digest)
   set_message(e.key, s, body .. STAMP)
   if id then set_kept(e.key .. RS .. id, s, digest, 'live', '0', '', '') end
   return s
-end
-
--- Kinds a and b where the row is short, for an entity that is busy, or idle and owned by this incarnation, to be begun:
--- answers nil, with nothing done, if it is another case.
-local function append_plain(key, begin, body, depthMax)
-  local row = rowOf[key]
-  if not row or (depthMaxTotal > 0 and depth >= depthMaxTotal) then return nil end
-  local owner, running, mark, tail = match(row, '^(%d+,%d+,)(%d+)([r+]?)(%d*)$')
-  local s, answer
-  if mark == '' then
-    if not begin or find(owner, MINE, 1, true) ~= 1 then return nil end
-    if (workersMax > 0 and active >= workersMax) or not declares_record(key, body) then return nil end
-    active = active + 1
-    s = int(running + 1)
-    row, answer = owner .. s .. 'r', s
-  elseif mark then
-    if mark == 'r' then tail = running end
-    local live = tail - running + 1
-    if depthMax ~= '0' and live >= depthMax + 0 then return nil end
-    s = int(tail + 1)
-    row, answer = owner .. running .. '+' .. s, s .. FS .. int(live + 1) .. FS .. match(owner, '^%d+')
-  else
-    return nil
-  end
-  depth = depth + 1
-  rowOf[key] = row
-  entSet[nentSet + 1], entSet[nentSet + 2] = key, row
-  nentSet = nentSet + 2
-  msgSet[nmsgSet + 1], msgSet[nmsgSet + 2] = key .. RS .. s, body .. STAMP
-  nmsgSet = nmsgSet + 2
-  return answer
 end
 
 -- begin: nil, or whether the message has to be kept after its end ('1' or '0').

@@ -1,9 +1,8 @@
 -- Runs one operation outside of sessions. Reads write nothing.
 --
--- ARGV    2 operation  3.. its arguments
+-- ARGV    3 operation  4.. its arguments
 -- answer  the operation's answer, or a refusal
-read_meta('')
-local op, a, b, c = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local op, a, b, c = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 if op == 'beat' then return beat(a, b) end
 if op == 'join' then return join() end
 if op == 'leave' then return leave(a) end

@@ -75,39 +75,3 @@ local function finish(key, at, full, keys)
   end
   return answer
 end
-
-local function put_row(key, row)
-  rowOf[key] = row
-  entSet[nentSet + 1], entSet[nentSet + 2] = key, row
-  nentSet = nentSet + 2
-end
-
--- The head's record after its name, in its first attempt, with nothing to keep.
-local PLAIN = '1' .. FS .. '0' .. FS .. '0' .. FS
-local PLAIN_FOR_NOBODY, PLAIN_FOR_ME = PLAIN .. '0' .. FS, nil
-
--- Kind f in the commonest cases, a short row and a plain message: answers nil, with nothing done, if it is another one.
--- record: of the next message, if it was read.
-local function finish_plain(key, at, record)
-  local row, own = rowOf[key], ARGV[at]
-  if row == own .. 'r' then
-    depth, active = depth - 1, active - 1
-    delete_message(key, ARGV[at + 1])
-    put_row(key, own)
-    return ''
-  end
-  local have = ARGV[at + 2]
-  if not row or not record or have == '-1' then return nil end
-  local before, tail = match(row, '^(.*)%+(%d+)$')
-  if before ~= own or not declares_record(key, record) then return nil end
-  if find(record, PLAIN_FOR_NOBODY, #lastName + 1, true) ~= #lastName + 1 then
-    if find(record, PLAIN_FOR_ME, #lastName + 1, true) ~= #lastName + 1 then return nil end
-  end
-  local s = ARGV[at + 1]
-  local head = int(s + 1)
-  depth = depth - 1
-  delete_message(key, s)
-  put_row(key, sub(own, 1, -1 - #s) .. head .. (head == tail and 'r' or '+' .. tail))
-  if head == have then return head .. FS .. '1' end
-  return head .. FS .. '1' .. FS .. record
-end

@@ -1,27 +1,10 @@
--- Applies what was collected, each kind in one call.
+-- Applies what was collected, each kind in one call. (batch.lua does the same for batches of plain steps only.)
 --
 -- The first write decides for all: if Redis lets one write of a script pass, it lets all later ones pass, out of memory or
 -- not. So with appends it is one that Redis refuses without memory (then nothing was applied, for certain), and without
 -- appends one that it never refuses, since ending messages frees memory. No write can fail after it: the type of every key
 -- is checked before.
 local written = false
-
-local function check_type(key, type)
-  local t = call('TYPE', key)
-  if t.ok then t = t.ok end
-  if t == 'none' or t == type then return nil end
-  return { err = 'WRONGTYPE ' .. key .. ' holds a ' .. t .. ', not a ' .. type }
-end
-
-local function write_all(command, key, list, n, step)
-  if n <= 4000 then
-    if n > 0 then call(command, key, unpack(list, 1, n)) end
-    return
-  end
-  for i = 1, n, 4000 do
-    call(command, key, unpack(list, i, i + 3999 < n and i + 3999 or n))
-  end
-end
 
 local function write(command, key, list)
   write_all(command, key, list, #list)

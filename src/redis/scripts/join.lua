@@ -26,10 +26,10 @@ end
 
 local function join()
   local schema = hget(META, 'schema')
-  if schema and schema ~= ARGV[7] then return refuse('SCHEMA', schema) end
+  if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end
   for incarnation, m in pairs((live_members())) do
-    if m[1] == ARGV[3] then
-      if m[4] ~= ARGV[6] then return refuse('TWIN', incarnation) end
+    if m[1] == ARGV[4] then
+      if m[4] ~= ARGV[7] then return refuse('TWIN', incarnation) end
       return incarnation .. FS .. hget(META, 'generation') .. FS .. nowS .. FS .. m[8]
     end
   end
@@ -37,15 +37,15 @@ local function join()
   if bad then return bad end
   local generation = hget(META, 'generation')
   if not generation then
-    generation = ARGV[8]
-    call('HSET', META, 'generation', generation, 'schema', ARGV[7], 'seq', '0', 'fence', '0', 'letter', '0', 'depth', '0', 'active', '0')
+    generation = ARGV[9]
+    call('HSET', META, 'generation', generation, 'schema', ARGV[8], 'seq', '0', 'fence', '0', 'letter', '0', 'depth', '0', 'active', '0')
   end
   local incarnation = int((hget(META, 'incarnation') or 0) + 1)
-  local leaseUntil = int(now + ARGV[10])
-  call('HSET', META, 'incarnation', incarnation, 's' .. incarnation, '0', 'leaseTtl', ARGV[10], 'hold', ARGV[11], 'entryTtl', ARGV[12],
-    'resultTtl', ARGV[13], 'depthMax', ARGV[14], 'leaderTtl', ARGV[15], 'leaderDebounce', ARGV[16])
-  call('HSET', MEMBER, incarnation, concat({ ARGV[3], ARGV[4], ARGV[5], ARGV[6], nowS, ARGV[9], '0', leaseUntil, '0', ARGV[17] }, FS))
-  for i = 1, ARGV[18] + 0 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[17 + 2 * i], ARGV[18 + 2 * i]) end
+  local leaseUntil = int(now + ARGV[11])
+  call('HSET', META, 'incarnation', incarnation, 's' .. incarnation, '0', 'leaseTtl', ARGV[11], 'hold', ARGV[12], 'entryTtl', ARGV[13],
+    'resultTtl', ARGV[14], 'depthMax', ARGV[15], 'leaderTtl', ARGV[16], 'leaderDebounce', ARGV[17])
+  call('HSET', MEMBER, incarnation, concat({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], nowS, ARGV[10], '0', leaseUntil, '0', ARGV[18] }, FS))
+  for i = 1, ARGV[19] + 0 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[18 + 2 * i], ARGV[19 + 2 * i]) end
   recount_workers()
   return incarnation .. FS .. generation .. FS .. nowS .. FS .. leaseUntil
 end

@@ -1,71 +1,13 @@
--- Shared by both scripts: the keys, the time, the partition's counters, and cached access to what an operation touches.
--- Reads are cached and writes are collected: nothing is written before every operation has been decided (see flush.lua).
--- Values that come from the store or from ARGV stay strings, also numbers: they are compared and written back as they are.
---
--- KEYS  1 meta  2 ent  3 msg; the other keys of the partition differ from the first in their last word only.
--- ARGV  1 time in ms, '' for the server's own; then see batch.lua and control.lua.
---
--- meta      generation schema seq fence incarnation letter epoch depth active workersMax and the settings;
---           s<incarnation>: number of a session's last batch; s<incarnation>:0 and :1: the replies of its last two
--- ent       entity -> owner,fence,running,attempt,keep,first,holes,tail,hold
---           pending messages: those of first+1 .. tail that exist; holes: how many of these do not; first = tail: none
---           keep: the running message has to be kept after its end; running: its sequence, 0 for none
---           The commonest records are shorter, and most steps go from one to another without taking them apart:
---           owner,fence,tail          idle: nothing pending, nothing running, never held
---           owner,fence,runningr      running in its first attempt, nothing to keep, nothing pending, never held
---           owner,fence,running+tail  the same, with all of running+1 .. tail pending
--- msg       entity RS sequence -> name attempt notBefore given waiter id digest replayOf headers chain payload
---           enqueuedAt error, joined by FS
--- kept      entity RS id -> sequence digest state expiresAt result error, joined by FS
--- expiry    zset by time: fields of kept, and entities that only their hold keeps
--- ready     zset by time: entities with something pending and nothing running
--- member    incarnation -> serverId group address token joinedAt workersMax beat leaseUntil dead types, joined by FS
--- contract  incarnation FS type -> maxAttempts onInterrupt name ... name, each followed by FS
--- owns      incarnation -> entities it owns
--- leader    group -> incarnation epoch until, joined by FS
--- dlq       letter -> entity reason error incarnation diedAt late lateDetail replayedAs sequence message, joined by FS
--- dlqindex  zset of the letters by number
--- dlqof     entity RS sequence RS attempt -> letter
-local call = redis.call
-local byte, find, format, gmatch, match, sub = string.byte, string.find, string.format, string.gmatch, string.match, string.sub
-local concat, unpack, floor = table.concat, unpack, math.floor
-local FS, RS = '\31', '\30'
-local META, ENT, MSG = KEYS[1], KEYS[2], KEYS[3]
-local BASE = sub(META, 1, -5)
+-- Cached access to what an operation touches: everything but the commonest steps of plain.lua.
+local byte, gmatch, concat = string.byte, string.gmatch, table.concat
 local KEPT, EXPIRY, READY, OWNS = BASE .. 'kept', BASE .. 'expiry', BASE .. 'ready', BASE .. 'owns'
-local MEMBER, CONTRACT, LEADER = BASE .. 'member', BASE .. 'contract', BASE .. 'leader'
+local MEMBER, LEADER = BASE .. 'member', BASE .. 'leader'
 local DLQ, DLQINDEX, DLQOF = BASE .. 'dlq', BASE .. 'dlqindex', BASE .. 'dlqof'
 
-local function int(n)
-  return format('%.0f', n)
-end
-
-local nowS = ARGV[1]
-if nowS == '' then
-  local t = call('TIME')
-  nowS = int(t[1] * 1000 + floor(t[2] / 1000))
-end
-local now = nowS + 0
-
--- The incarnation whose batch this is; '0' outside of sessions.
-local ME = '0'
-local seq, fence, letter, depth, active = 0, 0, 0, 0, 0
-local workersMax, depthMaxTotal, entryTtl, resultTtl, holdMs = 0, 0, 0, 0, 0
-local COUNTERS = { 'generation', 'seq', 'fence', 'letter', 'depth', 'active', 'workersMax', 'depthMax', 'entryTtl', 'resultTtl', 'hold', '' }
--- What HMGET says of a field that is not there (false; under ioredis-mock something else).
-local NONE = false
-
--- Reads the counters, and of one more field; answers the generation and that field, nil where there is none.
-local function read_meta(field)
-  COUNTERS[13] = field
-  local m = call('HMGET', META, unpack(COUNTERS))
-  NONE = m[12]
-  local more = m[13]
-  if more == NONE then more = nil end
-  if m[1] == NONE then return nil, more end
-  seq, fence, letter, depth, active = m[2] + 0, m[3] + 0, m[4] + 0, m[5] + 0, m[6] + 0
-  workersMax, depthMaxTotal, entryTtl, resultTtl, holdMs = m[7] + 0, m[8] + 0, m[9] + 0, m[10] + 0, m[11] + 0
-  return m[1], more
+local seq, fence, letter, entryTtl, resultTtl, holdMs = 0, 0, 0, 0, 0, 0
+if generation then
+  local more = call('HMGET', META, 'seq', 'fence', 'letter', 'entryTtl', 'resultTtl', 'hold')
+  seq, fence, letter, entryTtl, resultTtl, holdMs = more[1] + 0, more[2] + 0, more[3] + 0, more[4] + 0, more[5] + 0, more[6] + 0
 end
 
 local function refuse(code, at)
@@ -87,24 +29,8 @@ local function hget(key, field)
   return v
 end
 
--- HMGET of list[from..to], in chunks that fit Lua's stack.
-local function hmget(key, list, from, to)
-  if to - from < 4000 then return call('HMGET', key, unpack(list, from, to)) end
-  local all, n = {}, 0
-  for i = from, to, 4000 do
-    local part = call('HMGET', key, unpack(list, i, i + 3999 < to and i + 3999 or to))
-    for j = 1, #part do
-      n = n + 1
-      all[n] = part[j]
-    end
-  end
-  return all
-end
-
 -- ---- what is collected for the flush
-local entSet, nentSet = {}, 0
 local dirty, ndirty = {}, 0
-local msgSet, nmsgSet, msgDel, nmsgDel = {}, 0, {}, 0
 local keptSet, expirySet = {}, {}
 local dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}
 local memberDel, contractDel, ownsDelta = {}, {}, {}
@@ -115,8 +41,8 @@ local function push(list, a, b)
   list[n + 2] = b
 end
 
--- ---- entities: as the row that is stored, until an operation has to take it apart
-local rowOf, entities = {}, {}
+-- ---- entities
+local entities = {}
 
 -- ready: false; true as it is stored; or the time from which it is ready, if that is new.
 local function unpacked(key, owner, fence, running, attempt, keep, first, holes, tail, hold)
@@ -156,7 +82,6 @@ local function entity_at(key)
   if row == nil then row = call('HGET', ENT, key) end
   if row and row ~= NONE then
     e = parse_row(key, row)
-    -- A row that was changed whole is in entSet already; from here on this record is what counts.
   else
     e = unpacked(key, '0', '0', '0', '0', '0', '0', '0', '0', '0')
     e.gone = true
@@ -314,46 +239,16 @@ local function contract_of(incarnation, type)
   local field = incarnation .. FS .. type
   local c = contracts[field]
   if c == nil then
-    local text = hget(CONTRACT, field)
+    local text = contract_text(incarnation, type)
     if text then
-      local max, onInterrupt, names = match(text, '^(%d+)\31([^\31]*)(\31.*)$')
-      c = { max = max + 0, retries = onInterrupt == 'retry', names = names, known = {} }
+      local max, onInterrupt = match(text, '^(%d+)\31([^\31]*)\31')
+      c = { max = max + 0, retries = onInterrupt == 'retry' }
     else
       c = false
     end
     contracts[field] = c
   end
   return c or nil
-end
-
-local myTypes = {}
-
--- Whether this session's incarnation handles the message `name` of this entity.
-local function declares(key, name)
-  local type = type_of(key)
-  local c = myTypes[type]
-  if c == nil then
-    c = contract_of(ME, type) or false
-    myTypes[type] = c
-  end
-  if not c then return false end
-  local known = c.known[name]
-  if known == nil then
-    known = find(c.names, FS .. name .. FS, 1, true) ~= nil
-    c.known[name] = known
-  end
-  return known
-end
-
-local lastType, lastName
-
--- The same for a message record, which starts with the name. Most often it is the type and name of the message before.
-local function declares_record(key, record)
-  if lastType and find(key, lastType, 1, true) == 1 and find(record, lastName, 1, true) == 1 then return true end
-  local name = sub(record, 1, find(record, FS, 1, true) - 1)
-  if not declares(key, name) then return false end
-  lastType, lastName = type_of(key) .. ':', name .. FS
-  return true
 end
 
 local function owns_count(incarnation)
