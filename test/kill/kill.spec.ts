@@ -39,7 +39,7 @@ describeRedis(
       expect(Math.min(result.killedRunning, result.interrupted, result.failed, result.unknown, result.resent)).toBeGreaterThan(0);
     });
 
-    it('tells a wrong command line, with exit 2', async () => {
+    it('tells a wrong command line, with exit 2', { timeout: 60_000 }, async () => {
       const { code, stdout, stderr } = await campaign('--kills', 'many');
       expect(code).toBe(2);
       expect(stdout).toBe('');
