@@ -43,14 +43,21 @@ function findDrain(): Drain {
   throw new Error('this Node cannot drain microtasks synchronously: the simulator cannot run here');
 }
 
+const STACK_FRAMES = 2;
+
 /** Runs `body` where microtasks can be drained: in a macrotask of its own. What it throws rejects. */
 export function inMacrotask<T>(body: (drain: Drain) => T): Promise<T> {
   return new Promise((resolve, reject) => {
     setImmediate(() => {
+      const { stackTraceLimit } = Error;
       try {
+        // Runs make thousands of errors whose stacks nobody reads.
+        Error.stackTraceLimit = STACK_FRAMES;
         resolve(body(findDrain()));
       } catch (error) {
         reject(error);
+      } finally {
+        Error.stackTraceLimit = stackTraceLimit;
       }
     });
   });

@@ -28,6 +28,8 @@ export interface CallOptions {
   readonly id?: string | undefined;
   readonly onTimeout?: 'keep' | 'withdraw' | undefined;
   readonly probe?: boolean;
+  /** Of a call that waits; else as configured. */
+  readonly timeoutMs?: number;
 }
 
 /** How a call stands, as its caller knows it. */
@@ -184,7 +186,7 @@ export class Cluster {
     this.weather.clear();
     for (const node of this.nodes.values()) {
       if (node.life?.paused === true) this.resume(node.name);
-      node.host.setRate(1);
+      node.setRate(1);
       if (!this.gone.has(node.name)) this.boot(node);
     }
     this.history.add({ kind: 'healed', node: '', incarnation: 0 });
@@ -233,9 +235,9 @@ export class Cluster {
     const call: Call = { name: job.c, outcome: 'open', code: '', result: '', settled: undefined };
     const { node } = this.node(name);
     if (node === undefined) throw new Error(`${name} is down`);
-    const { how = 'enqueue', id, onTimeout, probe = false } = options;
     const { settings } = this.options;
-    const promiseMs = how === 'enqueue' ? settings.enqueueTimeoutMs : settings.replyTimeoutMs + settings.storeCallTimeoutMs;
+    const { how = 'enqueue', id, onTimeout, probe = false, timeoutMs = settings.replyTimeoutMs } = options;
+    const promiseMs = how === 'enqueue' ? settings.enqueueTimeoutMs : timeoutMs + settings.storeCallTimeoutMs;
     const { op, amount } = job;
     const at = this.node(name);
     const where = { node: name, incarnation: at.incarnation };
@@ -254,7 +256,7 @@ export class Cluster {
       const message = outgoingOf({ entity, job }, id);
       if (how === 'enqueue') node.enqueue(message).then((receipt) => ok({ id: receipt.id, seq: receipt.sequence }), failed);
       else
-        node.enqueueAndWait(message, { timeoutMs: settings.replyTimeoutMs, onTimeout }).then((result) => ok({ result }), failed);
+        node.enqueueAndWait(message, { timeoutMs, onTimeout }).then((result) => ok({ result }), failed);
     } catch (error) {
       failed(error);
     }

@@ -13,7 +13,7 @@ await inMacrotask((drain) => {
     for (const [k, n] of Object.entries(r.verdict.excused)) ex[k] = (ex[k] ?? 0) + n;
     const seen = new Set<string>();
     for (const v of r.verdict.violations) { if (seen.has(v.invariant)) continue; seen.add(v.invariant); (byId[v.invariant] ??= []).push(seed); if (byId[v.invariant]!.length < 4) printNote(`${seed} ${v.invariant} ${v.what}`); }
-    if (from === to) printNote(r.hash);
+    if (from === to || seed % 20 === 0) { const again = runPlan(drawPlan(seed), { drain }).hash; if (again !== r.hash) printNote(`DIVERGED ${seed} ${r.hash} ${again}`); }
   }
   const s = (cpuMs() - c) / 1000, real = (realMs() - t) / 1000, n = Number(to) - Number(from) + 1;
   printNote(JSON.stringify({ n, events, perS: Math.round(events / s), simSperS: Math.round(simMs / 1000 / s), seedsPerHour: Math.round(n / s * 3600), meanSimS: simMs / 1000 / n, meanMsgs: messages / n, evPerSeed: events / n, real }));

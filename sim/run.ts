@@ -27,6 +27,7 @@ export interface RunOptions {
 }
 
 const POLL_MS = 250;
+const PROBES_MAX = 10;
 /** Time between the end of the work and the look at what is left, beyond the idle time of workers. */
 const REST_MS = 1500;
 
@@ -65,7 +66,7 @@ const hitsOf = ({ server, hub }: Cluster): Record<string, number> => ({ ...serve
 
 class PlanRun {
   readonly faults: Record<string, number> = {};
-  private readonly ends: (() => void)[] = [];
+  private readonly ends = new Set<() => void>();
 
   constructor(
     private readonly cluster: Cluster,
@@ -86,12 +87,15 @@ class PlanRun {
 
   private begin(fault: FaultPlan): void {
     const { cluster } = this;
-    const end = faultOf(fault.kind).begin(cluster, fault);
-    if (end === undefined) return;
+    const ending = faultOf(fault.kind).begin(cluster, fault);
+    if (ending === undefined) return;
     this.faults[fault.kind] = (this.faults[fault.kind] ?? 0) + 1;
     if (fault.forMs === 0) return;
+    const end = (): void => {
+      if (this.ends.delete(end)) ending();
+    };
+    this.ends.add(end);
     cluster.world.after(fault.forMs, undefined, end);
-    this.ends.push(end);
   }
 
   /** The client sends to its node, or to the next that serves; while the outcome of its own id is unknown, again elsewhere. */
@@ -117,26 +121,45 @@ class PlanRun {
   play(): void {
     const { cluster, plan } = this;
     cluster.run(plan.healAtMs);
-    for (const end of this.ends.splice(0)) end();
+    for (const end of [...this.ends]) end();
     cluster.heal();
     const { settleMs, independentMs } = cluster.facts;
     cluster.run(POLL_MS * 2);
-    cluster.until(() => cluster.depth === 0, settleMs, POLL_MS);
+    cluster.until(() => cluster.depth === 0 && this.isWell(), settleMs, POLL_MS);
     this.probe();
-    cluster.run(independentMs / 4);
-    cluster.until(() => cluster.depth === 0, independentMs, POLL_MS);
+    cluster.run(POLL_MS);
+    cluster.until(() => cluster.depth === 0, 2 * independentMs, POLL_MS);
     cluster.run(plan.settings.idleTimeoutMs + REST_MS);
     cluster.finish();
   }
 
+  /** Every node that may be up is up, running and on good terms with the store. */
+  private isWell(): boolean {
+    for (const node of this.cluster.nodes.values()) {
+      if (!node.isUp && this.cluster.gone.has(node.name)) continue;
+      const status = node.node?.status();
+      if (status?.state !== 'running' || status.degraded !== undefined || status.suspended) return false;
+    }
+    return true;
+  }
+
   /** New work must be accepted now, by every node, and be done whatever others still do. */
   private probe(): void {
-    const { cluster } = this;
     let i = 0;
-    for (const node of cluster.nodes.values()) {
-      if (!node.isServing || node.node?.status().state !== 'running') continue;
-      const job = { c: `p${++i}`, op: 'deposit', amount: 1, ms: 5, how: 'ok' } as const;
-      cluster.call(node.name, `plain:probe-${i}`, job, { how: 'wait', probe: true });
-    }
+    for (const node of this.cluster.nodes.values())
+      if (node.isServing && node.node?.status().state === 'running') this.probeNode(node.name, ++i, 1);
+  }
+
+  /** A node that has just come back from an outage may still say so, for a moment. */
+  private probeNode(name: string, i: number, tries: number): void {
+    const { cluster } = this;
+    if (!cluster.node(name).isServing) return;
+    const job = { c: `p${i}-${tries}`, op: 'deposit', amount: 1, ms: 5, how: 'ok' } as const;
+    const { independentMs: timeoutMs } = cluster.facts;
+    const call = cluster.call(name, `plain:probe-${i}`, job, { how: 'wait', probe: true, timeoutMs });
+    call.settled = () => {
+      if (call.code === 'STORE_UNAVAILABLE' && tries < PROBES_MAX)
+        cluster.world.after(300, undefined, () => this.probeNode(name, i, tries + 1));
+    };
   }
 }

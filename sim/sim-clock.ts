@@ -63,9 +63,14 @@ class SimTimer extends SimEvent implements Timer {
     super(clock.life);
   }
 
+  /** Of the clock's own time. */
+  get leftMs(): number {
+    return this.dueMs - this.clock.monotonicMs();
+  }
+
   fire(): void {
     // By its own clock a timer never fires early, though the rate may have changed since it was set.
-    const leftMs = this.dueMs - this.clock.monotonicMs();
+    const { leftMs } = this;
     if (leftMs > 0) {
       this.clock.push(this, leftMs);
       return;
@@ -119,6 +124,12 @@ export class SimClock implements Clock {
 
   defer(run: () => void): void {
     this.world.after(0, this.life, run);
+  }
+
+  /** The machine's rate has changed: what was set comes due at another time of the world. */
+  rateChanged(): void {
+    const { host, world, life } = this;
+    world.reschedule(life, (event) => (event instanceof SimTimer ? event.leftMs / host.rate : undefined));
   }
 
   push(event: SimEvent, delayMs: number): void {

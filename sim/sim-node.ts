@@ -88,6 +88,12 @@ export class SimNode {
     return this.life?.paused === false && this.incarnation !== 0;
   }
 
+  setRate(rate: number): void {
+    if (this.host.rate === rate) return;
+    this.host.setRate(rate);
+    this.clock?.rateChanged();
+  }
+
   /** Own running time of the process, pauses left out. */
   runningMs(): number {
     return (this.clock?.monotonicMs() ?? 0) - this.pausedMs;

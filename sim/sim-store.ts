@@ -174,7 +174,12 @@ class StoreCall extends SimEvent {
       else this.lose();
       return;
     }
-    if (chance.chance(weather.lateCopy)) this.copyLater();
+    if (chance.chance(weather.lateCopy)) {
+      // The socket stalls: the caller gives this try up, and the bytes arrive some time. An answered call has no other copy.
+      this.lose();
+      world.push(new LateCopy(this), chance.logBetween(5, 8000));
+      return;
+    }
     if (chance.chance(weather.requestLost)) {
       hits.requestLost++;
       this.lose();
@@ -192,11 +197,6 @@ class StoreCall extends SimEvent {
   private fail(delayMs: number, why: string, refused: boolean): void {
     this.failure = new StoreCallError(why, refused);
     this.store.server.world.push(this, Math.max(0, delayMs));
-  }
-
-  private copyLater(): void {
-    const { server, chance } = this.store;
-    server.world.push(new LateCopy(this), chance.logBetween(5, 8000));
   }
 
   /** The request has reached the store. */

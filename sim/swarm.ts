@@ -23,7 +23,7 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
   const shape = new Stream(seed, 'shape');
   const nodes = drawNodes(shape, options.nodes);
   const settings = drawSettings(new Stream(seed, 'settings'));
-  const faultsMs = shape.int(9000, 17_000);
+  const faultsMs = shape.int(14_000, 26_000);
   const excusing = shape.chance(EXCUSING_SHARE);
   const messages = drawMessages(new Stream(seed, 'workload'), drawWorkload(shape, faultsMs, excusing), nodes);
   const faults = drawFaults(new Stream(seed, 'faults'), nodes, settings, faultsMs, excusing);
@@ -80,7 +80,7 @@ function drawSettings(chance: Stream): Settings {
 }
 
 function drawWorkload(chance: Stream, faultsMs: number, excusing: boolean): WorkloadShape {
-  const messages = chance.logBetween(60, 300);
+  const messages = chance.logBetween(80, 320);
   return {
     entities: chance.pick([4, 12, 20, 20, 24, 40]),
     messages,

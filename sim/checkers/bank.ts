@@ -17,7 +17,7 @@ export interface Operation {
   readonly optional: boolean;
 }
 
-const STATES_MAX = 50_000;
+const STATES_MAX = 20_000;
 
 export function bank(view: View, findings: Findings): void {
   if (view.lossIndex < Number.POSITIVE_INFINITY || view.final === undefined) return;
@@ -57,34 +57,60 @@ const after = ({ op, amount }: Operation, balance: number): number =>
 
 /** Whether some order explains everything, the balance at the end included. */
 export function linearizable(all: readonly Operation[], finalBalance: number): 'valid' | 'invalid' | 'unknown' {
-  const operations = [...all].sort((a, b) => a.from - b.from);
-  const seen = new Set<string>();
-  const done = new Array<boolean>(operations.length).fill(false);
-  let budget = STATES_MAX;
-  const search = (balance: number): boolean => {
-    let firstEnd = Number.POSITIVE_INFINITY;
-    let required = 0;
-    operations.forEach((o, i) => {
-      if (done[i] === true || o.optional) return;
-      required++;
-      firstEnd = Math.min(firstEnd, o.to);
-    });
-    if (required === 0 && balance === finalBalance) return true;
-    const key = `${balance} ${done.map((d) => (d ? '1' : '0')).join('')}`;
-    if (seen.has(key) || --budget <= 0) return false;
-    seen.add(key);
+  // In order of their ends, those that need not have happened last: a valid history is nearly always explained at once.
+  const operations = [...all].sort((a, b) => a.to - b.to || a.from - b.from);
+  const search = new Search(operations, finalBalance);
+  if (search.from(0)) return 'valid';
+  return search.budget <= 0 ? 'unknown' : 'invalid';
+}
+
+class Search {
+  budget = STATES_MAX;
+  private readonly seen = new Set<string>();
+  private readonly done: boolean[];
+  private required: number;
+
+  constructor(
+    private readonly operations: readonly Operation[],
+    private readonly finalBalance: number,
+  ) {
+    this.done = new Array<boolean>(operations.length).fill(false);
+    this.required = operations.reduce((n, o) => n + (o.optional ? 0 : 1), 0);
+  }
+
+  from(balance: number): boolean {
+    const { operations, done } = this;
+    if (this.required === 0 && balance === this.finalBalance) return true;
+    if (--this.budget <= 0 || this.isKnown(balance)) return false;
+    const firstEnd = this.firstEnd();
     for (let i = 0; i < operations.length; i++) {
       const o = operations[i] as Operation;
-      // Nothing that began after another had to be over can come before it.
-      if (o.from > firstEnd) break;
+      // What began after another had to be over cannot come before it.
+      if (done[i] === true || o.from > firstEnd) continue;
       const next = after(o, balance);
-      if (done[i] === true || (o.result !== undefined && o.result !== next)) continue;
+      if (o.result !== undefined && o.result !== next) continue;
       done[i] = true;
-      if (search(next)) return true;
+      if (!o.optional) this.required--;
+      if (this.from(next)) return true;
       done[i] = false;
+      if (!o.optional) this.required++;
     }
     return false;
-  };
-  if (search(0)) return 'valid';
-  return budget <= 0 ? 'unknown' : 'invalid';
+  }
+
+  private firstEnd(): number {
+    for (let i = 0; i < this.operations.length; i++) {
+      const o = this.operations[i] as Operation;
+      if (this.done[i] !== true && !o.optional) return o.to;
+    }
+    return Number.POSITIVE_INFINITY;
+  }
+
+  private isKnown(balance: number): boolean {
+    let key = `${balance} `;
+    for (const d of this.done) key += d ? '1' : '0';
+    if (this.seen.has(key)) return true;
+    this.seen.add(key);
+    return false;
+  }
 }

@@ -55,7 +55,10 @@ export function settles(view: View, findings: Findings): void {
 export function independence(view: View, findings: Findings): void {
   if (view.lossIndex < Number.POSITIVE_INFINITY) return;
   const settled = settledOf(view);
-  for (const invoke of view.invokes) if (invoke.probe) probed(view, invoke, settled.get(`${invoke.call} ${invoke.node}`), findings);
+    // Only the last probe of an entity counts: those before it were turned away for a moment.
+  const probes = new Map<string, Invoke>();
+  for (const invoke of view.invokes) if (invoke.probe) probes.set(invoke.entity, invoke);
+  for (const invoke of probes.values()) probed(view, invoke, settled.get(`${invoke.call} ${invoke.node}`), findings);
 }
 
 function probed(view: View, invoke: Invoke, end: HistoryEvent | undefined, findings: Findings): void {

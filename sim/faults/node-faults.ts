@@ -76,10 +76,10 @@ function setRate(cluster: Cluster, fault: FaultPlan): (() => void) | undefined {
   const node = cluster.nodes.get(name);
   if (node === undefined || node.host.rate !== 1) return undefined;
   const { amount: rate = 1 } = fault;
-  node.host.setRate(rate);
+  node.setRate(rate);
   cluster.fault('clock', 'begin', name, { rate });
   return () => {
-    node.host.setRate(1);
+    node.setRate(1);
     cluster.fault('clock', 'end', name, { rate });
   };
 }
