@@ -172,8 +172,11 @@ export class StoreSession {
     const failure = error instanceof StoreCallError ? error : new StoreCallError(String(error), false, false, { cause: error });
     this.events.health(failure);
     if (this.ended) return;
-    if (failure.refused && ++batch.refusedCopies === batch.copies) this.rejectAppends(batch, failure);
-    if (batch.steps.length === 0 && this.flying.at(-1) === batch) {
+    if (failure.refused) batch.refusedCopies++;
+    const isFree = batch.refusedCopies === batch.copies;
+    if (isFree) this.rejectAppends(batch, failure);
+    // Also an empty batch may have been applied under its number: that one is used for nothing else then.
+    if (isFree && batch.steps.length === 0 && this.flying.at(-1) === batch) {
       this.flying.pop();
       this.lastN = batch.n - 1;
       this.arm();
