@@ -124,7 +124,11 @@ export class EntityWorker implements Idle, Due {
   /** The log has something for this entity. */
   ring(): void {
     this.more = true;
-    this.kick();
+    // What it waits for is over by the store's clock, which may have jumped since the wait was reckoned.
+    if (this.phase === 'waiting') {
+      this.table.due.cancel(this);
+      this.rest();
+    } else this.kick();
   }
 
   /** Begins the head if nothing stands against it. */
