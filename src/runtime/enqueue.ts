@@ -76,7 +76,7 @@ export class Enqueue {
     this.session = session;
     this.lastIncarnation = session.incarnation;
     this.prefix = `${session.incarnation.toString(36)}-`;
-    for (const append of this.held.splice(0)) this.submit(append);
+    for (const append of this.held.splice(0)) this.resubmit(append);
   }
 
   closeSession(): void {
