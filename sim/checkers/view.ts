@@ -182,6 +182,13 @@ export class View {
     else if (event.fault === 'clock') span(this.clocks, node, event, event.rate ?? 1);
   }
 
+  /** Handlings on that node that never ended, though it lives. */
+  stuckOn(node: string): number {
+    let n = 0;
+    for (const handling of this.open.values()) if (handling.start.node === node) n++;
+    return n;
+  }
+
   /** Whether the process of that node ended after the event of that index. */
   diedAfter(node: string, index: number): boolean {
     return this.deaths.get(node)?.some((d) => d.index > index) === true;
