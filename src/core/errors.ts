@@ -128,7 +128,7 @@ export const ERRORS = {
     false,
     false,
     'The store did not answer in time: the message may be logged and may run.',
-    'Send it again only with the same `id`: it then counts once.',
+    'Send it again only with the `id` that you gave the first time: it then counts once. Without one, look at what the message would have changed.',
   ),
   CALL_CYCLE: entry(
     false,

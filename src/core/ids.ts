@@ -15,6 +15,13 @@ const escapeChar = (c: string): string => `%${c.charCodeAt(0).toString(16).padSt
 /** Makes any id safe between the separators of keys and wire records; `unescapeId` restores it exactly. */
 export const escapeId = (id: string): string => (UNSAFE.test(id) ? id.replace(UNSAFE_ALL, escapeChar) : id);
 
+/**
+ * Ids that the library makes start with GENERATED, and those of transactional sends end with SENT and a number. `escapeId`
+ * answers neither, so no id that a caller gives can be taken for one.
+ */
+export const GENERATED = '%.';
+export const SENT = '%/';
+
 export const unescapeId = (id: string): string =>
   id.includes('%') ? id.replace(/%([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))) : id;
 

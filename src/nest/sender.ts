@@ -17,6 +17,12 @@ export interface BusHost {
 
 const ITEM_FIELDS: ReadonlySet<string> = new Set(['message', 'type', 'name', 'entityId', 'payload', 'id', 'headers']);
 
+interface Prepared {
+  readonly prepared: (OutgoingMessage | AtomicQueuesError)[];
+  /** Schemas that answer later. */
+  readonly checks: Promise<void>[];
+}
+
 /** From a caller's arguments to the node. Whatever is wrong rejects the promise; nothing throws. */
 export class Sender {
   readonly #host: BusHost;
@@ -81,7 +87,9 @@ export class Sender {
   async enqueueBulk(items: readonly unknown[], scope?: Scope): Promise<EnqueueOutcome[]> {
     const node = this.#host.node();
     if (!Array.isArray(items)) throw new AtomicQueuesError('CONFIG_INVALID', 'enqueueBulk takes an array of messages');
-    const prepared = await this.#prepareAll(items, scope);
+    const { prepared, checks } = this.#prepareAll(items, scope);
+    // Not a turn later than needed: what the caller sends next for the same entity must not overtake.
+    if (checks.length > 0) await Promise.all(checks);
     const outgoing = prepared.filter((found): found is OutgoingMessage => !(found instanceof AtomicQueuesError));
     const sent = outgoing.length === 0 ? [] : await node.enqueueBulk(outgoing);
     let next = 0;
@@ -100,7 +108,7 @@ export class Sender {
     return asking.then(decodeJson);
   }
 
-  async #prepareAll(items: readonly unknown[], scope: Scope | undefined): Promise<(OutgoingMessage | AtomicQueuesError)[]> {
+  #prepareAll(items: readonly unknown[], scope: Scope | undefined): Prepared {
     const prepared: (OutgoingMessage | AtomicQueuesError)[] = [];
     const checks: Promise<void>[] = [];
     items.forEach((item, i) => {
@@ -118,8 +126,7 @@ export class Sender {
         refuse(error);
       }
     });
-    if (checks.length > 0) await Promise.all(checks);
-    return prepared;
+    return { prepared, checks };
   }
 
   /** An item is a message itself; or a plain object: `{ message, ...options }`, or a message by name. */

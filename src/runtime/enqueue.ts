@@ -8,7 +8,7 @@
 import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { Fifo } from '../core/fifo.js';
-import { digestOf, entityKeyOf, escapeId, typeOfKey, unescapeId } from '../core/ids.js';
+import { digestOf, entityKeyOf, escapeId, GENERATED, typeOfKey, unescapeId } from '../core/ids.js';
 import type { Contract } from '../core/log/control-operations.js';
 import { type AnswerOf, type AppendOp, type NewMessage, recordOf, type WithdrawOp } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
@@ -75,7 +75,7 @@ export class Enqueue {
   openSession(session: StoreSession): void {
     this.session = session;
     this.lastIncarnation = session.incarnation;
-    this.prefix = `${session.incarnation.toString(36)}-`;
+    this.prefix = `${GENERATED}${session.incarnation.toString(36)}-`;
     for (const append of this.held.splice(0)) this.resubmit(append);
   }
 
@@ -263,7 +263,8 @@ export class Enqueue {
 
 const outcomeUnknown = (append: Append, why: string): AtomicQueuesError =>
   new AtomicQueuesError('OUTCOME_UNKNOWN', `${why}; the message may be logged and may run`, {
-    details: { entity: append.op.entity, id: unescapeId(append.op.message.id) },
+    // An id that we made is forgotten with its message: to send it again would not be safe.
+    details: { entity: append.op.entity, id: append.op.message.given ? unescapeId(append.op.message.id) : undefined },
   });
 
 /** One message on its way into the log. */

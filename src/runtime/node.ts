@@ -7,7 +7,7 @@
 import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { StoreHealth } from '../core/health.js';
-import { unescapeId } from '../core/ids.js';
+import { SENT, unescapeId } from '../core/ids.js';
 import type { Contract } from '../core/log/control-operations.js';
 import type { MessageRecord, Send } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
@@ -189,7 +189,7 @@ export class Node {
     const outgoing = this.options.route(message, headers);
     const depthMax = this.options.config.entitySettings(outgoing.type).workerMaxQueueDepth;
     // The id follows from the parent's: a crash or retry neither drops nor doubles it.
-    const routed = this.enqueuing.toMessage(outgoing, `${parent.id}/${index}`, '', 0);
+    const routed = this.enqueuing.toMessage(outgoing, `${parent.id}${SENT}${index}`, '', 0);
     return { entity: this.enqueuing.keyOf(outgoing), message: routed, depthMax };
   }
 

@@ -1,5 +1,6 @@
 /** Dead letters, their replay, and what is known of a message by its id. */
 
+import { GENERATED } from '../ids.js';
 import type {
   ControlAnswerOf,
   CountsAnswer,
@@ -30,7 +31,7 @@ export function replay(state: PartitionState, op: ReplayOp, nowMs: number): Cont
   if (!op.force && (letter.late === 'completed' || letter.late === 'failed')) return refuse('NEEDS_FORCE');
   const { name, payload, headers } = letter.message;
   const message = {
-    id: `replay-${letter.id}`,
+    id: `${GENERATED}replay-${letter.id}`,
     given: false,
     digest: '',
     name,
