@@ -8,7 +8,9 @@ import { LoopbackHub, LoopbackNetwork } from '../memory/network.js';
 import { MemoryStore } from '../memory/store.js';
 import type { Clock } from '../ports/clock.js';
 import type { HandlerPort } from '../ports/handler.js';
+import type { Network } from '../ports/network.js';
 import type { Store } from '../ports/store.js';
+import type { Trace } from '../ports/trace.js';
 import { Node, type NodeOptions } from '../runtime/node.js';
 import { SystemClock } from '../system/clock.js';
 import { KeepAlive } from '../system/keep-alive.js';
@@ -41,14 +43,16 @@ export const configOf = (given: unknown): ResolvedConfig => resolveConfig(given,
 export async function startNode(parts: Parts): Promise<RunningNode> {
   const { config, contracts, handler, route, logger } = parts;
   const clock = new SystemClock();
+  const trace = new LoggerTrace(logger, config.verbose);
+  const network = await networkOf(config, clock, trace);
   const node = new Node({
     config,
     clock,
     random: new SystemRandom(),
     store: await storeOf(config, clock),
-    network: new LoopbackNetwork(new LoopbackHub(), clock),
+    network: network.port,
     handler,
-    trace: new LoggerTrace(logger, config.verbose),
+    trace,
     contracts,
     route,
     onClosed: (why) => {
@@ -56,7 +60,9 @@ export async function startNode(parts: Parts): Promise<RunningNode> {
       if (why.code === 'FENCED' && config.onLeaseLost === 'exit') exitOnLeaseLost();
     },
   });
-  return Running.start(node);
+  const running = await Running.start(node);
+  await network.ready();
+  return running;
 }
 
 class Running implements RunningNode {
@@ -119,6 +125,24 @@ async function storeOf(config: ResolvedConfig, clock: Clock): Promise<Store> {
   if (redis === undefined || !config.wal.enabled) return new MemoryStore(clock);
   const { RedisStore } = await import('../redis/store.js').catch(explainMissing);
   return new RedisStore({ connection: redis, keyPrefix, storeCallTimeoutMs, clock });
+}
+
+interface ReadyNetwork {
+  readonly port: Network;
+  /** Resolves when replies are heard, or soon after if they are not: a lost reply costs a sweep, not the start. */
+  ready(): Promise<unknown>;
+}
+
+const NETWORK_READY_WAIT_MS = 1000;
+
+async function networkOf(config: ResolvedConfig, clock: Clock, trace: Trace): Promise<ReadyNetwork> {
+  const { redis, keyPrefix, storeCallTimeoutMs: callTimeoutMs } = config;
+  if (redis === undefined || !config.wal.enabled || config.grpc.enabled)
+    return { port: new LoopbackNetwork(new LoopbackHub(), clock), ready: () => Promise.resolve() };
+  const { RedisNetwork } = await import('../redis/network.js').catch(explainMissing);
+  const onFault = (error: unknown): void => trace.emit('loop-failed', { loop: 'network', error });
+  const port = new RedisNetwork({ connection: redis, keyPrefix, callTimeoutMs, clock, onFault });
+  return { port, ready: () => port.listening(NETWORK_READY_WAIT_MS) };
 }
 
 function explainMissing(error: unknown): never {

@@ -1,0 +1,323 @@
+/**
+ * The network of a cluster without gRPC: Redis pub/sub. Every message is a hint, so nothing here is ever sent twice, and what
+ * the link cannot take is dropped and counted; the sweep finds what a lost hint was about.
+ *
+ * Two connections, since a subscriber cannot publish. `listen` moves the subscription to the channel of the new incarnation;
+ * after a reconnect it is made anew. What is sent in one tick to one target leaves as one publication.
+ */
+import { InvariantViolation } from '../core/errors.js';
+import type { Clock, Timer } from '../ports/clock.js';
+import type { Network, PeerMessage } from '../ports/network.js';
+import type { ConnectionOptions } from './connection.js';
+import { decodeFrame, encodeFrame } from './frames.js';
+import { Outbox, type OutgoingFrame, TARGET_BYTES_MAX } from './outbox.js';
+import { type PubSubClient, PubSubLink } from './pubsub-link.js';
+
+export interface RedisNetworkOptions {
+  /** As of the store. */
+  readonly connection: ConnectionOptions['connection'];
+  /** As of the store: nodes with another one do not hear each other. */
+  readonly keyPrefix: string;
+  /** Deadline of one call, ms. */
+  readonly callTimeoutMs: number;
+  readonly clock: Clock;
+  /** A message could not be handled; it counts as garbage. */
+  readonly onFault?: (error: unknown) => void;
+}
+
+export interface NetworkStats {
+  /** Messages that somebody heard, as Redis says; those to oneself are not counted here. */
+  readonly sent: number;
+  readonly received: number;
+  /** Messages that were given up, or that nobody heard. */
+  readonly dropped: number;
+  /** Publications, or messages in them, that are not of our kind or of another store. */
+  readonly garbage: number;
+  /** The subscription stands. */
+  readonly isListening: boolean;
+  /** Why hints do not flow, if that is known. */
+  readonly problem: string | undefined;
+}
+
+type Receive = (message: PeerMessage, from: number) => void;
+
+/** Publications without an answer yet; more waits in the outbox. */
+const FLIGHT_BYTES_MAX = 16 * 1024 * 1024;
+/** The largest message, and room for the frame around it. */
+const FRAME_BYTES_MAX = TARGET_BYTES_MAX + 64 * 1024;
+const SUBSCRIBE_AGAIN_MS = 200;
+const CLOSE_WAIT_MS = 500;
+
+export class RedisNetwork implements Network {
+  readonly #options: RedisNetworkOptions;
+  readonly #publisher: PubSubLink;
+  readonly #subscriber: PubSubLink;
+  readonly #outbox = new Outbox();
+  readonly #counts = { sent: 0, received: 0, dropped: 0, garbage: 0 };
+  readonly #whenListening = new Set<() => void>();
+  #whenLanded: (() => void) | undefined;
+  #state: 'new' | 'open' | 'closed' = 'new';
+  #closing: Promise<void> | undefined;
+  /** 0: nobody yet, or closed. */
+  #incarnation = 0;
+  #receive: Receive = () => undefined;
+  /** The generation of the store, '' if it has none; undefined until Redis has said it. */
+  #scope: string | undefined;
+  #subscribed: string | undefined;
+  #isSubscribing = false;
+  #again: Timer | undefined;
+  #isArmed = false;
+  #flying = 0;
+  #flyingBytes = 0;
+  #problem: string | undefined;
+
+  constructor(options: RedisNetworkOptions) {
+    this.#options = options;
+    this.#publisher = new PubSubLink(
+      options,
+      () => undefined,
+      () => void this.#learnScope(),
+    );
+    this.#subscriber = new PubSubLink(
+      options,
+      (client) => this.#hear(client),
+      () => {
+        this.#subscribed = undefined;
+        void this.#subscribe();
+      },
+    );
+  }
+
+  stats(): NetworkStats {
+    const { sent, received, dropped, garbage } = this.#counts;
+    const problem = this.#publisher.problem ?? this.#subscriber.problem ?? this.#problem;
+    return { sent, received, dropped: dropped + this.#outbox.dropped, garbage, isListening: this.#isListening, problem };
+  }
+
+  /** Answers true once messages to this incarnation are heard, false if they are not within `timeoutMs`. */
+  listening(timeoutMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        timer.cancel();
+        this.#whenListening.delete(end);
+        resolve(this.#isListening);
+      };
+      const timer = this.#options.clock.setTimer(timeoutMs, end);
+      this.#whenListening.add(end);
+      this.#tellListening();
+    });
+  }
+
+  // ---- sending -------------------------------------------------------------------------------------------------
+
+  send(to: number, message: PeerMessage): void {
+    const from = this.#incarnation;
+    if (from === 0) return;
+    if (to === from) {
+      this.#options.clock.defer(() => {
+        if (this.#incarnation === from) this.#receive(message, from);
+      });
+      return;
+    }
+    let text: string;
+    try {
+      text = JSON.stringify(message);
+    } catch {
+      this.#counts.dropped++;
+      return;
+    }
+    // A whole frame leaves at once: a long tick must not overflow the outbox.
+    if (this.#outbox.push(to, text)) this.#flush();
+    if (this.#isArmed) return;
+    this.#isArmed = true;
+    this.#options.clock.defer(this.#onTick);
+  }
+
+  readonly #onTick = (): void => {
+    this.#isArmed = false;
+    this.#flush();
+  };
+
+  #flush(): void {
+    const scope = this.#scope;
+    const from = this.#incarnation;
+    if (scope === undefined || from === 0) return;
+    while (this.#flyingBytes < FLIGHT_BYTES_MAX && this.#publisher.isUp) {
+      const frame = this.#outbox.take();
+      if (frame === undefined) return;
+      this.#publish(frame, encodeFrame(scope, from, frame.texts));
+    }
+  }
+
+  #publish({ to, texts, bytes }: OutgoingFrame, text: string): void {
+    this.#flying++;
+    this.#flyingBytes += bytes;
+    const landed = (): void => {
+      this.#flying--;
+      this.#flyingBytes -= bytes;
+      if (this.#flying === 0) this.#whenLanded?.();
+      this.#flush();
+    };
+    this.#publisher
+      .call((client) => client.publish(this.#channelOf(to), text))
+      .then(
+        (hearers) => {
+          this.#counts[hearers > 0 ? 'sent' : 'dropped'] += texts.length;
+          landed();
+        },
+        (error: unknown) => {
+          // It may have been heard. It is not sent again: a hint that comes late is worth less than the next one.
+          this.#counts.dropped += texts.length;
+          this.#problem = textOf(error);
+          landed();
+        },
+      );
+  }
+
+  /** The store's generation keeps out what was meant for the same numbers of another store. */
+  async #learnScope(): Promise<void> {
+    const incarnation = this.#incarnation;
+    if (this.#scope === undefined && incarnation !== 0 && this.#publisher.isUp) {
+      try {
+        const meta = `${this.#options.keyPrefix}:{0}:meta`;
+        const scope = (await this.#publisher.call((client) => client.hget(meta, 'generation'))) ?? '';
+        if (this.#incarnation !== incarnation) return;
+        this.#scope = scope;
+        this.#problem = undefined;
+        this.#tellListening();
+      } catch (error) {
+        this.#problem = textOf(error);
+        this.#tryAgain();
+      }
+    }
+    this.#flush();
+  }
+
+  // ---- listening -----------------------------------------------------------------------------------------------
+
+  listen(incarnation: number, receive: Receive): void {
+    if (this.#state === 'closed') return;
+    this.#flush();
+    this.#outbox.clear();
+    this.#incarnation = incarnation;
+    this.#receive = receive;
+    this.#scope = undefined;
+    if (this.#state === 'new') {
+      this.#state = 'open';
+      this.#publisher.open();
+      this.#subscriber.open();
+      return;
+    }
+    void this.#learnScope();
+    void this.#subscribe();
+  }
+
+  get #isListening(): boolean {
+    if (this.#incarnation === 0 || this.#scope === undefined || !this.#subscriber.isUp) return false;
+    return this.#subscribed === this.#channelOf(this.#incarnation);
+  }
+
+  #channelOf(incarnation: number): string {
+    return `${this.#options.keyPrefix}:net:${incarnation}`;
+  }
+
+  /** Brings the subscription to where it should be; one at a time. */
+  async #subscribe(): Promise<void> {
+    if (this.#isSubscribing) return;
+    this.#isSubscribing = true;
+    try {
+      while (this.#incarnation !== 0 && this.#subscriber.isUp) {
+        const channel = this.#channelOf(this.#incarnation);
+        const old = this.#subscribed;
+        if (old === channel) break;
+        await this.#subscriber.call((client) => client.subscribe(channel));
+        this.#subscribed = channel;
+        this.#problem = undefined;
+        this.#tellListening();
+        if (old !== undefined) await this.#subscriber.call((client) => client.unsubscribe(old));
+      }
+    } catch (error) {
+      this.#problem = textOf(error);
+      this.#tryAgain();
+    } finally {
+      this.#isSubscribing = false;
+    }
+  }
+
+  #tryAgain(): void {
+    if (this.#state === 'closed') return;
+    this.#again?.cancel();
+    this.#again = this.#options.clock.setTimer(SUBSCRIBE_AGAIN_MS, () => {
+      void this.#learnScope();
+      void this.#subscribe();
+    });
+  }
+
+  #tellListening(): void {
+    if (this.#isListening || this.#state === 'closed') for (const tell of this.#whenListening) tell();
+  }
+
+  #hear(client: PubSubClient): void {
+    client.on('messageBuffer', (channel, data) => {
+      const incarnation = this.#incarnation;
+      if (incarnation === 0 || channel.toString() !== this.#channelOf(incarnation)) return;
+      const frame = data.length > FRAME_BYTES_MAX ? undefined : decodeFrame(data.toString());
+      if (frame === undefined) this.#counts.garbage++;
+      else if (this.#scope === undefined) this.#counts.dropped += frame.messages.length;
+      else if (frame.scope !== this.#scope) this.#counts.garbage++;
+      else {
+        this.#counts.garbage += frame.spoiled;
+        this.#deliver(incarnation, frame.messages, frame.from);
+      }
+    });
+  }
+
+  #deliver(incarnation: number, messages: readonly PeerMessage[], from: number): void {
+    for (const message of messages) {
+      // What a message does may be to end this incarnation.
+      if (this.#incarnation !== incarnation) return;
+      this.#counts.received++;
+      try {
+        this.#receive(message, from);
+      } catch (error) {
+        // Anyone who reaches Redis can publish: what cannot be handled must not end the process. Our own faults must.
+        if (error instanceof InvariantViolation) throw error;
+        this.#counts.garbage++;
+        this.#options.onFault?.(error);
+      }
+    }
+  }
+
+  // ---- the end -------------------------------------------------------------------------------------------------
+
+  /** What was sent still leaves, if Redis takes it within half a second; nothing is heard from now on. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#flush();
+    this.#state = 'closed';
+    this.#incarnation = 0;
+    this.#receive = () => undefined;
+    this.#again?.cancel();
+    this.#outbox.clear();
+    this.#tellListening();
+    this.#subscriber.close();
+    if (this.#flying > 0 && this.#publisher.isUp) await this.#landed(CLOSE_WAIT_MS);
+    this.#publisher.close();
+  }
+
+  #landed(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#options.clock.setTimer(timeoutMs, resolve);
+      this.#whenLanded = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+}
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
