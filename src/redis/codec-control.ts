@@ -4,6 +4,7 @@ import type {
   ControlAnswer,
   ControlOp,
   JoinOp,
+  Leader,
   Letter,
   LettersAnswer,
   Member,
@@ -111,9 +112,10 @@ function pairs(f: readonly string[]): [string, string][] {
 }
 
 function decodeMembers(text: string): MembersAnswer {
-  const [now, ...rows] = text.split(RS);
-  const members = rows.map((row): Member => {
-    const [incarnation, owns, serverId, group, address, , , , beat, leaseUntil, dead] = row.split(FS);
+  const [head, ...rows] = text.split(RS);
+  const [now, count] = head!.split(FS).map(Number);
+  const members = rows.splice(0, count).map((row): Member => {
+    const [incarnation, owns, serverId, group, address, , , , beat, leaseUntil, dead, types] = row.split(FS);
     return {
       incarnation: Number(incarnation),
       serverId: serverId!,
@@ -123,9 +125,15 @@ function decodeMembers(text: string): MembersAnswer {
       leaseUntilMs: Number(leaseUntil),
       dead: dead === '1',
       owns: Number(owns),
+      types: types === '' ? [] : types!.split(','),
     };
   });
-  return { ok: true, nowMs: Number(now), members: members.sort((a, b) => a.incarnation - b.incarnation) };
+  const leaders = rows.map((row): Leader => {
+    const [group, incarnation, epoch, until] = row.split(FS);
+    return { group: group!, incarnation: Number(incarnation), epoch: Number(epoch), untilMs: Number(until) };
+  });
+  members.sort((a, b) => a.incarnation - b.incarnation);
+  return { ok: true, nowMs: now!, members, leaders: leaders.sort((a, b) => a.epoch - b.epoch) };
 }
 
 function decodeLetters(text: string): LettersAnswer {

@@ -309,21 +309,22 @@ if not leader or untilMs + 0 <= now then local lowest, name = incarnation, me[1]
 if m[8] + 0 > now and m[2] == me[2] and precedes(m[1], name) then lowest, name = other, m[1] end end if lowest ~= incarnation then return refuse('NOT_LOWEST', lowest) end
 local from = me[5] + hget(META, 'leaderDebounce') if from > now then return refuse('TOO_EARLY', int(from)) end epoch = int((hget(META, 'epoch') or 0) + 1) elseif leader ~= incarnation then
 return refuse('LED', leader) end local bad = open_writes() if bad then return bad end call('HSET', META, 'epoch', epoch) call('HSET', LEADER, me[2], incarnation .. FS .. epoch .. FS .. newUntil)
-return epoch .. FS .. newUntil end local function list_members() local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS) local count, list = {}, { nowS }
-for i = 1, #owns, 2 do count[owns[i]] = owns[i + 1] end for i = 1, #all, 2 do list[#list + 1] = all[i] .. FS .. (count[all[i]] or '0') .. FS .. all[i + 1] end return concat(list, RS) end
-local function list_ready(age, max) local due = call('ZRANGEBYSCORE', READY, '-inf', int(now - age), 'LIMIT', '0', max) local list = {} for i = 1, #due do local e = entity_of(due[i])
-push(list, due[i], e and e.owner or '0') end return concat(list, FS) end local function list_owned(incarnation, cursor) local page = call('HSCAN', ENT, cursor, 'COUNT', '1000')
-local list, rows, prefix = { page[1] }, page[2], incarnation .. ',' local i = rows[0] and 0 or 1 while rows[i] do if sub(rows[i + 1], 1, #prefix) == prefix then list[#list + 1] = rows[i] end i = i + 2
-end return concat(list, FS) end local function replay(id, force) local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text)
-if f[8] ~= '' then return refuse('REPLAYED') end if force ~= '1' and (f[6] == 'completed' or f[6] == 'failed') then return refuse('NEEDS_FORCE') end
-local name, headers, payload, newId = f[10], f[18], f[20], '%.replay-' .. id local body = concat({ name, '1', '0', '0', '0', newId, '', id, headers, '', payload }, FS)
-local answer = append(f[1], nil, body, '0', nil, nil) if sub(answer, 1, 1) == '!' then return answer end f[8] = newId set_letter(id, concat(f, FS))
-return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function purge(id) local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text)
-local bad = open_writes() if bad then return bad end call('HDEL', DLQ, id) call('ZREM', DLQINDEX, id) call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11]) return '' end
-local function lookup(key, id, s) local k = kept_of(key .. RS .. id) if k then local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$')
-return state .. FS .. result .. FS .. why end local record = message_of(key, s) if not record or split(record)[6] ~= id then return refuse('ABSENT') end return 'live' .. FS .. FS end
-local function list_letters(after, max) local ids = call('ZRANGEBYSCORE', DLQINDEX, '(' .. after, '+inf', 'LIMIT', '0', max) if #ids == 0 then return '' end local rows = hmget(DLQ, ids, 1, #ids)
-local list = {} for i = 1, #ids do list[i] = ids[i] .. FS .. rows[i] end return concat(list, RS) end local function list_counts()
+return epoch .. FS .. newUntil end local function list_members() local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS) local count, list = {}, { nowS .. FS .. int(#all / 2) }
+for i = 1, #owns, 2 do count[owns[i]] = owns[i + 1] end for i = 1, #all, 2 do list[#list + 1] = all[i] .. FS .. (count[all[i]] or '0') .. FS .. all[i + 1] end local leaders = call('HGETALL', LEADER)
+for i = 1, #leaders, 2 do list[#list + 1] = leaders[i] .. FS .. leaders[i + 1] end return concat(list, RS) end local function list_ready(age, max)
+local due = call('ZRANGEBYSCORE', READY, '-inf', int(now - age), 'LIMIT', '0', max) local list = {} for i = 1, #due do local e = entity_of(due[i]) push(list, due[i], e and e.owner or '0') end
+return concat(list, FS) end local function list_owned(incarnation, cursor) local page = call('HSCAN', ENT, cursor, 'COUNT', '1000') local list, rows, prefix = { page[1] }, page[2], incarnation .. ','
+local i = rows[0] and 0 or 1 while rows[i] do if sub(rows[i + 1], 1, #prefix) == prefix then list[#list + 1] = rows[i] end i = i + 2 end return concat(list, FS) end local function replay(id, force)
+local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text) if f[8] ~= '' then return refuse('REPLAYED') end
+if force ~= '1' and (f[6] == 'completed' or f[6] == 'failed') then return refuse('NEEDS_FORCE') end local name, headers, payload, newId = f[10], f[18], f[20], '%.replay-' .. id
+local body = concat({ name, '1', '0', '0', '0', newId, '', id, headers, '', payload }, FS) local answer = append(f[1], nil, body, '0', nil, nil) if sub(answer, 1, 1) == '!' then return answer end
+f[8] = newId set_letter(id, concat(f, FS)) return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function purge(id) local text = hget(DLQ, id)
+if not text then return refuse('ABSENT') end local f = split(text) local bad = open_writes() if bad then return bad end call('HDEL', DLQ, id) call('ZREM', DLQINDEX, id)
+call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11]) return '' end local function lookup(key, id, s) local k = kept_of(key .. RS .. id) if k then
+local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$') return state .. FS .. result .. FS .. why end local record = message_of(key, s)
+if not record or split(record)[6] ~= id then return refuse('ABSENT') end return 'live' .. FS .. FS end local function list_letters(after, max)
+local ids = call('ZRANGEBYSCORE', DLQINDEX, '(' .. after, '+inf', 'LIMIT', '0', max) if #ids == 0 then return '' end local rows = hmget(DLQ, ids, 1, #ids) local list = {}
+for i = 1, #ids do list[i] = ids[i] .. FS .. rows[i] end return concat(list, RS) end local function list_counts()
 return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) end local op, a, b, c = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 if op == 'beat' then return beat(a, b) end if op == 'join' then return join() end if op == 'leave' then return leave(a) end if op == 'bury' then return bury(a, b) end
 if op == 'lead' then return lead(a) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a) end if op == 'members' then return list_members() end

@@ -95,11 +95,21 @@ export interface Member {
   readonly dead: boolean;
   /** Entities it owns. */
   readonly owns: number;
+  /** Entity types it declared at join. */
+  readonly types: readonly string[];
+}
+/** The last master of a service group, as long as its record stands. */
+export interface Leader {
+  readonly group: string;
+  readonly incarnation: number;
+  readonly epoch: number;
+  readonly untilMs: number;
 }
 export interface MembersAnswer {
   readonly ok: true;
   readonly nowMs: number;
   readonly members: readonly Member[];
+  readonly leaders: readonly Leader[];
 }
 /** Entities that have waited in the ready set since before `now - ageMs`, oldest first. */
 export interface ReadyOp {

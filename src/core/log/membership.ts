@@ -101,8 +101,11 @@ export function members(state: PartitionState, nowMs: number): MembersAnswer {
     leaseUntilMs: m.leaseUntilMs,
     dead: m.dead,
     owns: m.owns,
+    types: [...m.contracts.keys()],
   }));
-  return { ok: true, nowMs, members: list.sort((a, b) => a.incarnation - b.incarnation) };
+  const leaders = [...state.leaders].map(([group, { incarnation, epoch, untilMs }]) => ({ group, incarnation, epoch, untilMs }));
+  leaders.sort((a, b) => a.epoch - b.epoch);
+  return { ok: true, nowMs, members: list.sort((a, b) => a.incarnation - b.incarnation), leaders };
 }
 
 export function ready(state: PartitionState, op: ReadyOp, nowMs: number): ReadyAnswer {
