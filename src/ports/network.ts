@@ -1,8 +1,21 @@
 import type { MessageRecord } from '../core/log/operations.js';
 
-/** What nodes tell each other. Every message is a hint: losing it costs time, doubling it changes nothing. */
+/** What a node may answer to a petition instead of an owner; see core/errors for their meaning. */
+export type PetitionRefusal =
+  | 'NOT_MASTER'
+  | 'MASTER_REBUILDING'
+  | 'NO_MASTER'
+  | 'PETITION_LIMIT_EXCEEDED'
+  | 'MAX_HOPS_EXCEEDED'
+  | 'STALE_EPOCH'
+  | 'CIRCUIT_OPEN';
+
+/**
+ * What nodes tell each other. Every message is a hint: losing it costs time, doubling it changes nothing.
+ * `ticket` pairs an answer with its request, within the node that asked.
+ */
 export type PeerMessage =
-  /** There is work for an entity that you own; `message` spares you reading it back. */
+  /** There is work for an entity that you own or should own; `message` spares you reading it back. */
   | { readonly kind: 'ring'; readonly entity: string; readonly message: MessageRecord | undefined }
   /** A message that you wait for has ended. */
   | {
@@ -12,7 +25,26 @@ export type PeerMessage =
       readonly state: 'completed' | 'failed' | 'interrupted';
       /** Result, or error, as JSON text. */
       readonly detail: string;
-    };
+    }
+  /** To the master: who shall own this entity? */
+  | {
+      readonly kind: 'petition';
+      readonly ticket: number;
+      readonly entity: string;
+      readonly source: number;
+      readonly hops: number;
+    }
+  /** To the source of a petition: the owner, or why there is none yet. */
+  | { readonly kind: 'placed'; readonly ticket: number; readonly owner: number; readonly refusal: PetitionRefusal | undefined }
+  /** From a master of that epoch: own this entity. */
+  | { readonly kind: 'assign'; readonly ticket: number; readonly entity: string; readonly epoch: number }
+  | { readonly kind: 'assigned'; readonly ticket: number; readonly refusal: PetitionRefusal | undefined }
+  /** From a new master of that epoch: what do you own? */
+  | { readonly kind: 'list-workers'; readonly ticket: number; readonly epoch: number }
+  /** A page of the answer. */
+  | { readonly kind: 'workers'; readonly ticket: number; readonly entities: readonly string[]; readonly last: boolean }
+  /** From a former master to the present one: what it had assigned, a page at a time. It may be old. */
+  | { readonly kind: 'handover'; readonly epoch: number; readonly rows: readonly (readonly [entity: string, owner: number])[] };
 
 /** Messages between incarnations. May lose, delay, double and reorder any of them; never alters one. */
 export interface Network {

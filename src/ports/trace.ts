@@ -9,6 +9,11 @@ export interface TraceEvents {
   'store-lost': { readonly why: string };
   blocked: { readonly entity: string; readonly id: string; readonly name: string; readonly forMs: number };
   unblocked: { readonly entity: string; readonly id: string };
+  leading: { readonly epoch: number };
+  rebuilt: { readonly epoch: number; readonly entities: number };
+  'stepped-down': { readonly epoch: number };
+  /** A master's command of that epoch came; it was carried out, or refused as older than one before. */
+  commanded: { readonly epoch: number; readonly accepted: boolean };
   buried: { readonly incarnation: number; readonly owned: number };
   interrupted: { readonly entity: string; readonly id: string; readonly requeued: boolean };
   'dead-letter': { readonly entity: string; readonly id: string; readonly name: string; readonly reason: string };

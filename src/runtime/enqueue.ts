@@ -14,8 +14,8 @@ import { type AnswerOf, type AppendOp, type NewMessage, recordOf, type WithdrawO
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Trace } from '../ports/trace.js';
 import { EntityContext } from './context.js';
-import type { Ownership } from './ownership.js';
 import type { Replies, Waiter, WaitOptions } from './replies.js';
+import type { Router } from './router.js';
 import type { Step, StoreSession } from './session.js';
 import type { EntityWorker } from './worker.js';
 
@@ -48,7 +48,7 @@ export interface EnqueueParts {
   readonly trace: Trace;
   readonly config: ResolvedConfig;
   readonly contracts: readonly Contract[];
-  readonly ownership: Ownership;
+  readonly router: Router;
   readonly replies: Replies;
   /** Throws SHUTTING_DOWN, STORE_UNAVAILABLE or STORE_LOST if nothing may be accepted now. */
   admit(): void;
@@ -183,7 +183,7 @@ export class Enqueue {
       this.held.push(append);
       return;
     }
-    append.worker = this.parts.ownership.activate(append.op.entity, append.op.message.chain !== '');
+    append.worker = this.parts.router.workerFor(append.op.entity, append.op.message.chain !== '');
     append.left = false;
     this.session.submit(append as unknown as Step);
   }
@@ -306,7 +306,7 @@ class Append implements Step<AppendOp> {
     }
     const record = recordOf(op.message, answer.seq, 1, 0, 0, '');
     if (answer.begun) worker?.launch(record);
-    else this.enqueue.parts.ownership.deliver(op.entity, record, answer.owner);
+    else this.enqueue.parts.router.deliver(op.entity, record, answer.owner);
   }
 
   private accepted(seq: number): void {

@@ -199,11 +199,10 @@ export class Membership {
 
   /**
    * Buries every member whose lease is over by the store's clock and whose beat stood still for a whole node TTL by this
-   * node's own clock: neither clock alone is trusted. Answers the dead that still own something, and whether one is suspect.
+   * node's own clock: neither clock alone is trusted. Answers the dead that still own something.
    */
-  async buryTheDead(view: MembersAnswer): Promise<{ dead: readonly Member[]; suspect: boolean }> {
+  async buryTheDead(view: MembersAnswer): Promise<readonly Member[]> {
     const dead: Member[] = [];
-    let suspect = false;
     const present = new Set<number>();
     for (const member of view.members) {
       present.add(member.incarnation);
@@ -214,13 +213,12 @@ export class Membership {
       }
       const stoodMs = this.stoodStillMs(member);
       if (member.leaseUntilMs > view.nowMs) continue;
-      suspect = true;
       if (stoodMs < this.config.timing.nodeTTLMs) continue;
       const answer = await this.store.control({ op: 'bury', incarnation: member.incarnation, beatSeen: member.beat });
       if (answer.ok) dead.push(member);
     }
     for (const incarnation of this.watched.keys()) if (!present.has(incarnation)) this.watched.delete(incarnation);
-    return { dead, suspect };
+    return dead;
   }
 
   /** What was not watched did not stand still: after an outage of the store every member gets a whole TTL of grace again. */

@@ -19,11 +19,14 @@ import type { Trace } from '../ports/trace.js';
 import { EntityContext } from './context.js';
 import { DueTimes } from './due-times.js';
 import { type BulkOutcome, Enqueue, type OutgoingMessage, type Receipt } from './enqueue.js';
+import { Master } from './master.js';
 import { Membership } from './membership.js';
 import { Ownership } from './ownership.js';
 import { Recovery } from './recovery.js';
 import { Replies, type WaitOptions } from './replies.js';
+import { Router } from './router.js';
 import { StoreSession } from './session.js';
+import { View } from './view.js';
 
 export interface NodeOptions {
   readonly config: ResolvedConfig;
@@ -46,6 +49,9 @@ export type NodeState = 'new' | 'starting' | 'running' | 'rejoining' | 'draining
 export interface NodeStatus {
   readonly state: NodeState;
   readonly incarnation: number;
+  /** What this node is to its service group, and under which epoch. */
+  readonly role: 'master' | 'rebuilding' | 'replica';
+  readonly epoch: number;
   /** The lease has lapsed by the node's own clock: no handler starts. */
   readonly suspended: boolean;
   readonly leaseLeftMs: number;
@@ -74,6 +80,9 @@ export class Node {
   private readonly ownership: Ownership;
   private readonly enqueuing: Enqueue;
   private readonly recovery: Recovery;
+  private readonly view: View;
+  private readonly master: Master;
+  private readonly router: Router;
 
   constructor(private readonly options: NodeOptions) {
     const { config, clock, random, store, network, handler, trace, contracts } = options;
@@ -100,13 +109,22 @@ export class Node {
       due,
       replies,
       contextHost,
+      deliver: (entity, record, owner) => this.router.deliver(entity, record, owner),
+      handedOff: (entity) => this.router.handedOff(entity),
       contradicted: (why) => this.storeLost(why),
     });
     const { ownership } = this;
     const admit = (): void => this.admit();
-    this.enqueuing = new Enqueue({ clock, trace, config, contracts, ownership, replies, admit });
+    this.view = new View(config.serviceGroup);
+    const { view } = this;
+    const isDegraded = (): boolean => this.health.degraded;
+    this.master = new Master({ clock, trace, config, store, network, membership, ownership, view, isDegraded });
+    const { master } = this;
+    this.router = new Router({ clock, config, network, membership, ownership, replies, master, view });
+    const { router } = this;
+    this.enqueuing = new Enqueue({ clock, trace, config, contracts, router, replies, admit });
     replies.withdraw = (waiter, why) => this.enqueuing.withdraw(waiter, why);
-    this.recovery = new Recovery({ clock, trace, config, store, network, membership, ownership, replies });
+    this.recovery = new Recovery({ clock, trace, config, store, network, membership, ownership, replies, view, master });
   }
 
   /**
@@ -139,9 +157,10 @@ export class Node {
       health: (error) => this.noteHealth(error),
     });
     this.session = session;
-    network.listen(incarnation, (message) => this.receive(message));
+    network.listen(incarnation, (message, from) => this.receive(message, from));
     this.ownership.open(session);
     this.recovery.start(session);
+    this.master.start();
     this.state = 'running';
     trace.emit('joined', { incarnation, serverId: config.serverId });
     this.enqueuing.openSession(session);
@@ -193,15 +212,20 @@ export class Node {
     return { entity: this.enqueuing.keyOf(outgoing), message: routed, depthMax };
   }
 
-  private receive(message: PeerMessage): void {
-    if (message.kind === 'reply') {
-      this.replies.settle(message.entity, message.id, message.state, message.detail);
-      return;
+  private receive(message: PeerMessage, from: number): void {
+    switch (message.kind) {
+      case 'reply':
+        this.replies.settle(message.entity, message.id, message.state, message.detail);
+        return;
+      case 'ring':
+        this.router.rung(message.entity, message.message);
+        return;
+      case 'placed':
+        this.router.answered(message);
+        return;
+      default:
+        this.master.receive(message, from);
     }
-    const worker = this.ownership.workers.get(message.entity);
-    if (worker === undefined) return;
-    if (message.message === undefined) worker.ring();
-    else worker.arrived(message.message);
   }
 
   // ---- health and lease ----------------------------------------------------------------------------------------
@@ -245,6 +269,8 @@ export class Node {
     const { session } = this;
     this.session = undefined;
     this.recovery.stop();
+    this.master.stop();
+    this.router.clear();
     this.enqueuing.closeSession();
     this.membership.forget();
     session?.end(error, new AtomicQueuesError('FENCED', 'the session ended before this step left'));
@@ -298,6 +324,7 @@ export class Node {
     await this.drainWithinGrace();
     const running = this.ownership.running.size;
     this.recovery.stop();
+    this.master.stop();
     const pending = await this.withinCallTimeout(this.pendingInStore(), 0);
     // What still runs is not handed over: the lease lapses, and the next owner makes it a dead letter.
     if (this.ownsNothing()) await this.withinCallTimeout(this.membership.leave(), false);
@@ -362,6 +389,8 @@ export class Node {
     return {
       state: this.state,
       incarnation: this.membership.incarnation,
+      role: !this.master.leads ? 'replica' : this.master.role === 'ready' ? 'master' : 'rebuilding',
+      epoch: this.master.highestEpoch,
       suspended: this.state === 'running' && !this.membership.leaseValid(),
       leaseLeftMs: this.membership.leaseLeftMs(),
       degraded: this.health.degraded ? this.health.why : undefined,

@@ -35,6 +35,10 @@ export interface OwnershipParts {
   readonly due: DueTimes;
   readonly replies: Replies;
   readonly contextHost: ContextHost;
+  /** A logged message on its way to whoever owns its entity. */
+  deliver(entity: string, record: MessageRecord, owner: number): void;
+  /** An entity was given up with messages pending. */
+  handedOff(entity: string): void;
   /** The log has contradicted itself. */
   contradicted(why: string): void;
 }
@@ -209,6 +213,23 @@ export class Ownership {
     for (const worker of this.workers.values()) if (worker.phase === 'idle' || worker.phase === 'waiting') worker.release(true);
   }
 
+  /** A node has joined: gives up what is idle here and belongs there, at most `max` entities a time. */
+  rebalance(belongsHere: (entity: string) => boolean, max: number): void {
+    let left = max;
+    for (const worker of this.workers.values()) {
+      if (worker.phase !== 'idle' || belongsHere(worker.entity)) continue;
+      worker.release(true);
+      if (--left === 0) return;
+    }
+  }
+
+  /** A worker has given its entity up. */
+  released(worker: EntityWorker, handoff: boolean): void {
+    const { entity, hadMore } = worker;
+    worker.leaveTable();
+    if (handoff && hadMore) this.parts.handedOff(entity);
+  }
+
   /** The node has stopped: no timer of the table is left. */
   dispose(): void {
     this.idle.clear();
@@ -284,18 +305,7 @@ export class Ownership {
 
   /** A transactional send is logged: whoever owns its entity is told. */
   sent(send: Send, seq: number, owner: number): void {
-    this.deliver(send.entity, recordOf(send.message, seq, 1, 0, 0, ''), owner);
-  }
-
-  /** A logged message goes to its owner: here, elsewhere, or nobody yet. */
-  deliver(entity: string, record: MessageRecord, owner: number): void {
-    const me = this.incarnation;
-    if (owner !== 0 && owner !== me) {
-      this.parts.network.send(owner, { kind: 'ring', entity, message: record });
-      return;
-    }
-    const worker = this.activate(entity, record.chain !== '');
-    worker?.arrived(record);
+    this.parts.deliver(send.entity, recordOf(send.message, seq, 1, 0, 0, ''), owner);
   }
 
   // ---- former incarnations -------------------------------------------------------------------------------------

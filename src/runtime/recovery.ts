@@ -12,10 +12,13 @@ import type { Clock, Timer } from '../ports/clock.js';
 import type { Network } from '../ports/network.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
+import { Loop } from './loop.js';
+import type { Master } from './master.js';
 import type { Membership } from './membership.js';
 import type { Ownership } from './ownership.js';
 import type { Replies } from './replies.js';
 import type { Step, StoreSession } from './session.js';
+import type { View } from './view.js';
 
 export interface RecoveryParts {
   readonly clock: Clock;
@@ -26,81 +29,88 @@ export interface RecoveryParts {
   readonly membership: Membership;
   readonly ownership: Ownership;
   readonly replies: Replies;
+  readonly view: View;
+  readonly master: Master;
 }
 
 const READY_PAGE = 512;
 const TAKEOVERS_AT_ONCE = 512;
 const LOOKUPS_MAX = 512;
 const EXPIRE_PAGE = 1000;
+const REBALANCE_MAX = 256;
 const NEXT_PAGE_MS = 20;
 /** A handler without a timeout that runs for longer is reported as blocking its entity. */
 const BLOCKED_AFTER_MS = 30_000;
 
 export class Recovery {
   private session: StoreSession | undefined;
-  private sweepTimer: Timer | undefined;
+  private readonly watch: Loop;
+  private readonly sweep: Loop;
   private expireTimer: Timer | undefined;
-  private turning = false;
 
-  constructor(private readonly parts: RecoveryParts) {}
+  constructor(private readonly parts: RecoveryParts) {
+    const { clock, trace, config } = parts;
+    this.watch = new Loop(clock, trace, 'watch', config.timing.heartbeatMs, () => this.watchMembers());
+    this.sweep = new Loop(clock, trace, 'sweep', config.timing.reconcileIntervalMs, () => this.sweepOnce());
+  }
 
   start(session: StoreSession): void {
     this.session = session;
-    this.scheduleSweep(0);
+    this.watch.start();
+    this.sweep.start();
     this.scheduleExpire(this.parts.config.wal.cleanupIntervalMs);
   }
 
   stop(): void {
     this.session = undefined;
-    this.sweepTimer?.cancel();
+    this.watch.stop();
+    this.sweep.stop();
     this.expireTimer?.cancel();
   }
 
-  private scheduleSweep(delayMs: number): void {
-    this.sweepTimer?.cancel();
-    this.sweepTimer = this.parts.clock.setTimer(delayMs, () => void this.turn());
-  }
-
-  /** One turn; no single failure ends the loop. */
-  private async turn(): Promise<void> {
+  /** Reads who lives, buries the dead and takes over what they own. */
+  private async watchMembers(): Promise<number | undefined> {
     const { session } = this;
-    if (session === undefined || this.turning) return;
-    this.turning = true;
-    let nextMs = this.parts.config.timing.reconcileIntervalMs;
+    const { membership, store, view, master, ownership } = this.parts;
+    if (session === undefined) return undefined;
     try {
-      nextMs = await this.sweep(session);
+      const answer = await store.control({ op: 'members' });
+      if (this.session !== session) return undefined;
+      const change = view.update(answer);
+      if (change !== undefined) master.viewChanged();
+      if (change === 'joined') ownership.rebalance((entity) => view.belongsTo(entity, session.incarnation), REBALANCE_MAX);
+      const dead = await membership.buryTheDead(answer);
+      for (const member of dead) await this.takeOver(session, member.incarnation);
+      if (change !== undefined || dead.length > 0) this.sweep.soon();
     } catch (error) {
-      this.parts.membership.stopWatching();
-      if (!(error instanceof StoreCallError)) this.parts.trace.emit('loop-failed', { loop: 'sweep', error });
-    } finally {
-      this.turning = false;
-      if (this.session !== undefined) this.scheduleSweep(nextMs);
+      membership.stopWatching();
+      throw error;
     }
+    return undefined;
   }
 
-  /** Answers when the next one is due. */
-  private async sweep(session: StoreSession): Promise<number> {
-    const { membership, ownership, config, store } = this.parts;
-    const view = await store.control({ op: 'members' });
-    const { dead, suspect } = await membership.buryTheDead(view);
-    for (const member of dead) await this.takeOver(session, member.incarnation);
+  /** Answers when the next one is due, if not after the usual time. */
+  private async sweepOnce(): Promise<number | undefined> {
+    const { session } = this;
+    const { ownership, store } = this.parts;
+    if (session === undefined) return undefined;
     const ready = await store.control({ op: 'ready', ageMs: 0, max: READY_PAGE });
-    if (this.session !== session) return 0;
+    if (this.session !== session) return undefined;
     for (const { entity, owner } of ready.entities) this.attend(entity, owner, session.incarnation);
     ownership.sendLateReports();
     ownership.reportBlockedAfter(BLOCKED_AFTER_MS);
     await this.lookUpReplies();
-    if (ready.entities.length === READY_PAGE) return NEXT_PAGE_MS;
-    const { reconcileIntervalMs, nodeTTLMs, heartbeatMs } = config.timing;
-    return suspect ? Math.min(reconcileIntervalMs, (nodeTTLMs + heartbeatMs) / 2) : reconcileIntervalMs;
+    return ready.entities.length === READY_PAGE ? NEXT_PAGE_MS : undefined;
   }
 
+  /** Everybody takes what the ring gives it; the master places the rest and rings living owners. */
   private attend(entity: string, owner: number, me: number): void {
-    const { ownership, network } = this.parts;
-    if (owner === 0) {
-      if (ownership.handles(entity)) ownership.adopt(entity);
-    } else if (owner === me) ownership.activate(entity, false)?.ring();
-    else network.send(owner, { kind: 'ring', entity, message: undefined });
+    const { ownership, network, view, master } = this.parts;
+    if (owner === me) ownership.activate(entity, false)?.ring();
+    else if (owner !== 0) {
+      if (master.leads) network.send(owner, { kind: 'ring', entity, message: undefined });
+    } else if (ownership.handles(entity) && view.belongsTo(entity, me)) ownership.adopt(entity);
+    else if (master.leads && view.places(entity).length > 0) master.place(entity, () => undefined);
   }
 
   private async takeOver(session: StoreSession, incarnation: number): Promise<void> {

@@ -6,6 +6,7 @@
 import { AtomicQueuesError } from '../core/errors.js';
 import type { TerminalState } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
+import type { PetitionRefusal } from '../ports/network.js';
 import type { Due, DueTimes } from './due-times.js';
 import { errorOfState } from './error-record.js';
 
@@ -25,6 +26,8 @@ export class Waiter implements Due {
   seq = 0;
   sinceMs = 0;
   next: Waiter | undefined;
+  /** Why the message's entity had no owner when last asked. */
+  lastRefusal: PetitionRefusal | undefined;
   readonly promise: Promise<string>;
   private resolve!: (result: string) => void;
   private reject!: (error: AtomicQueuesError) => void;
@@ -119,6 +122,11 @@ export class Replies {
       }
   }
 
+  /** The message is logged, but nobody could be found to own its entity yet. */
+  noteRefusal(entity: string, id: string, refusal: PetitionRefusal): void {
+    for (let w = this.waiters.get(keyOf(entity, id)); w !== undefined; w = w.next) w.lastRefusal = refusal;
+  }
+
   /** Waiters for logged messages that have waited for at least `ageMs`, at most `max`. */
   overdue(ageMs: number, max: number): Waiter[] {
     const before = this.clock.monotonicMs() - ageMs;
@@ -147,7 +155,7 @@ export class Replies {
       waiter,
       new AtomicQueuesError('REPLY_TIMEOUT', `${why}; ${tail}`, {
         definite: withdrawn === true,
-        details: { entity: waiter.entity, id: waiter.id, withdrawn: withdrawn === true },
+        details: { entity: waiter.entity, id: waiter.id, withdrawn: withdrawn === true, lastRefusal: waiter.lastRefusal },
       }),
     );
   }

@@ -70,6 +70,11 @@ export class EntityWorker implements Idle, Due {
     return this.settings.workerIdleTimeoutMs;
   }
 
+  /** Something was pending when it was last asked. */
+  get hadMore(): boolean {
+    return this.more || this.backlog > 0;
+  }
+
   get backlog(): number {
     return this.inbox?.length ?? 0;
   }
@@ -365,7 +370,7 @@ export class EntityWorker implements Idle, Due {
     const op: ReleaseOp = { op: 'release', entity: this.entity, fence: this.fence, handoff };
     const answered = (answer: AnswerOf['release']): void => {
       if (answer.ok || answer.code !== 'MORE') {
-        this.leaveTable();
+        this.table.released(this, handoff);
         return;
       }
       this.more = true;

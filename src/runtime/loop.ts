@@ -1,0 +1,56 @@
+import type { Clock, Timer } from '../ports/clock.js';
+import { StoreCallError } from '../ports/store.js';
+import type { Trace } from '../ports/trace.js';
+
+/** A background duty: one turn at a time, the next after a pause, and no single failure ends it. */
+export class Loop {
+  private timer: Timer | undefined;
+  private running = false;
+  private turning = false;
+  private again = false;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly trace: Trace,
+    private readonly name: string,
+    private readonly everyMs: number,
+    /** One turn; answers the pause before the next one, ms, if it is not the usual one. */
+    private readonly turn: () => Promise<number | undefined>,
+  ) {}
+
+  start(): void {
+    this.running = true;
+    this.schedule(0);
+  }
+
+  stop(): void {
+    this.running = false;
+    this.timer?.cancel();
+  }
+
+  /** Turns at once, or right after the turn that is under way. */
+  soon(): void {
+    if (this.turning) this.again = true;
+    else if (this.running) this.schedule(0);
+  }
+
+  private schedule(delayMs: number): void {
+    this.timer?.cancel();
+    this.timer = this.clock.setTimer(delayMs, () => void this.run());
+  }
+
+  private async run(): Promise<void> {
+    if (!this.running || this.turning) return;
+    this.turning = true;
+    this.again = false;
+    let nextMs: number | undefined;
+    try {
+      nextMs = await this.turn();
+    } catch (error) {
+      // That the store did not answer is for its health to tell.
+      if (!(error instanceof StoreCallError)) this.trace.emit('loop-failed', { loop: this.name, error });
+    }
+    this.turning = false;
+    if (this.running) this.schedule(this.again ? 0 : (nextMs ?? this.everyMs));
+  }
+}

@@ -1,0 +1,358 @@
+/**
+ * The master's duties, done by whoever leads the service group: placing entities that nobody owns, on petition or at the sweep.
+ *
+ *   follower -> rebuilding -> ready -> follower
+ *
+ *   (1) A master acts only within its leadership by its own clock, counted from the sending of the last accepted `lead`.
+ *   (2) Every command carries the epoch; a node refuses one that is lower than the highest it has seen.
+ *   (3) Until the table is rebuilt, petitions are refused. A member that does not answer is read from the store, so a slow
+ *       one is never taken to own nothing.
+ *   (4) Taking over completes or is undone: what fails on the way ends the leadership.
+ */
+import { CircuitBreaker } from '../core/breaker.js';
+import type { ResolvedConfig } from '../core/config.js';
+import { AssignmentTable } from '../core/placement/assignment-table.js';
+import { choosePlace } from '../core/placement/choose.js';
+import type { Clock, Timer } from '../ports/clock.js';
+import type { Network, PeerMessage, PetitionRefusal } from '../ports/network.js';
+import { type Store, StoreCallError } from '../ports/store.js';
+import type { Trace } from '../ports/trace.js';
+import type { Membership } from './membership.js';
+import type { Ownership } from './ownership.js';
+import type { View } from './view.js';
+
+export interface MasterParts {
+  readonly clock: Clock;
+  readonly trace: Trace;
+  readonly config: ResolvedConfig;
+  readonly store: Store;
+  readonly network: Network;
+  readonly membership: Membership;
+  readonly ownership: Ownership;
+  readonly view: View;
+  /** True while the store counts as unhealthy: then this node neither leads nor stands for election. */
+  isDegraded(): boolean;
+}
+
+type Role = 'follower' | 'rebuilding' | 'ready';
+
+interface OpenAssignment {
+  readonly entity: string;
+  readonly to: number;
+  readonly timer: Timer;
+  end(refusal: PetitionRefusal | undefined): void;
+}
+
+interface Rebuild {
+  readonly waitsFor: Set<number>;
+}
+
+const PAGE = 500;
+/** A lower id must have lived for so many node TTLs before a working master hands over to it: a flapping node never leads. */
+const HOLD_DOWN_TTLS = 4;
+
+export class Master {
+  role: Role = 'follower';
+  epoch = 0;
+  /** The highest epoch whose command was accepted. */
+  highestEpoch = 0;
+  private readonly table = new AssignmentTable();
+  private leadsUntilMs = 0;
+  private timer: Timer | undefined;
+  private ticket = 0;
+  private readonly open = new Map<number, OpenAssignment>();
+  /** Entities of open assignments. */
+  private readonly assigning = new Set<string>();
+  private readonly breakers = new Map<number, CircuitBreaker>();
+  private rebuild: Rebuild | undefined;
+  private formerTable: [string, number][] = [];
+  private lowerSinceMs = 0;
+  private lowerId = 0;
+
+  constructor(private readonly parts: MasterParts) {}
+
+  /** True while this node may act as master, by its own clock. */
+  get leads(): boolean {
+    return this.role !== 'follower' && this.parts.clock.monotonicMs() < this.leadsUntilMs && this.parts.membership.leaseValid();
+  }
+
+  get openPetitions(): number {
+    return this.open.size;
+  }
+
+  start(): void {
+    this.schedule();
+  }
+
+  stop(): void {
+    this.timer?.cancel();
+    this.stepDown();
+    this.formerTable = [];
+    this.breakers.clear();
+  }
+
+  private schedule(): void {
+    this.timer?.cancel();
+    this.timer = this.parts.clock.setTimer(this.parts.config.timing.leaderRenewalMs, () => void this.turn());
+  }
+
+  /** Stands for election, renews, or gives up; no single failure ends the loop. */
+  private async turn(): Promise<void> {
+    const me = this.parts.membership.incarnation;
+    try {
+      if (this.role !== 'follower' && !this.leads) this.stepDown();
+      if (this.wantsToLead(me)) await this.lead(me);
+    } catch (error) {
+      if (!(error instanceof StoreCallError)) this.parts.trace.emit('loop-failed', { loop: 'master', error });
+    }
+    if (this.parts.membership.incarnation === me && me !== 0) this.schedule();
+  }
+
+  private wantsToLead(me: number): boolean {
+    const { view, isDegraded, membership, ownership } = this.parts;
+    if (isDegraded() || !membership.leaseValid() || ownership.draining) {
+      this.stepDown();
+      return false;
+    }
+    if (this.role !== 'follower') return !this.shouldHandOver(me);
+    return view.leader === undefined && view.group[0]?.incarnation === me;
+  }
+
+  /** A lower id that has lived long enough takes the role, as the group expects; this node lets its record lapse. */
+  private shouldHandOver(me: number): boolean {
+    const nowMs = this.parts.clock.monotonicMs();
+    const lowest = this.parts.view.group[0]?.incarnation ?? me;
+    if (lowest === me || lowest !== this.lowerId) {
+      this.lowerId = lowest;
+      this.lowerSinceMs = nowMs;
+      return false;
+    }
+    return nowMs - this.lowerSinceMs > HOLD_DOWN_TTLS * this.parts.config.timing.nodeTTLMs;
+  }
+
+  private async lead(me: number): Promise<void> {
+    const sentMs = this.parts.clock.monotonicMs();
+    const answer = await this.parts.store.control({ op: 'lead', incarnation: me });
+    if (me !== this.parts.membership.incarnation) return;
+    if (!answer.ok) {
+      this.stepDown();
+      return;
+    }
+    const { leaderTTLMs, leaseMarginMs } = this.parts.config.timing;
+    this.leadsUntilMs = sentMs + leaderTTLMs - leaseMarginMs;
+    if (this.role === 'follower') this.takeOffice(answer.epoch);
+  }
+
+  private takeOffice(epoch: number): void {
+    this.epoch = epoch;
+    this.acceptEpoch(epoch);
+    this.role = 'rebuilding';
+    this.lowerId = 0;
+    this.table.clear();
+    this.parts.trace.emit('leading', { epoch });
+    this.startRebuild().catch((error: unknown) => {
+      if (!(error instanceof StoreCallError)) this.parts.trace.emit('loop-failed', { loop: 'rebuild', error });
+      this.stepDown();
+    });
+  }
+
+  private stepDown(): void {
+    if (this.role === 'follower') return;
+    this.parts.trace.emit('stepped-down', { epoch: this.epoch });
+    this.role = 'follower';
+    this.leadsUntilMs = 0;
+    this.rebuild = undefined;
+    this.formerTable = [...this.table.entries()];
+    this.table.clear();
+    for (const [ticket] of this.open) this.endAssignment(ticket, 'NOT_MASTER');
+  }
+
+  // ---- rebuild -------------------------------------------------------------------------------------------------
+
+  /** Asks every member what it owns, and reads from the store what those own that do not answer in time. */
+  private async startRebuild(): Promise<void> {
+    const { membership, ownership, view, network, config, clock } = this.parts;
+    const { epoch } = this;
+    for (const entity of ownership.workers.keys()) this.table.set(entity, membership.incarnation);
+    const others = view.group.filter((m) => m.incarnation !== membership.incarnation).map((m) => m.incarnation);
+    const rebuild: Rebuild = { waitsFor: new Set(others) };
+    this.rebuild = rebuild;
+    for (const other of others) network.send(other, { kind: 'list-workers', ticket: epoch, epoch });
+    if (others.length > 0)
+      await new Promise<void>((resolve) => {
+        clock.setTimer(config.deadlines.syncMs, resolve);
+      });
+    for (const silent of rebuild.waitsFor) {
+      if (this.rebuild !== rebuild) return;
+      await this.readOwned(silent);
+    }
+    if (this.rebuild !== rebuild) return;
+    this.finishRebuild();
+  }
+
+  private async readOwned(incarnation: number): Promise<void> {
+    for (let cursor = '0'; ; ) {
+      const page = await this.parts.store.control({ op: 'owned', incarnation, cursor });
+      for (const entity of page.entities) this.table.add(entity, incarnation);
+      cursor = page.cursor;
+      if (cursor === '0') return;
+    }
+  }
+
+  private onWorkers(message: PeerMessage & { kind: 'workers' }, from: number): void {
+    const { rebuild } = this;
+    if (rebuild === undefined || message.ticket !== this.epoch) return;
+    for (const entity of message.entities) this.table.set(entity, from);
+    if (!message.last) return;
+    rebuild.waitsFor.delete(from);
+    if (rebuild.waitsFor.size === 0) this.finishRebuild();
+  }
+
+  private finishRebuild(): void {
+    this.rebuild = undefined;
+    if (this.role !== 'rebuilding') return;
+    this.role = 'ready';
+    this.parts.trace.emit('rebuilt', { epoch: this.epoch, entities: this.table.size });
+  }
+
+  // ---- the other side of a command -----------------------------------------------------------------------------
+
+  /** False for a command of an older epoch than one accepted before. */
+  private acceptEpoch(epoch: number): boolean {
+    if (epoch < this.highestEpoch) return false;
+    if (epoch > this.highestEpoch) {
+      this.highestEpoch = epoch;
+      if (epoch > this.epoch) this.stepDown();
+    }
+    return true;
+  }
+
+  receive(message: PeerMessage, from: number): void {
+    switch (message.kind) {
+      case 'petition':
+        this.onPetition(message);
+        return;
+      case 'assign':
+        this.onAssign(message, from);
+        return;
+      case 'assigned':
+        this.endAssignment(message.ticket, message.refusal);
+        return;
+      case 'list-workers':
+        this.onListWorkers(message, from);
+        return;
+      case 'workers':
+        this.onWorkers(message, from);
+        return;
+      case 'handover':
+        if (this.role !== 'follower' && message.epoch < this.epoch)
+          for (const [entity, owner] of message.rows) if (this.parts.view.isLive(owner)) this.table.add(entity, owner);
+        return;
+      default:
+        return;
+    }
+  }
+
+  private onAssign({ ticket, entity, epoch }: PeerMessage & { kind: 'assign' }, from: number): void {
+    const accepted = this.acceptEpoch(epoch);
+    if (accepted) this.parts.ownership.activate(entity, false)?.ring();
+    this.parts.trace.emit('commanded', { epoch, accepted });
+    this.parts.network.send(from, { kind: 'assigned', ticket, refusal: accepted ? undefined : 'STALE_EPOCH' });
+  }
+
+  private onListWorkers({ ticket, epoch }: PeerMessage & { kind: 'list-workers' }, from: number): void {
+    if (!this.acceptEpoch(epoch)) return;
+    const { ownership, network } = this.parts;
+    const entities = [...ownership.workers.keys()];
+    for (let i = 0; i === 0 || i < entities.length; i += PAGE)
+      network.send(from, { kind: 'workers', ticket, entities: entities.slice(i, i + PAGE), last: i + PAGE >= entities.length });
+    for (let i = 0; i < this.formerTable.length; i += PAGE)
+      network.send(from, { kind: 'handover', epoch: this.epoch, rows: this.formerTable.slice(i, i + PAGE) });
+    this.formerTable = [];
+  }
+
+  // ---- petitions -----------------------------------------------------------------------------------------------
+
+  private onPetition(message: PeerMessage & { kind: 'petition' }): void {
+    const { ticket, entity, source, hops } = message;
+    const { network, view, config, membership } = this.parts;
+    const answer = (owner: number, refusal?: PetitionRefusal): void =>
+      network.send(source, { kind: 'placed', ticket, owner, refusal });
+    if (!this.leads) {
+      const leader = view.leader?.incarnation;
+      if (leader === undefined || leader === membership.incarnation) answer(0, leader === undefined ? 'NO_MASTER' : 'NOT_MASTER');
+      else if (hops + 1 > config.limits.forwardHopsMax) answer(0, 'MAX_HOPS_EXCEEDED');
+      else network.send(leader, { ...message, hops: hops + 1 });
+      return;
+    }
+    this.place(entity, answer);
+  }
+
+  /** Decides where an entity lives and sees it assigned; `answer` tells the owner, or why there is none yet. */
+  place(entity: string, answer: (owner: number, refusal?: PetitionRefusal) => void): void {
+    const { view, config, membership, ownership, clock } = this.parts;
+    if (this.role === 'rebuilding') return answer(0, 'MASTER_REBUILDING');
+    const { concurrentPetitionsMax } = config.limits;
+    if (concurrentPetitionsMax > 0 && this.open.size >= concurrentPetitionsMax) return answer(0, 'PETITION_LIMIT_EXCEEDED');
+    // Whoever asks has read in the log that nobody owns it: a row counts only while its assignment is under way.
+    if (!this.assigning.has(entity)) this.table.remove(entity);
+    const chosen = choosePlace(entity, view.places(entity), this.table);
+    if (chosen === undefined) return answer(0, 'NO_MASTER');
+    const to = chosen.incarnation;
+    if (to === membership.incarnation) {
+      this.table.set(entity, to);
+      ownership.activate(entity, false)?.ring();
+      return answer(to);
+    }
+    const breaker = this.breakerOf(to);
+    if (!breaker.tryPass(clock.monotonicMs())) return answer(0, 'CIRCUIT_OPEN');
+    this.table.set(entity, to);
+    this.assign(entity, to, answer);
+  }
+
+  private assign(entity: string, to: number, answer: (owner: number, refusal?: PetitionRefusal) => void): void {
+    const { clock, config, network } = this.parts;
+    const ticket = ++this.ticket;
+    const timer = clock.setTimer(config.deadlines.forwardMs, () => {
+      this.breakerOf(to).failed(clock.monotonicMs());
+      this.endAssignment(ticket, 'CIRCUIT_OPEN');
+    });
+    const end = (refusal: PetitionRefusal | undefined): void => {
+      // What was not confirmed is no row; if it was done all the same, the log knows.
+      if (refusal !== undefined && this.table.ownerOf(entity) === to) this.table.remove(entity);
+      answer(refusal === undefined ? to : 0, refusal);
+    };
+    this.open.set(ticket, { entity, to, timer, end });
+    this.assigning.add(entity);
+    network.send(to, { kind: 'assign', ticket, entity, epoch: this.epoch });
+  }
+
+  private endAssignment(ticket: number, refusal: PetitionRefusal | undefined): void {
+    const assignment = this.open.get(ticket);
+    if (assignment === undefined) return;
+    this.open.delete(ticket);
+    this.assigning.delete(assignment.entity);
+    assignment.timer.cancel();
+    if (refusal !== 'CIRCUIT_OPEN') this.breakerOf(assignment.to).succeeded();
+    if (refusal === 'STALE_EPOCH') this.stepDown();
+    assignment.end(refusal);
+  }
+
+  private breakerOf(peer: number): CircuitBreaker {
+    let breaker = this.breakers.get(peer);
+    if (breaker === undefined) {
+      const { failureThreshold, cooldownMs } = this.parts.config.breaker;
+      breaker = new CircuitBreaker(failureThreshold, cooldownMs, this.parts.config.deadlines.forwardMs);
+      this.breakers.set(peer, breaker);
+    }
+    return breaker;
+  }
+
+  /** Forgets what it keeps about peers that are gone. */
+  viewChanged(): void {
+    const { view } = this.parts;
+    for (const peer of this.breakers.keys()) if (!view.isLive(peer)) this.breakers.delete(peer);
+    this.table.sweep((incarnation) => view.isLive(incarnation));
+    for (const [ticket, { to }] of this.open) if (!view.isLive(to)) this.endAssignment(ticket, 'CIRCUIT_OPEN');
+  }
+}

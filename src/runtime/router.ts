@@ -1,0 +1,149 @@
+/**
+ * Where a logged message goes (design §4): to its worker here, to the owner that the log named, or, if nobody owns its entity,
+ * to whom the ring says, and failing that to the master. Every way is a hint; the sweep finds what no hint reached.
+ */
+import { CircuitBreaker } from '../core/breaker.js';
+import type { ResolvedConfig } from '../core/config.js';
+import type { MessageRecord } from '../core/log/operations.js';
+import type { Clock, Timer } from '../ports/clock.js';
+import type { Network, PeerMessage, PetitionRefusal } from '../ports/network.js';
+import type { Master } from './master.js';
+import type { Membership } from './membership.js';
+import type { Ownership } from './ownership.js';
+import type { Replies } from './replies.js';
+import type { View } from './view.js';
+import type { EntityWorker } from './worker.js';
+
+export interface RouterParts {
+  readonly clock: Clock;
+  readonly config: ResolvedConfig;
+  readonly network: Network;
+  readonly membership: Membership;
+  readonly ownership: Ownership;
+  readonly replies: Replies;
+  readonly master: Master;
+  readonly view: View;
+}
+
+interface Petition {
+  readonly entity: string;
+  readonly records: MessageRecord[];
+  readonly to: number;
+  readonly timer: Timer;
+}
+
+export class Router {
+  private ticket = 0;
+  private readonly petitions = new Map<number, Petition>();
+  private readonly ticketOf = new Map<string, number>();
+  private breaker: CircuitBreaker;
+  private breakerFor = 0;
+
+  constructor(private readonly parts: RouterParts) {
+    this.breaker = this.newBreaker();
+  }
+
+  /** The worker that an append may begin at: the one here, claimed on the way if the ring gives the entity to this node. */
+  workerFor(entity: string, chained: boolean): EntityWorker | undefined {
+    const { ownership, view, membership } = this.parts;
+    const known = ownership.workers.get(entity);
+    if (known !== undefined) return known;
+    return view.belongsTo(entity, membership.incarnation) ? ownership.activate(entity, chained) : undefined;
+  }
+
+  /** A message is logged, and the log named the owner of its entity (0: nobody). */
+  deliver(entity: string, record: MessageRecord, owner: number): void {
+    const { network, membership, ownership } = this.parts;
+    const me = membership.incarnation;
+    if (owner !== 0 && owner !== me) {
+      network.send(owner, { kind: 'ring', entity, message: record });
+      return;
+    }
+    const worker = owner === me ? ownership.activate(entity, record.chain !== '') : this.workerFor(entity, record.chain !== '');
+    if (worker !== undefined) worker.arrived(record);
+    else if (owner === 0) this.petition(entity, record);
+  }
+
+  /** Work was handed off: whoever the ring names next is told, so that it need not wait for a sweep. */
+  handedOff(entity: string): void {
+    const { view, membership, network } = this.parts;
+    const others = view.places(entity).filter((m) => m.incarnation !== membership.incarnation);
+    const next = others.find((m) => view.belongsTo(entity, m.incarnation)) ?? others[0];
+    if (next !== undefined) network.send(next.incarnation, { kind: 'ring', entity, message: undefined });
+  }
+
+  /** A peer says that there is work: for an entity owned here, or one that it takes to be ours. */
+  rung(entity: string, record: MessageRecord | undefined): void {
+    const { ownership } = this.parts;
+    const worker = ownership.workers.get(entity) ?? ownership.activate(entity, record !== undefined && record.chain !== '');
+    if (worker === undefined) return;
+    if (record === undefined) worker.ring();
+    else worker.arrived(record);
+  }
+
+  // ---- petitions -----------------------------------------------------------------------------------------------
+
+  private petition(entity: string, record: MessageRecord): void {
+    const waiting = this.ticketOf.get(entity);
+    if (waiting !== undefined) {
+      this.petitions.get(waiting)?.records.push(record);
+      return;
+    }
+    const { view, master, clock, config, network, membership } = this.parts;
+    if (master.leads) {
+      master.place(entity, (owner, refusal) => this.placed(entity, [record], owner, refusal));
+      return;
+    }
+    const to = view.leader?.incarnation;
+    if (to === undefined || to === membership.incarnation) return this.placed(entity, [record], 0, 'NO_MASTER');
+    if (to !== this.breakerFor) {
+      this.breakerFor = to;
+      this.breaker = this.newBreaker();
+    }
+    if (!this.breaker.tryPass(clock.monotonicMs())) return this.placed(entity, [record], 0, 'CIRCUIT_OPEN');
+    const ticket = ++this.ticket;
+    const timer = clock.setTimer(config.deadlines.forwardMs, () => {
+      this.breaker.failed(clock.monotonicMs());
+      this.end(ticket, 0, 'NO_MASTER');
+    });
+    this.petitions.set(ticket, { entity, records: [record], to, timer });
+    this.ticketOf.set(entity, ticket);
+    network.send(to, { kind: 'petition', ticket, entity, source: membership.incarnation, hops: 0 });
+  }
+
+  answered({ ticket, owner, refusal }: PeerMessage & { kind: 'placed' }): void {
+    if (this.petitions.has(ticket)) this.breaker.succeeded();
+    this.end(ticket, owner, refusal);
+  }
+
+  private end(ticket: number, owner: number, refusal: PetitionRefusal | undefined): void {
+    const petition = this.petitions.get(ticket);
+    if (petition === undefined) return;
+    this.petitions.delete(ticket);
+    this.ticketOf.delete(petition.entity);
+    petition.timer.cancel();
+    this.placed(petition.entity, petition.records, owner, refusal);
+  }
+
+  /** A refusal costs the caller nothing but time: the message is logged, and the sweep places it. */
+  private placed(entity: string, records: readonly MessageRecord[], owner: number, refusal: PetitionRefusal | undefined): void {
+    const { replies, network, membership, ownership } = this.parts;
+    for (const record of records) {
+      if (refusal !== undefined) replies.noteRefusal(entity, record.id, refusal);
+      else if (owner !== membership.incarnation) network.send(owner, { kind: 'ring', entity, message: record });
+      else ownership.activate(entity, record.chain !== '')?.arrived(record);
+    }
+  }
+
+  /** Ends every petition: the session has ended. */
+  clear(): void {
+    for (const { timer } of this.petitions.values()) timer.cancel();
+    this.petitions.clear();
+    this.ticketOf.clear();
+  }
+
+  private newBreaker(): CircuitBreaker {
+    const { breaker, deadlines } = this.parts.config;
+    return new CircuitBreaker(breaker.failureThreshold, breaker.cooldownMs, deadlines.forwardMs);
+  }
+}

@@ -1,0 +1,142 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Node } from '../../src/runtime/node.js';
+import { FlakyStore } from './flaky-store.js';
+import { type Handle, msg, node, sleep, until, type World, world } from './harness.js';
+
+const FAST = {
+  shutdownGraceMs: 500,
+  grpc: {
+    heartbeatMs: 40,
+    nodeTTLMs: 300,
+    leaseMarginMs: 20,
+    reconcileIntervalMs: 2000,
+    takeoverHoldMs: 100,
+    redisHealthCheckMs: 40,
+    leaderTTLMs: 300,
+    leaderRenewalMs: 40,
+    leaderDebounceMs: 50,
+    deadlines: { syncMs: 60, forwardMs: 200 },
+  },
+};
+let started: Node[] = [];
+afterEach(async () => {
+  await Promise.all(started.map((n) => n.stop()));
+  started = [];
+});
+
+interface Cluster {
+  readonly w: World;
+  readonly nodes: Node[];
+  readonly links: FlakyStore[];
+  add(): Promise<Node>;
+}
+
+async function cluster(size: number, handle: (node: number) => Handle, config: Record<string, unknown> = {}): Promise<Cluster> {
+  const w = world();
+  const nodes: Node[] = [];
+  const links: FlakyStore[] = [];
+  const add = async (): Promise<Node> => {
+    const link = new FlakyStore(w.store);
+    const i = nodes.length + 1;
+    const n = node({ ...w, store: link }, handle(i), { ...FAST, serverId: `n${i}`, ...config });
+    nodes.push(n);
+    links.push(link);
+    started.push(n);
+    await n.start();
+    return n;
+  };
+  for (let i = 0; i < size; i++) await add();
+  await until('all know each other and the master', () => {
+    const roles = nodes.map((n) => n.status().role);
+    return roles.filter((r) => r === 'master').length === 1;
+  });
+  await sleep(100);
+  return { w, nodes, links, add };
+}
+const wait = { timeoutMs: 3000 };
+
+describe('several nodes on one store', () => {
+  it('run each message once, in order, wherever it was sent, and answer without waiting for a sweep', async () => {
+    const seen = new Map<string, { i: number; node: number }[]>();
+    const { nodes } = await cluster(3, (n) => async (p, _name, id) => {
+      const list = seen.get(id) ?? [];
+      seen.set(id, list);
+      list.push({ i: (p as { i: number }).i, node: n });
+      await sleep(1);
+      return n;
+    });
+    const at = performance.now();
+    await Promise.all(
+      Array.from({ length: 30 }, async (_, e) => {
+        for (let i = 0; i < 9; i++) await nodes[(e + i) % 3]?.enqueueAndWait(msg(`e${e}`, { i }), wait);
+      }),
+    );
+    expect(performance.now() - at).toBeLessThan(1500);
+    for (const list of seen.values()) {
+      expect(list.map((m) => m.i)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+      expect(new Set(list.map((m) => m.node)).size).toBe(1);
+    }
+    expect(new Set([...seen.values()].map((l) => l[0]?.node)).size).toBe(3);
+  });
+
+  it('elect the lowest id, and another when it dies; its epoch is higher', async () => {
+    const { nodes, links, w } = await cluster(3, () => () => 'ok');
+    expect(nodes[0]?.status()).toMatchObject({ role: 'master' });
+    const epoch = nodes[0]?.status().epoch ?? 0;
+    (links[0] as FlakyStore).cut = true;
+    await until('the second leads', () => nodes[1]?.status().role === 'master');
+    expect(nodes[1]?.status().epoch).toBeGreaterThan(epoch);
+    expect(nodes[0]?.status().role).toBe('replica');
+    expect(w.events.some((e) => e.event === 'rebuilt')).toBe(true);
+  });
+
+  it('take over what a dead node left, without a sweep', async () => {
+    const ran: string[] = [];
+    const { nodes, links } = await cluster(3, (n) => async (p, _name, id) => {
+      ran.push(`${id}.${(p as { i: number }).i}@${n}`);
+      await sleep(2);
+    });
+    const ids = Array.from({ length: 12 }, (_, i) => `e${i}`);
+    for (const id of ids) await nodes[1]?.enqueueAndWait(msg(id, { i: 0 }), wait);
+    (links[2] as FlakyStore).cut = true;
+    const at = performance.now();
+    await Promise.all(ids.map((id) => nodes[1]?.enqueueAndWait(msg(id, { i: 1 }), wait)));
+    expect(performance.now() - at).toBeLessThan(FAST.grpc.nodeTTLMs + 2 * FAST.grpc.heartbeatMs + 500);
+    expect(ran.filter((r) => r.includes('.1@3'))).toEqual([]);
+  });
+
+  it('hand over entity by entity when one leaves: no error, nothing twice, no dead letter', async () => {
+    let ran = 0;
+    const { nodes, w } = await cluster(3, () => async () => {
+      ran++;
+      await sleep(3);
+    });
+    let stop = false;
+    let sent = 0;
+    const errors: unknown[] = [];
+    const load = Array.from({ length: 8 }, async (_, c) => {
+      while (!stop) {
+        sent++;
+        await nodes[1]?.enqueueAndWait(msg(`e${c}`), wait).catch((e) => errors.push(e));
+      }
+    });
+    await sleep(200);
+    await nodes[2]?.stop();
+    await nodes[0]?.stop();
+    await sleep(200);
+    stop = true;
+    await Promise.all(load);
+    expect(errors).toEqual([]);
+    expect(ran).toBe(sent);
+    expect((await w.store.control({ op: 'counts' })).letters).toBe(0);
+  });
+
+  it('give a node that joins its share of what is idle', async () => {
+    const { nodes, add } = await cluster(2, () => () => 'ok');
+    for (let i = 0; i < 60; i++) await nodes[i % 2]?.enqueueAndWait(msg(`e${i}`), wait);
+    const third = await add();
+    await until('the others released its share', () => (nodes[0]?.status().owned ?? 0) + (nodes[1]?.status().owned ?? 0) < 46);
+    for (let i = 0; i < 60; i++) await nodes[i % 2]?.enqueueAndWait(msg(`e${i}`), wait);
+    expect(third.status().owned).toBeGreaterThan(8);
+  });
+});
