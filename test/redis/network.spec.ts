@@ -8,7 +8,7 @@ import { describeRedis, type RedisServer, startRedis } from '../support/redis-se
 import { join as joinStore, redisStore } from './support.js';
 
 const ring = (entity: string): PeerMessage => ({ kind: 'ring', entity, message: undefined });
-const entityOf = (what: PeerMessage): string => ('entity' in what ? what.entity : what.kind);
+const entityOf = (what: PeerMessage): string => (what.kind === 'ring' ? what.entity : what.kind);
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 const CALL_TIMEOUT_MS = 400;
@@ -139,7 +139,7 @@ describeRedis(
       const peer: Peer = { network: make({ onFault: (error) => faults.push(error) }), got: [] };
       peer.network.listen(1, (what) => {
         if (!('entity' in what)) throw new TypeError('no entity');
-        peer.got.push(what.entity);
+        peer.got.push(entityOf(what));
       });
       expect(await peer.network.listening(5000)).toBe(true);
       const admin = adminOf(server.port);
