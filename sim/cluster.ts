@@ -148,7 +148,7 @@ export class Cluster {
 
   pause(name: string, suspended = false): void {
     const leaseLeftMs = this.node(name).pause(suspended);
-    this.fault('pause', 'begin', name, { leaseLeftMs });
+    this.fault('pause', 'begin', name, { leaseLeftMs, ...(suspended ? { note: 'suspended' } : {}) });
   }
 
   resume(name: string): void {

@@ -1,22 +1,33 @@
-import { commandLine, cpuMs, inMacrotask, printNote, realMs } from './ambient.js';
-import { runPlan } from './run.js';
-import { drawPlan } from './swarm.js';
+/** npm run sim: seeded simulations of the cluster. What it prints and how it exits is fixed by spec §7. */
+import { commandLine, commitOfTree, exitWith, inMacrotask, printNote, printResult } from './ambient.js';
+import { runCanaries } from './canaries/run-canaries.js';
+import { optionsOf, type Options, UsageError } from './cli.js';
+import { runScenarios, scenarioNames } from './scenarios/run-scenarios.js';
+import { replaySeed } from './report/replay.js';
+import { runSeeds } from './seeds.js';
 
-const [from = '1', to = from] = commandLine();
-await inMacrotask((drain) => {
-  const t = realMs(), c = cpuMs();
-  let events = 0, simMs = 0, messages = 0; const byId: Record<string, number[]> = {}; const ex: Record<string, number> = {}; const faults: Record<string, number> = {};
-  for (let seed = Number(from); seed <= Number(to); seed++) {
-    const r = runPlan(drawPlan(seed), { drain });
-    events += r.events; simMs += r.simMs; messages += r.messages;
-    for (const [k, n] of Object.entries(r.faults)) faults[k] = (faults[k] ?? 0) + n;
-    for (const [k, n] of Object.entries(r.verdict.excused)) ex[k] = (ex[k] ?? 0) + n;
-    const seen = new Set<string>();
-    for (const v of r.verdict.violations) { if (seen.has(v.invariant)) continue; seen.add(v.invariant); (byId[v.invariant] ??= []).push(seed); if (byId[v.invariant]!.length < 4) printNote(`${seed} ${v.invariant} ${v.what}`); }
-    if (from === to || seed % 20 === 0) { const again = runPlan(drawPlan(seed), { drain }).hash; if (again !== r.hash) printNote(`DIVERGED ${seed} ${r.hash} ${again}`); }
+async function main(options: Options): Promise<boolean> {
+  if (options.list) {
+    for (const line of scenarioNames()) printResult(line);
+    return true;
   }
-  const s = (cpuMs() - c) / 1000, real = (realMs() - t) / 1000, n = Number(to) - Number(from) + 1;
-  printNote(JSON.stringify({ n, events, perS: Math.round(events / s), simSperS: Math.round(simMs / 1000 / s), seedsPerHour: Math.round(n / s * 3600), meanSimS: simMs / 1000 / n, meanMsgs: messages / n, evPerSeed: events / n, real }));
-  printNote(JSON.stringify(faults)); printNote(JSON.stringify(ex));
-  for (const [k, l] of Object.entries(byId)) printNote(`${k}: ${l.length} ${l.slice(0, 8)}`);
-});
+  printNote(`sim at commit ${commitOfTree()}`);
+  if (options.canary !== undefined) return runCanaries(options, options.canary);
+  if (options.scenario !== undefined) {
+    const { scenario } = options;
+    return inMacrotask((drain) => runScenarios(scenario, options, drain));
+  }
+  if (options.seed !== undefined) {
+    const { seed } = options;
+    return inMacrotask((drain) => replaySeed(seed, options, drain));
+  }
+  return runSeeds(options);
+}
+
+try {
+  exitWith((await main(optionsOf(commandLine()))) ? 0 : 1);
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  printNote(error.message);
+  exitWith(2);
+}

@@ -158,7 +158,7 @@ class PlanRun {
     const { independentMs: timeoutMs } = cluster.facts;
     const call = cluster.call(name, `plain:probe-${i}`, job, { how: 'wait', probe: true, timeoutMs });
     call.settled = () => {
-      if (call.code === 'STORE_UNAVAILABLE' && tries < PROBES_MAX)
+      if ((call.code === 'STORE_UNAVAILABLE' || call.code === 'OUTCOME_UNKNOWN') && tries < PROBES_MAX)
         cluster.world.after(300, undefined, () => this.probeNode(name, i, tries + 1));
     };
   }

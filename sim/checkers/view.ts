@@ -46,6 +46,8 @@ export interface Span {
   readonly fromMs: number;
   toMs: number;
   readonly value: number;
+  /** Of a pause in which the clock stood still: the node believes in its lease for up to a lease's time more. */
+  readonly suspended: boolean;
 }
 
 export interface EntityView {
@@ -212,7 +214,7 @@ function listOf<T>(map: Map<string, T[]>, key: string): T[] {
 
 function span(map: Map<string, Span[]>, node: string, event: FaultEvent, value: number): void {
   const list = listOf(map, node);
-  if (event.phase === 'begin') list.push({ fromMs: event.atMs, toMs: NEVER, value });
+  if (event.phase === 'begin') list.push({ fromMs: event.atMs, toMs: NEVER, value, suspended: event.note === 'suspended' });
   else for (const open of list) if (open.toMs === NEVER) open.toMs = event.atMs;
 }
 
@@ -227,7 +229,9 @@ export function excuseOf(view: View, earlier: Handling, laterMs: number): string
   const { node, atMs } = earlier.start;
   const { leaseTtlMs, takeoverHoldMs } = view.facts;
   for (const pause of view.pauses.get(node) ?? []) {
-    const isMeanwhile = pause.fromMs <= laterMs && pause.toMs >= atMs;
+    // A pause that was over when the handler started excuses nothing: the lease is checked before each start.
+    const toMs = pause.suspended ? pause.toMs + leaseTtlMs : pause.toMs;
+    const isMeanwhile = pause.fromMs <= laterMs && toMs > atMs;
     if (isMeanwhile && Math.min(pause.toMs, laterMs) - pause.fromMs >= pause.value) return 'its node was paused past its lease';
   }
   for (const clock of view.clocks.get(node) ?? [])

@@ -1,0 +1,99 @@
+/**
+ * A canary switches one guard off, by name: the checkers must see it, or they are blind. Guards are replaced from outside, in
+ * the simulated store's machine or on the runtime's classes, never by a flag in shipped code.
+ */
+import { applyBatch } from '../../src/core/log/apply.js';
+import type { ControlAnswer, ControlOp } from '../../src/core/log/control-operations.js';
+import type { Answer, AnswerOf, Batch, BatchReply, SessionOp } from '../../src/core/log/operations.js';
+import type { PartitionState } from '../../src/core/log/state.js';
+import type { InvariantId } from '../checkers/view.js';
+import { MACHINE, type Machine } from '../machine.js';
+
+export interface Canary {
+  readonly name: string;
+  /** What it does, for people. */
+  readonly does: string;
+  /** One of these must be among what is violated. */
+  readonly expected: readonly InvariantId[];
+  /** The machine of one run. */
+  machine?(): Machine;
+  /** Replaces something of the runtime; answers what undoes it. */
+  install?(): () => void;
+  /** Seeds on record that catch it. */
+  readonly seeds: readonly number[];
+}
+
+/** One operation of a batch: `apply` does what the protocol does. */
+export type StepHook = (
+  state: PartitionState,
+  me: number,
+  op: SessionOp,
+  nowMs: number,
+  apply: (op: SessionOp) => Answer,
+) => Answer;
+
+/** The protocol, with a hook around each operation of a session. */
+export function withSteps(hook: StepHook): Machine {
+  return {
+    ...MACHINE,
+    applyBatch(state, batch, nowMs) {
+      const session = state.sessions.get(batch.incarnation);
+      if (session === undefined || session.last + 1 !== batch.n || state.generation !== batch.generation)
+        return applyBatch(state, batch, nowMs);
+      const { last, answers: before } = session;
+      const one = (op: SessionOp): Answer => {
+        session.last = last;
+        const reply = applyBatch(state, { ...batch, ops: [op] }, nowMs);
+        if (reply.status !== 'applied') throw new Error('a step did not apply');
+        return reply.answers[0] as Answer;
+      };
+      const answers = batch.ops.map((op) => hook(state, batch.incarnation, op, nowMs, one));
+      session.last = batch.n;
+      session.answers = answers;
+      session.answersBefore = before;
+      return { status: 'applied', answers };
+    },
+  };
+}
+
+/** The protocol, with whole calls replaced. */
+export function withCalls(calls: {
+  batch?(state: PartitionState, batch: Batch, nowMs: number): BatchReply;
+  control?(state: PartitionState, op: ControlOp, nowMs: number): ControlAnswer;
+}): Machine {
+  return { applyBatch: calls.batch ?? MACHINE.applyBatch, applyControl: calls.control ?? MACHINE.applyControl };
+}
+
+export const isOk = <K extends SessionOp['op']>(_op: K, answer: Answer): answer is AnswerOf[K] & { ok: true } => answer.ok;
+
+type Method = (this: never, ...args: never[]) => unknown;
+
+/**
+ * Replaces a method of a class; answers what undoes it. Throws if the class has no such method, since a canary that replaces
+ * nothing would prove nothing.
+ */
+export function replaceMethod<T extends object>(
+  of: { readonly prototype: T; readonly name: string },
+  method: string,
+  make: (original: (self: T, ...args: unknown[]) => unknown) => (self: T, ...args: unknown[]) => unknown,
+): () => void {
+  const { prototype } = of;
+  const original = Object.getOwnPropertyDescriptor(prototype, method);
+  if (original === undefined || typeof original.value !== 'function')
+    throw new Error(`${of.name} has no method ${method}: the canary has nothing to replace`);
+  const before = original.value as Method;
+  const replacement = make((self, ...args) => Reflect.apply(before, self, args));
+  Object.defineProperty(prototype, method, {
+    ...original,
+    value(this: T, ...args: unknown[]) {
+      return replacement(this, ...args);
+    },
+  });
+  return () => Object.defineProperty(prototype, method, original);
+}
+
+export const all =
+  (...undo: readonly (() => void)[]): (() => void) =>
+  () => {
+    for (const one of undo) one();
+  };

@@ -1,0 +1,233 @@
+/** Guards of the runtime, switched off one by one by replacing methods of its classes. */
+import { AtomicQueuesError } from '../../src/core/errors.js';
+import type { BuryOp, MembersAnswer } from '../../src/core/log/control-operations.js';
+import { EntityContext } from '../../src/runtime/context.js';
+import { Enqueue } from '../../src/runtime/enqueue.js';
+import { Membership } from '../../src/runtime/membership.js';
+import { Ownership } from '../../src/runtime/ownership.js';
+import { Recovery } from '../../src/runtime/recovery.js';
+import { Replies } from '../../src/runtime/replies.js';
+import { StoreSession } from '../../src/runtime/session.js';
+import { EntityWorker } from '../../src/runtime/worker.js';
+import { MACHINE, type Machine } from '../machine.js';
+import { SimHandler } from '../sim-handler.js';
+import { all, type Canary, replaceMethod, withCalls } from './canary.js';
+
+/** A field of a runtime object that is private to it. */
+const peek = <T>(self: object, field: string): T => (self as Record<string, unknown>)[field] as T;
+const poke = (self: object, field: string, value: unknown): void => void ((self as Record<string, unknown>)[field] = value);
+
+export const RUNTIME_CANARIES: readonly Canary[] = [
+  {
+    name: 'start-after-lease',
+    does: 'the lease is not checked before a handler starts',
+    expected: ['I1'],
+    seeds: [],
+    install: () =>
+      all(
+        replaceMethod(Membership, 'leaseValid', () => (self) => peek<number>(self, 'incarnation') !== 0),
+        replaceMethod(Ownership, 'leaseValid', () => (self) => peek<number>(self, 'incarnation') !== 0),
+      ),
+  },
+  {
+    name: 'bury-live',
+    does: 'every other member is buried, whether it lives or not',
+    expected: ['I2'],
+    seeds: [],
+    machine: buryLive,
+    install: () => replaceMethod(Membership, 'stoodStillMs', () => () => Number.POSITIVE_INFINITY),
+  },
+  {
+    name: 'bury-by-store-clock-only',
+    does: 'nobody watches whether the beat stands still',
+    expected: ['I2'],
+    seeds: [],
+    machine: () =>
+      withCalls({
+        control: (state, op, nowMs) => MACHINE.applyControl(state, op.op === 'bury' ? beatOf(state.members.get(op.incarnation)?.beat, op) : op, nowMs),
+      }),
+    install: () => replaceMethod(Membership, 'stoodStillMs', () => () => Number.POSITIVE_INFINITY),
+  },
+  {
+    name: 'no-abort-at-lease-loss',
+    does: 'handlers are not told that the lease is lost',
+    expected: ['I2'],
+    seeds: [],
+    install: () =>
+      replaceMethod(EntityContext, 'abort', (original) => (self, reason) => {
+        const code = reason instanceof AtomicQueuesError ? reason.code : '';
+        const isLease = code === 'FENCED' || (code === 'INTERRUPTED' && String(reason).includes('lease'));
+        return isLease ? undefined : original(self, reason);
+      }),
+  },
+  {
+    name: 'lease-by-wall-clock',
+    does: 'the lease is counted by the wall clock',
+    expected: ['I1', 'I2'],
+    seeds: [],
+    install: () =>
+      replaceMethod(Membership, 'join', (original) => (self, ...args) => {
+        const clock = peek<{ wallMs(): number; setTimer: unknown }>(self, 'clock');
+        if (!('byWall' in clock))
+          poke(self, 'clock', Object.assign(Object.create(clock) as object, { byWall: true, monotonicMs: () => clock.wallMs() }));
+        return original(self, ...args);
+      }),
+  },
+  {
+    name: 'claim-beside-own-past',
+    does: 'a process claims an entity while a handler of its former incarnation runs',
+    expected: ['I2'],
+    seeds: [],
+    install: () =>
+      replaceMethod(Ownership, 'activate', (original) => (self, ...args) => {
+        peek<Map<string, unknown>>(self, 'ghosts').clear();
+        return original(self, ...args);
+      }),
+  },
+  {
+    name: 'run-hinted',
+    does: 'the worker runs the message it was told of, not the one that the log began',
+    expected: ['I1', 'I3'],
+    seeds: [],
+    install: () =>
+      replaceMethod(EntityWorker, 'begun', (original) => (self, begun) => {
+        const inbox = peek<Iterable<{ seq: number; attempt: number }> | undefined>(self, 'inbox');
+        const hinted = inbox === undefined ? undefined : [...inbox].at(-1);
+        return original(self, hinted === undefined ? begun : { seq: hinted.seq, attempt: hinted.attempt, message: hinted });
+      }),
+  },
+  {
+    name: 'ack-before-log',
+    does: 'a receipt is given when the message is sent',
+    expected: ['I4', 'I5'],
+    seeds: [],
+    install: () =>
+      replaceMethod(Enqueue, 'submit', (original) => (self, append) => {
+        const { onReceipt, op } = append as { onReceipt?: (r: unknown) => void; op: { message: { id: string } } };
+        onReceipt?.({ id: op.message.id, sequence: 1 });
+        return original(self, append);
+      }),
+  },
+  {
+    name: 'number-reused',
+    does: 'a number is used for other steps though a copy of it may have been applied',
+    expected: ['I5', 'I4', 'I1', 'defect', 'L1'],
+    seeds: [],
+    install: () =>
+      replaceMethod(StoreSession, 'failed', (original) => (self, batch, error) => {
+        const b = batch as { copies: number; refusedCopies: number };
+        b.refusedCopies = b.copies - 1;
+        return original(self, batch, error instanceof Error ? Object.assign(error, { refused: true }) : error);
+      }),
+  },
+  {
+    name: 'refused-on-one-copy',
+    does: 'one refused copy rejects the append, whatever became of the others',
+    expected: ['I5', 'defect', 'I4'],
+    seeds: [],
+    install: () =>
+      replaceMethod(StoreSession, 'failed', (original) => (self, batch, error) => {
+        const b = batch as { copies: number; refusedCopies: number };
+        if ((error as { refused?: boolean }).refused === true) b.refusedCopies = b.copies - 1;
+        return original(self, batch, error);
+      }),
+  },
+  {
+    name: 'fenced-told-rejected',
+    does: 'at the end of a session what was in flight is told as rejected',
+    expected: ['I5'],
+    seeds: [],
+    install: () =>
+      replaceMethod(StoreSession, 'end', (original) => (self, error, refusal) => {
+        const rejected = new AtomicQueuesError('STORE_UNAVAILABLE', 'the session ended');
+        for (const batch of peek<{ steps: { op: { op: string }; unknown: (e: unknown) => void; refused(e: unknown): void }[] }[]>(self, 'flying'))
+          for (const step of batch.steps) if (step.op.op === 'append') step.unknown = () => step.refused(rejected);
+        return original(self, error, refusal);
+      }),
+  },
+  {
+    name: 'reply-before-finish',
+    does: 'the caller is told the result before the log holds it',
+    expected: ['I5'],
+    seeds: [],
+    install: () =>
+      replaceMethod(EntityWorker, 'finish', (original) => (self, attempt, outcome, sends) => {
+        const { record } = attempt as { record: { id: string } };
+        const { state, result, error } = outcome as { state: 'completed' | 'failed'; result: string; error: string };
+        const replies = peek<{ replies: Replies }>(peek<object>(peek<object>(self, 'table'), 'parts'), 'replies' as never) as unknown as Replies;
+        replies.settle(peek<string>(self, 'entity'), record.id, state, state === 'completed' ? result : error);
+        return original(self, attempt, outcome, sends);
+      }),
+  },
+  {
+    name: 'timeout-is-success',
+    does: 'a caller whose wait ends is told success',
+    expected: ['I5'],
+    seeds: [],
+    install: () =>
+      replaceMethod(Replies, 'giveUp', (original) => (self, waiter, ...rest) => {
+        const w = waiter as { entity: string; id: string };
+        (self as Replies).settle(w.entity, w.id, 'completed', '0');
+        return original(self, waiter, ...rest);
+      }),
+  },
+  {
+    name: 'no-sweep',
+    does: 'nobody sweeps',
+    expected: ['L1'],
+    seeds: [],
+    install: () => replaceMethod(Recovery, 'scheduleSweep', () => () => undefined),
+  },
+  {
+    name: 'sweep-ready-only',
+    does: 'the sweep takes over nothing that the dead own',
+    expected: ['L1'],
+    seeds: [],
+    install: () => replaceMethod(Recovery, 'takeOver', () => () => Promise.resolve()),
+  },
+  {
+    name: 'reply-without-deadline',
+    does: 'a wait for a reply has no deadline',
+    expected: ['L2'],
+    seeds: [],
+    install: () => replaceMethod(Replies, 'expired', () => () => undefined),
+  },
+  {
+    name: 'one-lane',
+    does: 'all handlers of a process take turns',
+    expected: ['L3', 'L1'],
+    seeds: [],
+    install: oneLane,
+  },
+];
+
+const beatOf = (beat: number | undefined, op: BuryOp): BuryOp => ({ ...op, beatSeen: beat ?? op.beatSeen });
+
+function buryLive(): Machine {
+  return withCalls({
+    control: (state, op, nowMs) => {
+      if (op.op === 'bury') {
+        const member = state.members.get(op.incarnation);
+        if (member !== undefined) member.leaseUntilMs = 0;
+        return MACHINE.applyControl(state, beatOf(member?.beat, op), nowMs);
+      }
+      const answer = MACHINE.applyControl(state, op, nowMs);
+      if (op.op !== 'members') return answer;
+      const view = answer as MembersAnswer;
+      return { ...view, members: view.members.map((m) => ({ ...m, leaseUntilMs: 0 })) };
+    },
+  });
+}
+
+function oneLane(): () => void {
+  const lanes = new WeakMap<object, Promise<unknown>>();
+  return replaceMethod(SimHandler, 'run', (original) => (self, delivery) => {
+    const before = lanes.get(self) ?? Promise.resolve();
+    const next = before.then(() => original(self, delivery) as Promise<string>);
+    lanes.set(
+      self,
+      next.catch(() => undefined),
+    );
+    return next;
+  });
+}

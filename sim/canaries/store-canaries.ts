@@ -1,0 +1,257 @@
+/** Guards of the store protocol, switched off one by one. */
+import type { JoinOp } from '../../src/core/log/control-operations.js';
+import type { AnswerOf, AppendOp, MessageRecord, RetryOp, TakeoverOp, WithdrawOp } from '../../src/core/log/operations.js';
+import { keptKey, letterKey, type PartitionState } from '../../src/core/log/state.js';
+import { MACHINE } from '../machine.js';
+import { type Canary, isOk, withCalls, withSteps } from './canary.js';
+
+const headOf = (state: PartitionState, entity: string): MessageRecord | undefined => state.entities.get(entity)?.pending.peek();
+
+export const STORE_CANARIES: readonly Canary[] = [
+  {
+    name: 'interrupt-uncounted',
+    does: 'an interruption does not count as an attempt',
+    expected: ['I1'],
+    seeds: [],
+    machine: () =>
+      withSteps((state, _me, op, _now, apply) => {
+        const answer = apply(op);
+        if (op.op !== 'takeover' || !isOk('takeover', answer) || answer.interrupted?.requeued !== true) return answer;
+        const rec = state.entities.get(op.entity);
+        const head = rec?.pending.shift();
+        if (head !== undefined) rec?.pending.unshift({ ...head, attempt: head.attempt - 1 });
+        return answer;
+      }),
+  },
+  {
+    name: 'no-takeover-hold',
+    does: 'the next owner begins at once what a dead one may still run',
+    expected: ['I2'],
+    seeds: [],
+    machine: () =>
+      withCalls({
+        control: (state, op, nowMs) => MACHINE.applyControl(state, op.op === 'join' ? withoutHold(op) : op, nowMs),
+      }),
+  },
+  {
+    name: 'hold-in-memory',
+    does: 'only the node that took over knows of the hold',
+    expected: ['I2'],
+    seeds: [],
+    machine: holdInMemory,
+  },
+  {
+    name: 'fence-restarts',
+    does: 'the fence starts anew with each record of an entity',
+    expected: ['I2f'],
+    seeds: [],
+    machine: () =>
+      withSteps((state, _me, op, _now, apply) => {
+        if (op.op !== 'claim') return apply(op);
+        const before = state.entities.get(op.entity);
+        const owner = before?.owner ?? 0;
+        const answer = apply(op);
+        const rec = state.entities.get(op.entity);
+        if (!isOk('claim', answer) || rec === undefined || owner !== 0) return answer;
+        rec.fence = before === undefined || before.fence === 0 ? 1 : before.fence + 1 - (rec === before ? rec.fence - before.fence : 0);
+        return { ...answer, fence: rec.fence };
+      }),
+  },
+  {
+    name: 'begin-beside-running',
+    does: 'an append begins at once though something runs',
+    expected: ['I3', 'I2'],
+    seeds: [],
+    machine: () =>
+      withSteps((state, me, op, _now, apply) => {
+        const answer = apply(op);
+        const rec = op.op === 'append' ? state.entities.get(op.entity) : undefined;
+        if (!isOk('append', answer) || rec === undefined || rec.owner !== me || rec.running === undefined) return answer;
+        if (answer.begun || answer.known !== undefined) return answer;
+        rec.pending.unshift(rec.running);
+        rec.running = rec.pending.remove((m) => m.seq === answer.seq);
+        return { ...answer, begun: true };
+      }),
+  },
+  {
+    name: 'skip-head',
+    does: 'the second message begins before the head',
+    expected: ['I3'],
+    seeds: [],
+    machine: () =>
+      withSteps((state, _me, op, _now, apply) => {
+        const rec = op.op === 'begin' ? state.entities.get(op.entity) : undefined;
+        if (rec !== undefined && rec.pending.length > 1 && rec.running === undefined) {
+          const head = rec.pending.shift() as MessageRecord;
+          const second = rec.pending.shift() as MessageRecord;
+          rec.pending.unshift(head);
+          rec.pending.unshift(second);
+        }
+        return apply(op);
+      }),
+  },
+  {
+    name: 'retry-at-tail',
+    does: 'a retry waits behind the other messages',
+    expected: ['I3'],
+    seeds: [],
+    machine: () =>
+      withSteps((state, _me, op, _now, apply) => {
+        const answer = apply(op);
+        if (op.op === 'retry' && answer.ok) toTail(state, op);
+        return answer;
+      }),
+  },
+  {
+    name: 'drop-interrupted',
+    does: 'what was interrupted leaves no dead letter',
+    expected: ['I4'],
+    seeds: [],
+    machine: () =>
+      withSteps((state, _me, op, _now, apply) => {
+        const answer = apply(op);
+        if (op.op === 'takeover' && isOk('takeover', answer) && answer.interrupted?.requeued === false) dropLetter(state, op);
+        return answer;
+      }),
+  },
+  {
+    name: 'late-copies-apply',
+    does: 'no session check: every copy of a batch applies',
+    expected: ['I5', 'I4', 'I1', 'I3'],
+    seeds: [],
+    machine: lateCopiesApply,
+  },
+  {
+    name: 'withdraw-running',
+    does: 'a message that runs can be withdrawn',
+    expected: ['I5'],
+    seeds: [],
+    machine: () =>
+      withSteps((state, _me, op, _now, apply) => {
+        const answer = apply(op);
+        return op.op === 'withdraw' && !answer.ok && answer.code === 'RUNNING' ? withdrawRunning(state, op) : answer;
+      }),
+  },
+  {
+    name: 'late-outcome-wins',
+    does: 'the late end of an interrupted attempt becomes the verdict',
+    expected: ['I5'],
+    seeds: [],
+    machine: () =>
+      withSteps((state, _me, op, _now, apply) => {
+        const answer = apply(op);
+        if (op.op !== 'late' || !answer.ok || op.outcome !== 'completed') return answer;
+        const letter = state.letters.get(state.letterOf.get(letterKey(op.entity, op.seq, op.attempt)) ?? '');
+        const kept = letter === undefined ? undefined : state.kept.get(keptKey(op.entity, letter.message.id));
+        if (kept !== undefined) Object.assign(kept, { state: 'completed', result: op.detail });
+        return answer;
+      }),
+  },
+  {
+    name: 'depth-leak',
+    does: 'a failed message still counts in the depth',
+    expected: ['I7'],
+    seeds: [],
+    machine: () =>
+      withSteps((state, _me, op, _now, apply) => {
+        const answer = apply(op);
+        if (op.op === 'finish' && answer.ok && op.outcome.state === 'failed') state.depth++;
+        return answer;
+      }),
+  },
+  {
+    name: 'limit-unchecked',
+    does: 'no queue has a limit',
+    expected: ['I7'],
+    seeds: [],
+    machine: () =>
+      withSteps((_state, _me, op, _now, apply) => apply(op.op === 'append' ? ({ ...op, depthMax: 0 } satisfies AppendOp) : op)),
+  },
+  {
+    name: 'claim-live-owner',
+    does: 'a claim takes the entity from a living owner',
+    expected: ['L1', 'I2', 'I1', 'I3'],
+    seeds: [],
+    machine: () =>
+      withSteps((state, me, op, _now, apply) => {
+        const rec = op.op === 'claim' ? state.entities.get(op.entity) : undefined;
+        if (rec !== undefined && rec.owner !== 0 && rec.owner !== me && state.members.get(rec.owner)?.dead === false) {
+          const member = state.members.get(rec.owner);
+          if (member !== undefined) member.owns--;
+          rec.owner = 0;
+        }
+        return apply(op);
+      }),
+  },
+  {
+    name: 'ready-only-unowned',
+    does: 'the sweep does not see ready work of owned entities',
+    expected: ['L1'],
+    seeds: [],
+    machine: () =>
+      withCalls({
+        control: (state, op, nowMs) => {
+          const answer = MACHINE.applyControl(state, op, nowMs);
+          if (op.op !== 'ready' || !answer.ok || !('entities' in answer)) return answer;
+          const { entities } = answer as { entities: readonly { entity: string; owner: number }[] };
+          return { ok: true, entities: entities.filter((e) => e.owner === 0) } as typeof answer;
+        },
+      }),
+  },
+];
+
+const withoutHold = (op: JoinOp): JoinOp => ({ ...op, settings: { ...op.settings, takeoverHoldMs: 0 } });
+
+function holdInMemory(): ReturnType<typeof withSteps> {
+  const holds = new Map<string, { by: number; untilMs: number }>();
+  return withSteps((state, me, op, _now, apply) => {
+    const hold = op.op === 'claim' ? holds.get(op.entity) : undefined;
+    const rec = 'entity' in op ? state.entities.get(op.entity) : undefined;
+    if (hold !== undefined && hold.by === me && rec !== undefined) rec.holdUntilMs = hold.untilMs;
+    const answer = apply(op);
+    if (op.op === 'takeover' && answer.ok && rec !== undefined) {
+      holds.set(op.entity, { by: me, untilMs: rec.holdUntilMs });
+      rec.holdUntilMs = 0;
+    }
+    return answer;
+  });
+}
+
+function toTail(state: PartitionState, op: RetryOp): void {
+  const rec = state.entities.get(op.entity);
+  const head = headOf(state, op.entity);
+  if (rec === undefined || head === undefined) return;
+  rec.pending.shift();
+  rec.pending.push(head);
+}
+
+function dropLetter(state: PartitionState, op: TakeoverOp): void {
+  const id = String(state.letter);
+  const letter = state.letters.get(id);
+  if (letter?.entity !== op.entity) return;
+  state.letters.delete(id);
+  state.letterOf.delete(letterKey(op.entity, letter.message.seq, letter.message.attempt));
+}
+
+function lateCopiesApply(): ReturnType<typeof withCalls> {
+  return withCalls({
+    batch: (state, batch, nowMs) => {
+      const session = state.sessions.get(batch.incarnation);
+      if (session === undefined || batch.n > session.last) return MACHINE.applyBatch(state, batch, nowMs);
+      const { last, answers, answersBefore } = session;
+      session.last = batch.n - 1;
+      const reply = MACHINE.applyBatch(state, batch, nowMs);
+      Object.assign(session, { last, answers, answersBefore });
+      return reply;
+    },
+  });
+}
+
+function withdrawRunning(state: PartitionState, op: WithdrawOp): AnswerOf['withdraw'] {
+  const rec = state.entities.get(op.entity);
+  if (rec?.running === undefined) return { ok: true };
+  rec.running = undefined;
+  state.depth--;
+  if (rec.pending.length === 0) state.active--;
+  return { ok: true };
+}

@@ -1,0 +1,77 @@
+/** The command line of `npm run sim`, checked before anything runs. */
+import { parseArgs } from 'node:util';
+
+export interface Options {
+  readonly seeds: number;
+  readonly from: number;
+  /** Replays one seed. */
+  readonly seed: number | undefined;
+  readonly scenario: string | undefined;
+  readonly list: boolean;
+  readonly nodes: number | undefined;
+  readonly canary: string | undefined;
+  readonly workers: number;
+  readonly minutes: number | undefined;
+  readonly json: boolean;
+  readonly timeline: boolean;
+}
+
+/** A mistake of the caller: one line, exit 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+const SEEDS_DEFAULT = 100;
+const LATER: Readonly<Record<string, string>> = {
+  explore: '--explore (the exhaustive small scope) is not built yet',
+  html: '--html (the space-time diagram) is not built yet',
+};
+
+export const USAGE =
+  'npm run sim -- [--seeds N] [--from N] [--seed N] [--scenario NAME] [--list] [--nodes N] [--canary NAME|all] [--workers N] [--minutes M] [--timeline] [--json]';
+
+const text = { type: 'string' } as const;
+const flag = { type: 'boolean' } as const;
+const KNOWN = {
+  ...{ seeds: text, from: text, seed: text, scenario: text, nodes: text, canary: text, workers: text, minutes: text },
+  ...{ store: text, html: text, list: flag, json: flag, explore: flag, timeline: flag },
+};
+
+export function optionsOf(args: readonly string[]): Options {
+  const values = parsed(args);
+  const number = (name: keyof typeof KNOWN, min: number, max: number): number | undefined => {
+    const given = values[name];
+    if (given === undefined) return undefined;
+    const value = Number(given);
+    if (given === '' || !Number.isSafeInteger(value) || value < min || value > max)
+      throw new UsageError(`--${name} is "${given}"; allowed: a whole number from ${min} to ${max}`);
+    return value;
+  };
+  for (const [name, why] of Object.entries(LATER)) if (values[name] !== undefined) throw new UsageError(why);
+  if (values.store === 'lua') throw new UsageError('--store lua (the Redis scripts under the simulator) is not built yet');
+  if (values.store !== undefined && values.store !== 'machine')
+    throw new UsageError(`--store is "${String(values.store)}"; allowed: machine, lua`);
+  const seed = number('seed', 0, 2 ** 32);
+  const name = (option: 'scenario' | 'canary'): string | undefined => values[option] as string | undefined;
+  return {
+    seeds: number('seeds', 1, 100_000_000) ?? (seed === undefined ? SEEDS_DEFAULT : 1),
+    from: number('from', 0, 2 ** 32) ?? 1,
+    seed,
+    scenario: name('scenario'),
+    list: values.list === true,
+    nodes: number('nodes', 1, 9),
+    canary: name('canary'),
+    workers: number('workers', 1, 256) ?? 1,
+    minutes: number('minutes', 1, 100_000),
+    json: values.json === true,
+    timeline: values.timeline === true,
+  };
+}
+
+function parsed(args: readonly string[]): Record<string, string | boolean | undefined> {
+  try {
+    return parseArgs({ args: [...args], options: KNOWN, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message.split('\n')[0]?.split('. ')[0]}; usage: ${USAGE}`);
+  }
+}
