@@ -1,6 +1,16 @@
 import { defineConfig } from 'vitest/config';
 
+// Set by scripts/test-nest11.mjs: where another Nest than the installed one is.
+const nest = process.env.AQ_NEST_MODULES;
+
 export default defineConfig({
+  ...(nest === undefined
+    ? {}
+    : {
+        resolve: {
+          alias: [{ find: /^(@nestjs\/(?:common|core|cqrs|testing)|rxjs|reflect-metadata)/, replacement: `${nest}/$1` }],
+        },
+      }),
   // Nest injects by the types that decorators record; vite emits them only when told so.
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {

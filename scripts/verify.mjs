@@ -9,6 +9,7 @@ const CHECKS = [
   ['docs are generated', 'npm', ['run', '--silent', 'docs', '--', '--check']],
   ['build', 'npm', ['run', '--silent', 'build']],
   ['package', 'node', ['scripts/check-package.mjs']],
+  ['Nest 11', 'npm', ['run', '--silent', 'test:nest11']],
 ];
 
 const run = (command, args) => spawnSync(command, args, { cwd: ROOT, stdio: 'inherit' }).status === 0;
