@@ -21,6 +21,8 @@ export interface ClusterOptions {
   readonly machine?: Machine;
   /** The store keeps what it needs to lose its tail later. */
   readonly keepsLog?: boolean;
+  /** The longest that one entity needs for all its messages. */
+  readonly workMs?: number;
 }
 
 export interface CallOptions {
@@ -55,13 +57,13 @@ export function typeFactsOf(settings: Settings): Record<string, TypeFacts> {
   };
 }
 
-function factsOf(settings: Settings): RunFacts {
+function factsOf(settings: Settings, workMs: number): RunFacts {
   const { nodeTTLMs: leaseTtlMs, leaseMarginMs, takeoverHoldMs, depthMaxTotal, reconcileIntervalMs } = settings;
   return {
     ...{ leaseTtlMs, leaseMarginMs, takeoverHoldMs, depthMaxTotal, types: typeFactsOf(settings) },
     concurrentHandlersMax: settings.concurrentHandlersMax,
     blockedAfterMs: (settings.handlerTimeoutMs > 0 ? settings.handlerTimeoutMs : 30_000) + 2 * reconcileIntervalMs + 1000,
-    settleMs: 15_000 + 4 * (leaseTtlMs + takeoverHoldMs + reconcileIntervalMs),
+    settleMs: 15_000 + 2 * workMs + 4 * (leaseTtlMs + takeoverHoldMs + reconcileIntervalMs),
     independentMs: 2 * reconcileIntervalMs + leaseTtlMs + takeoverHoldMs + 1000,
   };
 }
@@ -82,10 +84,10 @@ export class Cluster {
   private counter = 0;
 
   constructor(private readonly options: ClusterOptions) {
-    const { world, settings, machine = MACHINE, keepsLog = false } = options;
+    const { world, settings, machine = MACHINE, keepsLog = false, workMs = 0 } = options;
     this.world = world;
     this.history = new History(() => world.nowMs);
-    this.facts = factsOf(settings);
+    this.facts = factsOf(settings, workMs);
     const observer = new Observer(this.history);
     const crash = (life: Life): void => this.crash(life.host);
     this.server = new StoreServer(world, this.weather, observer, machine, keepsLog, crash);

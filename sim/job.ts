@@ -7,6 +7,8 @@ export interface Job {
   /** How long the handler works, ms. */
   readonly ms: number;
   readonly how: How;
+  /** How long it winds down once its signal aborts, ms. */
+  readonly lagMs?: number;
   /** Transactional sends. */
   readonly sends?: readonly Target[];
   /** Calls another entity and waits for it. */

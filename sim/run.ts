@@ -5,6 +5,7 @@ import { watchRejections } from './ambient.js';
 import { Cluster } from './cluster.js';
 import { FAULTS, faultOf } from './faults/faults.js';
 import type { HistoryEvent } from './history.js';
+import type { Target } from './job.js';
 import type { Machine } from './machine.js';
 import type { FaultPlan, MessagePlan, Plan } from './plan.js';
 import { World } from './world.js';
@@ -34,7 +35,8 @@ const REST_MS = 1500;
 export function runPlan(plan: Plan, { drain, machine }: RunOptions): RunResult {
   const world = new World(plan.seed, drain);
   const keepsLog = plan.faults.some((f) => f.kind === 'storeTail');
-  const cluster = new Cluster({ world, settings: plan.settings, keepsLog, ...(machine === undefined ? {} : { machine }) });
+  const workMs = longestWorkMs(plan);
+  const cluster = new Cluster({ world, settings: plan.settings, keepsLog, workMs, ...(machine === undefined ? {} : { machine }) });
   for (const name of plan.gone) cluster.gone.add(name);
   const run = new PlanRun(cluster, plan);
   const where = (): { node: string; incarnation: number } => ({ node: world.current?.host ?? '', incarnation: 0 });
@@ -60,6 +62,18 @@ export function runPlan(plan: Plan, { drain, machine }: RunOptions): RunResult {
     messages: events.reduce((n, e) => n + (e.kind === 'append' ? 1 : 0), 0),
     hash: (world.hash >>> 0).toString(16).padStart(8, '0'),
   };
+}
+
+/** Handler time of the busiest entity, attempts included. */
+function longestWorkMs({ messages, settings }: Plan): number {
+  const byEntity = new Map<string, number>();
+  const add = ({ entity, job }: Target): void => {
+    byEntity.set(entity, (byEntity.get(entity) ?? 0) + (job.ms + (job.lagMs ?? 0)) * (job.how === 'ok' ? 1 : settings.maxAttempts));
+    for (const sent of job.sends ?? []) add(sent);
+    if (job.ask !== undefined) add(job.ask);
+  };
+  for (const message of messages) add(message);
+  return Math.max(0, ...byEntity.values());
 }
 
 const hitsOf = ({ server, hub }: Cluster): Record<string, number> => ({ ...server.hits, ...hub.hits });

@@ -121,14 +121,17 @@ class Run {
     const { signal } = this.context;
     const heeds = job.how !== 'deaf' && job.how !== 'dead';
     return new Promise((resolve, reject) => {
+      const wound = (): void => reject(new Error('aborted'));
+      // Winding down takes its time: what the takeover hold is for.
+      const windDown = (): void => void (job.lagMs === undefined ? wound() : clock.setTimer(job.lagMs, wound));
       if (heeds && signal.aborted) {
-        reject(new Error('aborted'));
+        windDown();
         return;
       }
       const timer = ms === Number.POSITIVE_INFINITY ? undefined : clock.setTimer(ms, resolve);
       const abort = (): void => {
         timer?.cancel();
-        reject(new Error('aborted'));
+        windDown();
       };
       if (heeds) signal.addEventListener('abort', abort, { once: true });
     });

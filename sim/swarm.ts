@@ -23,9 +23,9 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
   const shape = new Stream(seed, 'shape');
   const nodes = drawNodes(shape, options.nodes);
   const settings = drawSettings(new Stream(seed, 'settings'));
-  const faultsMs = shape.int(14_000, 26_000);
+  const faultsMs = shape.int(11_000, 20_000);
   const excusing = shape.chance(EXCUSING_SHARE);
-  const messages = drawMessages(new Stream(seed, 'workload'), drawWorkload(shape, faultsMs, excusing), nodes);
+  const messages = drawMessages(new Stream(seed, 'workload'), drawWorkload(shape, faultsMs, settings, excusing), nodes);
   const faults = drawFaults(new Stream(seed, 'faults'), nodes, settings, faultsMs, excusing);
   return {
     version: PLAN_VERSION,
@@ -79,21 +79,24 @@ function drawSettings(chance: Stream): Settings {
   };
 }
 
-function drawWorkload(chance: Stream, faultsMs: number, excusing: boolean): WorkloadShape {
+function drawWorkload(chance: Stream, faultsMs: number, settings: Settings, excusing: boolean): WorkloadShape {
   const messages = chance.logBetween(80, 320);
   return {
     entities: chance.pick([4, 12, 20, 20, 24, 40]),
     messages,
     fromMs: 300,
     toMs: faultsMs,
-    workMsMax: chance.logBetween(4, 120),
+    workMsMax: chance.logBetween(4, 400),
+    lags: chance.pick([0, 0.2, 0.6]),
+    // Within the hold, or an assumption would be broken.
+    lagMsMax: Math.max(1, Math.round(settings.takeoverHoldMs * 0.9)),
     bad: chance.pick([0, 0.05, 0.2]),
     waits: chance.pick([0.1, 0.4, 0.8]),
     given: chance.pick([0, 0.2, 0.6]),
     sends: chance.pick([0, 0.1, 0.3]),
     asks: chance.pick([0, 0, 0.1]),
     // Handlers that outlive their signal break an assumption, and such that never end block their entity.
-    deaf: excusing ? chance.pick([0, 0, 0.05]) : 0,
+    deaf: excusing ? chance.pick([0, 0.05, 0.1]) : 0,
     dead: excusing ? chance.pick([0, 0, 0.01]) : 0,
   };
 }

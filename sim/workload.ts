@@ -17,6 +17,9 @@ export interface WorkloadShape {
   readonly given: number;
   readonly sends: number;
   readonly asks: number;
+  /** Share of handlers that wind down slowly once their signal aborts, and the longest time that takes. */
+  readonly lags: number;
+  readonly lagMsMax: number;
   /** Handlers that ignore their signal, and such that never end. */
   readonly deaf: number;
   readonly dead: number;
@@ -66,7 +69,13 @@ class Draws {
     const { chance, shape } = this;
     const op = chance.pick(['deposit', 'deposit', 'withdraw', 'read'] as const);
     const ms = chance.chance(0.1) ? chance.int(shape.workMsMax, shape.workMsMax * 4) : chance.int(0, shape.workMsMax);
-    const job: Job = { c, op, amount: chance.int(1, 100), ms, how: this.how() };
+    const how = this.how();
+    const isDeaf = how === 'deaf';
+    const lagMs = !isDeaf && chance.chance(shape.lags) ? chance.int(1, shape.lagMsMax) : 0;
+    const job: Job = {
+      ...{ c, op, amount: chance.int(1, 100), ms: isDeaf ? chance.logBetween(ms + 100, 5000) : ms, how },
+      ...(lagMs > 0 ? { lagMs } : {}),
+    };
     const sends: Target[] = [];
     if (depth === 0 && chance.chance(shape.sends))
       for (let i = chance.int(1, 2); i > 0; i--) {

@@ -21,6 +21,14 @@ export function oneVerdict(view: View, findings: Findings): void {
     if (second !== undefined && !call.includes('.'))
       findings.violated('I5', `call ${call} is in the log ${list.length} times`, second.index);
   }
+  for (const { entity, transitions } of view.entities.values()) {
+    let running = 0;
+    for (const { seq, to, index } of transitions) {
+      if (to === 'withdrawn' && running === seq) findings.violated('I5', `${entity} #${seq} was withdrawn while it ran`, index);
+      if (to === 'dispatched') running = seq;
+      else if (running === seq) running = 0;
+    }
+  }
   const told = new Told(appends, ends, findings);
   for (const event of view.events) told.check(event);
 }
