@@ -46,11 +46,32 @@ export type PeerMessage =
   /** From a former master to the present one: what it had assigned, a page at a time. It may be old. */
   | { readonly kind: 'handover'; readonly epoch: number; readonly rows: readonly (readonly [entity: string, owner: number])[] };
 
+/** A live member of the cluster, as its peers need to know it. */
+export interface NetworkPeer {
+  readonly incarnation: number;
+  readonly serverId: string;
+  readonly group: string;
+  /** Where it says that it can be reached, 'host:port'. */
+  readonly address: string;
+}
+
+/** What a node last read of its cluster. */
+export interface ClusterReading {
+  /** Of the store that issued the incarnations. */
+  readonly generation: string;
+  /** Store time now, ms. */
+  readonly storeNowMs: number;
+  /** Every live member of every service group, the node itself included. */
+  readonly peers: readonly NetworkPeer[];
+}
+
 /** Messages between incarnations. May lose, delay, double and reorder any of them; never alters one. */
 export interface Network {
   /** Never throws; a message to an incarnation that is gone vanishes. */
   send(to: number, message: PeerMessage): void;
   /** Receives what is addressed to `incarnation` from now on, and no longer what was addressed to the one before. */
   listen(incarnation: number, receive: (message: PeerMessage, from: number) => void): void;
+  /** Told after each reading of the members, a heartbeat apart. A network that needs no addresses leaves it out. */
+  update?(reading: ClusterReading): void;
   close(): Promise<void>;
 }

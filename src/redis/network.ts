@@ -6,11 +6,12 @@
  * after a reconnect it is made anew. What is sent in one tick to one target leaves as one publication.
  */
 import { InvariantViolation } from '../core/errors.js';
+import { Outbox, type OutgoingFrame } from '../core/outbox.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Network, PeerMessage } from '../ports/network.js';
 import type { ConnectionOptions } from './connection.js';
 import { decodeFrame, encodeFrame } from './frames.js';
-import { Outbox, type OutgoingFrame, TARGET_BYTES_MAX } from './outbox.js';
+import { OUTBOX_LIMITS } from './outbox-limits.js';
 import { type PubSubClient, PubSubLink } from './pubsub-link.js';
 
 export interface RedisNetworkOptions {
@@ -44,7 +45,7 @@ type Receive = (message: PeerMessage, from: number) => void;
 /** Publications without an answer yet; more waits in the outbox. */
 const FLIGHT_BYTES_MAX = 16 * 1024 * 1024;
 /** The largest message, and room for the frame around it. */
-const FRAME_BYTES_MAX = TARGET_BYTES_MAX + 64 * 1024;
+const FRAME_BYTES_MAX = OUTBOX_LIMITS.targetBytesMax + 64 * 1024;
 const SUBSCRIBE_AGAIN_MS = 200;
 const CLOSE_WAIT_MS = 500;
 
@@ -52,7 +53,7 @@ export class RedisNetwork implements Network {
   readonly #options: RedisNetworkOptions;
   readonly #publisher: PubSubLink;
   readonly #subscriber: PubSubLink;
-  readonly #outbox = new Outbox();
+  readonly #outbox = new Outbox<string>(OUTBOX_LIMITS, Buffer.byteLength);
   readonly #counts = { sent: 0, received: 0, dropped: 0, garbage: 0 };
   readonly #whenListening = new Set<() => void>();
   #whenLanded: (() => void) | undefined;
@@ -145,11 +146,11 @@ export class RedisNetwork implements Network {
     while (this.#flyingBytes < FLIGHT_BYTES_MAX && this.#publisher.isUp) {
       const frame = this.#outbox.take();
       if (frame === undefined) return;
-      this.#publish(frame, encodeFrame(scope, from, frame.texts));
+      this.#publish(frame, encodeFrame(scope, from, frame.items));
     }
   }
 
-  #publish({ to, texts, bytes }: OutgoingFrame, text: string): void {
+  #publish({ to, items, bytes }: OutgoingFrame<string>, text: string): void {
     this.#flying++;
     this.#flyingBytes += bytes;
     const landed = (): void => {
@@ -162,12 +163,12 @@ export class RedisNetwork implements Network {
       .call((client) => client.publish(this.#channelOf(to), text))
       .then(
         (hearers) => {
-          this.#counts[hearers > 0 ? 'sent' : 'dropped'] += texts.length;
+          this.#counts[hearers > 0 ? 'sent' : 'dropped'] += items.length;
           landed();
         },
         (error: unknown) => {
           // It may have been heard. It is not sent again: a hint that comes late is worth less than the next one.
-          this.#counts.dropped += texts.length;
+          this.#counts.dropped += items.length;
           this.#problem = textOf(error);
           landed();
         },

@@ -71,12 +71,13 @@ export class Recovery {
   /** Reads who lives, buries the dead and takes over what they own. */
   private async watchMembers(): Promise<number | undefined> {
     const { session } = this;
-    const { membership, store, view, master, ownership } = this.parts;
+    const { membership, store, view, master, ownership, network } = this.parts;
     if (session === undefined) return undefined;
     try {
       const answer = await store.control({ op: 'members' });
       if (this.session !== session) return undefined;
       const change = view.update(answer);
+      network.update?.({ generation: membership.generation, storeNowMs: membership.storeNowMs(), peers: view.members });
       if (change !== undefined) master.viewChanged();
       if (change === 'joined') ownership.rebalance((entity) => view.belongsTo(entity, session.incarnation), REBALANCE_MAX);
       const dead = await membership.buryTheDead(answer);

@@ -9,6 +9,8 @@ import { placeOf } from '../core/placement/ring.js';
 export class View {
   /** Live members of this node's service group, itself included; lowest serverId first. */
   group: readonly Member[] = [];
+  /** Live members of every service group. */
+  members: readonly Member[] = [];
   /** The master of the group, if its record stands. */
   leader: Leader | undefined;
   private live: ReadonlySet<number> = new Set();
@@ -25,6 +27,7 @@ export class View {
     const joined = group.some((m) => !before.some((b) => b.incarnation === m.incarnation));
     const left = before.some((b) => !group.some((m) => m.incarnation === b.incarnation));
     this.group = group;
+    this.members = live;
     this.live = new Set(live.map((m) => m.incarnation));
     const leader = answer.leaders.find((l) => l.group === this.groupName);
     this.leader = leader !== undefined && leader.untilMs > answer.nowMs && this.isLive(leader.incarnation) ? leader : undefined;

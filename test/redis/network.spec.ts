@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { PeerMessage } from '../../src/ports/network.js';
 import { RedisNetwork, type RedisNetworkOptions } from '../../src/redis/network.js';
-import { TARGET_MESSAGES_MAX } from '../../src/redis/outbox.js';
+import { OUTBOX_LIMITS } from '../../src/redis/outbox-limits.js';
 import { SystemClock } from '../../src/system/clock.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 import { join as joinStore, redisStore } from './support.js';
@@ -121,7 +121,7 @@ describeRedis(
       const first = await join(1);
       await server.kill9();
       await expect.poll(() => first.network.stats().isListening).toBe(false);
-      for (let i = 0; i < TARGET_MESSAGES_MAX + 500; i++) first.network.send(2, ring(`${i}`));
+      for (let i = 0; i < OUTBOX_LIMITS.targetItemsMax + 500; i++) first.network.send(2, ring(`${i}`));
       expect(first.network.stats().dropped).toBe(500);
       const huge = ring('x'.repeat(1024 * 1024));
       for (let i = 0; i < 20; i++) first.network.send(3, huge);
