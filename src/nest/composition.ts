@@ -9,9 +9,10 @@ import { MemoryStore } from '../memory/store.js';
 import type { Clock } from '../ports/clock.js';
 import type { HandlerPort } from '../ports/handler.js';
 import type { Network } from '../ports/network.js';
+import type { Pulse } from '../ports/pulse.js';
 import type { Store } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
-import { Node, type NodeOptions } from '../runtime/node.js';
+import { Node, type NodeOptions, pulseEveryMs } from '../runtime/node.js';
 import { SystemClock } from '../system/clock.js';
 import { KeepAlive } from '../system/keep-alive.js';
 import { exitOnLeaseLost, systemEnvironment } from '../system/process.js';
@@ -51,6 +52,7 @@ export async function startNode(parts: Parts): Promise<RunningNode> {
     random: new SystemRandom(),
     store: await storeOf(config, clock),
     network: network.port,
+    pulse: await pulseOf(config, clock, logger),
     handler,
     trace,
     contracts,
@@ -125,6 +127,24 @@ async function storeOf(config: ResolvedConfig, clock: Clock): Promise<Store> {
   if (redis === undefined || !config.wal.enabled) return new MemoryStore(clock);
   const { RedisStore } = await import('../redis/store.js').catch(explainMissing);
   return new RedisStore({ connection: redis, keyPrefix, storeCallTimeoutMs, clock });
+}
+
+/** Undefined where the beats leave from the main loop. */
+async function pulseOf(config: ResolvedConfig, clock: Clock, logger: EventLogger): Promise<Pulse | undefined> {
+  const { redis, keyPrefix, storeCallTimeoutMs, wal, timing } = config;
+  if (redis === undefined || !wal.enabled) return undefined;
+  const { BeatThread } = await import('../redis/beat-thread.js').catch(explainMissing);
+  const { loopStallLimitMs, nodeTTLMs } = timing;
+  const everyMs = pulseEveryMs(config);
+  try {
+    return new BeatThread({ connection: redis, keyPrefix, storeCallTimeoutMs, everyMs, loopStallLimitMs, clock });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    logger.warn(
+      `the lease has no thread of its own (${why}): a handler that blocks the loop for nearly nodeTTLMs (${nodeTTLMs}) loses it`,
+    );
+    return undefined;
+  }
 }
 
 interface ReadyNetwork {

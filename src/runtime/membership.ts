@@ -5,13 +5,15 @@
  *       it ends here before it ends in the store.
  *   (2) Past it the node is suspended: it starts no handler. A later beat that the store still accepts proves that nobody
  *       buried it meanwhile, and the same incarnation goes on; if it is refused, the incarnation is dead for good.
- *   (3) One beat is in flight at a time; each carries its own counter, so a late copy changes nothing.
+ *   (3) The pulse sends the beats, perhaps from a thread of its own: a main loop that was blocked finds its lease in force when
+ *       it wakes, although it has not been told of a beat for longer than the lease lasts.
  */
 import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
-import type { Contract, JoinAnswer, JoinOp, Member, MembersAnswer } from '../core/log/control-operations.js';
+import type { Contract, ControlAnswerOf, JoinAnswer, JoinOp, Member, MembersAnswer } from '../core/log/control-operations.js';
 import { SCHEMA_VERSION } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
+import type { Pulse } from '../ports/pulse.js';
 import type { Random } from '../ports/random.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 
@@ -34,14 +36,16 @@ export class Membership {
   generation = '';
   private leaseEndsMs = 0;
   private lapsed = true;
-  private beats = 0;
-  private timer: Timer | undefined;
+  /** A start was refused since the lease was over: it counts as lapsed, also if a beat proves it before that was noticed. */
+  private missed = false;
+  private lastProofMs = 0;
   private lapseTimer: Timer | undefined;
   private storeOffsetMs = 0;
   private readonly watched = new Map<number, Watched>();
 
   constructor(
     private readonly store: Store,
+    private readonly pulse: Pulse,
     private readonly clock: Clock,
     private readonly random: Random,
     private readonly config: ResolvedConfig,
@@ -51,12 +55,28 @@ export class Membership {
 
   /** True while this node may start handlers: the last synchronous check before each. */
   leaseValid(): boolean {
-    return !this.lapsed && this.clock.monotonicMs() < this.leaseEndsMs;
+    if (this.lapsed || this.missed) return false;
+    if (this.inForce()) return true;
+    this.missed = true;
+    return false;
   }
 
   /** Milliseconds of lease left by the node's own clock; 0 if it has lapsed. */
   leaseLeftMs(): number {
-    return this.lapsed ? 0 : Math.max(0, this.leaseEndsMs - this.clock.monotonicMs());
+    return this.lapsed || this.missed || !this.inForce() ? 0 : Math.max(0, this.leaseEndsMs - this.clock.monotonicMs());
+  }
+
+  private inForce(): boolean {
+    const nowMs = this.clock.monotonicMs();
+    if (nowMs < this.leaseEndsMs) return true;
+    // The pulse may know of a newer beat than it could tell: this loop may just have been blocked.
+    this.leaseEndsMs = Math.max(this.leaseEndsMs, this.pulse.lastProvedMs() + this.leaseMs);
+    return nowMs < this.leaseEndsMs;
+  }
+
+  /** How long an acknowledged beat carries, from its sending. */
+  private get leaseMs(): number {
+    return this.config.timing.nodeTTLMs - this.config.timing.leaseMarginMs;
   }
 
   /** Store time now, from the offset learnt with each beat. */
@@ -121,24 +141,46 @@ export class Membership {
       throw new AtomicQueuesError('STORE_LOST', 'the store has another generation than the one this node has worked with');
     this.incarnation = answer.incarnation;
     this.generation = answer.generation;
-    this.beats = 0;
-    this.proved(sentMs, answer.nowMs);
-    this.scheduleBeat();
+    this.leaseEndsMs = 0;
+    this.lastProofMs = sentMs;
+    this.proved(sentMs, this.clock.monotonicMs(), answer.nowMs);
+    const { incarnation } = this;
+    this.pulse.begin(incarnation, {
+      answered: (beat, beatSentMs, receivedMs) => this.answered(beat, beatSentMs, receivedMs),
+      fenced: () => {
+        this.events.health(undefined);
+        if (incarnation === this.incarnation) this.events.fenced('the store counts this incarnation as dead');
+      },
+      failed: (error) => this.events.health(error),
+    });
   }
 
   /** A beat or join that left at `sentMs` was acknowledged. */
-  private proved(sentMs: number, storeNowMs: number): void {
-    const { nodeTTLMs, leaseMarginMs } = this.config.timing;
-    this.storeOffsetMs = storeNowMs - (sentMs + this.clock.monotonicMs()) / 2;
-    this.leaseEndsMs = sentMs + nodeTTLMs - leaseMarginMs;
-    this.lapsed = this.clock.monotonicMs() >= this.leaseEndsMs;
+  private proved(sentMs: number, receivedMs: number, storeNowMs: number): void {
+    this.storeOffsetMs = storeNowMs - (sentMs + receivedMs) / 2;
+    this.leaseEndsMs = Math.max(this.leaseEndsMs, sentMs + this.leaseMs);
+    this.lapsed = !this.inForce();
+    this.missed = false;
     this.watchLease();
+  }
+
+  private answered(answer: ControlAnswerOf['beat'], sentMs: number, receivedMs: number): void {
+    const { incarnation } = this;
+    this.events.health(undefined);
+    if (!answer.ok || incarnation !== this.incarnation) return;
+    // A lapse that passed while this loop was blocked: the store may have been away for all members alike.
+    if (sentMs - this.lastProofMs > this.leaseMs) this.stopWatching();
+    this.lastProofMs = sentMs;
+    const wasLapsed = this.lapsed || this.missed || !this.inForce();
+    if (wasLapsed && !this.lapsed) this.lapse();
+    this.proved(sentMs, receivedMs, answer.nowMs);
+    if (wasLapsed && !this.lapsed) this.events.resumed();
   }
 
   private watchLease(): void {
     this.lapseTimer?.cancel();
     this.lapseTimer = this.clock.setTimer(Math.max(0, this.leaseEndsMs - this.clock.monotonicMs()), () => {
-      if (this.clock.monotonicMs() < this.leaseEndsMs) this.watchLease();
+      if (!this.missed && this.inForce()) this.watchLease();
       else this.lapse();
     });
   }
@@ -150,41 +192,11 @@ export class Membership {
     this.events.suspended();
   }
 
-  private scheduleBeat(): void {
-    // The beat is also the health check: a tiny write through the script path, since a PING passes while writes are refused.
-    const everyMs = Math.min(this.config.timing.heartbeatMs, this.config.health.storeCheckMs);
-    this.timer = this.clock.setTimer(everyMs, () => void this.beat());
-  }
-
-  private async beat(): Promise<void> {
-    const { incarnation } = this;
-    if (incarnation === 0) return;
-    const sentMs = this.clock.monotonicMs();
-    try {
-      const answer = await this.store.control({ op: 'beat', incarnation, beat: ++this.beats });
-      if (incarnation !== this.incarnation) return;
-      this.events.health(undefined);
-      if (answer.ok) {
-        const wasLapsed = this.lapsed || this.clock.monotonicMs() >= this.leaseEndsMs;
-        if (wasLapsed && !this.lapsed) this.lapse();
-        this.proved(sentMs, answer.nowMs);
-        if (wasLapsed && !this.lapsed) this.events.resumed();
-      } else if (answer.code === 'FENCED') {
-        this.events.fenced('the store counts this incarnation as dead');
-        return;
-      }
-    } catch (error) {
-      if (incarnation !== this.incarnation) return;
-      this.events.health(error instanceof StoreCallError ? error : new StoreCallError(String(error), false));
-    }
-    if (incarnation === this.incarnation) this.scheduleBeat();
-  }
-
   /** Stops beating and forgets the incarnation, which is dead or is to die. */
   forget(): void {
     this.incarnation = 0;
     this.lapsed = true;
-    this.timer?.cancel();
+    this.pulse.end();
     this.lapseTimer?.cancel();
   }
 

@@ -1,0 +1,29 @@
+import type { ControlAnswerOf } from '../core/log/control-operations.js';
+import type { StoreCallError } from './store.js';
+
+/** Told on the main loop, in the order of the beats; late by any amount if that loop was blocked. */
+export interface PulseListener {
+  /** The store answered a beat with anything but FENCED. Both times are by the node's monotonic clock. */
+  answered(answer: ControlAnswerOf['beat'], sentMs: number, receivedMs: number): void;
+  /** The store counts the incarnation as dead: no further beat is sent for it. */
+  fenced(): void;
+  /** A beat got no answer; the next one leaves as usual. */
+  failed(error: StoreCallError): void;
+}
+
+/**
+ * Sends the beats of one incarnation at a time, one in flight, with a counter that only grows. It may do so away from the
+ * main loop; it stops when that loop has stood still for too long.
+ */
+export interface Pulse {
+  /** Beats for `incarnation` until `end` or the next `begin`; `listener` hears nothing after that. */
+  begin(incarnation: number, listener: PulseListener): void;
+  end(): void;
+  /**
+   * When the newest acknowledged beat of the incarnation was sent, ms of the node's monotonic clock; -Infinity without one.
+   * Up to date even where `answered` has not been told yet, since the main loop was blocked.
+   */
+  lastProvedMs(): number;
+  /** Ends for good: no timer, thread or connection is left when it resolves. Idempotent. */
+  close(): Promise<void>;
+}

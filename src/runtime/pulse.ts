@@ -1,0 +1,70 @@
+import type { Clock, Timer } from '../ports/clock.js';
+import type { Pulse, PulseListener } from '../ports/pulse.js';
+import { type Store, StoreCallError } from '../ports/store.js';
+
+interface Run {
+  readonly incarnation: number;
+  readonly listener: PulseListener;
+  beats: number;
+  provedMs: number;
+}
+
+/** Beats from the main loop, over the node's own store: where that loop stands still, the beats do as well. */
+export class PlainPulse implements Pulse {
+  private run: Run | undefined;
+  private timer: Timer | undefined;
+  private closed = false;
+
+  constructor(
+    private readonly store: Store,
+    private readonly clock: Clock,
+    private readonly everyMs: number,
+  ) {}
+
+  begin(incarnation: number, listener: PulseListener): void {
+    this.end();
+    // A join may succeed after the stop has given up on it.
+    if (this.closed) return;
+    this.run = { incarnation, listener, beats: 0, provedMs: Number.NEGATIVE_INFINITY };
+    this.schedule(this.run);
+  }
+
+  end(): void {
+    this.run = undefined;
+    this.timer?.cancel();
+  }
+
+  lastProvedMs(): number {
+    return this.run?.provedMs ?? Number.NEGATIVE_INFINITY;
+  }
+
+  close(): Promise<void> {
+    this.closed = true;
+    this.end();
+    return Promise.resolve();
+  }
+
+  private schedule(run: Run): void {
+    this.timer = this.clock.setTimer(this.everyMs, () => void this.beat(run));
+  }
+
+  private async beat(run: Run): Promise<void> {
+    const { incarnation, listener } = run;
+    const sentMs = this.clock.monotonicMs();
+    try {
+      const answer = await this.store.control({ op: 'beat', incarnation, beat: ++run.beats });
+      if (this.run !== run) return;
+      if (!answer.ok && answer.code === 'FENCED') {
+        this.end();
+        listener.fenced();
+        return;
+      }
+      if (answer.ok) run.provedMs = sentMs;
+      listener.answered(answer, sentMs, this.clock.monotonicMs());
+    } catch (error) {
+      if (this.run !== run) return;
+      listener.failed(error instanceof StoreCallError ? error : new StoreCallError(String(error), false));
+    }
+    if (this.run === run) this.schedule(run);
+  }
+}
