@@ -75,7 +75,8 @@ function runSeed(seed: number, nodes: number | undefined, drain: () => void, tot
   if (runPlan(plan, { drain }).hash !== result.hash) totals.determinism.diverged.push(seed);
 }
 
-const mixed = (seed: number, hash: string): number => Math.imul(Number.parseInt(hash, 16) ^ Math.imul(seed, 0x9e3779b1), 0x85ebca6b) >>> 0;
+const mixed = (seed: number, hash: string): number =>
+  Math.imul(Number.parseInt(hash, 16) ^ Math.imul(seed, 0x9e3779b1), 0x85ebca6b) >>> 0;
 
 function addAll(into: Record<string, number>, more: Readonly<Record<string, number>>): void {
   for (const [key, n] of Object.entries(more)) into[key] = (into[key] ?? 0) + n;

@@ -257,8 +257,7 @@ export class Cluster {
     try {
       const message = outgoingOf({ entity, job }, id);
       if (how === 'enqueue') node.enqueue(message).then((receipt) => ok({ id: receipt.id, seq: receipt.sequence }), failed);
-      else
-        node.enqueueAndWait(message, { timeoutMs, onTimeout }).then((result) => ok({ result }), failed);
+      else node.enqueueAndWait(message, { timeoutMs, onTimeout }).then((result) => ok({ result }), failed);
     } catch (error) {
       failed(error);
     }

@@ -1,9 +1,9 @@
 /** npm run sim: seeded simulations of the cluster. What it prints and how it exits is fixed by spec §7. */
 import { commandLine, commitOfTree, exitWith, inMacrotask, printNote, printResult } from './ambient.js';
 import { runCanaries } from './canaries/run-canaries.js';
-import { optionsOf, type Options, UsageError } from './cli.js';
-import { runScenarios, scenarioNames } from './scenarios/run-scenarios.js';
+import { type Options, optionsOf, UsageError } from './cli.js';
 import { replaySeed } from './report/replay.js';
+import { runScenarios, scenarioNames } from './scenarios/run-scenarios.js';
 import { runSeeds } from './seeds.js';
 
 async function main(options: Options): Promise<boolean> {

@@ -23,6 +23,8 @@ export function callOf(payload: string): string {
 export class Observer {
   private readonly seen = new WeakSet<readonly Answer[]>();
   private letters = 0;
+  /** Last epoch by group: a renewal is no news. */
+  private readonly epochs = new Map<string, number>();
   /** Ids by entity and sequence, since `begin` and `finish` name messages by sequence. */
   private readonly ids = new Map<string, string>();
 
@@ -174,6 +176,8 @@ export class Observer {
     if (op.op === 'lead') {
       const { epoch } = answer as { epoch: number };
       const group = state.members.get(op.incarnation)?.group ?? '';
+      if (this.epochs.get(group) === epoch) return;
+      this.epochs.set(group, epoch);
       this.history.add({ kind: 'epoch', node, incarnation: op.incarnation, group, epoch, what: 'lead' });
     } else if (op.op === 'replay') {
       const { seq, id } = answer as { seq: number; id: string };

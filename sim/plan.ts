@@ -34,6 +34,11 @@ export interface Settings {
   readonly leaseMarginMs: number;
   readonly takeoverHoldMs: number;
   readonly reconcileIntervalMs: number;
+  readonly leaderTTLMs: number;
+  readonly leaderRenewalMs: number;
+  readonly leaderDebounceMs: number;
+  readonly forwardHopsMax: number;
+  readonly petitionsMax: number;
   readonly storeCallTimeoutMs: number;
   readonly enqueueTimeoutMs: number;
   readonly replyTimeoutMs: number;
@@ -105,6 +110,11 @@ export function configOf(settings: Settings, serverId: string, group: string): R
       leaseMarginMs: settings.leaseMarginMs,
       takeoverHoldMs: settings.takeoverHoldMs,
       reconcileIntervalMs: settings.reconcileIntervalMs,
+      leaderTTLMs: settings.leaderTTLMs,
+      leaderRenewalMs: settings.leaderRenewalMs,
+      leaderDebounceMs: settings.leaderDebounceMs,
+      maxForwardHops: settings.forwardHopsMax,
+      maxConcurrentPetitions: settings.petitionsMax,
     },
   };
 }

@@ -1,7 +1,7 @@
 /** Runs one plan: the cluster grows, faults come and go, all heals, and then liveness is owed. */
 
-import { check, type Verdict } from './checkers/check.js';
 import { watchRejections } from './ambient.js';
+import { check, type Verdict } from './checkers/check.js';
 import { Cluster } from './cluster.js';
 import { FAULTS, faultOf } from './faults/faults.js';
 import type { HistoryEvent } from './history.js';
@@ -36,7 +36,13 @@ export function runPlan(plan: Plan, { drain, machine }: RunOptions): RunResult {
   const world = new World(plan.seed, drain);
   const keepsLog = plan.faults.some((f) => f.kind === 'storeTail');
   const workMs = longestWorkMs(plan);
-  const cluster = new Cluster({ world, settings: plan.settings, keepsLog, workMs, ...(machine === undefined ? {} : { machine }) });
+  const cluster = new Cluster({
+    world,
+    settings: plan.settings,
+    keepsLog,
+    workMs,
+    ...(machine === undefined ? {} : { machine }),
+  });
   for (const name of plan.gone) cluster.gone.add(name);
   const run = new PlanRun(cluster, plan);
   const where = (): { node: string; incarnation: number } => ({ node: world.current?.host ?? '', incarnation: 0 });
@@ -68,7 +74,10 @@ export function runPlan(plan: Plan, { drain, machine }: RunOptions): RunResult {
 function longestWorkMs({ messages, settings }: Plan): number {
   const byEntity = new Map<string, number>();
   const add = ({ entity, job }: Target): void => {
-    byEntity.set(entity, (byEntity.get(entity) ?? 0) + (job.ms + (job.lagMs ?? 0)) * (job.how === 'ok' ? 1 : settings.maxAttempts));
+    byEntity.set(
+      entity,
+      (byEntity.get(entity) ?? 0) + (job.ms + (job.lagMs ?? 0)) * (job.how === 'ok' ? 1 : settings.maxAttempts),
+    );
     for (const sent of job.sends ?? []) add(sent);
     if (job.ask !== undefined) add(job.ask);
   };

@@ -95,7 +95,11 @@ function summary(totals: Totals, options: Options, realTimeMs: number): void {
     `${totals.runs} seeds, ${Math.round(totals.simMs / 1000)} simulated seconds, ${totals.events} events, ${totals.messages} messages in ${(realTimeMs / 1000).toFixed(1)} s`,
   );
   printNote(`${json.eventsPerCpuSecond} events per CPU second, ${json.seedsPerCoreHour} seeds per core and hour`);
-  printNote(`faults: ${Object.entries(totals.faults).map(([k, n]) => `${k} ${n}`).join(', ')}`);
+  printNote(
+    `faults: ${Object.entries(totals.faults)
+      .map(([k, n]) => `${k} ${n}`)
+      .join(', ')}`,
+  );
   const excused = Object.entries(totals.excused).map(([id, n]) => `${id} ${n}`);
   printNote(`excused in ${totals.excusedRuns} runs: ${excused.length === 0 ? 'nothing' : excused.join(', ')}`);
   const { checked, diverged } = totals.determinism;

@@ -13,7 +13,12 @@ export type RunOne = (plan: Plan) => RunResult;
 
 const RUNS_MAX = 600;
 
-export function shrink(plan: Plan, invariant: InvariantId, drain: () => void, run: RunOne = (p) => runPlan(p, { drain })): Shrunk {
+export function shrink(
+  plan: Plan,
+  invariant: InvariantId,
+  drain: () => void,
+  run: RunOne = (p) => runPlan(p, { drain }),
+): Shrunk {
   const shrinker = new Shrinker(plan, invariant, run);
   return shrinker.shrink();
 }

@@ -145,6 +145,10 @@ export class SimNode {
     else if (event === 'blocked') {
       const { entity } = data as TraceEvents['blocked'];
       this.around.history.add({ kind: 'blocked', node: this.name, incarnation: this.incarnation, entity });
+    } else if (event === 'commanded') {
+      const { epoch, accepted } = data as TraceEvents['commanded'];
+      const where = { node: this.name, incarnation: this.incarnation };
+      if (accepted) this.around.history.add({ kind: 'epoch', ...where, group: this.config.serviceGroup, epoch, what: 'accept' });
     } else if (event === 'loop-failed') {
       const { loop, error } = data as TraceEvents['loop-failed'];
       const what = `${loop}: ${error instanceof Error ? error.message : String(error)}`;

@@ -156,6 +156,8 @@ export class World {
 
   /** Runs everything up to `untilMs`, and leaves the time there. */
   run(untilMs: number): void {
+    // What the caller started outside of any event goes as far as it gets.
+    this.drain();
     while (this.heap.length > 0 && (this.heap[0] as SimEvent).atMs <= untilMs) this.step();
     this.nowMs = Math.max(this.nowMs, onGrid(untilMs));
   }

@@ -43,7 +43,8 @@ export async function runCanary(canary: Canary, seedsMax: number, from = 1): Pro
     const seed = seeds[i] as number;
     const found = await inMacrotask((drain) => violatedBy(canary, seed, drain));
     for (const id of found) violated.add(id);
-    if (found.some((id) => expected.includes(id))) return { name, expected, violated: [...violated], caughtAfterSeeds: i + 1, seed };
+    if (found.some((id) => expected.includes(id)))
+      return { name, expected, violated: [...violated], caughtAfterSeeds: i + 1, seed };
     await breathe();
   }
   return { name, expected, violated: [...violated], caughtAfterSeeds: 0, seed: 0 };
@@ -57,8 +58,11 @@ export async function runCanaries(options: Options, wanted: string): Promise<boo
   for (const canary of chosen) {
     const result = await runCanary(canary, SEEDS_MAX, options.from);
     results.push(result);
-    const how = result.caughtAfterSeeds === 0 ? 'NOT CAUGHT' : `caught after ${result.caughtAfterSeeds} seeds (seed ${result.seed})`;
-    printNote(`${canary.name}: ${how}; expected ${result.expected.join(' or ')}, broke ${result.violated.join(' ') || 'nothing'}`);
+    const how =
+      result.caughtAfterSeeds === 0 ? 'NOT CAUGHT' : `caught after ${result.caughtAfterSeeds} seeds (seed ${result.seed})`;
+    printNote(
+      `${canary.name}: ${how}; expected ${result.expected.join(' or ')}, broke ${result.violated.join(' ') || 'nothing'}`,
+    );
   }
   const missed = results.filter((r) => r.caughtAfterSeeds === 0).length;
   printNote(`${results.length - missed} of ${results.length} canaries caught`);

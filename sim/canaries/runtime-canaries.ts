@@ -3,6 +3,7 @@ import { AtomicQueuesError } from '../../src/core/errors.js';
 import type { BuryOp, MembersAnswer } from '../../src/core/log/control-operations.js';
 import { EntityContext } from '../../src/runtime/context.js';
 import { Enqueue } from '../../src/runtime/enqueue.js';
+import { Master } from '../../src/runtime/master.js';
 import { Membership } from '../../src/runtime/membership.js';
 import { Ownership } from '../../src/runtime/ownership.js';
 import { Recovery } from '../../src/runtime/recovery.js';
@@ -15,7 +16,7 @@ import { all, type Canary, replaceMethod, withCalls } from './canary.js';
 
 /** A field of a runtime object that is private to it. */
 const peek = <T>(self: object, field: string): T => (self as Record<string, unknown>)[field] as T;
-const poke = (self: object, field: string, value: unknown): void => void ((self as Record<string, unknown>)[field] = value);
+const poke = (self: object, field: string, value: unknown): void => void Object.assign(self, { [field]: value });
 
 export const RUNTIME_CANARIES: readonly Canary[] = [
   {
@@ -44,7 +45,8 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     seeds: [],
     machine: () =>
       withCalls({
-        control: (state, op, nowMs) => MACHINE.applyControl(state, op.op === 'bury' ? beatOf(state.members.get(op.incarnation)?.beat, op) : op, nowMs),
+        control: (state, op, nowMs) =>
+          MACHINE.applyControl(state, op.op === 'bury' ? beatOf(state.members.get(op.incarnation)?.beat, op) : op, nowMs),
       }),
     install: () => replaceMethod(Membership, 'stoodStillMs', () => () => Number.POSITIVE_INFINITY),
   },
@@ -140,7 +142,10 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     install: () =>
       replaceMethod(StoreSession, 'end', (original) => (self, error, refusal) => {
         const rejected = new AtomicQueuesError('STORE_UNAVAILABLE', 'the session ended');
-        for (const batch of peek<{ steps: { op: { op: string }; unknown: (e: unknown) => void; refused(e: unknown): void }[] }[]>(self, 'flying'))
+        for (const batch of peek<{ steps: { op: { op: string }; unknown: (e: unknown) => void; refused(e: unknown): void }[] }[]>(
+          self,
+          'flying',
+        ))
           for (const step of batch.steps) if (step.op.op === 'append') step.unknown = () => step.refused(rejected);
         return original(self, error, refusal);
       }),
@@ -172,6 +177,17 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
       }),
   },
   {
+    name: 'accept-stale-epoch',
+    does: "a replica takes a master's command of an older epoch",
+    expected: ['I6'],
+    seeds: [],
+    install: () =>
+      replaceMethod(Master, 'acceptEpoch', (original) => (self, epoch) => {
+        original(self, epoch);
+        return true;
+      }),
+  },
+  {
     name: 'late-outcome-wins',
     does: 'the late end of an interrupted attempt is told as the result',
     expected: ['I5'],
@@ -189,7 +205,7 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     does: 'nobody sweeps',
     expected: ['L1'],
     seeds: [],
-    install: () => replaceMethod(Recovery, 'scheduleSweep', () => () => undefined),
+    install: () => replaceMethod(Recovery, 'sweepOnce', () => () => Promise.resolve(undefined)),
   },
   {
     name: 'sweep-ready-only',

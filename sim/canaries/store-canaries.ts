@@ -53,7 +53,8 @@ export const STORE_CANARIES: readonly Canary[] = [
         const answer = apply(op);
         const rec = state.entities.get(op.entity);
         if (!isOk('claim', answer) || rec === undefined || owner !== 0) return answer;
-        rec.fence = before === undefined || before.fence === 0 ? 1 : before.fence + 1 - (rec === before ? rec.fence - before.fence : 0);
+        rec.fence =
+          before === undefined || before.fence === 0 ? 1 : before.fence + 1 - (rec === before ? rec.fence - before.fence : 0);
         return { ...answer, fence: rec.fence };
       }),
   },

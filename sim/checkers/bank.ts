@@ -2,8 +2,9 @@
  * Linearizability of each account (Wing and Gong 1993, with Lowe's memo of visited states): is there one order of all
  * effects, each within its window, in which every result and the last balance come out?
  */
-import { type EntityView, type Findings, isTerminal, type View } from './view.js';
+
 import { overlapsOf } from './i2-single-writer.js';
+import { type EntityView, type Findings, isTerminal, type View } from './view.js';
 
 export interface Operation {
   readonly op: 'deposit' | 'withdraw' | 'read';
@@ -31,7 +32,8 @@ export function bank(view: View, findings: Findings): void {
     }
     const verdict = linearizable(operations, view.final.balances[entity.entity] ?? 0);
     if (verdict === 'unknown') findings.unknown('bank');
-    if (verdict === 'invalid') findings.violated('bank', `${entity.entity}: no order of its effects explains the results`, view.final.index);
+    if (verdict === 'invalid')
+      findings.violated('bank', `${entity.entity}: no order of its effects explains the results`, view.final.index);
   }
 }
 

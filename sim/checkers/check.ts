@@ -9,7 +9,7 @@ import { oneVerdict } from './i5-one-verdict.js';
 import { epochs } from './i6-epochs.js';
 import { bounds } from './i7-bounds.js';
 import { independence, liveness, settles } from './l-liveness.js';
-import { type InvariantId, type Violation, View } from './view.js';
+import { type InvariantId, View, type Violation } from './view.js';
 
 export interface Verdict {
   readonly violations: readonly Violation[];

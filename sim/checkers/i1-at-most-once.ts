@@ -18,8 +18,10 @@ function checkEntity(view: View, entity: EntityView, findings: Findings): void {
   const { maxAttempts } = view.typeFacts(entity.entity);
   const messages = new Map<number, Message>();
   const of = (seq: number): Message => {
-    let m = messages.get(seq);
-    if (m === undefined) messages.set(seq, (m = { begins: 0, starts: new Map(), terminalIndex: Number.POSITIVE_INFINITY }));
+    const known = messages.get(seq);
+    if (known !== undefined) return known;
+    const m: Message = { begins: 0, starts: new Map(), terminalIndex: Number.POSITIVE_INFINITY };
+    messages.set(seq, m);
     return m;
   };
   const beforeLoss = (e: { index: number }): boolean => e.index < view.lossIndex;
@@ -31,7 +33,8 @@ function checkEntity(view: View, entity: EntityView, findings: Findings): void {
       const m = of(step.seq);
       const name = `${entity.entity} #${step.seq}`;
       if (step.to === 'dispatched') {
-        if (++m.begins > maxAttempts) findings.violated('I1', `${name} began ${m.begins} times, allowed ${maxAttempts}`, step.index);
+        if (++m.begins > maxAttempts)
+          findings.violated('I1', `${name} began ${m.begins} times, allowed ${maxAttempts}`, step.index);
         if (m.terminalIndex < step.index) findings.violated('I1', `${name} began after its end`, step.index);
       } else if (isTerminal(step.to)) m.terminalIndex = Math.min(m.terminalIndex, step.index);
       continue;

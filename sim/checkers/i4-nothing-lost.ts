@@ -52,7 +52,8 @@ function checkSends(view: View, { entity, transitions, handlings }: EntityView, 
   const { appends } = view.entity(entity);
   const seen = new Set<string>();
   for (const { id, index } of appends) {
-    if (id.includes('/') && seen.has(id)) findings.violated('I4', `${entity}: the transactional send ${id} is logged twice`, index);
+    if (id.includes('/') && seen.has(id))
+      findings.violated('I4', `${entity}: the transactional send ${id} is logged twice`, index);
     seen.add(id);
   }
 }

@@ -13,7 +13,8 @@ export function oneVerdict(view: View, findings: Findings): void {
       if (list === undefined) appends.set(append.call, [append]);
       else list.push(append);
     }
-    for (const t of entity.transitions) if (isTerminal(t.to) && !ends.has(`${t.entity} ${t.seq}`)) ends.set(`${t.entity} ${t.seq}`, t);
+    for (const t of entity.transitions)
+      if (isTerminal(t.to) && !ends.has(`${t.entity} ${t.seq}`)) ends.set(`${t.entity} ${t.seq}`, t);
   }
   for (const [call, list] of appends) {
     // What a handler asked for belongs to an attempt, and each attempt asks anew.
@@ -77,7 +78,8 @@ class Told {
       this.findings.violated('I5', `call ${call} was told it failed, the log says ${says}`, index);
     if (!definite) return;
     if (code === 'REPLY_TIMEOUT' || code === 'WITHDRAWN') {
-      if (end?.to !== 'withdrawn') this.findings.violated('I5', `call ${call} was told it was withdrawn, the log says ${says}`, index);
+      if (end?.to !== 'withdrawn')
+        this.findings.violated('I5', `call ${call} was told it was withdrawn, the log says ${says}`, index);
       return;
     }
     // A caller that sent again with its own id after an unknown outcome may be refused, and yet be in the log.

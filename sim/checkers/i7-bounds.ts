@@ -11,7 +11,8 @@ export function bounds(view: View, findings: Findings): void {
     if (event.kind !== 'append' || event.replayOf !== '') continue;
     const { entity, depth, total, active, workersMax, index } = event;
     const { depthMax } = view.typeFacts(entity);
-    if (depthMax > 0 && depth > depthMax) findings.violated('I7', `${entity} holds ${depth} messages, allowed ${depthMax}`, index);
+    if (depthMax > 0 && depth > depthMax)
+      findings.violated('I7', `${entity} holds ${depth} messages, allowed ${depthMax}`, index);
     if (depthMaxTotal > 0 && total > depthMaxTotal)
       findings.violated('I7', `the log holds ${total} messages, allowed ${depthMaxTotal}`, index);
     // Active entities may outnumber the limit after a node has left; only a step that makes a new one is refused.
@@ -39,7 +40,8 @@ function atRest(view: View, findings: Findings): void {
     const { waiting, timers } = node;
     // A handler that never ends runs on, whatever became of its message.
     const running = node.running - view.stuckOn(node.node);
-    if (running + waiting > 0) findings.violated('I7', `${node.node} is idle with ${running} running and ${waiting} waiting`, index);
+    if (running + waiting > 0)
+      findings.violated('I7', `${node.node} is idle with ${running} running and ${waiting} waiting`, index);
     if (timers > TIMERS_AT_REST_MAX) findings.violated('I7', `${node.node} is idle with ${timers} timers`, index);
   }
 }

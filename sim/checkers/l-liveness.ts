@@ -7,7 +7,8 @@ const LIMITS = new Set(['QUEUE_DEPTH_EXCEEDED', 'WORKER_LIMIT_EXCEEDED']);
 const settledOf = (view: View): Map<string, HistoryEvent> => {
   const settled = new Map<string, HistoryEvent>();
   for (const event of view.events)
-    if (event.kind === 'ok' || event.kind === 'fail' || event.kind === 'unknown') settled.set(`${event.call} ${event.node}`, event);
+    if (event.kind === 'ok' || event.kind === 'fail' || event.kind === 'unknown')
+      settled.set(`${event.call} ${event.node}`, event);
   return settled;
 };
 
@@ -26,11 +27,16 @@ export function liveness(view: View, findings: Findings): void {
         findings.excuse('L1', 'handlers that never end hold all slots of its owner');
         continue;
       }
-      findings.violated('L1', `${entity} #${seq} is not terminal ${Math.round(final.atMs - view.healedMs)} ms after the heal`, final.index);
+      findings.violated(
+        'L1',
+        `${entity} #${seq} is not terminal ${Math.round(final.atMs - view.healedMs)} ms after the heal`,
+        final.index,
+      );
       continue;
     }
     const forMs = final.atMs - stuck.start.atMs;
-    if (view.entity(entity).blocked || forMs < view.facts.blockedAfterMs) findings.excuse('L1', 'behind a handler that never ends');
+    if (view.entity(entity).blocked || forMs < view.facts.blockedAfterMs)
+      findings.excuse('L1', 'behind a handler that never ends');
     else findings.violated('L1', `${entity} is blocked for ${Math.round(forMs)} ms and was not reported`, final.index);
   }
   for (const node of final.nodes)
@@ -53,7 +59,8 @@ export function settles(view: View, findings: Findings): void {
     const { call, node, deadlineMs, atMs, index } = invoke;
     const end = settled.get(`${call} ${node}`);
     if (end !== undefined && 'tookMs' in end) {
-      if (end.tookMs > deadlineMs) findings.violated('L2', `call ${call} settled after ${Math.round(end.tookMs)} of ${deadlineMs} ms`, end.index);
+      if (end.tookMs > deadlineMs)
+        findings.violated('L2', `call ${call} settled after ${Math.round(end.tookMs)} of ${deadlineMs} ms`, end.index);
       continue;
     }
     if (view.diedAfter(node, index)) continue;
@@ -66,7 +73,7 @@ export function settles(view: View, findings: Findings): void {
 export function independence(view: View, findings: Findings): void {
   if (view.lossIndex < Number.POSITIVE_INFINITY) return;
   const settled = settledOf(view);
-    // Only the last probe of an entity counts: those before it were turned away for a moment.
+  // Only the last probe of an entity counts: those before it were turned away for a moment.
   const probes = new Map<string, Invoke>();
   for (const invoke of view.invokes) if (invoke.probe) probes.set(invoke.entity, invoke);
   for (const invoke of probes.values()) probed(view, invoke, settled.get(`${invoke.call} ${invoke.node}`), findings);

@@ -240,7 +240,8 @@ export function excuseOf(view: View, earlier: Handling, laterMs: number): string
   // The hold is kept in store time: a jump within it shortens it. One before the take-over excuses nothing, since nobody is
   // declared dead by the store's clock alone.
   const takenMs = view.entity(earlier.start.entity).owned.find((o) => o.how === 'takeover' && o.atMs >= atMs)?.atMs ?? NEVER;
-  if (view.jumpsMs.some((jumpMs) => jumpMs >= takenMs && jumpMs <= laterMs)) return 'the clock of the store jumped within the hold';
+  if (view.jumpsMs.some((jumpMs) => jumpMs >= takenMs && jumpMs <= laterMs))
+    return 'the clock of the store jumped within the hold';
   if (earlier.abortMs + takeoverHoldMs < Math.min(earlier.endMs, laterMs)) return 'it ignored its signal beyond the hold';
   return undefined;
 }

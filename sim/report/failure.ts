@@ -44,7 +44,9 @@ export const scheduleOf = (plan: Plan): string[] => [
     (f) =>
       `${String(f.atMs).padStart(6)} ms  ${f.kind} ${f.node ?? ''}${f.forMs > 0 ? ` for ${f.forMs} ms` : ''}${f.amount === undefined ? '' : ` (${f.amount})`}`,
   ),
-  ...plan.messages.map((m) => `${String(m.atMs).padStart(6)} ms  ${m.how} ${m.job.op} to ${m.entity} on ${m.node} (${m.job.how}, ${m.job.ms} ms)`),
+  ...plan.messages.map(
+    (m) => `${String(m.atMs).padStart(6)} ms  ${m.how} ${m.job.op} to ${m.entity} on ${m.node} (${m.job.how}, ${m.job.ms} ms)`,
+  ),
 ];
 
 /** The last part of what concerns the entities that the violation names. */

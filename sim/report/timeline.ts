@@ -66,5 +66,11 @@ export const concerning =
   (event: HistoryEvent): boolean => {
     if ('entity' in event && names.has(event.entity)) return true;
     if ('call' in event && names.has(event.call)) return true;
-    return event.kind === 'node' || event.kind === 'fault' || event.kind === 'healed' || event.kind === 'final' || event.kind === 'defect';
+    return (
+      event.kind === 'node' ||
+      event.kind === 'fault' ||
+      event.kind === 'healed' ||
+      event.kind === 'final' ||
+      event.kind === 'defect'
+    );
   };

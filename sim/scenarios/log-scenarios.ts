@@ -1,0 +1,235 @@
+/** What the log and its callers agree on: lost replies, late copies, gaps, refusals, withdrawals, sends, loss of the store. */
+import type { Call } from '../cluster.js';
+import { endOf, eventsOf, hasState, placed, type Scenario, startedOn } from './scenario.js';
+
+const A = 'plain:a';
+
+export const LOG_SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'reply-lost-after-apply',
+    shows: 'a batch whose reply is lost is sent again and applied once',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      sim.weather.replyLost = 1;
+      const call = sim.send('n1', A, { c: 'once' });
+      sim.run(150);
+      sim.weather.replyLost = 0;
+      must(
+        'the caller has its receipt',
+        sim.until(() => call.outcome === 'ok', 1500),
+      );
+      must('it is in the log once', eventsOf(sim, 'append').length === 1);
+      sim.run(500);
+      must('it ran once', startedOn(sim, A).length === 1);
+    },
+  },
+  {
+    name: 'late-copies',
+    shows: 'copies of batches that a stalled socket delivers seconds later, also of a dead node, change nothing',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(500);
+      sim.weather.lateCopy = 0.6;
+      for (let i = 0; i < 10; i++) {
+        sim.send('n1', A, { c: `l${i}` });
+        sim.run(40);
+      }
+      sim.weather.lateCopy = 0;
+      sim.crash('n1');
+      sim.gone.add('n1');
+      sim.run(9000);
+      must('copies came late', sim.server.hits.lateCopy > 3);
+      must(
+        'nothing is in the log twice',
+        new Set(eventsOf(sim, 'append').map((e) => e.call)).size === eventsOf(sim, 'append').length,
+      );
+    },
+  },
+  {
+    name: 'gap',
+    shows: 'a batch that overtakes the one before it is told of the gap and leaves again behind it',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      sim.weather.storeReorder = 0.7;
+      const calls = Array.from({ length: 40 }, (_, i) => {
+        const call = sim.send('n1', A, { c: `g${i}`, ms: 0 });
+        sim.run(3);
+        return call;
+      });
+      sim.weather.storeReorder = 0;
+      must(
+        'all are accepted',
+        sim.until(() => calls.every((c) => c.outcome === 'ok'), 3000),
+      );
+      must(
+        'all of it ends',
+        sim.until(() => sim.depth === 0, 3000),
+      );
+      must('in the order of the calls', startedOn(sim, A).join() === calls.map((c) => c.name).join());
+    },
+  },
+  {
+    name: 'refused-writes',
+    shows: 'a store out of memory refuses appends definitely, while what runs still ends (H26)',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      const before = sim.send('n1', A, { c: 'before', ms: 100 }, { how: 'wait' });
+      sim.run(20);
+      sim.weather.refusing = 'oom';
+      const refused = sim.send('n1', 'plain:b', { c: 'refused' });
+      sim.run(400);
+      must('the append is refused definitely', refused.outcome === 'fail' && refused.code === 'STORE_UNAVAILABLE');
+      must('what ran has ended', before.outcome === 'ok');
+      sim.weather.refusing = 'none';
+      sim.run(500);
+      must(
+        'the refused one is not in the log',
+        eventsOf(sim, 'append').every((e) => e.call !== 'refused'),
+      );
+    },
+  },
+  {
+    name: 'empty-number-not-reused',
+    shows: 'the number of a refused batch that left again empty, and got lost, is used for nothing else (found by seed 542)',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      const calls: Call[] = [];
+      // Two batches fly: the older is refused and goes on empty, and the reply to that copy is lost.
+      for (let round = 0; round < 30; round++) {
+        sim.weather.refusing = 'oom';
+        calls.push(sim.send('n1', A, { c: `r${round}-1` }));
+        sim.run(1);
+        calls.push(sim.send('n1', 'plain:b', { c: `r${round}-2` }));
+        sim.run(8);
+        sim.weather.refusing = 'none';
+        sim.weather.replyLost = 0.7;
+        sim.run(60);
+        sim.weather.replyLost = 0;
+        calls.push(sim.send('n1', A, { c: `r${round}-3` }));
+        sim.run(400);
+      }
+      must(
+        'every call is told',
+        sim.until(() => calls.every((c) => c.outcome !== 'open'), 3000),
+      );
+      must('nothing is unhandled', eventsOf(sim, 'defect').length === 0);
+    },
+  },
+  {
+    name: 'withdraw-race',
+    shows: 'a caller who gives up takes the message back, or is told that it runs; never both',
+    settings: { replyTimeoutMs: 300 },
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const calls = Array.from({ length: 12 }, (_, i) =>
+        sim.send(i % 2 === 0 ? 'n1' : 'n2', A, { c: `w${i}`, ms: 60 }, { how: 'wait', onTimeout: 'withdraw' }),
+      );
+      must(
+        'every call is told',
+        sim.until(() => calls.every((c) => c.outcome !== 'open'), 3000),
+      );
+      sim.run(1000);
+      const withdrawn = calls.filter((c) => endOf(sim, c) === 'withdrawn');
+      must('some were withdrawn', withdrawn.length > 0);
+      must(
+        'none of those ran',
+        withdrawn.every((c) => !startedOn(sim, A).includes(c.name)),
+      );
+    },
+  },
+  {
+    name: 'transactional-sends',
+    shows: 'what a handler sends is logged with its completion: a crash neither drops nor doubles it',
+    settings: { onInterrupt: 'retry' },
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, 'retried:from');
+      const sends = [{ entity: 'plain:to', job: { c: 't.1', op: 'deposit', amount: 5, ms: 1, how: 'ok' } as const }];
+      const transfer = sim.send(other, 'retried:from', { c: 't', op: 'withdraw', amount: 5, ms: 300, sends });
+      sim.run(250);
+      sim.crash(owner);
+      must(
+        'the transfer completes elsewhere',
+        sim.until(() => endOf(sim, transfer) === 'completed', 5000),
+      );
+      sim.run(500);
+      must('the deposit is there once', startedOn(sim, 'plain:to').length === 1 && sim.bank.account('plain:to').balance === 5);
+    },
+  },
+  {
+    name: 'deadline-across-incarnations',
+    shows: 'the deadline of an enqueue does not start anew with the next incarnation (found by seed 128)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      sim.cutStore('n1');
+      sim.run(900);
+      const call = sim.send('n1', A, { c: 'waits' });
+      must(
+        'it is told within its deadline',
+        sim.until(() => call.outcome !== 'open', 1300),
+      );
+    },
+  },
+  {
+    name: 'store-clock-jumps-before-a-retry',
+    shows: 'a retry does not wait for a jump of the store clock to come true (found by seed 592)',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      const call = sim.send('n1', 'retried:r', { c: 'retry', how: 'throw-first', ms: 30 }, { how: 'wait' });
+      sim.run(20);
+      sim.server.jumpMs += 60_000;
+      must(
+        'the second attempt comes soon',
+        sim.until(() => call.outcome === 'ok', 2000),
+      );
+    },
+  },
+  {
+    name: 'store-restarts-empty',
+    shows: 'a store that comes back empty is noticed by every living node; the group closes and starts nothing',
+    stays: true,
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      sim.send('n1', A, { c: 'before', ms: 500 });
+      sim.run(20);
+      sim.storeLost = true;
+      sim.server.restartEmpty();
+      sim.run(1000);
+      for (const node of ['n1', 'n2'])
+        must(`${node} has noticed and closed`, hasState(sim, node, 'store-lost') && hasState(sim, node, 'closed'));
+      const late = sim.send('n2', A, { c: 'late' });
+      sim.run(100);
+      must(`and takes nothing more (${late.code})`, late.code === 'STORE_LOST' && !startedOn(sim, A).includes('late'));
+    },
+  },
+  {
+    name: 'tail-lost-silently',
+    shows: 'an owner behind whose acknowledged batches the store has fallen notices by the gap, and closes',
+    keepsLog: true,
+    stays: true,
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      for (const c of ['t1', 't2', 't3']) {
+        sim.send('n1', A, { c });
+        sim.run(100);
+      }
+      const applied = sim.server.steps;
+      sim.storeLost = true;
+      sim.server.forgetTail(applied - 6);
+      sim.send('n1', A, { c: 't4' });
+      sim.run(1000);
+      must('it has closed', hasState(sim, 'n1', 'store-lost'));
+      must('and has run nothing twice', new Set(startedOn(sim, A)).size === startedOn(sim, A).length);
+    },
+  },
+];

@@ -1,0 +1,179 @@
+/** Who may run what: leases, take-over, holds, twins, hand-over. */
+import { endOf, eventsOf, hasState, placed, type Scenario, startedOn } from './scenario.js';
+
+const A = 'fenced:a';
+
+export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'paused-owner',
+    shows: 'an owner that is stopped past its lease cannot overwrite its successor (H05)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, A);
+      const first = sim.send(owner, A, { c: 'first', amount: 100, ms: 200 }, { how: 'wait' });
+      sim.run(20);
+      sim.pause(owner);
+      const second = sim.send(other, A, { c: 'second', op: 'withdraw', amount: 80 }, { how: 'wait' });
+      must(
+        'the other takes over and runs the second message',
+        sim.until(() => second.outcome === 'ok', 4000),
+      );
+      sim.resume(owner);
+      sim.run(1000);
+      must('the paused handler wrote nothing', sim.bank.account(A).balance === -80);
+      must('the first message is a dead letter', endOf(sim, first) === 'interrupted');
+      must('the owner is back as another incarnation', hasState(sim, owner, 'lease-lost') && sim.node(owner).isServing);
+    },
+  },
+  {
+    name: 'takeover-hold',
+    shows: 'what ran on a dead owner is waited for: the next message begins only after the hold',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, A);
+      sim.send(owner, A, { c: 'running', ms: 5000 });
+      sim.run(20);
+      const next = sim.send(other, A, { c: 'next' }, { how: 'wait' });
+      sim.cutStore(owner);
+      sim.until(() => next.outcome !== 'open', 6000);
+      const taken = eventsOf(sim, 'own').find((e) => e.how === 'takeover' && e.entity === A);
+      const started = eventsOf(sim, 'start').find((e) => e.call === 'next');
+      const heldMs = (started?.atMs ?? 0) - (taken?.atMs ?? 0);
+      must(`the next message waits for the hold (${Math.round(heldMs)} ms)`, taken !== undefined && heldMs >= 500);
+      must('and then runs', next.outcome === 'ok');
+    },
+  },
+  {
+    name: 'node-never-comes-back',
+    shows: 'the backlog of a node that is gone for good is run by others, in order, and its running message is told of (H08)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, A);
+      const calls = ['a1', 'a2', 'a3', 'a4'].map((c) => sim.send(other, A, { c, ms: c === 'a1' ? 3000 : 5 }));
+      sim.run(50);
+      sim.crash(owner);
+      sim.gone.add(owner);
+      must(
+        'all of it ends',
+        sim.until(() => sim.depth === 0, 6000),
+      );
+      must('the first is a dead letter', endOf(sim, calls[0]!) === 'interrupted');
+      must('the others ran in order', startedOn(sim, A).join() === 'a1,a2,a3,a4');
+    },
+  },
+  {
+    name: 'server-id-twin',
+    shows: 'a second process with the serverId of a living one does not get in, and harms nothing (H10)',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(1000);
+      const running = sim.send('n1', A, { c: 'running', ms: 1500 }, { how: 'wait' });
+      sim.add({ name: 'twin', startMs: 0, group: 'default', serverId: 'n1' }).start();
+      sim.gone.add('twin');
+      sim.run(4000);
+      must('the twin gives up', hasState(sim, 'twin', 'start-failed'));
+      must('the first never lost its lease', !hasState(sim, 'n1', 'lease-lost'));
+      must('what ran went on', running.outcome === 'ok');
+    },
+  },
+  {
+    name: 'restart-of-the-same-server-id',
+    shows: 'a process that was killed and started again waits for its own lease, and recovers its own work',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      sim.send('n1', A, { c: 'one', ms: 1000 });
+      sim.send('n1', A, { c: 'two' });
+      sim.run(50);
+      sim.restart('n1');
+      must(
+        'all of it ends',
+        sim.until(() => sim.depth === 0, 5000),
+      );
+      must('both are known', startedOn(sim, A).join() === 'one,two');
+    },
+  },
+  {
+    name: 'idle-teardown-race',
+    shows: 'an entity that is given up as a message comes is neither run twice nor forgotten (H12)',
+    settings: { idleTimeoutMs: 20 },
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const names: string[] = [];
+      for (let i = 0; i < 60; i++) {
+        const c = `m${i}`;
+        names.push(c);
+        sim.send(i % 2 === 0 ? 'n1' : 'n2', A, { c, ms: 1 });
+        sim.run(20 + (i % 10));
+      }
+      must(
+        'all of it ends',
+        sim.until(() => sim.depth === 0, 3000),
+      );
+      must('each ran once, in order', startedOn(sim, A).join() === names.join());
+      must('it was given up meanwhile', eventsOf(sim, 'own').filter((e) => e.how === 'release').length > 3);
+    },
+  },
+  {
+    name: 'fifo-across-takeover',
+    shows: 'messages that wait at a dead owner run before those that come later (H09)',
+    run(sim, must) {
+      sim.start('n1', 'n2', 'n3');
+      sim.run(1000);
+      const { owner, other } = placed(sim, 'plain:b');
+      for (const c of ['b1', 'b2', 'b3']) sim.send(owner, 'plain:b', { c, ms: 400 });
+      sim.run(30);
+      sim.crash(owner);
+      for (const c of ['b4', 'b5']) sim.send(other, 'plain:b', { c });
+      sim.send(other, 'plain:b', { c: 'b6' });
+      must(
+        'all of it ends',
+        sim.until(() => sim.depth === 0, 6000),
+      );
+      const order = startedOn(sim, 'plain:b');
+      must(`in log order (${order})`, order.slice(0, 3).join() === 'b1,b2,b3' && order.length === 6);
+    },
+  },
+  {
+    name: 'graceful-leave',
+    shows: 'a node that is told to stop hands everything over: no dead letter (H28)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, A);
+      const calls = ['c1', 'c2', 'c3'].map((c) => sim.send(other, A, { c, ms: 200 }));
+      sim.run(20);
+      sim.stop(owner);
+      must(
+        'all of it ends',
+        sim.until(() => sim.depth === 0, 5000),
+      );
+      must(
+        'all completed',
+        calls.every((c) => endOf(sim, c) === 'completed'),
+      );
+      must('nothing died', eventsOf(sim, 'letter').length === 0);
+    },
+  },
+  {
+    name: 'cut-from-the-store',
+    shows: 'a node that does not reach the store stops its handlers before others may start (H18)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, A);
+      sim.send(owner, A, { c: 'long', ms: 10_000 });
+      sim.run(50);
+      sim.cutStore(owner);
+      const next = sim.send(other, A, { c: 'next' }, { how: 'wait' });
+      sim.until(() => next.outcome !== 'open', 5000);
+      const abort = eventsOf(sim, 'abort')[0];
+      const taken = eventsOf(sim, 'own').find((e) => e.how === 'takeover');
+      must('the signal aborts before the take-over', (abort?.atMs ?? Infinity) < (taken?.atMs ?? 0));
+    },
+  },
+];

@@ -1,0 +1,100 @@
+/** A named run that a person wrote: what happens, in the verbs of the cluster, and what must come out. */
+import { type Call, Cluster } from '../cluster.js';
+import type { HistoryEvent } from '../history.js';
+import type { Settings } from '../plan.js';
+import { World } from '../world.js';
+
+export interface Scenario {
+  readonly name: string;
+  /** What it shows, in one sentence. */
+  readonly shows: string;
+  readonly settings?: Partial<Settings>;
+  /** The store may lose its tail. */
+  readonly keepsLog?: boolean;
+  /** Some fault is left at the end, so liveness is not asked. */
+  readonly stays?: boolean;
+  run(sim: Cluster, must: Must): void;
+}
+
+/** Notes what must hold and does not. */
+export type Must = (what: string, holds: boolean) => void;
+
+export const CALM: Settings = {
+  heartbeatMs: 100,
+  nodeTTLMs: 500,
+  leaseMarginMs: 50,
+  takeoverHoldMs: 500,
+  reconcileIntervalMs: 300,
+  leaderTTLMs: 600,
+  leaderRenewalMs: 100,
+  leaderDebounceMs: 200,
+  forwardHopsMax: 3,
+  petitionsMax: 50,
+  storeCallTimeoutMs: 200,
+  enqueueTimeoutMs: 1000,
+  replyTimeoutMs: 3000,
+  idleTimeoutMs: 1000,
+  handlerTimeoutMs: 0,
+  shutdownGraceMs: 1000,
+  maxAttempts: 3,
+  backoffDelayMs: 50,
+  onInterrupt: 'dead-letter',
+  depthMax: 0,
+  depthMaxTotal: 100_000,
+  workersMax: 10_000,
+  concurrentHandlersMax: 1000,
+  onLeaseLost: 'rejoin',
+};
+
+const SEED = 1;
+
+export function playScenario(scenario: Scenario, drain: () => void): { history: readonly HistoryEvent[]; broken: string[] } {
+  const { settings = {}, keepsLog = false, stays = false } = scenario;
+  const sim = new Cluster({ world: new World(SEED, drain), settings: { ...CALM, ...settings }, keepsLog });
+  const broken: string[] = [];
+  scenario.run(sim, (what, holds) => {
+    if (!holds) broken.push(what);
+  });
+  if (!stays) {
+    sim.heal();
+    sim.until(() => sim.depth === 0, 20_000);
+    sim.run(4000);
+    sim.finish();
+  }
+  return { history: sim.history.events, broken };
+}
+
+// ---- what scenarios ask about ----------------------------------------------------------------------------------------
+
+type Of<K extends HistoryEvent['kind']> = HistoryEvent & { kind: K };
+
+export const eventsOf = <K extends HistoryEvent['kind']>(sim: Cluster, kind: K): Of<K>[] =>
+  sim.history.events.filter((e): e is Of<K> => e.kind === kind);
+
+/** A message that only finds out which node owns the entity. */
+const WARM = 'warm';
+
+/** The calls whose handlers started for an entity, in order. */
+export const startedOn = (sim: Cluster, entity: string): string[] =>
+  eventsOf(sim, 'start')
+    .filter((e) => e.entity === entity && e.call !== WARM)
+    .map((e) => e.call);
+
+export const endOf = (sim: Cluster, call: Call): string | undefined => {
+  const append = eventsOf(sim, 'append').find((e) => e.call === call.name);
+  return eventsOf(sim, 'transition').find(
+    (e) => e.entity === append?.entity && e.seq === append.seq && e.to !== 'dispatched' && e.to !== 'enqueued',
+  )?.to;
+};
+
+/** Lets the cluster place the entity; answers who owns it, and another node. */
+export function placed(sim: Cluster, entity: string): { readonly owner: string; readonly other: string } {
+  const names = [...sim.nodes.keys()];
+  const call = sim.send(names[0] as string, entity, { c: WARM, op: 'read', ms: 1 }, { how: 'wait' });
+  if (!sim.until(() => call.outcome === 'ok', 5000, 10)) throw new Error(`${entity} was not placed: ${call.code}`);
+  const owner = eventsOf(sim, 'start').find((e) => e.call === WARM)?.node as string;
+  return { owner, other: names.find((n) => n !== owner) ?? owner };
+}
+
+export const hasState = (sim: Cluster, node: string, state: Of<'node'>['state']): boolean =>
+  eventsOf(sim, 'node').some((e) => e.node === node && e.state === state);

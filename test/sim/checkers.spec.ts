@@ -1,0 +1,175 @@
+import { describe, expect, it } from 'vitest';
+import { linearizable } from '../../sim/checkers/bank.js';
+import { check } from '../../sim/checkers/check.js';
+import { fromLines, toLines } from '../../sim/history.js';
+import {
+  append,
+  claim,
+  effect,
+  end,
+  final,
+  healed,
+  historyOf,
+  invoke,
+  move,
+  ON1,
+  ON2,
+  ok,
+  type Raw,
+  start,
+  whole,
+} from './history.js';
+
+const A = 'plain:a';
+const F = 'fenced:f';
+const R = 'retried:r';
+
+const broken = (events: readonly Raw[]): string[] => [...new Set(check(historyOf(events)).violations.map((v) => v.invariant))];
+const good: Raw[] = [...whole('c1', A, 1, 5), ...whole('c2', A, 2, 10), healed, final({ balances: { [A]: 10 } })];
+const twice = [...whole('c1', A, 1, 5), start('c1', A, 1, ON2), end(A, 1, '5', ON2)];
+const paused = (leaseLeftMs: number): Raw[] => [
+  append('c1', F, 1),
+  move(F, 1, 'dispatched'),
+  start('c1', F, 1),
+  { kind: 'fault', ...ON1, fault: 'pause', phase: 'begin', leaseLeftMs, at: 100 },
+  append('c2', F, 2),
+  move(F, 1, 'interrupted'),
+  { kind: 'letter', ...ON2, letter: '1', entity: F, id: 'id-c1', seq: 1, attempt: 1, reason: 'interrupted' },
+  move(F, 2, 'dispatched'),
+  { ...start('c2', F, 2, ON2), at: 2000 },
+];
+
+describe('the checkers', () => {
+  it('accept a good history, also read back from its lines', () => {
+    expect(broken(good)).toEqual([]);
+    expect(check(fromLines(toLines(historyOf(good)))).violations).toEqual([]);
+  });
+
+  it.each<[string, string, Raw[]]>([
+    ['I1', 'a second start', twice],
+    ['I1', 'a start without a begin', [append('c1', A, 1), start('c1', A, 1)]],
+    ['I1', 'a begin after the end', [...whole('c1', A, 1, 5), move(A, 1, 'dispatched', { attempt: 2 })]],
+    [
+      'I1',
+      'more begins than attempts',
+      [append('c', R, 1), ...[1, 2, 3].map((attempt) => move(R, 1, 'dispatched', { attempt }))],
+    ],
+    [
+      'I2',
+      'an overlap',
+      [
+        append('c1', A, 1),
+        append('c2', A, 2),
+        move(A, 1, 'dispatched'),
+        start('c1', A, 1),
+        move(A, 1, 'completed'),
+        move(A, 2, 'dispatched'),
+        start('c2', A, 2, ON2),
+      ],
+    ],
+    ['I2f', 'an effect of a lower fence', [effect(F, 1, 2, true), effect(F, 2, 1, true)]],
+    ['I2f', 'a fence that falls', [claim(F, 1, 5), claim(F, 2, 4)]],
+    ['I2f', 'the newest owner refused', [claim(F, 1, 5), effect(F, 1, 5, false)]],
+    ['I3', 'a begin before the head', [append('c1', A, 1), append('c2', A, 2), move(A, 2, 'dispatched')]],
+    [
+      'I3',
+      'a begin beside a running one',
+      [append('c1', A, 1), append('c2', A, 2), move(A, 1, 'dispatched'), move(A, 2, 'dispatched')],
+    ],
+    ['I4', 'two ends', [...whole('c1', A, 1, 5), move(A, 1, 'withdrawn')]],
+    ['I4', 'a message that is gone', [append('c1', A, 1), final()]],
+    [
+      'I4',
+      'no dead letter',
+      [append('c1', A, 1), move(A, 1, 'dispatched'), start('c1', A, 1), end(A, 1, ''), move(A, 1, 'failed')],
+    ],
+    ['I4', 'a receipt for nothing', [{ kind: 'ok', ...ON1, call: 'c9', id: 'x', seq: 1, tookMs: 1 }]],
+    ['I4', 'a send that was not logged', whole('c1', A, 1, 5).map((e) => (e.kind === 'end' ? { ...e, sends: 1 } : e))],
+    ['I5', 'success for what did not complete', [invoke('c1', A), append('c1', A, 1), ok('c1', '5')]],
+    ['I5', 'another result', [...whole('c1', A, 1, 5).slice(0, -1), ok('c1', '6')]],
+    [
+      'I5',
+      'a rejected call in the log',
+      [
+        invoke('c1', A),
+        { kind: 'fail', ...ON1, call: 'c1', code: 'STORE_UNAVAILABLE', definite: true, tookMs: 1 },
+        append('c1', A, 1),
+      ],
+    ],
+    ['I5', 'one call twice in the log', [append('c1', A, 1), append('c1', A, 2)]],
+    ['I5', 'a withdrawal of what runs', [append('c1', A, 1), move(A, 1, 'dispatched'), move(A, 1, 'withdrawn')]],
+    [
+      'I6',
+      'two masters of one epoch',
+      [1, 2].map((n) => ({ kind: 'epoch', node: `n${n}`, incarnation: n, group: 'g', epoch: 3, what: 'lead' }) as Raw),
+    ],
+    [
+      'I6',
+      'a lower epoch accepted',
+      [4, 3].map((epoch) => ({ kind: 'epoch', ...ON1, group: 'g', epoch, what: 'accept' }) as Raw),
+    ],
+    ['I7', 'a queue above its limit', [append('c1', A, 1, { depth: 4 })]],
+    ['I7', 'a log above its limit', [append('c1', A, 1, { total: 11 })]],
+    ['I7', 'a counter that is not back', [...whole('c1', A, 1, 5), final({ depth: 1, balances: { [A]: 5 } })]],
+    [
+      'I7',
+      'timers that are left',
+      [final({ nodes: [{ node: 'n1', state: 'running', running: 0, waiting: 0, timers: 99, owned: 0 }] })],
+    ],
+    ['L1', 'a message that never ends', [append('c1', A, 1), healed, final({ live: [[A, 1]], depth: 1, active: 1, at: 9000 })]],
+    [
+      'L1',
+      'a node that does not come back',
+      [healed, final({ nodes: [{ node: 'n1', state: 'rejoining', running: 0, waiting: 0, timers: 1, owned: 0 }] })],
+    ],
+    [
+      'L2',
+      'a promise that settles late',
+      [invoke('c1', A), { kind: 'unknown', ...ON1, call: 'c1', code: 'REPLY_TIMEOUT', tookMs: 1500 }],
+    ],
+    ['L2', 'a promise that never settles', [invoke('c1', A), final({ at: 9000 })]],
+    ['L3', 'a probe that waits for others', [invoke('p', A, { probe: true }), append('p', A, 1), { ...ok('p', '5'), at: 4000 }]],
+    ['bank', 'a lost update', [...whole('c1', F, 1, 5), ...whole('c2', F, 2, 5), final({ balances: { [F]: 5 } })]],
+    ['defect', 'something unhandled', [{ kind: 'defect', ...ON1, what: 'boom' }]],
+  ])('%s: reject %s', (id, _what, events) => {
+    expect(broken(events)).toContain(id);
+  });
+
+  it('excuse an overlap only if the earlier node was paused past its lease', () => {
+    const beyond = check(historyOf(paused(300)));
+    expect(beyond.violations).toEqual([]);
+    expect(beyond.excused).toMatchObject({ I2: 1 });
+    expect(broken(paused(5000))).toEqual(['I2']);
+  });
+
+  it('excuse what ignores its signal beyond the hold, and nothing that heeds it', () => {
+    const events = paused(5000).filter((e) => e.kind !== 'fault');
+    const aborted = (at: number): Raw[] => [
+      ...events.slice(0, 3),
+      { kind: 'abort', ...ON1, entity: F, seq: 1, attempt: 1, at },
+      ...events.slice(3),
+    ];
+    expect(broken(aborted(1000))).toEqual([]);
+    expect(broken(aborted(1800))).toEqual(['I2']);
+  });
+});
+
+describe('linearizability', () => {
+  const op = (from: number, to: number, result: number | undefined, optional = false, amount = 5) =>
+    ({ op: 'deposit', amount, from, to, result, optional }) as const;
+
+  it('finds an order for operations that overlap', () => {
+    expect(linearizable([op(0, 10, 10), op(1, 9, 5)], 10)).toBe('valid');
+  });
+
+  it('keeps to the windows', () => {
+    expect(linearizable([op(0, 3, 10), op(5, 9, 5)], 10)).toBe('invalid');
+  });
+
+  it('lets an interrupted one have happened, or not', () => {
+    const unknown = op(0, Number.POSITIVE_INFINITY, undefined, true);
+    expect(linearizable([unknown, op(5, 9, 5)], 5)).toBe('valid');
+    expect(linearizable([unknown, op(5, 9, 10)], 10)).toBe('valid');
+    expect(linearizable([unknown, op(5, 9, 10)], 20)).toBe('invalid');
+  });
+});

@@ -1,0 +1,118 @@
+import { spawnSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { inMacrotask } from '../../sim/ambient.js';
+import { runChunk } from '../../sim/campaign.js';
+import { CANARIES, violatedBy } from '../../sim/canaries/run-canaries.js';
+import { optionsOf, UsageError } from '../../sim/cli.js';
+import { FAULTS } from '../../sim/faults/faults.js';
+import { replayOf } from '../../sim/report/replay.js';
+import { runPlan } from '../../sim/run.js';
+import { faultsOf, SCENARIOS } from '../../sim/scenarios/run-scenarios.js';
+import { shrink } from '../../sim/shrink.js';
+import { drawPlan } from '../../sim/swarm.js';
+
+describe('seeds', () => {
+  it(
+    'break no invariant, and those on which something is excused are the fewer',
+    () =>
+      inMacrotask((drain) => {
+        const totals = runChunk({ from: 1, count: 40 }, drain);
+        expect(totals.violations).toEqual([]);
+        expect(totals.determinism).toEqual({ checked: 2, diverged: [] });
+        expect(totals.excusedRuns).toBeLessThan(20);
+      }),
+    60_000,
+  );
+
+  it('draw every kind of fault', () => {
+    const drawn = new Set<string>();
+    for (let seed = 1; seed <= 300; seed++) for (const { kind } of drawPlan(seed).faults) drawn.add(kind);
+    expect([...drawn].sort()).toEqual(FAULTS.map((f) => f.kind).sort());
+  });
+
+  it('leave the assumptions whole in more than half of all runs', () => {
+    const excusing = new Set(FAULTS.filter((f) => f.excuses).map((f) => f.kind));
+    let whole = 0;
+    for (let seed = 1; seed <= 400; seed++) if (!drawPlan(seed).faults.some((f) => excusing.has(f.kind))) whole++;
+    expect(whole).toBeGreaterThan(200);
+  });
+});
+
+describe('scenarios', () => {
+  it.each(SCENARIOS.map((s) => [s.name, s] as const))('%s', (_name, scenario) =>
+    inMacrotask((drain) => expect(faultsOf(scenario, drain)).toEqual([])),
+  );
+});
+
+describe('canaries', () => {
+  it.each(CANARIES.filter((c) => c.seeds.length > 0).map((c) => [c.name, c] as const))(
+    '%s is seen',
+    (_name, canary) =>
+      inMacrotask((drain) => {
+        const found = canary.seeds.flatMap((seed) => violatedBy(canary, seed, drain));
+        expect(found.some((id) => canary.expected.includes(id))).toBe(true);
+      }),
+    60_000,
+  );
+
+  it(
+    'leave nothing switched off behind them',
+    () =>
+      inMacrotask((drain) => {
+        const before = runPlan(drawPlan(3), { drain }).hash;
+        for (const canary of CANARIES) violatedBy(canary, 3, drain);
+        expect(runPlan(drawPlan(3), { drain }).hash).toBe(before);
+      }),
+    120_000,
+  );
+});
+
+describe('shrinking', () => {
+  it('keeps what breaks the invariant and leaves out the rest', () =>
+    inMacrotask((drain) => {
+      const plan = drawPlan(7);
+      const wanted = plan.messages[3]!;
+      const run = (p: typeof plan) => {
+        const isBroken = p.messages.includes(wanted);
+        return {
+          ...{ plan: p, history: [], faults: {}, events: 0, simMs: 0, messages: 0, hash: '' },
+          verdict: { violations: isBroken ? [{ invariant: 'I1' as const, what: 'x', index: 0 }] : [], excused: {}, unknown: 0 },
+        };
+      };
+      const small = shrink(plan, 'I1', drain, run).plan;
+      expect(small.messages).toEqual([wanted]);
+      expect(small.faults).toEqual([]);
+      expect(small.nodes).toHaveLength(1);
+    }));
+});
+
+describe('the command line', () => {
+  it.each([
+    [['--seed', 'x'], '--seed is "x"'],
+    [['--seeds', '0'], '--seeds is "0"'],
+    [['--nope'], "Unknown option '--nope'"],
+    [['--explore'], '--explore'],
+    [['--html', 'f'], '--html'],
+    [['--store', 'lua'], '--store lua'],
+    [['--store', 'disk'], '--store is "disk"'],
+  ])('refuses %j in one line', (args, text) => {
+    const refused = (): unknown => optionsOf(args);
+    expect(refused).toThrow(UsageError);
+    expect(refused).toThrow(text);
+    try {
+      refused();
+    } catch (error) {
+      expect((error as Error).message).not.toContain('\n');
+    }
+  });
+
+  it('refuses a plan of another version', () => {
+    expect(() => replayOf({ ...drawPlan(1), version: 0 })).toThrow(UsageError);
+  });
+
+  it('ends with 2 for a scenario that is not there', () => {
+    const { status, stderr } = spawnSync('npm', ['run', '--silent', 'sim', '--', '--scenario', 'nope'], { encoding: 'utf8' });
+    expect(status).toBe(2);
+    expect(stderr).toContain('there is no scenario "nope"');
+  }, 120_000);
+});
