@@ -27,6 +27,8 @@ function argumentsOf(op: ControlOp): string[] {
     case 'leave':
     case 'lead':
       return [String(op.incarnation)];
+    case 'report':
+      return [String(op.incarnation), op.eligible ? '1' : '0', op.unreachable.join(',')];
     case 'bury':
       return [String(op.incarnation), String(op.beatSeen)];
     case 'replay':
@@ -76,6 +78,7 @@ export function decodeControl(op: ControlOp, text: string): ControlAnswer {
     case 'beat':
       return { ok: true, nowMs: Number(f[0]), leaseUntilMs: Number(f[1]) };
     case 'leave':
+    case 'report':
     case 'purge':
       return { ok: true };
     case 'bury':
@@ -115,7 +118,8 @@ function decodeMembers(text: string): MembersAnswer {
   const [head, ...rows] = text.split(RS);
   const [now, count] = head!.split(FS).map(Number);
   const members = rows.splice(0, count).map((row): Member => {
-    const [incarnation, owns, serverId, group, address, , , , beat, leaseUntil, dead, types] = row.split(FS);
+    const [incarnation, owns, serverId, group, address, , , , beat, leaseUntil, dead, types, eligible, unreachable] =
+      row.split(FS);
     return {
       incarnation: Number(incarnation),
       serverId: serverId!,
@@ -126,6 +130,8 @@ function decodeMembers(text: string): MembersAnswer {
       dead: dead === '1',
       owns: Number(owns),
       types: types === '' ? [] : types!.split(','),
+      eligible: eligible === '1',
+      unreachable: unreachable === '' ? [] : unreachable!.split(',').map(Number),
     };
   });
   const leaders = rows.map((row): Leader => {

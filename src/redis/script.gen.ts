@@ -292,7 +292,7 @@ if not generation then generation = ARGV[9] call('HSET', META, 'generation', gen
 local incarnation = int((hget(META, 'incarnation') or 0) + 1) local leaseUntil = int(now + ARGV[11])
 call('HSET', META, 'incarnation', incarnation, 's' .. incarnation, '0', 'leaseTtl', ARGV[11], 'hold', ARGV[12], 'entryTtl', ARGV[13],
 'resultTtl', ARGV[14], 'depthMax', ARGV[15], 'leaderTtl', ARGV[16], 'leaderDebounce', ARGV[17])
-call('HSET', MEMBER, incarnation, concat({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], nowS, ARGV[10], '0', leaseUntil, '0', ARGV[18] }, FS))
+call('HSET', MEMBER, incarnation, concat({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], nowS, ARGV[10], '0', leaseUntil, '0', ARGV[18], '1', '' }, FS))
 for i = 1, ARGV[19] + 0 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[18 + 2 * i], ARGV[19 + 2 * i]) end recount_workers()
 return incarnation .. FS .. generation .. FS .. nowS .. FS .. leaseUntil end local function beat(incarnation, number) local m = member_of(incarnation)
 if not m or m[9] == '1' then return refuse('FENCED') end if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end local bad = open_writes() if bad then return bad end
@@ -302,15 +302,23 @@ call('HDEL', MEMBER, incarnation) call('HDEL', OWNS, incarnation) for type in gm
 local function leave(incarnation) local m = member_of(incarnation) if not m or m[9] == '1' then return '' end local owns = owns_count(incarnation) if owns > 0 then return refuse('OWNS', int(owns)) end
 local bad = open_writes() if bad then return bad end seal(incarnation, m) return '' end local function bury(incarnation, beatSeen) local m = member_of(incarnation) if not m then return '0' end
 if m[9] ~= '1' then if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end if m[7] ~= beatSeen then return refuse('BEATING', m[7]) end local bad = open_writes() if bad then return bad end
-seal(incarnation, m) end return int(owns_count(incarnation)) end local function precedes(a, b) for i = 1, #a < #b and #a or #b do local x, y = byte(a, i), byte(b, i) if x ~= y then return x < y end
-end return #a < #b end local function lead(incarnation) local me = member_of(incarnation) if not me or me[9] == '1' or me[8] + 0 <= now then return refuse('FENCED') end
-local record = hget(LEADER, me[2]) local leader, epoch, untilMs if record then leader, epoch, untilMs = match(record, '^(%d+)\31(%d+)\31(%d+)') end local newUntil = int(now + hget(META, 'leaderTtl'))
-if not leader or untilMs + 0 <= now then local lowest, name = incarnation, me[1] for other, m in pairs((live_members())) do
-if m[8] + 0 > now and m[2] == me[2] and precedes(m[1], name) then lowest, name = other, m[1] end end if lowest ~= incarnation then return refuse('NOT_LOWEST', lowest) end
-local from = me[5] + hget(META, 'leaderDebounce') if from > now then return refuse('TOO_EARLY', int(from)) end epoch = int((hget(META, 'epoch') or 0) + 1) elseif leader ~= incarnation then
-return refuse('LED', leader) end local bad = open_writes() if bad then return bad end call('HSET', META, 'epoch', epoch) call('HSET', LEADER, me[2], incarnation .. FS .. epoch .. FS .. newUntil)
-return epoch .. FS .. newUntil end local function list_members() local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS) local count, list = {}, { nowS .. FS .. int(#all / 2) }
-for i = 1, #owns, 2 do count[owns[i]] = owns[i + 1] end for i = 1, #all, 2 do list[#list + 1] = all[i] .. FS .. (count[all[i]] or '0') .. FS .. all[i + 1] end local leaders = call('HGETALL', LEADER)
+seal(incarnation, m) end return int(owns_count(incarnation)) end local function report(incarnation, eligible, unreachable) local m = member_of(incarnation)
+if not m or m[9] == '1' then return refuse('FENCED') end local bad = open_writes() if bad then return bad end m[11], m[12] = eligible, unreachable call('HSET', MEMBER, incarnation, concat(m, FS))
+return '' end local function precedes(a, b) for i = 1, #a < #b and #a or #b do local x, y = byte(a, i), byte(b, i) if x ~= y then return x < y end end return #a < #b end
+local function is_cut_off(incarnation, group, count) local reports = 0 for other, m in pairs(group) do
+if other ~= incarnation and find(',' .. m[12] .. ',', ',' .. incarnation .. ',', 1, true) then reports = reports + 1 end end return reports * 2 > count - 1 end local function lowest_of(list)
+local lowest, name for incarnation, m in pairs(list) do if not lowest or precedes(m[1], name) then lowest, name = incarnation, m[1] end end return lowest end local function group_of(me)
+local group, eligible, count = {}, {}, 0 for incarnation, m in pairs((live_members())) do if m[8] + 0 > now and m[2] == me[2] then group[incarnation], count = m, count + 1 end end
+for incarnation, m in pairs(group) do if m[11] == '1' and not is_cut_off(incarnation, group, count) then eligible[incarnation] = m end end return group, eligible end local function lead(incarnation)
+local me = member_of(incarnation) if not me or me[9] == '1' or me[8] + 0 <= now then return refuse('FENCED') end local record = hget(LEADER, me[2]) local leader, epoch, untilMs
+if record then leader, epoch, untilMs = match(record, '^(%d+)\31(%d+)\31(%d+)') end local newUntil = int(now + hget(META, 'leaderTtl')) local inForce = leader and untilMs + 0 > now
+if inForce and leader ~= incarnation then return refuse('LED', leader) end local group, eligible = group_of(me) if inForce then
+if not eligible[incarnation] and next(eligible) then return refuse('NOT_LOWEST', lowest_of(eligible)) end else local candidate = lowest_of(next(eligible) and eligible or group)
+if candidate ~= incarnation then return refuse('NOT_LOWEST', candidate) end local from = me[5] + hget(META, 'leaderDebounce') if from > now then return refuse('TOO_EARLY', int(from)) end
+epoch = int((hget(META, 'epoch') or 0) + 1) end local bad = open_writes() if bad then return bad end call('HSET', META, 'epoch', epoch)
+call('HSET', LEADER, me[2], incarnation .. FS .. epoch .. FS .. newUntil) return epoch .. FS .. newUntil end local function list_members()
+local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS) local count, list = {}, { nowS .. FS .. int(#all / 2) } for i = 1, #owns, 2 do count[owns[i]] = owns[i + 1] end
+for i = 1, #all, 2 do list[#list + 1] = all[i] .. FS .. (count[all[i]] or '0') .. FS .. all[i + 1] end local leaders = call('HGETALL', LEADER)
 for i = 1, #leaders, 2 do list[#list + 1] = leaders[i] .. FS .. leaders[i + 1] end return concat(list, RS) end local function list_ready(age, max)
 local due = call('ZRANGEBYSCORE', READY, '-inf', int(now - age), 'LIMIT', '0', max) local list = {} for i = 1, #due do local e = entity_of(due[i]) push(list, due[i], e and e.owner or '0') end
 return concat(list, FS) end local function list_owned(incarnation, cursor) local page = call('HSCAN', ENT, cursor, 'COUNT', '1000') local list, rows, prefix = { page[1] }, page[2], incarnation .. ','
@@ -327,6 +335,6 @@ local ids = call('ZRANGEBYSCORE', DLQINDEX, '(' .. after, '+inf', 'LIMIT', '0', 
 for i = 1, #ids do list[i] = ids[i] .. FS .. rows[i] end return concat(list, RS) end local function list_counts()
 return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) end local op, a, b, c = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 if op == 'beat' then return beat(a, b) end if op == 'join' then return join() end if op == 'leave' then return leave(a) end if op == 'bury' then return bury(a, b) end
-if op == 'lead' then return lead(a) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a) end if op == 'members' then return list_members() end
-if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end if op == 'lookup' then return lookup(a, b, c) end
+if op == 'report' then return report(a, b, c) end if op == 'lead' then return lead(a) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a) end
+if op == 'members' then return list_members() end if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end if op == 'lookup' then return lookup(a, b, c) end
 if op == 'letters' then return list_letters(a, b) end return list_counts()`;

@@ -9,8 +9,8 @@
  *       one is never taken to own nothing.
  *   (4) Taking over completes or is undone: what fails on the way ends the leadership.
  */
-import { CircuitBreaker } from '../core/breaker.js';
 import type { ResolvedConfig } from '../core/config.js';
+import { candidateOf } from '../core/log/leadership.js';
 import { AssignmentTable } from '../core/placement/assignment-table.js';
 import { choosePlace } from '../core/placement/choose.js';
 import type { Clock, Timer } from '../ports/clock.js';
@@ -19,6 +19,7 @@ import { type Store, StoreCallError } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
 import type { Membership } from './membership.js';
 import type { Ownership } from './ownership.js';
+import type { Peers } from './peers.js';
 import type { View } from './view.js';
 
 export interface MasterParts {
@@ -30,6 +31,7 @@ export interface MasterParts {
   readonly membership: Membership;
   readonly ownership: Ownership;
   readonly view: View;
+  readonly peers: Peers;
   /** True while the store counts as unhealthy: then this node neither leads nor stands for election. */
   isDegraded(): boolean;
 }
@@ -48,6 +50,8 @@ interface Rebuild {
 }
 
 const PAGE = 500;
+/** What the store takes a member to say that has not reported yet. */
+const REPORT_OF_A_NEWCOMER = 'true ';
 /** A lower id must have lived for so many node TTLs before a working master hands over to it: a flapping node never leads. */
 const HOLD_DOWN_TTLS = 4;
 
@@ -63,7 +67,8 @@ export class Master {
   private readonly open = new Map<number, OpenAssignment>();
   /** Entities of open assignments. */
   private readonly assigning = new Set<string>();
-  private readonly breakers = new Map<number, CircuitBreaker>();
+  /** What this node has last reported of itself and its peers. */
+  private reported = REPORT_OF_A_NEWCOMER;
   private rebuild: Rebuild | undefined;
   private formerTable: [string, number][] = [];
   private lowerSinceMs = 0;
@@ -88,7 +93,8 @@ export class Master {
     this.timer?.cancel();
     this.stepDown();
     this.formerTable = [];
-    this.breakers.clear();
+    this.parts.peers.clear();
+    this.reported = REPORT_OF_A_NEWCOMER;
   }
 
   private schedule(): void {
@@ -101,6 +107,7 @@ export class Master {
     const me = this.parts.membership.incarnation;
     try {
       if (this.role !== 'follower' && !this.leads) this.stepDown();
+      await this.report(me);
       if (this.wantsToLead(me)) await this.lead(me);
     } catch (error) {
       if (!(error instanceof StoreCallError)) this.parts.trace.emit('loop-failed', { loop: 'master', error });
@@ -108,20 +115,35 @@ export class Master {
     if (this.parts.membership.incarnation === me && me !== 0) this.schedule();
   }
 
+  private mayLead(): boolean {
+    const { isDegraded, membership, ownership } = this.parts;
+    return !isDegraded() && membership.leaseValid() && !ownership.draining;
+  }
+
+  /** Tells the store, when it changes, whether this node may lead and whom it cannot reach: the group's leader is judged by it. */
+  private async report(me: number): Promise<void> {
+    const eligible = this.mayLead();
+    const unreachable = this.parts.peers.unreachable();
+    const report = `${eligible} ${unreachable.join()}`;
+    if (me === 0 || report === this.reported) return;
+    const answer = await this.parts.store.control({ op: 'report', incarnation: me, eligible, unreachable });
+    if (answer.ok) this.reported = report;
+  }
+
   private wantsToLead(me: number): boolean {
-    const { view, isDegraded, membership, ownership } = this.parts;
-    if (isDegraded() || !membership.leaseValid() || ownership.draining) {
+    const { view } = this.parts;
+    if (!this.mayLead()) {
       this.stepDown();
       return false;
     }
     if (this.role !== 'follower') return !this.shouldHandOver(me);
-    return view.leader === undefined && view.group[0]?.incarnation === me;
+    return view.leader === undefined && candidateOf(view.group)?.incarnation === me;
   }
 
   /** A lower id that has lived long enough takes the role, as the group expects; this node lets its record lapse. */
   private shouldHandOver(me: number): boolean {
     const nowMs = this.parts.clock.monotonicMs();
-    const lowest = this.parts.view.group[0]?.incarnation ?? me;
+    const lowest = candidateOf(this.parts.view.group)?.incarnation ?? me;
     if (lowest === me || lowest !== this.lowerId) {
       this.lowerId = lowest;
       this.lowerSinceMs = nowMs;
@@ -290,31 +312,43 @@ export class Master {
 
   /** Decides where an entity lives and sees it assigned; `answer` tells the owner, or why there is none yet. */
   place(entity: string, answer: (owner: number, refusal?: PetitionRefusal) => void): void {
-    const { view, config, membership, ownership, clock } = this.parts;
-    if (this.role === 'rebuilding') return answer(0, 'MASTER_REBUILDING');
+    const { view, config, membership, ownership, peers } = this.parts;
+    if (this.role === 'rebuilding') {
+      answer(0, 'MASTER_REBUILDING');
+      return;
+    }
     const { concurrentPetitionsMax } = config.limits;
-    if (concurrentPetitionsMax > 0 && this.open.size >= concurrentPetitionsMax) return answer(0, 'PETITION_LIMIT_EXCEEDED');
+    if (concurrentPetitionsMax > 0 && this.open.size >= concurrentPetitionsMax) {
+      answer(0, 'PETITION_LIMIT_EXCEEDED');
+      return;
+    }
     // Whoever asks has read in the log that nobody owns it: a row counts only while its assignment is under way.
     if (!this.assigning.has(entity)) this.table.remove(entity);
     const chosen = choosePlace(entity, view.places(entity), this.table);
-    if (chosen === undefined) return answer(0, 'NO_MASTER');
+    if (chosen === undefined) {
+      answer(0, 'NO_MASTER');
+      return;
+    }
     const to = chosen.incarnation;
     if (to === membership.incarnation) {
       this.table.set(entity, to);
       ownership.activate(entity, false)?.ring();
-      return answer(to);
+      answer(to);
+      return;
     }
-    const breaker = this.breakerOf(to);
-    if (!breaker.tryPass(clock.monotonicMs())) return answer(0, 'CIRCUIT_OPEN');
+    if (!peers.tryPass(to)) {
+      answer(0, 'CIRCUIT_OPEN');
+      return;
+    }
     this.table.set(entity, to);
     this.assign(entity, to, answer);
   }
 
   private assign(entity: string, to: number, answer: (owner: number, refusal?: PetitionRefusal) => void): void {
-    const { clock, config, network } = this.parts;
+    const { clock, config, network, peers } = this.parts;
     const ticket = ++this.ticket;
     const timer = clock.setTimer(config.deadlines.forwardMs, () => {
-      this.breakerOf(to).failed(clock.monotonicMs());
+      peers.missed(to);
       this.endAssignment(ticket, 'CIRCUIT_OPEN');
     });
     const end = (refusal: PetitionRefusal | undefined): void => {
@@ -333,25 +367,15 @@ export class Master {
     this.open.delete(ticket);
     this.assigning.delete(assignment.entity);
     assignment.timer.cancel();
-    if (refusal !== 'CIRCUIT_OPEN') this.breakerOf(assignment.to).succeeded();
+    if (refusal !== 'CIRCUIT_OPEN') this.parts.peers.answered(assignment.to);
     if (refusal === 'STALE_EPOCH') this.stepDown();
     assignment.end(refusal);
   }
 
-  private breakerOf(peer: number): CircuitBreaker {
-    let breaker = this.breakers.get(peer);
-    if (breaker === undefined) {
-      const { failureThreshold, cooldownMs } = this.parts.config.breaker;
-      breaker = new CircuitBreaker(failureThreshold, cooldownMs, this.parts.config.deadlines.forwardMs);
-      this.breakers.set(peer, breaker);
-    }
-    return breaker;
-  }
-
   /** Forgets what it keeps about peers that are gone. */
   viewChanged(): void {
-    const { view } = this.parts;
-    for (const peer of this.breakers.keys()) if (!view.isLive(peer)) this.breakers.delete(peer);
+    const { view, peers } = this.parts;
+    peers.keep((peer) => view.isLive(peer));
     this.table.sweep((incarnation) => view.isLive(incarnation));
     for (const [ticket, { to }] of this.open) if (!view.isLive(to)) this.endAssignment(ticket, 'CIRCUIT_OPEN');
   }

@@ -23,6 +23,7 @@ import { type BulkOutcome, Enqueue, type OutgoingMessage, type Receipt } from '.
 import { Master } from './master.js';
 import { Membership } from './membership.js';
 import { Ownership } from './ownership.js';
+import { Peers } from './peers.js';
 import { PlainPulse } from './pulse.js';
 import { Recovery } from './recovery.js';
 import { Replies, type WaitOptions } from './replies.js';
@@ -126,10 +127,11 @@ export class Node {
     const admit = (): void => this.admit();
     this.view = new View(config.serviceGroup);
     const { view } = this;
+    const peers = new Peers(clock, config);
     const isDegraded = (): boolean => this.health.degraded;
-    this.master = new Master({ clock, trace, config, store, network, membership, ownership, view, isDegraded });
+    this.master = new Master({ clock, trace, config, store, network, membership, ownership, view, peers, isDegraded });
     const { master } = this;
-    this.router = new Router({ clock, config, network, membership, ownership, replies, master, view });
+    this.router = new Router({ clock, config, network, membership, ownership, replies, master, view, peers });
     const { router } = this;
     this.enqueuing = new Enqueue({ clock, trace, config, contracts, router, replies, admit });
     replies.withdraw = (waiter, why) => this.enqueuing.withdraw(waiter, why);

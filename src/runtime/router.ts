@@ -2,7 +2,6 @@
  * Where a logged message goes (design §4): to its worker here, to the owner that the log named, or, if nobody owns its entity,
  * to whom the ring says, and failing that to the master. Every way is a hint; the sweep finds what no hint reached.
  */
-import { CircuitBreaker } from '../core/breaker.js';
 import type { ResolvedConfig } from '../core/config.js';
 import type { MessageRecord } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
@@ -10,6 +9,7 @@ import type { Network, PeerMessage, PetitionRefusal } from '../ports/network.js'
 import type { Master } from './master.js';
 import type { Membership } from './membership.js';
 import type { Ownership } from './ownership.js';
+import type { Peers } from './peers.js';
 import type { Replies } from './replies.js';
 import type { View } from './view.js';
 import type { EntityWorker } from './worker.js';
@@ -23,6 +23,7 @@ export interface RouterParts {
   readonly replies: Replies;
   readonly master: Master;
   readonly view: View;
+  readonly peers: Peers;
 }
 
 interface Petition {
@@ -36,12 +37,8 @@ export class Router {
   private ticket = 0;
   private readonly petitions = new Map<number, Petition>();
   private readonly ticketOf = new Map<string, number>();
-  private breaker: CircuitBreaker;
-  private breakerFor = 0;
 
-  constructor(private readonly parts: RouterParts) {
-    this.breaker = this.newBreaker();
-  }
+  constructor(private readonly parts: RouterParts) {}
 
   /** The worker that an append may begin at: the one here, claimed on the way if the ring gives the entity to this node. */
   workerFor(entity: string, chained: boolean): EntityWorker | undefined {
@@ -89,21 +86,23 @@ export class Router {
       this.petitions.get(waiting)?.records.push(record);
       return;
     }
-    const { view, master, clock, config, network, membership } = this.parts;
+    const { view, master, clock, config, network, membership, peers } = this.parts;
     if (master.leads) {
       master.place(entity, (owner, refusal) => this.placed(entity, [record], owner, refusal));
       return;
     }
     const to = view.leader?.incarnation;
-    if (to === undefined || to === membership.incarnation) return this.placed(entity, [record], 0, 'NO_MASTER');
-    if (to !== this.breakerFor) {
-      this.breakerFor = to;
-      this.breaker = this.newBreaker();
+    if (to === undefined || to === membership.incarnation) {
+      this.placed(entity, [record], 0, 'NO_MASTER');
+      return;
     }
-    if (!this.breaker.tryPass(clock.monotonicMs())) return this.placed(entity, [record], 0, 'CIRCUIT_OPEN');
+    if (!peers.tryPass(to)) {
+      this.placed(entity, [record], 0, 'CIRCUIT_OPEN');
+      return;
+    }
     const ticket = ++this.ticket;
     const timer = clock.setTimer(config.deadlines.forwardMs, () => {
-      this.breaker.failed(clock.monotonicMs());
+      peers.missed(to);
       this.end(ticket, 0, 'NO_MASTER');
     });
     this.petitions.set(ticket, { entity, records: [record], to, timer });
@@ -112,7 +111,8 @@ export class Router {
   }
 
   answered({ ticket, owner, refusal }: PeerMessage & { kind: 'placed' }): void {
-    if (this.petitions.has(ticket)) this.breaker.succeeded();
+    const petition = this.petitions.get(ticket);
+    if (petition !== undefined) this.parts.peers.answered(petition.to);
     this.end(ticket, owner, refusal);
   }
 
@@ -140,10 +140,5 @@ export class Router {
     for (const { timer } of this.petitions.values()) timer.cancel();
     this.petitions.clear();
     this.ticketOf.clear();
-  }
-
-  private newBreaker(): CircuitBreaker {
-    const { breaker, deadlines } = this.parts.config;
-    return new CircuitBreaker(breaker.failureThreshold, breaker.cooldownMs, deadlines.forwardMs);
   }
 }

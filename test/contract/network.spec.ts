@@ -5,6 +5,7 @@ import { LoopbackHub, LoopbackNetwork } from '../../src/memory/network.js';
 import type { Network, PeerMessage } from '../../src/ports/network.js';
 import { RedisNetwork } from '../../src/redis/network.js';
 import { SystemClock } from '../../src/system/clock.js';
+import { GrpcCluster } from '../grpc/support.js';
 import { message } from '../redis/support.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 
@@ -137,6 +138,13 @@ describe('the network in one process', () => {
   keepsTheContract(() => {
     const hub = new LoopbackHub();
     return { make: () => new LoopbackNetwork(hub, new SystemClock()), listening: () => Promise.resolve() };
+  });
+});
+
+describe('the network over gRPC', () => {
+  keepsTheContract(() => {
+    const cluster = new GrpcCluster();
+    return { make: () => cluster.make(), listening: (network) => cluster.listening(network) };
   });
 });
 

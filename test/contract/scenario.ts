@@ -69,7 +69,7 @@ const commandArb = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('control' as const),
       kind: fc.constantFrom(
-        ...(['join', 'join', 'beat', 'beat', 'leave', 'bury', 'bury', 'lead', 'lead'] as const),
+        ...(['join', 'join', 'beat', 'beat', 'leave', 'bury', 'bury', 'lead', 'lead', 'report'] as const),
         ...(['replay', 'replay', 'replay', 'purge'] as const),
         ...(['members', 'ready', 'owned', 'lookup', 'letters', 'counts'] as const),
       ),
@@ -342,6 +342,8 @@ export class Driver {
         return { op: 'beat', incarnation, beat: c.x % 5 === 0 ? node.beat : ++node.beat };
       case 'bury':
         return { op: 'bury', incarnation, beatSeen: c.x % 4 === 0 ? 99 : (this.state.members.get(incarnation)?.beat ?? 0) };
+      case 'report':
+        return { op: 'report', incarnation, eligible: c.x % 3 !== 0, unreachable: [[], [1], [2], [1, 3]][c.y % 4]! };
       case 'replay':
         return { op: 'replay', letter, force: c.y % 2 === 0 };
       case 'purge':

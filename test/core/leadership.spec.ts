@@ -65,4 +65,30 @@ describe('leadership (I6: no epoch has two masters)', () => {
     applyControl(state, { op: 'beat', incarnation: 2, beat: 1 }, 1000);
     expect([lead(1, 1000), lead(2, 1000)]).toMatchObject([{ epoch: 1 }, { epoch: 2 }]);
   });
+
+  it('passes over a node that most of the others cannot reach, and that one makes way when it leads', () => {
+    const { state, beatAll, lead } = cluster('n1', 'n2', 'n3');
+    const report = (incarnation: number, eligible: boolean, unreachable: number[]) =>
+      applyControl(state, { op: 'report', incarnation, eligible, unreachable }, 0);
+    beatAll(1000);
+    expect(lead(1, 1000)).toMatchObject({ ok: true, epoch: 1 });
+    report(2, true, [1]);
+    expect(lead(1, 1100)).toMatchObject({ ok: true, epoch: 1 });
+    report(3, true, [1]);
+    expect(lead(1, 1200)).toMatchObject({ ok: false, code: 'NOT_LOWEST', at: 2 });
+    beatAll(3000);
+    expect(lead(3, 3100)).toMatchObject({ ok: false, code: 'NOT_LOWEST', at: 2 });
+    expect(lead(2, 3100)).toMatchObject({ ok: true, epoch: 2 });
+  });
+
+  it('passes over a node that does not want to lead, but rather follows it than nobody', () => {
+    const { state, beatAll, lead } = cluster('n1', 'n2');
+    const resign = (incarnation: number) =>
+      applyControl(state, { op: 'report', incarnation, eligible: false, unreachable: [] }, 0);
+    beatAll(1000);
+    resign(1);
+    expect(lead(1, 1000)).toMatchObject({ ok: false, code: 'NOT_LOWEST', at: 2 });
+    resign(2);
+    expect(lead(1, 1000)).toMatchObject({ ok: true });
+  });
 });

@@ -139,4 +139,36 @@ describe('several nodes on one store', () => {
     for (let i = 0; i < 60; i++) await nodes[i % 2]?.enqueueAndWait(msg(`e${i}`), wait);
     expect(third.status().owned).toBeGreaterThan(8);
   });
+
+  it('follow another master when most cannot reach the lowest id, though it lives (field case I3)', async () => {
+    const config = {
+      grpc: {
+        ...FAST.grpc,
+        circuitBreakerFailureThreshold: 2,
+        circuitBreakerCooldownMs: 300,
+        deadlines: { syncMs: 60, forwardMs: 80 },
+      },
+    };
+    const { nodes, w } = await cluster(4, () => () => 'ok', config);
+    expect(nodes[0]?.status().role).toBe('master');
+    const deliver = w.hub.deliver.bind(w.hub);
+    w.hub.deliver = (to, message, from) => {
+      if (to !== 1 && from !== 1) deliver(to, message, from);
+    };
+    let stop = false;
+    const load = [1, 2, 3].map(async (n) => {
+      for (let i = 0; !stop; i++) {
+        await nodes[n]?.enqueue(msg(`x${n}-${i}`));
+        await sleep(5);
+      }
+    });
+    await until('the second leads', () => nodes[1]?.status().role === 'master', 8000);
+    expect(nodes[0]?.status().role).toBe('replica');
+    const at = performance.now();
+    await Promise.all(Array.from({ length: 20 }, (_, i) => nodes[2]?.enqueue(msg(`y${i}`))));
+    stop = true;
+    await Promise.all(load);
+    await until('everything ran', async () => (await w.store.control({ op: 'counts' })).depth === 0, 5000);
+    expect(performance.now() - at).toBeLessThan(5000);
+  });
 });

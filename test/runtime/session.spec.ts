@@ -14,8 +14,14 @@ class ScriptedStore {
       const copy = { ...batch, ops: [...batch.ops] };
       this.copies.push({
         batch: copy,
-        reply: (r) => (resolve(r), tick()),
-        fail: (e) => (reject(e), tick()),
+        reply: (r) => {
+          resolve(r);
+          return tick();
+        },
+        fail: (e) => {
+          reject(e);
+          return tick();
+        },
       });
     });
   }

@@ -10,7 +10,7 @@ import type { ControlAnswer, ControlOp } from './control-operations.js';
 import { append, begin, claim, finish, late, release, retry, takeover, withdraw } from './entity.js';
 import { lead } from './leadership.js';
 import { counts, expire, letters, lookup, purge, replay } from './letters.js';
-import { beat, bury, join, leave, members, owned, ready } from './membership.js';
+import { beat, bury, join, leave, members, owned, ready, report } from './membership.js';
 import type { Answer, Batch, BatchReply, SessionOp } from './operations.js';
 import type { PartitionState } from './state.js';
 
@@ -67,6 +67,8 @@ export function applyControl(state: PartitionState, op: ControlOp, nowMs: number
       return leave(state, op);
     case 'bury':
       return bury(state, op, nowMs);
+    case 'report':
+      return report(state, op);
     case 'lead':
       return lead(state, op, nowMs);
     case 'replay':

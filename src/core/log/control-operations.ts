@@ -59,6 +59,15 @@ export interface BuryOp {
   readonly incarnation: number;
   readonly beatSeen: number;
 }
+/** What a member says of itself and of others. The newest report counts. */
+export interface ReportOp {
+  readonly op: 'report';
+  readonly incarnation: number;
+  /** It may lead: it is not degraded, and has not resigned. */
+  readonly eligible: boolean;
+  /** Incarnations that it cannot reach. */
+  readonly unreachable: readonly number[];
+}
 export interface LeadOp {
   readonly op: 'lead';
   readonly incarnation: number;
@@ -97,6 +106,9 @@ export interface Member {
   readonly owns: number;
   /** Entity types it declared at join. */
   readonly types: readonly string[];
+  /** Its last report. */
+  readonly eligible: boolean;
+  readonly unreachable: readonly number[];
 }
 /** The last master of a service group, as long as its record stands. */
 export interface Leader {
@@ -185,6 +197,7 @@ export interface ControlAnswerOf {
   beat: BeatAnswer | Refusal;
   leave: Done | Refusal;
   bury: CountAnswer | Refusal;
+  report: Done | Refusal;
   lead: LeadAnswer | Refusal;
   replay: ReplayAnswer | Refusal;
   purge: Done | Refusal;
@@ -200,6 +213,7 @@ export type ControlOp =
   | BeatOp
   | LeaveOp
   | BuryOp
+  | ReportOp
   | LeadOp
   | ReplayOp
   | PurgeOp

@@ -1,32 +1,59 @@
 /**
- * Who is master of a service group: the live node with the lowest serverId, for a time, under an epoch that only grows.
- * The master is advice; nothing here guards an invariant of the log.
+ * Who is master of a service group: the eligible live node with the lowest serverId, for a time, under an epoch that only
+ * grows. The master is advice; nothing here guards an invariant of the log.
  */
 import type { ControlAnswerOf, LeadOp } from './control-operations.js';
 import { refuse } from './operations.js';
-import type { MemberRecord, PartitionState } from './state.js';
+import type { PartitionState } from './state.js';
+
+/** What eligibility is judged by. */
+interface Candidate {
+  readonly incarnation: number;
+  readonly serverId: string;
+  readonly eligible: boolean;
+  readonly unreachable: readonly number[];
+}
+
+/**
+ * Whom a group, of live members, shall follow: the lowest serverId among those that want to lead and that not most of the
+ * others report unreachable. If nobody is left, the lowest of all: a master that few can reach is better than none.
+ */
+export function candidateOf<C extends Candidate>(group: readonly C[]): C | undefined {
+  const eligible = group.filter((m) => m.eligible && !isCutOff(m, group));
+  const from = eligible.length > 0 ? eligible : group;
+  return from.reduce<C | undefined>(
+    (lowest, m) => (lowest === undefined || m.serverId < lowest.serverId ? m : lowest),
+    undefined,
+  );
+}
+
+/** A registration that is kept fresh says nothing about whether anybody can call the node. */
+function isCutOff(member: Candidate, group: readonly Candidate[]): boolean {
+  let reports = 0;
+  for (const other of group) if (other !== member && other.unreachable.includes(member.incarnation)) reports++;
+  return reports * 2 > group.length - 1;
+}
 
 export function lead(state: PartitionState, op: LeadOp, nowMs: number): ControlAnswerOf['lead'] {
   const me = state.members.get(op.incarnation);
   if (me === undefined || me.dead || me.leaseUntilMs <= nowMs) return refuse('FENCED');
   const { leaderTtlMs, leaderDebounceMs } = state.settings;
   const leader = state.leaders.get(me.group);
-  if (leader !== undefined && leader.untilMs > nowMs) {
-    if (leader.incarnation !== op.incarnation) return refuse('LED', leader.incarnation);
+  const inForce = leader !== undefined && leader.untilMs > nowMs;
+  if (inForce && leader.incarnation !== op.incarnation) return refuse('LED', leader.incarnation);
+  const group = [...state.members.values()].filter((m) => !m.dead && m.leaseUntilMs > nowMs && m.group === me.group);
+  if (inForce) {
+    const others = group.filter((m) => m !== me && m.eligible && !isCutOff(m, group));
+    // Sticky: a lower id does not topple a working master, but one that is not eligible makes way for one that is.
+    const mayStay = (me.eligible && !isCutOff(me, group)) || others.length === 0;
+    if (!mayStay) return refuse('NOT_LOWEST', candidateOf(others)?.incarnation);
     leader.untilMs = nowMs + leaderTtlMs;
     return { ok: true, epoch: leader.epoch, untilMs: leader.untilMs };
   }
-  const lowest = lowestLive(state, me, nowMs);
-  if (lowest !== me) return refuse('NOT_LOWEST', lowest.incarnation);
+  const candidate = candidateOf(group);
+  if (candidate !== me) return refuse('NOT_LOWEST', candidate?.incarnation);
   if (me.joinedAtMs + leaderDebounceMs > nowMs) return refuse('TOO_EARLY', me.joinedAtMs + leaderDebounceMs);
   const record = { incarnation: op.incarnation, epoch: ++state.epoch, untilMs: nowMs + leaderTtlMs };
   state.leaders.set(me.group, record);
   return { ok: true, epoch: record.epoch, untilMs: record.untilMs };
-}
-
-function lowestLive(state: PartitionState, me: MemberRecord, nowMs: number): MemberRecord {
-  let lowest = me;
-  for (const m of state.members.values())
-    if (!m.dead && m.leaseUntilMs > nowMs && m.group === me.group && m.serverId < lowest.serverId) lowest = m;
-  return lowest;
 }

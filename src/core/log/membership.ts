@@ -10,6 +10,7 @@ import type {
   OwnedOp,
   ReadyAnswer,
   ReadyOp,
+  ReportOp,
 } from './control-operations.js';
 import { refuse } from './operations.js';
 import { type MemberRecord, type PartitionState, sumWorkersMax } from './state.js';
@@ -43,6 +44,8 @@ function enter(state: PartitionState, op: JoinOp, nowMs: number): MemberRecord {
     leaseUntilMs: nowMs + settings.leaseTtlMs,
     dead: false,
     owns: 0,
+    eligible: true,
+    unreachable: [],
   };
   state.members.set(member.incarnation, member);
   sumWorkersMax(state);
@@ -62,6 +65,14 @@ export function beat(state: PartitionState, op: BeatOp, nowMs: number): ControlA
   member.beat = op.beat;
   member.leaseUntilMs = nowMs + state.settings.leaseTtlMs;
   return { ok: true, nowMs, leaseUntilMs: member.leaseUntilMs };
+}
+
+export function report(state: PartitionState, op: ReportOp): ControlAnswerOf['report'] {
+  const member = state.members.get(op.incarnation);
+  if (member === undefined || member.dead) return refuse('FENCED');
+  member.eligible = op.eligible;
+  member.unreachable = op.unreachable;
+  return { ok: true };
 }
 
 export function leave(state: PartitionState, op: LeaveOp): ControlAnswerOf['leave'] {
@@ -102,6 +113,8 @@ export function members(state: PartitionState, nowMs: number): MembersAnswer {
     dead: m.dead,
     owns: m.owns,
     types: [...m.contracts.keys()],
+    eligible: m.eligible,
+    unreachable: m.unreachable,
   }));
   const leaders = [...state.leaders].map(([group, { incarnation, epoch, untilMs }]) => ({ group, incarnation, epoch, untilMs }));
   leaders.sort((a, b) => a.epoch - b.epoch);

@@ -37,6 +37,8 @@ export interface MemberRecord {
   leaseUntilMs: number;
   dead: boolean;
   owns: number;
+  eligible: boolean;
+  unreachable: readonly number[];
 }
 
 /** What is kept of a message by id: while it is live if the caller gave the id, and after its end as retention says. */

@@ -19,7 +19,7 @@
 -- kept      entity RS id -> sequence digest state expiresAt result error, joined by FS
 -- expiry    zset by time: fields of kept, and entities that only their hold keeps
 -- ready     zset by time: entities with something pending and nothing running
--- member    incarnation -> serverId group address token joinedAt workersMax beat leaseUntil dead types, joined by FS
+-- member    incarnation -> serverId group address token joinedAt workersMax beat leaseUntil dead types eligible unreachable, joined by FS
 -- contract  incarnation FS type -> maxAttempts onInterrupt name ... name, each followed by FS
 -- owns      incarnation -> entities it owns
 -- leader    group -> incarnation epoch until, joined by FS

@@ -1,4 +1,4 @@
--- lead: makes the live member with the lowest serverId master of its group, for a time, under the next epoch.
+-- lead: makes the eligible live member with the lowest serverId master of its group, for a time, under the next epoch.
 -- args     incarnation
 -- answer   epoch until
 -- refuses  FENCED LED(incarnation) NOT_LOWEST(incarnation) TOO_EARLY(from)
@@ -12,6 +12,35 @@ local function precedes(a, b)
   return #a < #b
 end
 
+-- Whether most of the others report it unreachable.
+local function is_cut_off(incarnation, group, count)
+  local reports = 0
+  for other, m in pairs(group) do
+    if other ~= incarnation and find(',' .. m[12] .. ',', ',' .. incarnation .. ',', 1, true) then reports = reports + 1 end
+  end
+  return reports * 2 > count - 1
+end
+
+local function lowest_of(list)
+  local lowest, name
+  for incarnation, m in pairs(list) do
+    if not lowest or precedes(m[1], name) then lowest, name = incarnation, m[1] end
+  end
+  return lowest
+end
+
+-- The group of a member as it lives, and those of it that may lead.
+local function group_of(me)
+  local group, eligible, count = {}, {}, 0
+  for incarnation, m in pairs((live_members())) do
+    if m[8] + 0 > now and m[2] == me[2] then group[incarnation], count = m, count + 1 end
+  end
+  for incarnation, m in pairs(group) do
+    if m[11] == '1' and not is_cut_off(incarnation, group, count) then eligible[incarnation] = m end
+  end
+  return group, eligible
+end
+
 local function lead(incarnation)
   local me = member_of(incarnation)
   if not me or me[9] == '1' or me[8] + 0 <= now then return refuse('FENCED') end
@@ -19,17 +48,17 @@ local function lead(incarnation)
   local leader, epoch, untilMs
   if record then leader, epoch, untilMs = match(record, '^(%d+)\31(%d+)\31(%d+)') end
   local newUntil = int(now + hget(META, 'leaderTtl'))
-  if not leader or untilMs + 0 <= now then
-    local lowest, name = incarnation, me[1]
-    for other, m in pairs((live_members())) do
-      if m[8] + 0 > now and m[2] == me[2] and precedes(m[1], name) then lowest, name = other, m[1] end
-    end
-    if lowest ~= incarnation then return refuse('NOT_LOWEST', lowest) end
+  local inForce = leader and untilMs + 0 > now
+  if inForce and leader ~= incarnation then return refuse('LED', leader) end
+  local group, eligible = group_of(me)
+  if inForce then
+    if not eligible[incarnation] and next(eligible) then return refuse('NOT_LOWEST', lowest_of(eligible)) end
+  else
+    local candidate = lowest_of(next(eligible) and eligible or group)
+    if candidate ~= incarnation then return refuse('NOT_LOWEST', candidate) end
     local from = me[5] + hget(META, 'leaderDebounce')
     if from > now then return refuse('TOO_EARLY', int(from)) end
     epoch = int((hget(META, 'epoch') or 0) + 1)
-  elseif leader ~= incarnation then
-    return refuse('LED', leader)
   end
   local bad = open_writes()
   if bad then return bad end

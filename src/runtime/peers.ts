@@ -1,0 +1,62 @@
+import { CircuitBreaker } from '../core/breaker.js';
+import type { ResolvedConfig } from '../core/config.js';
+import type { Clock } from '../ports/clock.js';
+
+/** A peer that nobody asks any more is not reported for longer, or it could never lead again. */
+const REPORTED_FOR_MS = 60_000;
+
+/** Which peers answer, as far as this node has asked them: one circuit breaker each. An open one changes no placement. */
+export class Peers {
+  private readonly breakers = new Map<number, CircuitBreaker>();
+  private readonly missedAtMs = new Map<number, number>();
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly config: ResolvedConfig,
+  ) {}
+
+  /** May a request to that peer leave? In half-open the first is the probe. */
+  tryPass(peer: number): boolean {
+    let breaker = this.breakers.get(peer);
+    if (breaker === undefined) {
+      const { failureThreshold, cooldownMs } = this.config.breaker;
+      breaker = new CircuitBreaker(failureThreshold, cooldownMs, this.config.deadlines.forwardMs);
+      this.breakers.set(peer, breaker);
+    }
+    return breaker.tryPass(this.clock.monotonicMs());
+  }
+
+  /** It answered, whatever: a refusal is an answer. */
+  answered(peer: number): void {
+    this.breakers.get(peer)?.succeeded();
+  }
+
+  /** It did not answer in time. */
+  missed(peer: number): void {
+    const nowMs = this.clock.monotonicMs();
+    this.missedAtMs.set(peer, nowMs);
+    this.breakers.get(peer)?.failed(nowMs);
+  }
+
+  /** Those whose breaker is not closed, and that were asked not long ago; lowest first. */
+  unreachable(): readonly number[] {
+    const nowMs = this.clock.monotonicMs();
+    const isReported = (peer: number): boolean => nowMs - (this.missedAtMs.get(peer) ?? nowMs) < REPORTED_FOR_MS;
+    const open = [...this.breakers].filter(([peer, breaker]) => breaker.state(nowMs) !== 'closed' && isReported(peer));
+    return open.map(([peer]) => peer).sort((a, b) => a - b);
+  }
+
+  /** Forgets the peers that are gone. */
+  keep(isLive: (peer: number) => boolean): void {
+    for (const peer of this.breakers.keys()) {
+      if (isLive(peer)) continue;
+      this.breakers.delete(peer);
+      this.missedAtMs.delete(peer);
+    }
+  }
+
+  clear(): void {
+    this.breakers.clear();
+    this.missedAtMs.clear();
+  }
+}
