@@ -27,7 +27,7 @@ const join = (serverId: string, group = 'g'): JoinOp => ({
 
 function cluster(...ids: string[]) {
   const state = new PartitionState();
-  ids.forEach((id) => applyControl(state, join(id), 0));
+  for (const id of ids) applyControl(state, join(id), 0);
   const beatAll = (atMs: number): void => {
     for (const m of state.members.values())
       applyControl(state, { op: 'beat', incarnation: m.incarnation, beat: m.beat + 1 }, atMs);
