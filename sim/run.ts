@@ -1,11 +1,12 @@
 /** Runs one plan: the cluster grows, faults come and go, all heals, and then liveness is owed. */
 
+import { retryDelayMs } from '../src/core/retry.js';
 import { watchRejections } from './ambient.js';
 import { check, type Verdict } from './checkers/check.js';
 import { Cluster } from './cluster.js';
 import { FAULTS, faultOf } from './faults/faults.js';
 import type { HistoryEvent } from './history.js';
-import type { Target } from './job.js';
+import { type Target, typeOf } from './job.js';
 import type { Machine } from './machine.js';
 import type { FaultPlan, MessagePlan, Plan } from './plan.js';
 import { World } from './world.js';
@@ -45,17 +46,10 @@ export function runPlan(plan: Plan, { drain, machine }: RunOptions): RunResult {
   });
   for (const name of plan.gone) cluster.gone.add(name);
   const run = new PlanRun(cluster, plan);
-  const where = (): { node: string; incarnation: number } => ({ node: world.current?.host ?? '', incarnation: 0 });
-  const unwatch = watchRejections((reason) => {
-    const what = `unhandled rejection: ${reason instanceof Error ? `${reason.name}: ${reason.message}` : String(reason)}`;
-    cluster.history.add({ kind: 'defect', ...where(), what });
-  });
-  try {
+  watched(cluster, () => {
     run.schedule();
     run.play();
-  } finally {
-    unwatch();
-  }
+  });
   const { events } = cluster.history;
   for (const event of events) world.mixText(JSON.stringify(event));
   return {
@@ -70,14 +64,30 @@ export function runPlan(plan: Plan, { drain, machine }: RunOptions): RunResult {
   };
 }
 
-/** Handler time of the busiest entity, attempts included. */
+/** Does it, and records every rejection that nobody handles meanwhile. */
+export function watched(cluster: Cluster, body: () => void): void {
+  const unwatch = watchRejections((reason) => {
+    const what = `unhandled rejection: ${reason instanceof Error ? `${reason.name}: ${reason.message}` : String(reason)}`;
+    cluster.history.add({ kind: 'defect', node: cluster.world.current?.host ?? '', incarnation: 0, what });
+  });
+  try {
+    body();
+  } finally {
+    unwatch();
+  }
+}
+
+/** Handler time of the busiest entity, attempts and the waits between them included. */
 function longestWorkMs({ messages, settings }: Plan): number {
   const byEntity = new Map<string, number>();
+  const retry = { maxAttempts: settings.maxAttempts, backoff: 'exponential', maxDelayMs: 30_000, ...settings } as const;
+  let backoffMs = 0;
+  for (let attempt = 1; attempt < settings.maxAttempts; attempt++) backoffMs += retryDelayMs(retry, attempt);
   const add = ({ entity, job }: Target): void => {
-    byEntity.set(
-      entity,
-      (byEntity.get(entity) ?? 0) + (job.ms + (job.lagMs ?? 0)) * (job.how === 'ok' ? 1 : settings.maxAttempts),
-    );
+    const onceMs = job.ms + (job.lagMs ?? 0);
+    // Whatever ends an attempt early (a throw, handlerTimeout, a lost lease) may do so each time, and the waits come on top.
+    const longestMs = typeOf(entity) === 'retried' ? onceMs * settings.maxAttempts + backoffMs : onceMs;
+    byEntity.set(entity, (byEntity.get(entity) ?? 0) + longestMs);
     for (const sent of job.sends ?? []) add(sent);
     if (job.ask !== undefined) add(job.ask);
   };

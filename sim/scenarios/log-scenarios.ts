@@ -98,19 +98,20 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
       sim.start('n1');
       sim.run(500);
       const calls: Call[] = [];
-      // Two batches fly: the older is refused and goes on empty, and the reply to that copy is lost.
-      for (let round = 0; round < 30; round++) {
+      // Two batches fly, and both are refused. The older one goes on empty, and the reply to that copy is lost.
+      for (let round = 0; round < 10; round++) {
         sim.weather.refusing = 'oom';
         calls.push(sim.send('n1', A, { c: `r${round}-1` }));
-        sim.run(1);
+        sim.run(0.1);
         calls.push(sim.send('n1', 'plain:b', { c: `r${round}-2` }));
-        sim.run(8);
+        sim.run(5);
         sim.weather.refusing = 'none';
-        sim.weather.replyLost = 0.7;
-        sim.run(60);
+        sim.weather.replyLost = 1;
+        sim.run(35);
         sim.weather.replyLost = 0;
+        sim.run(250);
         calls.push(sim.send('n1', A, { c: `r${round}-3` }));
-        sim.run(400);
+        sim.run(500);
       }
       must(
         'every call is told',
@@ -165,15 +166,26 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
   {
     name: 'deadline-across-incarnations',
     shows: 'the deadline of an enqueue does not start anew with the next incarnation (found by seed 128)',
+    settings: { enqueueTimeoutMs: 3000 },
     run(sim, must) {
       sim.start('n1', 'n2');
       sim.run(1000);
       sim.cutStore('n1');
-      sim.run(900);
+      sim.run(10);
+      // Two batches are in flight and stay there; the third message waits behind them, for the next incarnation.
+      for (const c of ['flies-1', 'flies-2']) {
+        sim.send('n1', A, { c });
+        sim.run(5);
+      }
       const call = sim.send('n1', A, { c: 'waits' });
+      sim.run(2000);
+      sim.delay(0, 40);
+      sim.healStore('n1');
+      sim.until(() => hasState(sim, 'n1', 'lease-lost') && sim.node('n1').node?.status().state === 'running', 2000, 1);
+      sim.cutStore('n1');
       must(
         'it is told within its deadline',
-        sim.until(() => call.outcome !== 'open', 1300),
+        sim.until(() => call.outcome !== 'open', 1400),
       );
     },
   },

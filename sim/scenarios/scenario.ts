@@ -2,6 +2,7 @@
 import { type Call, Cluster } from '../cluster.js';
 import type { HistoryEvent } from '../history.js';
 import type { Settings } from '../plan.js';
+import { watched } from '../run.js';
 import { World } from '../world.js';
 
 export interface Scenario {
@@ -52,15 +53,16 @@ export function playScenario(scenario: Scenario, drain: () => void): { history: 
   const { settings = {}, keepsLog = false, stays = false } = scenario;
   const sim = new Cluster({ world: new World(SEED, drain), settings: { ...CALM, ...settings }, keepsLog });
   const broken: string[] = [];
-  scenario.run(sim, (what, holds) => {
-    if (!holds) broken.push(what);
-  });
-  if (!stays) {
+  watched(sim, () => {
+    scenario.run(sim, (what, holds) => {
+      if (!holds) broken.push(what);
+    });
+    if (stays) return;
     sim.heal();
     sim.until(() => sim.depth === 0, 20_000);
     sim.run(4000);
     sim.finish();
-  }
+  });
   return { history: sim.history.events, broken };
 }
 
