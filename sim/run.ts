@@ -80,13 +80,14 @@ export function watched(cluster: Cluster, body: () => void): void {
 /** Handler time of the busiest entity, attempts and the waits between them included. */
 function longestWorkMs({ messages, settings }: Plan): number {
   const byEntity = new Map<string, number>();
-  const retry = { maxAttempts: settings.maxAttempts, backoff: 'exponential', maxDelayMs: 30_000, ...settings } as const;
+  const { maxAttempts, backoffDelayMs } = settings;
+  const retry = { maxAttempts, backoffDelayMs, backoff: 'exponential', maxDelayMs: 30_000 } as const;
   let backoffMs = 0;
-  for (let attempt = 1; attempt < settings.maxAttempts; attempt++) backoffMs += retryDelayMs(retry, attempt);
+  for (let attempt = 1; attempt < maxAttempts; attempt++) backoffMs += retryDelayMs(retry, attempt);
   const add = ({ entity, job }: Target): void => {
     const onceMs = job.ms + (job.lagMs ?? 0);
     // Whatever ends an attempt early (a throw, handlerTimeout, a lost lease) may do so each time, and the waits come on top.
-    const longestMs = typeOf(entity) === 'retried' ? onceMs * settings.maxAttempts + backoffMs : onceMs;
+    const longestMs = typeOf(entity) === 'retried' ? onceMs * maxAttempts + backoffMs : onceMs;
     byEntity.set(entity, (byEntity.get(entity) ?? 0) + longestMs);
     for (const sent of job.sends ?? []) add(sent);
     if (job.ask !== undefined) add(job.ask);
