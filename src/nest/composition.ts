@@ -45,7 +45,7 @@ export async function startNode(parts: Parts): Promise<RunningNode> {
   const { config, contracts, handler, route, logger } = parts;
   const clock = new SystemClock();
   const trace = new LoggerTrace(logger, config.verbose);
-  const network = await networkOf(config, clock, trace);
+  const network = await networkOf(config, clock, trace, logger);
   const node = new Node({
     config,
     clock,
@@ -62,9 +62,15 @@ export async function startNode(parts: Parts): Promise<RunningNode> {
       if (why.code === 'FENCED' && config.onLeaseLost === 'exit') exitOnLeaseLost();
     },
   });
-  const running = await Running.start(node);
-  await network.ready();
-  return running;
+  try {
+    await network.open();
+    const running = await Running.start(node);
+    await network.ready();
+    return running;
+  } catch (error) {
+    await network.port.close();
+    throw error;
+  }
 }
 
 class Running implements RunningNode {
@@ -149,31 +155,64 @@ async function pulseOf(config: ResolvedConfig, clock: Clock, logger: EventLogger
 
 interface ReadyNetwork {
   readonly port: Network;
+  /** Before the node joins: rejects with CONFIG_INVALID if it cannot listen. */
+  open(): Promise<unknown>;
   /** Resolves when replies are heard, or soon after if they are not: a lost reply costs a sweep, not the start. */
   ready(): Promise<unknown>;
 }
 
 const NETWORK_READY_WAIT_MS = 1000;
+/** Of heartbeats, after which every reading of the members names a newcomer. */
+const NEWCOMER_HEARTBEATS = 4;
+const nothing = (): Promise<void> => Promise.resolve();
 
-async function networkOf(config: ResolvedConfig, clock: Clock, trace: Trace): Promise<ReadyNetwork> {
+async function networkOf(config: ResolvedConfig, clock: Clock, trace: Trace, logger: EventLogger): Promise<ReadyNetwork> {
   const { redis, keyPrefix, storeCallTimeoutMs: callTimeoutMs } = config;
-  if (redis === undefined || !config.wal.enabled || config.grpc.enabled)
-    return { port: new LoopbackNetwork(new LoopbackHub(), clock), ready: () => Promise.resolve() };
-  const { RedisNetwork } = await import('../redis/network.js').catch(explainMissing);
+  if (redis === undefined || !config.wal.enabled)
+    return { port: new LoopbackNetwork(new LoopbackHub(), clock), open: nothing, ready: nothing };
   const onFault = (error: unknown): void => trace.emit('loop-failed', { loop: 'network', error });
+  if (config.grpc.enabled) return grpcNetworkOf(config, clock, onFault, logger);
+  const { RedisNetwork } = await import('../redis/network.js').catch(explainMissing);
   const port = new RedisNetwork({ connection: redis, keyPrefix, callTimeoutMs, clock, onFault });
-  return { port, ready: () => port.listening(NETWORK_READY_WAIT_MS) };
+  return { port, open: nothing, ready: () => port.listening(NETWORK_READY_WAIT_MS) };
 }
+
+async function grpcNetworkOf(
+  config: ResolvedConfig,
+  clock: Clock,
+  onFault: (error: unknown) => void,
+  logger: EventLogger,
+): Promise<ReadyNetwork> {
+  const { grpc, health, deadlines, timing, limits } = config;
+  const { serverId, serviceGroup, keyPrefix } = config;
+  const onNotice = (text: string): void => logger.warn(text);
+  const { GrpcNetwork } = await import('../grpc/network.js').catch(explainMissing);
+  const port = new GrpcNetwork({
+    ...{ ...grpc, serverId, serviceGroup, keyPrefix, clock, random: new SystemRandom(), onFault, onNotice },
+    payloadBytesMax: limits.payloadBytesMax,
+    messageTtlMs: deadlines.forwardMs,
+    newcomerMs: NEWCOMER_HEARTBEATS * timing.heartbeatMs,
+    connectivityWatchMs: deadlines.connectivityWatchMs,
+    monitor: health.peerMonitorEnabled
+      ? { debounceMs: health.peerSuspectDebounceMs, pingMs: deadlines.pingMs, silentMsMax: grpc.keepaliveTimeoutMs }
+      : undefined,
+  });
+  const ready = async (): Promise<void> => {
+    await port.listening(NETWORK_READY_WAIT_MS);
+    // Nobody waits for it: a wrong address costs peers their links, not this node its start.
+    void port.selfTest(deadlines.pingMs).then((fault) => fault !== undefined && onNotice(fault));
+  };
+  return { port, open: () => port.open(), ready };
+}
+
+/** What a missing package is for; it is loaded only where the config asks for it. */
+const NEEDED_BY: Readonly<Record<string, string>> = { ioredis: "`store: 'redis'`", '@grpc/grpc-js': '`grpc.enabled`' };
 
 function explainMissing(error: unknown): never {
   const { code, message } = error as NodeJS.ErrnoException;
-  const isMissing = (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') && message.includes('ioredis');
-  if (!isMissing) throw error;
-  throw new AtomicQueuesError(
-    'CONFIG_INVALID',
-    "`store: 'redis'` needs the package ioredis, which is not installed: npm install ioredis",
-    {
-      cause: error,
-    },
-  );
+  const isMissing = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
+  const name = isMissing ? Object.keys(NEEDED_BY).find((known) => message.includes(`'${known}'`)) : undefined;
+  if (name === undefined) throw error;
+  const text = `${NEEDED_BY[name]} needs the package ${name}, which is not installed: npm install ${name}`;
+  throw new AtomicQueuesError('CONFIG_INVALID', text, { cause: error });
 }

@@ -310,7 +310,6 @@ describe('a wrong config', () => {
   });
 
   it.each<[string, unknown, string]>([
-    ['grpc.enabled', { store: 'memory', grpc: { enabled: true } }, 'gRPC is not supported yet'],
     ['redis.cluster', { redis: { cluster: [] } }, 'Redis Cluster is not supported yet'],
     ['redis.sentinels', { redis: { sentinels: [] } }, 'Redis Sentinel is not supported yet'],
     ['wal.durability', { store: 'memory', wal: { durability: 'fsync' } }, 'not supported yet'],
@@ -367,7 +366,15 @@ describe('relations', () => {
     ['two server ids', { serverId: 'a', grpc: { serverId: 'b' } }, ['serverId']],
     ['two service groups', { serviceGroup: 'a', grpc: { serviceGroup: 'b' } }, ['serviceGroup']],
     ['a wrong value only, not what follows from it', { grpc: { heartbeatMs: 'often' } }, ['grpc.heartbeatMs']],
-    ['no log with gRPC', { wal: { enabled: false }, grpc: { enabled: true } }, ['grpc.enabled', 'wal.enabled']],
+    ['no log with gRPC', { wal: { enabled: false }, grpc: { enabled: true } }, ['wal.enabled']],
+    ['gRPC without a store to share', { store: 'memory', grpc: { enabled: true } }, ['grpc.enabled']],
+    ['gRPC on Redis', { store: 'redis', redis: {}, grpc: { enabled: true } }, []],
+    [
+      'half of mutual TLS',
+      { store: 'redis', redis: {}, grpc: { enabled: true, tls: { cert: 'x' } } },
+      ['grpc.tls.ca', 'grpc.tls.key'],
+    ],
+    ['half of mutual TLS that nobody uses', { store: 'redis', redis: {}, grpc: { tls: { cert: 'x' } } }, []],
   ])('%s', (_, input, paths) => {
     expect(pathsOf({ ...memory, ...input })).toEqual(paths);
   });
@@ -402,7 +409,7 @@ describe('notices', () => {
     ]);
   });
 
-  it('warn about an open gRPC port, once gRPC is there', () => {
+  it('warn about an open gRPC port', () => {
     const { wal, grpc } = resolve({ store: 'memory' });
     const listening = (part: Partial<typeof grpc>) =>
       noticesOf({ store: 'redis', wal, grpc: { ...grpc, enabled: true, ...part } }, true);

@@ -9,13 +9,11 @@ const threshold = integer(1);
 
 /** Every field of `grpc`: the compiler holds it complete against the config types. */
 export const GRPC_FIELDS = {
-  'grpc.enabled': field(BOOLEAN, false, 'Without it several processes on one Redis are still one cluster, over Redis pub/sub.', {
-    later: {
-      refuses: (value) => value === true,
-      allowedNow: 'false',
-      why: 'gRPC is not supported yet; without it several processes on one Redis are still one cluster',
-    },
-  }),
+  'grpc.enabled': field(
+    BOOLEAN,
+    false,
+    'Nodes talk directly, which is faster; without it several processes on one Redis are still one cluster, over Redis pub/sub.',
+  ),
   'grpc.listenAddress': field(
     ADDRESS,
     '0.0.0.0:50051',

@@ -6,6 +6,7 @@ import { type Findings, shown } from './validate.js';
 export function checkRelations(input: unknown, found: Findings, environment: ConfigEnvironment): void {
   checkStore(input, found, environment);
   checkWal(found, environment);
+  checkGrpc(input, found);
   checkTiming(found);
   checkTwins(found);
   checkRetry(found, 'retry.backoffDelay', 'retry.maxDelay', rootDelayMs(found), found.get('retry.maxDelay'));
@@ -45,6 +46,21 @@ function checkWal(found: Findings, environment: ConfigEnvironment): void {
   const why = 'without it messages live in one process only and die with it';
   if (isProduction(environment)) found.fault('wal.enabled', 'false', 'true, since NODE_ENV is production', why);
   else if (found.get('grpc.enabled')) found.fault('wal.enabled', 'false', 'true, since `grpc.enabled` is true', why);
+}
+
+const TLS_PATHS = ['grpc.tls.ca', 'grpc.tls.cert', 'grpc.tls.key'] as const;
+
+function checkGrpc(input: unknown, found: Findings): void {
+  if (found.isBad('grpc.enabled') || !found.get('grpc.enabled')) return;
+  const hasRedis = isObject(input) && Object.hasOwn(input, 'redis');
+  if (!hasRedis && !found.isBad('store') && found.get('wal.enabled')) {
+    const why = 'the nodes of a cluster share one store, and the memory store is of one process';
+    found.fault('grpc.enabled', 'true', 'false, or give `redis`', why);
+  }
+  const missing = TLS_PATHS.filter((path) => !found.has(path) && !found.isBad(path));
+  if (missing.length === 0 || missing.length === TLS_PATHS.length) return;
+  for (const path of missing)
+    found.fault(path, 'nothing', 'PEM text or its bytes', 'TLS is mutual: ca, cert and key go together');
 }
 
 function relation(found: Findings, paths: readonly ConfigPath[], holds: boolean, allowed: string, why: string): void {
