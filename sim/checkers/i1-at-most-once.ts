@@ -59,12 +59,22 @@ function checkEntity(view: View, entity: EntityView, findings: Findings): void {
 const indexOf = (step: { index: number } | { start: { index: number } }): number =>
   'start' in step ? step.start.index : step.index;
 
-/** The store lost writes: what had begun before must not begin again on what is left. */
+/**
+ * The store lost writes: what had begun before must not begin again on what is left. An attempt whose begin was answered before
+ * the loss may still start; a replayed dead letter is another message of the same call, so attempts are told by their sequence.
+ */
 function nothingBeginsAgain(view: View, entity: EntityView, findings: Findings): void {
-  const before = new Set<string>();
+  const { lossIndex } = view;
+  const callOf = new Map(entity.appends.filter((a) => a.index < lossIndex).map((a) => [a.seq, a.call]));
+  const begun = new Set<string>();
+  for (const { to, seq, attempt, index } of entity.transitions)
+    if (to === 'dispatched' && index < lossIndex) begun.add(`${callOf.get(seq)} ${seq} ${attempt}`);
+  const calls = new Set<string>();
   for (const { start } of entity.handlings) {
-    if (start.index < view.lossIndex) before.add(start.call);
-    else if (before.has(start.call))
-      findings.violated('I1', `${entity.entity}: call ${start.call} started again after the store had lost writes`, start.index);
+    const { call, seq, attempt, index } = start;
+    const isFirst = begun.delete(`${call} ${seq} ${attempt}`);
+    if (index > lossIndex && calls.has(call) && !isFirst)
+      findings.violated('I1', `${entity.entity}: call ${call} started again after the store had lost writes`, index);
+    calls.add(call);
   }
 }

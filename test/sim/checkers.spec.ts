@@ -135,6 +135,15 @@ describe('the checkers', () => {
     expect(broken(events)).toContain(id);
   });
 
+  it('lets what the log had begun start after a loss of writes, and nothing begin again', () => {
+    const loss: Raw = { kind: 'fault', node: 'store', incarnation: 0, fault: 'storeLoss', phase: 'once' };
+    const begun = [append('c1', A, 1), move(A, 1, 'dispatched')];
+    expect(broken([...begun, loss, start('c1', A, 1)])).toEqual([]);
+    expect(broken([...begun, start('c1', A, 1), loss, start('c1', A, 1, ON2)])).toEqual(['I1']);
+    const replayed = [end(A, 1, ''), move(A, 1, 'failed'), append('c1', A, 2, { replayOf: '1' }), move(A, 2, 'dispatched')];
+    expect(broken([...begun, start('c1', A, 1), ...replayed, loss, start('c1', A, 2)])).toEqual([]);
+  });
+
   it('excuse an overlap only if the earlier node was paused past its lease', () => {
     const beyond = check(historyOf(paused(300)));
     expect(beyond.violations).toEqual([]);
