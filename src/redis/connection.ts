@@ -177,13 +177,18 @@ export class Connection {
     });
   }
 
+  /** After a turn of the loop: one that was blocked reads first what has been answered meanwhile. */
   readonly #onSweep = (): void => {
     this.#sweep = undefined;
+    this.#options.clock.defer(this.#failOverdue);
+  };
+
+  readonly #failOverdue = (): void => {
     const nowMs = this.#nowMs();
     let late = false;
     for (const call of this.#calls) {
       if (call.deadlineMs > nowMs) {
-        this.#sweep = this.#options.clock.setTimer(call.deadlineMs - nowMs, this.#onSweep);
+        this.#sweep ??= this.#options.clock.setTimer(call.deadlineMs - nowMs, this.#onSweep);
         break;
       }
       late = true;
