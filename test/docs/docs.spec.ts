@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { CONFIG_FIELDS } from '../../src/core/config.js';
 import { readSources } from '../tidy/source.js';
 import { compileExamples, type Example, examplesOf, nameOf, runExample } from './examples.js';
-import { brokenLinks, deadCommands, deadPaths, readPages, tableBelow } from './pages.js';
+import { brokenLinks, deadCommands, deadPaths, missingTests, readPages, tableBelow, testsIn } from './pages.js';
 
 const COMPILE_TIMEOUT_MS = 90_000;
 
@@ -90,6 +90,35 @@ describe("README's tables", () => {
     expect(rows.length).toBeGreaterThan(6);
     const tests = rows.map((row) => /test\/[\w./-]+\.spec\.ts/.exec(row.at(-1) ?? '')?.[0] ?? `none: ${row[0]}`);
     expect(tests.filter((path) => !existsSync(path))).toEqual([]);
+  });
+});
+
+describe('the pages of what breaks such systems', () => {
+  const rowsOf = (page: string, heading: string) => tableBelow(`\n${readFileSync(page, 'utf8')}`, heading);
+  const hazards = rowsOf('docs/hazards.md', '# Interleavings that break the naive build');
+  const cases = rowsOf('docs/field-cases.md', '# Cases from the field');
+  const idsOf = (rows: readonly (readonly string[])[]) => rows.map(([id]) => id);
+
+  it('have a row for each hazard and for each case', () => {
+    expect(idsOf(hazards)).toEqual(Array.from({ length: 31 }, (_, i) => `H${String(i + 1).padStart(2, '0')}`));
+    const families = ['A1 A2 A4 A7 A9', 'B2 B3 B5 B6 B7 B8', 'C3 C4 C5 C6 C7', 'D1 D3 D6 D7 D8'];
+    families.push('E1 E3 E5 E7 E8 E10 E11 E12 E13 E14', 'F1 F2 F3 F4 F5 F6 F9 F10', 'G1 G2 G3 G5 G7', 'H1', 'I2 I3 I4', 'J1 J2');
+    expect(idsOf(cases)).toEqual(families.flatMap((family) => family.split(' ')));
+  });
+
+  it('name tests that are there', () => {
+    expect(missingTests([...hazards, ...cases])).toEqual([]);
+  });
+
+  it('say "open" where they name no test', () => {
+    const untested = [...hazards, ...cases].filter((row) => testsIn(row.at(-1) ?? '').length === 0);
+    expect(idsOf(untested.filter((row) => !/\b[Oo]pen\b/.test(row.join(' '))))).toEqual([]);
+  });
+
+  it('would be found wrong', () => {
+    const rows = ['`test/gone.spec.ts`', '`test/docs/docs.spec.ts` "would be found wrong", `sim/main.ts` "no', 'such"'];
+    const row = ['A1', `${rows[0]}, ${rows[1]} ${rows[2]}`];
+    expect(missingTests([row])).toEqual(['A1: test/gone.spec.ts', 'A1: sim/main.ts "no such"']);
   });
 });
 

@@ -37,15 +37,18 @@ export function brokenLinks({ path, text }: Source): readonly string[] {
     .map((link) => `${path} links to ${link}, which is not there`);
 }
 
+/** Folders that the first file brings along. */
+const MADE_WHEN_NEEDED = ['test/sim/regressions'];
+
 /**
  * What a page names of this repository and is not there: `src/x.ts`, a folder `test/x`, or `src/x.ts#name` for something in
  * that file.
  */
 export function deadPaths({ path, text }: Source): readonly string[] {
-  const named = [...text.matchAll(/`((?:src|test|docs|demo|bench|scripts)\/[\w./-]*)(?:#(\w+))?`/g)];
+  const named = [...text.matchAll(/`((?:src|test|sim|docs|demo|bench|scripts)\/[\w./-]*)(?:#(\w+))?`/g)];
   return named
     .filter(([, file = '', name]) => {
-      if (!existsSync(file)) return true;
+      if (!existsSync(file)) return !MADE_WHEN_NEEDED.includes(file);
       return name !== undefined && !new RegExp(`\\b${name}\\b`).test(readFileSync(file, 'utf8'));
     })
     .map(([whole]) => `${path} names ${whole}, which is not there`);
@@ -53,7 +56,7 @@ export function deadPaths({ path, text }: Source): readonly string[] {
 
 /** `npm run` commands that package.json does not know. */
 export function deadCommands({ path, text }: Source, scripts: readonly string[]): readonly string[] {
-  return [...text.matchAll(/npm run ([a-z:]+)/g)]
+  return [...text.matchAll(/npm run ([a-z0-9:]+)/g)]
     .map(([, name = '']) => name)
     .filter((name) => !scripts.includes(name))
     .map((name) => `${path} says npm run ${name}, which package.json does not know`);
@@ -70,5 +73,24 @@ export function tableBelow(markdown: string, heading: string): readonly (readonl
       .split(/(?<!\\)\|/)
       .slice(1, -1)
       .map((cell) => cell.trim().replaceAll('`', '').replaceAll('\\|', '|')),
+  );
+}
+
+/** What a cell says of tests: each `file`, with the names in quotes that follow it. */
+export function testsIn(cell: string): readonly { readonly file: string; readonly names: readonly string[] }[] {
+  return [...cell.matchAll(/`?((?:test|sim)\/[\w./-]+\.ts)`?((?: "[^"]+",?)*)/g)].map(([, file = '', names = '']) => ({
+    file,
+    names: [...names.matchAll(/"([^"]+)"/g)].map(([, name = '']) => name),
+  }));
+}
+
+/** Tests that the last cells of a table name and that are not there, each with its row. */
+export function missingTests(rows: readonly (readonly string[])[]): readonly string[] {
+  return rows.flatMap((row) =>
+    testsIn(row.at(-1) ?? '').flatMap(({ file, names }) => {
+      if (!existsSync(file)) return [`${row[0]}: ${file}`];
+      const text = readFileSync(file, 'utf8');
+      return names.filter((name) => !text.includes(name)).map((name) => `${row[0]}: ${file} "${name}"`);
+    }),
   );
 }
