@@ -88,7 +88,7 @@ export class Writer {
   }
 
   #varint(value: number): void {
-    if (value < 0x80 && value >= 0) {
+    if (value < 0x80 && value >= 0 && (value | 0) === value) {
       this.#room(1);
       this.#bytes[--this.#at] = value;
       return;
