@@ -1,7 +1,7 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import ts from 'typescript';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { NetworkPeer } from '../../src/ports/network.js';
@@ -78,6 +78,22 @@ describe('the network over gRPC between processes', () => {
     for (const folder of ['src', 'test/grpc']) transpile(folder);
   });
   afterAll(() => rmSync(OUT, { recursive: true, force: true }));
+
+  it('without the package, `grpc.enabled` fails the start with one line that says what to install', async () => {
+    const hook = `export async function resolve(name, context, next) {
+      if (name !== '@grpc/grpc-js') return next(name, context);
+      throw Object.assign(new Error("Cannot find package '@grpc/grpc-js' imported from x"), { code: 'ERR_MODULE_NOT_FOUND' });
+    }`;
+    const program = `import { register } from 'node:module';
+      register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(hook)}`)});
+      const { configOf, startNode } = await import(${JSON.stringify(resolve(OUT, 'src/nest/composition.js'))});
+      const logger = { log() {}, warn() {}, error() {}, debug() {} };
+      const config = configOf({ redis: {}, grpc: { enabled: true } });
+      await startNode({ config, contracts: [], logger }).catch((error) => console.log(error.message));`;
+    const text = execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
+    const line = '`grpc.enabled` needs the package @grpc/grpc-js, which is not installed: npm install @grpc/grpc-js';
+    expect(text).toBe(`[CONFIG_INVALID] ${line}\n`);
+  });
 
   // The child is the older one, so that this process opens the link, or the younger one, which opens it.
   for (const incarnation of [1, 9])

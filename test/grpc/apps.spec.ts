@@ -1,0 +1,120 @@
+import { createServer } from 'node:net';
+import { Inject } from '@nestjs/common';
+import { CommandHandler, ICommandHandler } from '@nestjs/cqrs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { AtomicQueuesModule, EntityType, type IGrpcConfig, QueueBus, QueueEntityId } from '../../src/index.js';
+import { errorOf, LineLogger, startApp } from '../nest/app.js';
+import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
+
+const WHERE = Symbol('where');
+
+@EntityType('account')
+class Who {
+  constructor(@QueueEntityId() readonly id: string) {}
+}
+
+@CommandHandler(Who)
+class WhoHandler implements ICommandHandler<Who> {
+  constructor(@Inject(WHERE) private readonly where: string) {}
+
+  async execute(): Promise<string> {
+    return this.where;
+  }
+}
+
+const CALLS = 40;
+const MEDIAN_MS_MAX = 20;
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
+
+describeRedis('two applications on one Redis, over gRPC', () => {
+  let redis: RedisServer;
+  beforeAll(async () => {
+    redis = await startRedis();
+  });
+  afterAll(() => redis.stop());
+
+  async function start(serverId: string, keyPrefix: string, grpc: IGrpcConfig = {}, logger = new LineLogger()) {
+    const address = `127.0.0.1:${await freePort()}`;
+    const addresses = { listenAddress: address, advertisedAddress: address };
+    const config = { redis: { host: '127.0.0.1', port: redis.port }, keyPrefix, serverId };
+    const queues = [AtomicQueuesModule.forRoot({ ...config, grpc: { enabled: true, ...addresses, ...grpc } })];
+    const app = await startApp({ queues, providers: [WhoHandler, { provide: WHERE, useValue: serverId }], logger });
+    const bus: QueueBus = app.get(QueueBus);
+    return { bus, address, app, logger };
+  }
+
+  async function medianMs(bus: QueueBus, id: string, where: string): Promise<number> {
+    const times: number[] = [];
+    for (let i = 0; i < CALLS; i++) {
+      const startMs = performance.now();
+      expect(await bus.enqueueAndWait(new Who(id))).toBe(where);
+      times.push(performance.now() - startMs);
+    }
+    return times.sort((a, b) => a - b)[CALLS / 2] as number;
+  }
+
+  /** An id that the ring gives to that application. */
+  async function idOf(bus: QueueBus, where: string): Promise<string> {
+    for (let i = 0; i < 100; i++) if ((await bus.enqueueAndWait(new Who(`e${i}`))) === where) return `e${i}`;
+    throw new Error(`${where} owns nothing`);
+  }
+
+  test('a call for an entity that the other one owns is answered by that one, at once, in both directions', async () => {
+    const [a, b] = [await start('a', 'two', { authToken: 't' }), await start('b', 'two', { authToken: 't' })];
+    const [ofA, ofB] = [await idOf(b.bus, 'a'), await idOf(a.bus, 'b')];
+    const medians = { fromB: await medianMs(b.bus, ofA, 'a'), fromA: await medianMs(a.bus, ofB, 'b') };
+    const localMs = await medianMs(a.bus, ofA, 'a');
+    process.stdout.write(`a call over gRPC: ${JSON.stringify(medians)} ms, local ${localMs} ms (medians of ${CALLS})\n`);
+    expect(medians.fromB).toBeLessThan(MEDIAN_MS_MAX);
+    expect(medians.fromA).toBeLessThan(MEDIAN_MS_MAX);
+    for (const { logger } of [a, b]) expect(logger.lines.filter((line) => line.includes('gRPC'))).toEqual([]);
+  });
+
+  test('an application that starts later is heard from its first call on, and one that leaves is not waited for', async () => {
+    const a = await start('a', 'late');
+    const b = await start('b', 'late');
+    const startMs = performance.now();
+    await Promise.all(Array.from({ length: 20 }, (_, i) => b.bus.enqueueAndWait(new Who(`e${i}`))));
+    await Promise.all(Array.from({ length: 20 }, (_, i) => a.bus.enqueueAndWait(new Who(`e${i}`))));
+    expect(performance.now() - startMs).toBeLessThan(1000);
+    const closingMs = performance.now();
+    await a.app.close();
+    expect(performance.now() - closingMs).toBeLessThan(2000);
+    const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => b.bus.enqueueAndWait(new Who(`e${i}`))));
+    expect(new Set(answers)).toEqual(new Set(['b']));
+  });
+
+  test('without the same token they are no less safe: slower, and said once', async () => {
+    const [a, b] = [await start('a', 'token', { authToken: 'one' }), await start('b', 'token', { authToken: 'other' })];
+    const answers = await Promise.all(
+      [a, b].flatMap(({ bus }) => Array.from({ length: 6 }, (_, i) => bus.enqueueAndWait(new Who(`e${i}`)))),
+    );
+    expect(answers.slice(0, 6)).toEqual(answers.slice(6));
+    const refusals = (lines: string[]): string[] => lines.filter((line) => line.includes('its token is wrong'));
+    await expect.poll(() => refusals(a.logger.lines).length + refusals(b.logger.lines).length).toBeGreaterThan(0);
+    expect(refusals(a.logger.lines).length).toBeLessThan(2);
+  });
+
+  test('a taken port fails the start with a line that says so, and leaves nobody behind', async () => {
+    const a = await start('a', 'taken');
+    const error = await errorOf('CONFIG_INVALID', start('b', 'taken', { listenAddress: a.address }));
+    expect(error.message).toContain(`grpc.listenAddress ${a.address}: cannot listen there, the port is taken`);
+    // It never joined, so its name is free at once.
+    const startMs = performance.now();
+    await start('b', 'taken');
+    expect(performance.now() - startMs).toBeLessThan(1400);
+  });
+
+  test('an advertised address that leads nowhere is warned about', async () => {
+    const { logger } = await start('a', 'nowhere', { advertisedAddress: `127.0.0.1:${await freePort()}` });
+    await expect.poll(() => logger.lines.filter((line) => line.includes('does not lead to this node'))).toHaveLength(1);
+  });
+});
