@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { escapeId } from '../../src/core/ids.js';
 import { recordOf } from '../../src/core/log/operations.js';
 import { LoopbackHub, LoopbackNetwork } from '../../src/memory/network.js';
-import type { Network, PeerMessage } from '../../src/ports/network.js';
+import type { Network, PeerMessage, PetitionRefusal } from '../../src/ports/network.js';
 import { RedisNetwork } from '../../src/redis/network.js';
 import { SystemClock } from '../../src/system/clock.js';
 import { GrpcCluster } from '../grpc/support.js';
@@ -25,6 +25,10 @@ const ring = (entity: string): PeerMessage => ({ kind: 'ring', entity, message: 
 const entitiesOf = ({ got }: Peer): string[] => got.map(([, what]) => (what.kind === 'ring' ? what.entity : what.kind));
 
 const ODD_ID = escapeId('a:b\n{x}\u0000%😀\u001f');
+const REFUSALS: readonly PetitionRefusal[] = [
+  ...(['NOT_MASTER', 'MASTER_REBUILDING', 'NO_MASTER', 'PETITION_LIMIT_EXCEEDED'] as const),
+  ...(['MAX_HOPS_EXCEEDED', 'STALE_EPOCH', 'CIRCUIT_OPEN'] as const),
+];
 const KINDS: readonly PeerMessage[] = [
   ring('account:a-1'),
   ring(`account:${ODD_ID}`),
@@ -38,6 +42,23 @@ const KINDS: readonly PeerMessage[] = [
   { kind: 'reply', entity: 'account:a', id: 'x', state: 'completed', detail: '' },
   { kind: 'reply', entity: 'account:a', id: 'x', state: 'failed', detail: '{"name":"Error","message":"no"}' },
   { kind: 'reply', entity: 'account:a', id: 'x', state: 'interrupted', detail: '' },
+  { kind: 'petition', ticket: 1, entity: `account:${ODD_ID}`, source: 3, hops: 2 },
+  { kind: 'placed', ticket: 2 ** 31, owner: 2 ** 40, refusal: undefined },
+  ...REFUSALS.map((refusal): PeerMessage => ({ kind: 'placed', ticket: 1, owner: 0, refusal })),
+  { kind: 'assign', ticket: 3, entity: 'account:a', epoch: Number.MAX_SAFE_INTEGER },
+  { kind: 'assigned', ticket: 3, refusal: 'STALE_EPOCH' },
+  { kind: 'assigned', ticket: 0, refusal: undefined },
+  { kind: 'list-workers', ticket: 4, epoch: 5 },
+  { kind: 'workers', ticket: 4, entities: ['account:a', `account:${ODD_ID}`, ''], last: false },
+  { kind: 'workers', ticket: 4, entities: [], last: true },
+  {
+    kind: 'handover',
+    epoch: 6,
+    rows: [
+      ['account:a', 1],
+      [`account:${ODD_ID}`, 2 ** 40],
+    ],
+  },
 ];
 
 /** The contract of the port, of which only a healthy network is asked that it delivers. */
