@@ -163,8 +163,16 @@ class PlanRun {
     this.probe();
     cluster.run(POLL_MS);
     cluster.until(() => cluster.depth === 0, 2 * independentMs, POLL_MS);
-    cluster.run(plan.settings.idleTimeoutMs + REST_MS);
+    const { replyTimeoutMs, storeCallTimeoutMs, idleTimeoutMs } = plan.settings;
+    cluster.until(() => this.nobodyWaits(), replyTimeoutMs + storeCallTimeoutMs + independentMs, POLL_MS);
+    cluster.run(idleTimeoutMs + REST_MS);
     cluster.finish();
+  }
+
+  /** A reply that was lost is read back from the log some time later, at the caller's deadline at the latest. */
+  private nobodyWaits(): boolean {
+    for (const { node } of this.cluster.nodes.values()) if ((node?.status().waiting ?? 0) > 0) return false;
+    return true;
   }
 
   /** Every node that may be up is up, running and on good terms with the store. */

@@ -75,6 +75,6 @@ function nothingBeginsAgain(view: View, entity: EntityView, findings: Findings):
     const isFirst = begun.delete(`${call} ${seq} ${attempt}`);
     if (index > lossIndex && calls.has(call) && !isFirst)
       findings.violated('I1', `${entity.entity}: call ${call} started again after the store had lost writes`, index);
-    calls.add(call);
+    if (index < lossIndex) calls.add(call);
   }
 }

@@ -98,7 +98,7 @@ const wallJump: FaultKind = {
   },
 };
 
-/** A second process with the serverId of a living one: it must not get in while that one lives. */
+/** One more node. */
 const join: FaultKind = {
   kind: 'join',
   excuses: false,
@@ -106,12 +106,13 @@ const join: FaultKind = {
   draw: () => ({ forMs: 0 }),
   begin(cluster, fault) {
     const name = `late-${fault.atMs}`;
-    if (cluster.nodes.has(name) || cluster.nodes.size >= 9) return undefined;
+    if (cluster.nodes.has(name) || cluster.nodes.size >= 9 || cluster.storeLost) return undefined;
     cluster.start(name);
     return nothing;
   },
 };
 
+/** A second process with the serverId of a living one: it must not get in while that one lives. */
 const twin: FaultKind = {
   kind: 'twin',
   excuses: false,
@@ -120,7 +121,7 @@ const twin: FaultKind = {
   begin(cluster, fault) {
     const name = nameOf(fault);
     const host = `twin-${name}`;
-    if (!isUp(cluster, fault) || cluster.nodes.has(host)) return undefined;
+    if (!isUp(cluster, fault) || cluster.nodes.has(host) || cluster.storeLost) return undefined;
     const node = cluster.add({ name: host, startMs: cluster.world.nowMs, group: 'default', serverId: name });
     node.start();
     cluster.gone.add(host);
