@@ -205,6 +205,38 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'hint-of-an-earlier-attempt',
+    shows:
+      'a late hint that carries the message as it was before a retry does not make its attempt count again (found by seed 1491)',
+    settings: { backoffDelayMs: 2500 },
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const entity = 'retried:h';
+      const { owner, other } = placed(sim, entity);
+      sim.send(other, entity, { c: 'tried', how: 'throw-first', ms: 100 });
+      sim.run(20);
+      const asItWas = sim.server.state.entities.get(entity)?.running;
+      sim.run(200);
+      sim.crash(owner);
+      sim.gone.add(owner);
+      const ownerThen = sim.server.state.entities.get(entity)?.owner;
+      must(
+        'it is taken over before the wait is over',
+        sim.until(() => sim.server.state.entities.get(entity)?.owner !== ownerThen, 2200),
+      );
+      // The hint was on its way all the time.
+      const { incarnation } = sim.node(other);
+      sim.hub.listeners.get(incarnation)?.receive({ kind: 'ring', entity, message: asItWas }, 0);
+      must(
+        'it ends',
+        sim.until(() => sim.depth === 0, 5000),
+      );
+      const attempts = eventsOf(sim, 'start').filter((e) => e.call === 'tried');
+      must('the second attempt is the second', attempts.map((e) => e.attempt).join() === '1,2');
+    },
+  },
+  {
     name: 'store-restarts-empty',
     shows: 'a store that comes back empty is noticed by every living node; the group closes and starts nothing',
     stays: true,

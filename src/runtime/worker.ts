@@ -229,7 +229,9 @@ export class EntityWorker implements Idle, Due {
 
   /** The log has begun an attempt: finds its payload and runs it. */
   begun(begun: Begun): void {
-    const record = begun.message ?? this.fromInbox(begun.seq);
+    const held = begun.message ?? this.fromInbox(begun.seq);
+    // A hint may be older than the log: another owner may have tried the message meanwhile.
+    const record = held === undefined || held.attempt === begun.attempt ? held : { ...held, attempt: begun.attempt };
     if (record === undefined) {
       this.table.contradicted(this, `message ${begun.seq}, which was not here,`);
       return;
