@@ -34,7 +34,7 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'bury-live',
     does: 'every other member is buried, whether it lives or not',
     expected: ['I2'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     machine: buryLive,
     install: () => replaceMethod(Membership, 'stoodStillMs', () => () => Number.POSITIVE_INFINITY),
   },
@@ -90,7 +90,7 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'run-hinted',
     does: 'the worker runs the message it was told of, not the one that the log began',
     expected: ['I3'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     install: () =>
       replaceMethod(EntityWorker, 'begun', (original) => (self, begun) => {
         const inbox = peek<Iterable<{ seq: number; attempt: number }> | undefined>(self, 'inbox');
@@ -102,7 +102,7 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'ack-before-log',
     does: 'a receipt is given when the message is sent',
     expected: ['I4'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     install: () =>
       replaceMethod(Enqueue, 'submit', (original) => (self, append) => {
         const { onReceipt, op } = append as { onReceipt?: (r: unknown) => void; op: { message: { id: string } } };
@@ -114,7 +114,7 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'number-reused',
     does: 'a number is used for other steps though a copy of it may have been applied',
     expected: ['I5'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     install: () =>
       replaceMethod(StoreSession, 'failed', (original) => (self, batch, error) => {
         const b = batch as { copies: number; refusedCopies: number };
@@ -154,7 +154,7 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'reply-before-finish',
     does: 'the caller is told the result before the log holds it',
     expected: ['I5'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     install: () =>
       replaceMethod(EntityWorker, 'finish', (original) => (self, attempt, outcome, sends) => {
         const { record } = attempt as { record: { id: string } };
@@ -168,7 +168,7 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'timeout-is-success',
     does: 'a caller whose wait ends is told success',
     expected: ['I5'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     install: () =>
       replaceMethod(Replies, 'giveUp', (original) => (self, waiter, ...rest) => {
         const w = waiter as { entity: string; id: string };
@@ -204,21 +204,21 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'no-sweep',
     does: 'nobody sweeps',
     expected: ['L1'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     install: () => replaceMethod(Recovery, 'sweepOnce', () => () => Promise.resolve(undefined)),
   },
   {
     name: 'sweep-ready-only',
     does: 'the sweep takes over nothing that the dead own',
     expected: ['L1'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     install: () => replaceMethod(Recovery, 'takeOver', () => () => Promise.resolve()),
   },
   {
     name: 'reply-without-deadline',
     does: 'a wait for a reply has no deadline',
     expected: ['L2'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     install: () => replaceMethod(Replies, 'expired', () => () => undefined),
   },
   {

@@ -12,7 +12,7 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'interrupt-uncounted',
     does: 'an interruption does not count as an attempt',
     expected: ['I1'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, _me, op, _now, apply) => {
         const answer = apply(op);
@@ -44,7 +44,7 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'fence-restarts',
     does: 'the fence starts anew with each record of an entity',
     expected: ['I2f'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, _me, op, _now, apply) => {
         if (op.op !== 'claim') return apply(op);
@@ -62,7 +62,7 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'begin-beside-running',
     does: 'an append begins at once though something runs',
     expected: ['I3'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, me, op, _now, apply) => {
         const answer = apply(op);
@@ -78,7 +78,7 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'skip-head',
     does: 'the second message begins before the head',
     expected: ['I3'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, _me, op, _now, apply) => {
         const rec = op.op === 'begin' ? state.entities.get(op.entity) : undefined;
@@ -95,7 +95,7 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'retry-at-tail',
     does: 'a retry waits behind the other messages',
     expected: ['I3'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, _me, op, _now, apply) => {
         const answer = apply(op);
@@ -107,7 +107,7 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'drop-interrupted',
     does: 'what was interrupted leaves no dead letter',
     expected: ['I4'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, _me, op, _now, apply) => {
         const answer = apply(op);
@@ -119,14 +119,14 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'late-copies-apply',
     does: 'no session check: every copy of a batch applies',
     expected: ['I5'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     machine: lateCopiesApply,
   },
   {
     name: 'withdraw-running',
     does: 'a message that runs can be withdrawn',
     expected: ['I5'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, _me, op, _now, apply) => {
         const answer = apply(op);
@@ -137,7 +137,7 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'depth-leak',
     does: 'a failed message still counts in the depth',
     expected: ['I7'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, _me, op, _now, apply) => {
         const answer = apply(op);
@@ -149,7 +149,7 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'limit-unchecked',
     does: 'no queue has a limit',
     expected: ['I7'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((_state, _me, op, _now, apply) => apply(op.op === 'append' ? ({ ...op, depthMax: 0 } satisfies AppendOp) : op)),
   },
@@ -157,7 +157,7 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'claim-live-owner',
     does: 'a claim takes the entity from a living owner',
     expected: ['L1'],
-    seeds: [],
+    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, me, op, _now, apply) => {
         const rec = op.op === 'claim' ? state.entities.get(op.entity) : undefined;
