@@ -22,6 +22,7 @@ export const Refusal = {
   MAX_HOPS_EXCEEDED: 5,
   STALE_EPOCH: 6,
   CIRCUIT_OPEN: 7,
+  DECLINED: 8,
 } as const;
 
 export interface ProbeRequest {

@@ -8,7 +8,9 @@ export type PetitionRefusal =
   | 'PETITION_LIMIT_EXCEEDED'
   | 'MAX_HOPS_EXCEEDED'
   | 'STALE_EPOCH'
-  | 'CIRCUIT_OPEN';
+  | 'CIRCUIT_OPEN'
+  /** To an assignment: the node may not own the entity now, since it drains or a past run of it goes on. */
+  | 'DECLINED';
 
 /**
  * What nodes tell each other. Every message is a hint: losing it costs time, doubling it changes nothing.

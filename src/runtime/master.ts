@@ -38,6 +38,8 @@ export interface MasterParts {
 
 type Role = 'follower' | 'rebuilding' | 'ready';
 
+type Answer = (owner: number, refusal?: PetitionRefusal) => void;
+
 interface OpenAssignment {
   readonly entity: string;
   readonly to: number;
@@ -95,6 +97,13 @@ export class Master {
     this.formerTable = [];
     this.parts.peers.clear();
     this.reported = REPORT_OF_A_NEWCOMER;
+  }
+
+  /** Tells the group at once that this node leads no longer and takes nothing new. */
+  resign(): void {
+    const me = this.parts.membership.incarnation;
+    this.stepDown();
+    if (me !== 0) this.report(me).catch(() => undefined);
   }
 
   private schedule(): void {
@@ -277,9 +286,14 @@ export class Master {
 
   private onAssign({ ticket, entity, epoch }: PeerMessage & { kind: 'assign' }, from: number): void {
     const accepted = this.acceptEpoch(epoch);
-    if (accepted) this.parts.ownership.activate(entity, false)?.ring();
     this.parts.trace.emit('commanded', { epoch, accepted });
-    this.parts.network.send(from, { kind: 'assigned', ticket, refusal: accepted ? undefined : 'STALE_EPOCH' });
+    let refusal: PetitionRefusal | undefined = accepted ? undefined : 'STALE_EPOCH';
+    if (accepted) {
+      const worker = this.parts.ownership.activate(entity, false);
+      if (worker === undefined) refusal = 'DECLINED';
+      else worker.ring();
+    }
+    this.parts.network.send(from, { kind: 'assigned', ticket, refusal });
   }
 
   private onListWorkers({ ticket, epoch }: PeerMessage & { kind: 'list-workers' }, from: number): void {
@@ -311,7 +325,7 @@ export class Master {
   }
 
   /** Decides where an entity lives and sees it assigned; `answer` tells the owner, or why there is none yet. */
-  place(entity: string, answer: (owner: number, refusal?: PetitionRefusal) => void): void {
+  place(entity: string, answer: Answer, declined: readonly number[] = []): void {
     const { view, config, membership, ownership, peers } = this.parts;
     if (this.role === 'rebuilding') {
       answer(0, 'MASTER_REBUILDING');
@@ -324,15 +338,24 @@ export class Master {
     }
     // Whoever asks has read in the log that nobody owns it: a row counts only while its assignment is under way.
     if (!this.assigning.has(entity)) this.table.remove(entity);
-    const chosen = choosePlace(entity, view.places(entity), this.table);
+    const chosen = choosePlace(
+      entity,
+      view.places(entity).filter((m) => !declined.includes(m.incarnation)),
+      this.table,
+    );
     if (chosen === undefined) {
-      answer(0, 'NO_MASTER');
+      answer(0, declined.length > 0 ? 'PETITION_LIMIT_EXCEEDED' : 'NO_MASTER');
       return;
     }
     const to = chosen.incarnation;
     if (to === membership.incarnation) {
+      const worker = ownership.activate(entity, false);
+      if (worker === undefined) {
+        this.place(entity, answer, [...declined, to]);
+        return;
+      }
       this.table.set(entity, to);
-      ownership.activate(entity, false)?.ring();
+      worker.ring();
       answer(to);
       return;
     }
@@ -341,10 +364,10 @@ export class Master {
       return;
     }
     this.table.set(entity, to);
-    this.assign(entity, to, answer);
+    this.assign(entity, to, answer, declined);
   }
 
-  private assign(entity: string, to: number, answer: (owner: number, refusal?: PetitionRefusal) => void): void {
+  private assign(entity: string, to: number, answer: Answer, declined: readonly number[]): void {
     const { clock, config, network, peers } = this.parts;
     const ticket = ++this.ticket;
     const timer = clock.setTimer(config.deadlines.forwardMs, () => {
@@ -354,7 +377,9 @@ export class Master {
     const end = (refusal: PetitionRefusal | undefined): void => {
       // What was not confirmed is no row; if it was done all the same, the log knows.
       if (refusal !== undefined && this.table.ownerOf(entity) === to) this.table.remove(entity);
-      answer(refusal === undefined ? to : 0, refusal);
+      if (refusal !== 'DECLINED') answer(refusal === undefined ? to : 0, refusal);
+      else if (this.leads) this.place(entity, answer, [...declined, to]);
+      else answer(0, 'NOT_MASTER');
     };
     this.open.set(ticket, { entity, to, timer, end });
     this.assigning.add(entity);

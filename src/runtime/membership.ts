@@ -10,7 +10,15 @@
  */
 import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
-import type { Contract, ControlAnswerOf, JoinAnswer, JoinOp, Member, MembersAnswer } from '../core/log/control-operations.js';
+import type {
+  BeatAnswer,
+  Contract,
+  ControlAnswerOf,
+  JoinAnswer,
+  JoinOp,
+  Member,
+  MembersAnswer,
+} from '../core/log/control-operations.js';
 import { SCHEMA_VERSION } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Pulse } from '../ports/pulse.js';
@@ -41,6 +49,10 @@ export class Membership {
   private lastProofMs = 0;
   private lapseTimer: Timer | undefined;
   private storeOffsetMs = 0;
+  /** Length of the lease that the last acknowledged beat got. */
+  private grantedMs = 0;
+  /** When the newest acknowledged beat left. */
+  private provedAtMs = Number.NEGATIVE_INFINITY;
   private readonly watched = new Map<number, Watched>();
 
   constructor(
@@ -70,13 +82,14 @@ export class Membership {
     const nowMs = this.clock.monotonicMs();
     if (nowMs < this.leaseEndsMs) return true;
     // The pulse may know of a newer beat than it could tell: this loop may just have been blocked.
-    this.leaseEndsMs = Math.max(this.leaseEndsMs, this.pulse.lastProvedMs() + this.leaseMs);
+    this.provedAtMs = Math.max(this.provedAtMs, this.pulse.lastProvedMs());
+    this.leaseEndsMs = this.provedAtMs + this.leaseMs;
     return nowMs < this.leaseEndsMs;
   }
 
   /** How long an acknowledged beat carries, from its sending. */
   private get leaseMs(): number {
-    return this.config.timing.nodeTTLMs - this.config.timing.leaseMarginMs;
+    return this.grantedMs - this.config.timing.leaseMarginMs;
   }
 
   /** Store time now, from the offset learnt with each beat. */
@@ -142,8 +155,9 @@ export class Membership {
     this.incarnation = answer.incarnation;
     this.generation = answer.generation;
     this.leaseEndsMs = 0;
+    this.provedAtMs = Number.NEGATIVE_INFINITY;
     this.lastProofMs = sentMs;
-    this.proved(sentMs, this.clock.monotonicMs(), answer.nowMs);
+    this.proved(sentMs, this.clock.monotonicMs(), answer);
     const { incarnation } = this;
     this.pulse.begin(incarnation, {
       answered: (beat, beatSentMs, receivedMs) => this.answered(beat, beatSentMs, receivedMs),
@@ -156,9 +170,12 @@ export class Membership {
   }
 
   /** A beat or join that left at `sentMs` was acknowledged. */
-  private proved(sentMs: number, receivedMs: number, storeNowMs: number): void {
-    this.storeOffsetMs = storeNowMs - (sentMs + receivedMs) / 2;
-    this.leaseEndsMs = Math.max(this.leaseEndsMs, sentMs + this.leaseMs);
+  private proved(sentMs: number, receivedMs: number, { nowMs, leaseUntilMs }: JoinAnswer | BeatAnswer): void {
+    this.storeOffsetMs = nowMs - (sentMs + receivedMs) / 2;
+    // What the store has granted counts, if that is less: another node may have joined with a shorter nodeTTLMs.
+    this.grantedMs = Math.min(this.config.timing.nodeTTLMs, leaseUntilMs - nowMs);
+    this.provedAtMs = Math.max(this.provedAtMs, sentMs);
+    this.leaseEndsMs = this.provedAtMs + this.leaseMs;
     this.lapsed = !this.inForce();
     this.missed = false;
     this.watchLease();
@@ -173,7 +190,7 @@ export class Membership {
     this.lastProofMs = sentMs;
     const wasLapsed = this.lapsed || this.missed || !this.inForce();
     if (wasLapsed && !this.lapsed) this.lapse();
-    this.proved(sentMs, receivedMs, answer.nowMs);
+    this.proved(sentMs, receivedMs, answer);
     if (wasLapsed && !this.lapsed) this.events.resumed();
   }
 

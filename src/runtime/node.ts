@@ -82,6 +82,8 @@ export class Node {
   private closedBy: AtomicQueuesError | undefined;
   private session: StoreSession | undefined;
   private stopping: Promise<void> | undefined;
+  /** The incarnation before this one, 0 for none. */
+  private former = 0;
   private readonly health: StoreHealth;
   private readonly pulse: Pulse;
   private readonly membership: Membership;
@@ -171,7 +173,7 @@ export class Node {
     this.session = session;
     network.listen(incarnation, (message, from) => this.receive(message, from));
     this.ownership.open(session);
-    this.recovery.start(session);
+    this.recovery.start(session, this.former);
     this.master.start();
     this.state = 'running';
     trace.emit('joined', { incarnation, serverId: config.serverId });
@@ -268,6 +270,7 @@ export class Node {
     this.options.trace.emit('lease-lost', { incarnation, why });
     const error = new AtomicQueuesError('FENCED', `incarnation ${incarnation} was declared dead: ${why}`, { definite: false });
     this.endSession(incarnation, error);
+    this.former = incarnation;
     if (this.state === 'draining') return;
     if (this.options.config.onLeaseLost === 'exit') {
       this.close(error);
@@ -333,6 +336,8 @@ export class Node {
     const { store, network, trace } = this.options;
     if (this.state !== 'closed') this.state = 'draining';
     this.ownership.draining = true;
+    this.view.leave(this.membership.incarnation);
+    this.master.resign();
     await this.drainWithinGrace();
     const running = this.ownership.running.size;
     this.recovery.stop();

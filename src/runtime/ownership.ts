@@ -120,7 +120,8 @@ export class Ownership {
     if (known !== undefined) return known;
     const settings = this.settings.get(typeOfKey(entity));
     if (settings === undefined || this.session === undefined) return undefined;
-    if ((this.draining && !chained) || this.ghosts.has(entity) || !this.parts.membership.leaseValid()) return undefined;
+    if ((this.draining && !chained) || this.ghosts.has(entity) || this.isForeign(entity)) return undefined;
+    if (!this.parts.membership.leaseValid()) return undefined;
     this.makeRoom();
     const worker = new EntityWorker(entity, settings, this);
     this.workers.set(entity, worker);
@@ -138,10 +139,16 @@ export class Ownership {
 
   /** The sweep found work for an entity that nobody owns. */
   adopt(entity: string): void {
-    const foreignUntilMs = this.foreign.get(entity);
-    if (foreignUntilMs !== undefined && foreignUntilMs > this.parts.clock.monotonicMs()) return;
-    this.foreign.delete(entity);
     this.activate(entity, false)?.ring();
+  }
+
+  /** Its head was handed off not long ago, since this process does not handle it. */
+  private isForeign(entity: string): boolean {
+    const untilMs = this.foreign.get(entity);
+    if (untilMs === undefined) return false;
+    if (untilMs > this.parts.clock.monotonicMs()) return true;
+    this.foreign.delete(entity);
+    return false;
   }
 
   /** The head has a name that this process does not handle: another node shall own the entity. */

@@ -47,6 +47,7 @@ export class Recovery {
   private readonly watch: Loop;
   private readonly sweep: Loop;
   private expireTimer: Timer | undefined;
+  private former = 0;
 
   constructor(private readonly parts: RecoveryParts) {
     const { clock, trace, config } = parts;
@@ -54,8 +55,10 @@ export class Recovery {
     this.sweep = new Loop(clock, trace, 'sweep', config.timing.reconcileIntervalMs, () => this.sweepOnce());
   }
 
-  start(session: StoreSession): void {
+  /** `former`: the incarnation of this process before, 0 if there was none; its remains are looked for even if nobody lists it. */
+  start(session: StoreSession, former: number): void {
     this.session = session;
+    this.former = former;
     this.watch.start();
     this.sweep.start();
     this.scheduleExpire(this.parts.config.wal.cleanupIntervalMs);
@@ -82,6 +85,8 @@ export class Recovery {
       if (change === 'joined') ownership.rebalance((entity) => view.belongsTo(entity, session.incarnation), REBALANCE_MAX);
       const dead = await membership.buryTheDead(answer);
       for (const member of dead) await this.takeOver(session, member.incarnation);
+      if (this.former !== 0 && !view.isMember(this.former)) await this.takeOver(session, this.former);
+      this.former = 0;
       if (change !== undefined || dead.length > 0) this.sweep.soon();
     } catch (error) {
       membership.stopWatching();
@@ -109,7 +114,10 @@ export class Recovery {
     const { ownership, network, view, master } = this.parts;
     if (owner === me) ownership.activate(entity, false)?.ring();
     else if (owner !== 0) {
-      if (master.leads) network.send(owner, { kind: 'ring', entity, message: undefined });
+      // An owner whose membership is gone is nobody's to bury; the log refuses this for one that lives.
+      if (!view.isMember(owner) && this.session !== undefined)
+        this.takeOverEntity(this.session, entity, owner).catch(() => undefined);
+      else if (master.leads) network.send(owner, { kind: 'ring', entity, message: undefined });
     } else if (ownership.handles(entity) && view.belongsTo(entity, me)) ownership.adopt(entity);
     else if (master.leads && view.places(entity).length > 0) master.place(entity, () => undefined);
   }
@@ -142,8 +150,8 @@ export class Recovery {
 
   private async lookUpReplies(): Promise<void> {
     const { replies, store, config } = this.parts;
-    const overdue = replies.overdue(config.timing.reconcileIntervalMs, LOOKUPS_MAX);
-    const elsewhere = overdue.filter(({ entity }) => !this.parts.ownership.workers.has(entity));
+    const { workers } = this.parts.ownership;
+    const elsewhere = replies.overdue(config.timing.reconcileIntervalMs, LOOKUPS_MAX, ({ entity }) => !workers.has(entity));
     await Promise.all(
       elsewhere.map(async ({ entity, id, seq }) => {
         const found = await store.control({ op: 'lookup', entity, id, seq });

@@ -127,13 +127,13 @@ export class Replies {
     for (let w = this.waiters.get(keyOf(entity, id)); w !== undefined; w = w.next) w.lastRefusal = refusal;
   }
 
-  /** Waiters for logged messages that have waited for at least `ageMs`, at most `max`. */
-  overdue(ageMs: number, max: number): Waiter[] {
+  /** Waiters for logged messages that have waited for at least `ageMs` and that `wanted` names, at most `max`. */
+  overdue(ageMs: number, max: number, wanted: (waiter: Waiter) => boolean): Waiter[] {
     const before = this.clock.monotonicMs() - ageMs;
     const found: Waiter[] = [];
     for (const waiter of this.waiters.values()) {
       if (found.length === max || waiter.sinceMs > before) break;
-      if (waiter.seq > 0) found.push(waiter);
+      if (waiter.seq > 0 && wanted(waiter)) found.push(waiter);
     }
     return found;
   }
@@ -150,7 +150,7 @@ export class Replies {
     const tail =
       withdrawn === true
         ? 'the message was withdrawn and will not run'
-        : 'the message is logged: it may have run, run now, or run later';
+        : `the message ${waiter.seq > 0 ? 'is' : 'may be'} logged: it may have run, run now, or run later`;
     this.reject(
       waiter,
       new AtomicQueuesError('REPLY_TIMEOUT', `${why}; ${tail}`, {

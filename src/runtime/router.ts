@@ -3,6 +3,7 @@
  * to whom the ring says, and failing that to the master. Every way is a hint; the sweep finds what no hint reached.
  */
 import type { ResolvedConfig } from '../core/config.js';
+import type { Member } from '../core/log/control-operations.js';
 import type { MessageRecord } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Network, PeerMessage, PetitionRefusal } from '../ports/network.js';
@@ -64,8 +65,14 @@ export class Router {
   /** Work was handed off: whoever the ring names next is told, so that it need not wait for a sweep. */
   handedOff(entity: string): void {
     const { view, membership, network } = this.parts;
-    const others = view.places(entity).filter((m) => m.incarnation !== membership.incarnation);
-    const next = others.find((m) => view.belongsTo(entity, m.incarnation)) ?? others[0];
+    const me = membership.incarnation;
+    const others = view.places(entity).filter((m) => m.incarnation !== me);
+    // Round the group in one direction: whoever cannot take it passes it on, and it meets everybody once.
+    const after = others.filter((m) => m.incarnation > me);
+    const next = (after.length > 0 ? after : others).reduce<Member | undefined>(
+      (first, m) => (first === undefined || m.incarnation < first.incarnation ? m : first),
+      undefined,
+    );
     if (next !== undefined) network.send(next.incarnation, { kind: 'ring', entity, message: undefined });
   }
 

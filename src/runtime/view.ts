@@ -14,7 +14,11 @@ export class View {
   /** The master of the group, if its record stands. */
   leader: Leader | undefined;
   private live: ReadonlySet<number> = new Set();
+  private listed: ReadonlySet<number> = new Set();
   private readonly byType = new Map<string, readonly Member[]>();
+
+  /** This node's incarnation while it drains: it takes nothing new. */
+  private leaving = 0;
 
   constructor(private readonly groupName: string) {}
 
@@ -28,6 +32,7 @@ export class View {
     const left = before.some((b) => !group.some((m) => m.incarnation === b.incarnation));
     this.group = group;
     this.members = live;
+    this.listed = new Set(answer.members.map((m) => m.incarnation));
     this.live = new Set(live.map((m) => m.incarnation));
     const leader = answer.leaders.find((l) => l.group === this.groupName);
     this.leader = leader !== undefined && leader.untilMs > answer.nowMs && this.isLive(leader.incarnation) ? leader : undefined;
@@ -36,16 +41,29 @@ export class View {
     return left ? 'left' : undefined;
   }
 
+  /** Whether the store lists it at all, dead or alive. */
+  isMember(incarnation: number): boolean {
+    return this.listed.has(incarnation);
+  }
+
   isLive(incarnation: number): boolean {
     return this.live.has(incarnation);
   }
 
-  /** The live members that declared the type of this entity. */
+  /** From now on `incarnation` has no place. */
+  leave(incarnation: number): void {
+    this.leaving = incarnation;
+    this.byType.clear();
+  }
+
+  /** The live members that declared the type of this entity and take new work: neither draining nor degraded. */
   places(entity: string): readonly Member[] {
     const type = typeOfKey(entity);
     let places = this.byType.get(type);
     if (places === undefined) {
-      places = this.group.filter((m) => m.types.includes(type));
+      const able = this.group.filter((m) => m.types.includes(type) && m.incarnation !== this.leaving);
+      const willing = able.filter((m) => m.eligible);
+      places = willing.length > 0 ? willing : able;
       this.byType.set(type, places);
     }
     return places;
@@ -54,7 +72,7 @@ export class View {
   /** True if the entity, while nobody owns it, belongs to `me`; also while the view does not yet know of anybody. */
   belongsTo(entity: string, me: number): boolean {
     const places = this.places(entity);
-    if (places.length < 2) return places.length === 0 || places[0]?.incarnation === me;
+    if (places.length < 2) return places[0] === undefined ? me !== this.leaving : places[0].incarnation === me;
     return placeOf(entity, places)?.incarnation === me;
   }
 }

@@ -27,7 +27,7 @@ const entitiesOf = ({ got }: Peer): string[] => got.map(([, what]) => (what.kind
 const ODD_ID = escapeId('a:b\n{x}\u0000%😀\u001f');
 const REFUSALS: readonly PetitionRefusal[] = [
   ...(['NOT_MASTER', 'MASTER_REBUILDING', 'NO_MASTER', 'PETITION_LIMIT_EXCEEDED'] as const),
-  ...(['MAX_HOPS_EXCEEDED', 'STALE_EPOCH', 'CIRCUIT_OPEN'] as const),
+  ...(['MAX_HOPS_EXCEEDED', 'STALE_EPOCH', 'CIRCUIT_OPEN', 'DECLINED'] as const),
 ];
 const KINDS: readonly PeerMessage[] = [
   ring('account:a-1'),

@@ -12,7 +12,9 @@ function stage() {
   const got: string[] = [];
   const join = (incarnation: number) => {
     const network = new LoopbackNetwork(hub, clock);
-    network.listen(incarnation, (message, from) => got.push(`${from}->${incarnation} ${message.kind === 'ring' ? message.entity : message.kind}`));
+    network.listen(incarnation, (message, from) =>
+      got.push(`${from}->${incarnation} ${message.kind === 'ring' ? message.entity : message.kind}`),
+    );
     return network;
   };
   const flush = (): void => {

@@ -90,7 +90,8 @@ class Heard implements PulseListener {
   }
 }
 
-const OK = { ok: true, nowMs: 0, leaseUntilMs: 0 } as const;
+const TTL_MS = 1000;
+const OK = { ok: true, nowMs: 0, leaseUntilMs: TTL_MS } as const;
 
 describe('the pulse of the main loop', () => {
   const EVERY_MS = 100;
@@ -187,7 +188,6 @@ class ThreadLike implements Pulse {
   }
 }
 
-const TTL_MS = 1000;
 const LEASE_MS = TTL_MS - 100;
 
 async function joined() {
@@ -207,7 +207,7 @@ async function joined() {
   });
   await membership.join(false);
   const told = (sentMs: number, receivedMs = sentMs, nowMs = 0): void =>
-    pulse.listener?.answered({ ok: true, nowMs, leaseUntilMs: 0 }, sentMs, receivedMs);
+    pulse.listener?.answered({ ok: true, nowMs, leaseUntilMs: nowMs + TTL_MS }, sentMs, receivedMs);
   return { clock, store, pulse, events, membership, told };
 }
 
