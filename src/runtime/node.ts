@@ -248,6 +248,7 @@ export class Node {
     const change = this.health.note(error?.message);
     if (change === 'degraded') this.options.trace.emit('degraded', { why: this.health.why });
     else if (change === 'recovered') this.options.trace.emit('recovered', {});
+    if (error === undefined) this.session?.storeAnswers();
   }
 
   private suspended(): void {

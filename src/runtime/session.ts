@@ -10,7 +10,7 @@
 import { AtomicQueuesError } from '../core/errors.js';
 import { Fifo } from '../core/fifo.js';
 import type { Answer, AnswerOf, SessionOp } from '../core/log/operations.js';
-import type { Clock } from '../ports/clock.js';
+import type { Clock, Timer } from '../ports/clock.js';
 import type { Random } from '../ports/random.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 
@@ -36,6 +36,8 @@ interface InFlight {
   /** It was told of a gap before it: it leaves again when its predecessor has ended. */
   waits: boolean;
   failures: number;
+  /** Set while it waits to be sent again. */
+  resend: Timer | undefined;
 }
 
 export interface SessionEvents {
@@ -127,7 +129,17 @@ export class StoreSession {
         steps.push(step);
         ops.push(step.op);
       }
-      const batch = { n: ++this.lastN, steps, ops, copies: 0, refusedCopies: 0, answers: undefined, waits: false, failures: 0 };
+      const batch: InFlight = {
+        n: ++this.lastN,
+        steps,
+        ops,
+        copies: 0,
+        refusedCopies: 0,
+        answers: undefined,
+        waits: false,
+        failures: 0,
+        resend: undefined,
+      };
       this.flying.push(batch);
       this.send(batch);
     }
@@ -202,9 +214,22 @@ export class StoreSession {
 
   private resendLater(batch: InFlight): void {
     const delayMs = Math.min(RESEND_DELAY_MS.first * 2 ** batch.failures++, RESEND_DELAY_MS.max) * (0.5 + this.random.next());
-    this.clock.setTimer(delayMs, () => {
-      if (!this.ended && batch.answers === undefined && this.flying.includes(batch)) this.send(batch);
-    });
+    batch.resend = this.clock.setTimer(delayMs, () => this.sendAgain(batch));
+  }
+
+  private sendAgain(batch: InFlight): void {
+    batch.resend = undefined;
+    if (!this.ended && batch.answers === undefined && this.flying.includes(batch)) this.send(batch);
+  }
+
+  /** The store answers again: what waits out a backoff leaves now, since all that comes after waits behind it. */
+  storeAnswers(): void {
+    for (const batch of [...this.flying]) {
+      if (batch.resend === undefined) continue;
+      batch.resend.cancel();
+      batch.failures = 0;
+      this.sendAgain(batch);
+    }
   }
 
   private endInOrder(): void {

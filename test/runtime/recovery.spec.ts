@@ -276,7 +276,7 @@ describe.each([1, 2, 3, 4, 5, 6])('lost, late, doubled and refused store calls, 
     store.flaky = calm;
     const told = new Map<string, unknown>();
     const senders = Array.from({ length: 20 }, async (_, s) => {
-      for (let i = 0; i < 15; i++) {
+      for (let i = 0; i < 40; i++) {
         const id = `e${s % 7}`;
         const key = `${id}/${s * 100 + i}`;
         told.set(key, await outcome(n.enqueueAndWait(msg(id, { i: s * 100 + i }), { timeoutMs: 10_000 })));

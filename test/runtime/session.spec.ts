@@ -110,6 +110,19 @@ describe('the session', () => {
     expect(log).toEqual(['a: "A"']);
   });
 
+  it('sends what waits out a backoff at once when the store is known to answer again', async () => {
+    const { store, log, session, step, applied } = open();
+    session.submit(step('a'));
+    await tick();
+    await store.copies[0]?.fail(unknown());
+    expect(store.numbers).toEqual([1]);
+    session.storeAnswers();
+    session.storeAnswers();
+    expect(store.numbers).toEqual([1, 1]);
+    await store.copies[1]?.reply(applied('A'));
+    expect(log).toEqual(['a: "A"']);
+  });
+
   it('rejects appends only if every copy of their number was refused, and then uses the number for the rest', async () => {
     const { store, clock, log, session, step, applied } = open();
     session.submit(step('a'));
