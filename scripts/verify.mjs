@@ -9,6 +9,7 @@ const CHECKS = [
   ['docs are generated', 'npm', ['run', '--silent', 'docs', '--', '--check']],
   ['build', 'npm', ['run', '--silent', 'build']],
   ['package', 'node', ['scripts/check-package.mjs']],
+  ['simulator, 300 seeds', 'npm', ['run', '--silent', 'sim', '--', '--seeds', '300']],
   ['Nest 11', 'npm', ['run', '--silent', 'test:nest11']],
 ];
 
