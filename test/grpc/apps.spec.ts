@@ -34,6 +34,9 @@ function freePort(): Promise<number> {
   });
 }
 
+/** `reconcileIntervalMs` by default. */
+const SWEEP_MS = 2000;
+
 describeRedis('two applications on one Redis, over gRPC', () => {
   let redis: RedisServer;
   beforeAll(async () => {
@@ -78,13 +81,14 @@ describeRedis('two applications on one Redis, over gRPC', () => {
     for (const { logger } of [a, b]) expect(logger.lines.filter((line) => line.includes('gRPC'))).toEqual([]);
   });
 
-  test('an application that starts later is heard from its first call on, and one that leaves is not waited for', async () => {
+  test('an application that starts later is served from its first call on, and one that leaves is not waited for', async () => {
     const a = await start('a', 'late');
     const b = await start('b', 'late');
     const startMs = performance.now();
     await Promise.all(Array.from({ length: 20 }, (_, i) => b.bus.enqueueAndWait(new Who(`e${i}`))));
     await Promise.all(Array.from({ length: 20 }, (_, i) => a.bus.enqueueAndWait(new Who(`e${i}`))));
-    expect(performance.now() - startMs).toBeLessThan(1000);
+    // Usually some ten ms; but a hint that leaves before the other one has read who is new may get lost, which costs one sweep.
+    expect(performance.now() - startMs).toBeLessThan(SWEEP_MS + 1500);
     const closingMs = performance.now();
     await a.app.close();
     expect(performance.now() - closingMs).toBeLessThan(2000);
