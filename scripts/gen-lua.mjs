@@ -10,9 +10,9 @@ const LINE_WIDTH = 200;
 // In order of use: Lua knows a local only after its declaration.
 const ENTITY = ['prelude', 'flush', 'append', 'letter'];
 const STEPS = ['claim', 'begin', 'finish', 'retry', 'withdraw', 'release', 'takeover', 'late', 'expire'];
-const BATCH = ['head', 'plain', 'general-open', ...ENTITY, ...STEPS, 'general-close'];
+const BATCH = ['head', 'session', 'plain', ...ENTITY, ...STEPS];
 const MEMBERSHIP = ['writes', 'join', 'beat', 'leave', 'bury', 'report', 'lead', 'members', 'ready', 'owned'];
-const CONTROL = ['head', 'plain', ...ENTITY, ...MEMBERSHIP, 'replay', 'purge', 'lookup', 'letters', 'counts'];
+const CONTROL = ['head', ...ENTITY, ...MEMBERSHIP, 'replay', 'purge', 'lookup', 'letters', 'counts'];
 
 function lines(name) {
   const source = readFileSync(at(`scripts/${name}.lua`), 'utf8');

@@ -44,7 +44,7 @@ local function append(key, begin, body, depthMax, id, digest)
   e = e or entity_or_new(key)
   local idle = e.running == '0' and e.first == e.tail
   local s = log(e, body, id, digest)
-  if idle and begin and e.owner == ME and not is_held(e) and declares_record(key, body) then
+  if idle and begin and e.owner == ME and not is_held(e) and declares(key, sub(body, 1, find(body, FS, 1, true) - 1)) then
     e.running, e.attempt, e.keep, e.first = s, '1', begin, s
     settle(e)
     return s

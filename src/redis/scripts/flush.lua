@@ -1,4 +1,4 @@
--- Applies what was collected, each kind in one call. (batch.lua does the same for batches of plain steps only.)
+-- Applies what was collected, each kind in one call. (plain.lua does the same for batches of plain steps.)
 --
 -- The first write decides for all: if Redis lets one write of a script pass, it lets all later ones pass, out of memory or
 -- not. So with appends it is one that Redis refuses without memory (then nothing was applied, for certain), and without
@@ -7,22 +7,22 @@
 local written = false
 
 local function write(command, key, list)
-  write_all(command, key, list, #list)
+  local n = #list
+  for i = 1, n, 4000 do
+    call(command, key, unpack(list, i, i + 3999 < n and i + 3999 or n))
+  end
 end
 
--- Adds the records that were taken apart to entSet; answers those that go, and what changes in the ready set.
+-- Fills entSet; answers the entities that go, and what changes in the ready set.
 local function collect_entities()
-  local del, ndel, readySet, readyDel = {}, 0, {}, {}
+  local del, readySet, readyDel = {}, {}, {}
   for i = 1, ndirty do
     local e = dirty[i]
     e.dirty = false
     if e.gone then
-      ndel = ndel + 1
-      del[ndel] = e.key
+      del[#del + 1] = e.key
     else
-      entSet[nentSet + 1] = e.key
-      entSet[nentSet + 2] = row_of(e)
-      nentSet = nentSet + 2
+      push(entSet, e.key, row_of(e))
     end
     if not e.ready then
       if e.stored then readyDel[#readyDel + 1] = e.key end
@@ -33,13 +33,13 @@ local function collect_entities()
     end
   end
   dirty, ndirty = {}, 0
-  return del, ndel, readySet, readyDel
+  return del, readySet, readyDel
 end
 
 -- The first key of another type than it must have, as an error reply. `all`: whether or not it is written now.
 local function foreign(all, readySet, readyDel)
   local bad = nil
-  if all or nmsgSet + nmsgDel > 0 then bad = check_type(MSG, 'hash') end
+  if all or #msgSet + #msgDel > 0 then bad = check_type(MSG, 'hash') end
   if all or #readySet + #readyDel > 0 then bad = bad or check_type(READY, 'zset') end
   if all or next(ownsDelta) then bad = bad or check_type(OWNS, 'hash') end
   if all or #keptSet > 0 then bad = bad or check_type(KEPT, 'hash') end
@@ -51,8 +51,7 @@ local function foreign(all, readySet, readyDel)
 end
 
 local function reset()
-  entSet, nentSet = {}, 0
-  msgSet, nmsgSet, msgDel, nmsgDel = {}, 0, {}, 0
+  entSet, msgSet, msgDel = {}, {}, {}
   keptSet, expirySet, dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}, {}, {}
   memberDel, contractDel, ownsDelta = {}, {}, {}
 end
@@ -60,7 +59,7 @@ end
 -- hasAppends: this script may append; meta: more fields of meta; more: there will be another flush.
 -- Answers an error reply, with nothing written, or nil.
 local function flush(hasAppends, meta, more)
-  local del, ndel, readySet, readyDel = collect_entities()
+  local del, readySet, readyDel = collect_entities()
   if not written then
     local bad = foreign(more, readySet, readyDel)
     if bad then return bad end
@@ -73,10 +72,10 @@ local function flush(hasAppends, meta, more)
   push(meta, 'active', int(active))
   if #dlqIndexSet > 0 then push(meta, 'letter', int(letter)) end
   write('HSET', META, meta)
-  write_all('HSET', ENT, entSet, nentSet)
-  write_all('HDEL', ENT, del, ndel)
-  write_all('HSET', MSG, msgSet, nmsgSet)
-  write_all('HDEL', MSG, msgDel, nmsgDel)
+  write('HSET', ENT, entSet)
+  write('HDEL', ENT, del)
+  write('HSET', MSG, msgSet)
+  write('HDEL', MSG, msgDel)
   write('ZADD', READY, readySet)
   write('ZREM', READY, readyDel)
   write('HSET', KEPT, keptSet)

@@ -28,65 +28,31 @@
 -- dlqof     entity RS sequence RS attempt -> letter
 --
 -- Each function of a script is made anew for each call, and costs the more the more variables are alive that it might
--- refer to. So a batch makes only what its commonest operations need (plain.lua), and all else once something asks for it.
+-- refer to: a lone call would cost three times what it does. So a batch of the commonest operations makes none at all
+-- (plain.lua), and one with anything else in it goes the general way as a whole.
 local call = redis.call
 local find, format, match, sub = string.find, string.format, string.match, string.sub
 local FS, RS = '\31', '\30'
 local META, ENT, MSG = KEYS[1], KEYS[2], KEYS[3]
 local BASE = sub(META, 1, -5)
-local CONTRACT = BASE .. 'contract'
-
-local function int(n)
-  return format('%.0f', n)
-end
+local CONTRACT, OWNS = BASE .. 'contract', BASE .. 'owns'
 
 local nowS = ARGV[1]
 if nowS == '' then
   local t = call('TIME')
-  nowS = int(t[1] * 1000 + math.floor(t[2] / 1000))
+  nowS = format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
 end
 local now = nowS + 0
 local STAMP = FS .. nowS .. FS
 local ME = ARGV[2]
 local session = 's' .. ME
 
-local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', '')
+local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', 'seq', 'fence', '')
 -- What HMGET says of a field that is not there (false; under ioredis-mock something else).
-local NONE = m[7]
-local generation, last, depth, active, workersMax, depthMaxTotal = nil, nil, 0, 0, 0, 0
+local NONE = m[9]
+local generation, last, depth, active, workersMax, depthMaxTotal, seq, fence = nil, nil, 0, 0, 0, 0, 0, 0
 if m[1] ~= NONE then
   generation, depth, active, workersMax, depthMaxTotal = m[1], m[3] + 0, m[4] + 0, m[5] + 0, m[6] + 0
+  seq, fence = m[7] + 0, m[8] + 0
   if m[2] ~= NONE then last = m[2] end
 end
-
--- HMGET of list[from..to], in chunks that fit Lua's stack.
-local function hmget(key, list, from, to)
-  if to - from < 4000 then return call('HMGET', key, unpack(list, from, to)) end
-  local all, n = {}, 0
-  for i = from, to, 4000 do
-    local part = call('HMGET', key, unpack(list, i, i + 3999 < to and i + 3999 or to))
-    for j = 1, #part do
-      n = n + 1
-      all[n] = part[j]
-    end
-  end
-  return all
-end
-
-local function write_all(command, key, list, n)
-  for i = 1, n, 4000 do
-    call(command, key, unpack(list, i, i + 3999 < n and i + 3999 or n))
-  end
-end
-
--- An error reply, if the key is of another type than it must have.
-local function check_type(key, type)
-  local t = call('TYPE', key)
-  if t.ok then t = t.ok end
-  if t == 'none' or t == type then return nil end
-  return { err = 'WRONGTYPE ' .. key .. ' holds a ' .. t .. ', not a ' .. type }
-end
-
--- Entities as the rows that are stored, until an operation has to take one apart; and what is collected for the flush.
-local rowOf = {}
-local entSet, nentSet, msgSet, nmsgSet, msgDel, nmsgDel = {}, 0, {}, 0, {}, 0

@@ -7,7 +7,6 @@ local function finish_message(e, s, keep, record, state, result, why, me)
   depth = depth - 1
   if e.running == '0' and e.first == e.tail then active = active - 1 end
   delete_message(e.key, s)
-  messages[e.key .. RS .. s] = false
   if not keep then return end
   local given, waiter, id, digest = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31(%d+)\31([^\31]*)\31([^\31]*)\31')
   if given == '0' and (waiter == '0' or waiter == me or not me) then return end

@@ -1,13 +1,40 @@
--- Cached access to what an operation touches: everything but the commonest steps of plain.lua.
+-- Cached access to what an operation touches.
+-- Reads are cached and writes are collected: nothing is written before every operation has been decided (see flush.lua).
 local byte, gmatch, concat = string.byte, string.gmatch, table.concat
-local KEPT, EXPIRY, READY, OWNS = BASE .. 'kept', BASE .. 'expiry', BASE .. 'ready', BASE .. 'owns'
+local KEPT, EXPIRY, READY = BASE .. 'kept', BASE .. 'expiry', BASE .. 'ready'
 local MEMBER, LEADER = BASE .. 'member', BASE .. 'leader'
 local DLQ, DLQINDEX, DLQOF = BASE .. 'dlq', BASE .. 'dlqindex', BASE .. 'dlqof'
 
-local seq, fence, letter, entryTtl, resultTtl, holdMs = 0, 0, 0, 0, 0, 0
+local letter, entryTtl, resultTtl, holdMs = 0, 0, 0, 0
 if generation then
-  local more = call('HMGET', META, 'seq', 'fence', 'letter', 'entryTtl', 'resultTtl', 'hold')
-  seq, fence, letter, entryTtl, resultTtl, holdMs = more[1] + 0, more[2] + 0, more[3] + 0, more[4] + 0, more[5] + 0, more[6] + 0
+  local more = call('HMGET', META, 'letter', 'entryTtl', 'resultTtl', 'hold')
+  letter, entryTtl, resultTtl, holdMs = more[1] + 0, more[2] + 0, more[3] + 0, more[4] + 0
+end
+
+local function int(n)
+  return format('%.0f', n)
+end
+
+-- HMGET of list[from..to], in chunks that fit Lua's stack.
+local function hmget(key, list, from, to)
+  if to - from < 4000 then return call('HMGET', key, unpack(list, from, to)) end
+  local all, n = {}, 0
+  for i = from, to, 4000 do
+    local part = call('HMGET', key, unpack(list, i, i + 3999 < to and i + 3999 or to))
+    for j = 1, #part do
+      n = n + 1
+      all[n] = part[j]
+    end
+  end
+  return all
+end
+
+-- An error reply, if the key is of another type than it must have.
+local function check_type(key, type)
+  local t = call('TYPE', key)
+  if t.ok then t = t.ok end
+  if t == 'none' or t == type then return nil end
+  return { err = 'WRONGTYPE ' .. key .. ' holds a ' .. t .. ', not a ' .. type }
 end
 
 local function refuse(code, at)
@@ -31,6 +58,7 @@ end
 
 -- ---- what is collected for the flush
 local dirty, ndirty = {}, 0
+local entSet, msgSet, msgDel = {}, {}, {}
 local keptSet, expirySet = {}, {}
 local dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}
 local memberDel, contractDel, ownsDelta = {}, {}, {}
@@ -42,7 +70,8 @@ local function push(list, a, b)
 end
 
 -- ---- entities
-local entities = {}
+-- Rows that were read ahead (false: none there), and entities that were taken apart.
+local rowOf, entities = {}, {}
 
 -- ready: false; true as it is stored; or the time from which it is ready, if that is new.
 local function unpacked(key, owner, fence, running, attempt, keep, first, holes, tail, hold)
@@ -157,24 +186,12 @@ end
 -- ---- messages
 local messages = {}
 
--- What this script has written of a message (false: deleted it), or else what is stored. Looked for in the lists, so that
--- the steps that never ask need no index of what they write.
-local function find_message(field)
-  for i = 1, nmsgDel do
-    if msgDel[i] == field then return false end
-  end
-  for i = nmsgSet - 1, 1, -2 do
-    if msgSet[i] == field then return msgSet[i + 1] end
-  end
-  return hget(MSG, field) or false
-end
-
 -- The record, or nil.
 local function message_of(key, s)
   local field = key .. RS .. s
   local record = messages[field]
   if record == nil then
-    record = find_message(field)
+    record = hget(MSG, field) or false
     messages[field] = record
   end
   return record or nil
@@ -183,14 +200,13 @@ end
 local function set_message(key, s, record)
   local field = key .. RS .. s
   messages[field] = record
-  msgSet[nmsgSet + 1] = field
-  msgSet[nmsgSet + 2] = record
-  nmsgSet = nmsgSet + 2
+  push(msgSet, field, record)
 end
 
 local function delete_message(key, s)
-  nmsgDel = nmsgDel + 1
-  msgDel[nmsgDel] = key .. RS .. s
+  local field = key .. RS .. s
+  messages[field] = false
+  msgDel[#msgDel + 1] = field
 end
 
 -- The same message for its next attempt.
@@ -235,20 +251,27 @@ local function type_of(key)
   return sub(key, 1, find(key, ':', 1, true) - 1)
 end
 
+-- Attempts, whether they go on after an interruption, and the names, each between separators; or nil.
 local function contract_of(incarnation, type)
   local field = incarnation .. FS .. type
   local c = contracts[field]
   if c == nil then
-    local text = contract_text(incarnation, type)
+    local text = hget(CONTRACT, field)
     if text then
-      local max, onInterrupt = match(text, '^(%d+)\31([^\31]*)\31')
-      c = { max = max + 0, retries = onInterrupt == 'retry' }
+      local max, onInterrupt, names = match(text, '^(%d+)\31([^\31]*)(\31.*)$')
+      c = { max = max + 0, retries = onInterrupt == 'retry', names = names }
     else
       c = false
     end
     contracts[field] = c
   end
   return c or nil
+end
+
+-- Whether this incarnation handles the message `name` of this entity.
+local function declares(key, name)
+  local c = contract_of(ME, type_of(key))
+  return c ~= nil and find(c.names, FS .. name .. FS, 1, true) ~= nil
 end
 
 local function owns_count(incarnation)

@@ -1,0 +1,17 @@
+-- Whether this number is the session's next one; if not, the answer is known already (core/log/apply.ts).
+--
+-- ARGV    3 generation  4 number  5 kinds: one letter an operation  6 depthMax of kinds a b c
+--         7 number of entities  8.. entities: one an operation, then one a send; then the operations' arguments, in order
+-- answer  A and the operations' answers, joined by RS | F fenced | S stale | G and the last number: gap | L lost
+local kinds, count = ARGV[5], #ARGV[5]
+local KEYS_AT, ARGS_AT = 7, 8 + ARGV[7]
+if generation == nil or generation ~= ARGV[3] then return 'L' end
+if last == nil then return 'F' end
+local number, applied = ARGV[4] + 0, last + 0
+if number > applied + 1 then return 'G' .. last end
+-- Under which the answer is kept for resends: that of the last and of the one before.
+local KEPT_AS = session .. ':' .. format('%.0f', number % 2)
+if number <= applied then
+  if number < 1 or number < applied - 1 then return 'S' end
+  return call('HGET', META, KEPT_AS)
+end
