@@ -11,6 +11,8 @@ import { type EntityRecord, PartitionState } from '../../src/core/log/state.js';
 
 export const START_MS = 1_700_000_000_000;
 export const ENTITIES = ['account:a', 'account:b', 'order:ü:1', 'order:2', 'ghost:x'];
+/** Where the commonest steps happen, and seldom anything else. */
+const TRAFFIC = ['account:t0', 'account:t1', 'account:t2', 'order:t3', 'account:a', 'account:t4'];
 /** Most of what happens, happens to few, or little would come of it. */
 const BUSY = [0, 0, 0, 0, 0, 2, 2, 1, 3, 4];
 const NODES = [0, 0, 0, 0, 1, 1, 2];
@@ -52,6 +54,15 @@ const commandArb = fc.oneof(
     weight: 14,
     arbitrary: fc.record({ do: fc.constant('batch' as const), node: small, ops: fc.array(opArb, { maxLength: 6 }) }),
   },
+  {
+    weight: 10,
+    arbitrary: fc.record({
+      do: fc.constant('traffic' as const),
+      node: small,
+      x: small,
+      steps: fc.array(fc.record({ entity: small, x: small, y: small }), { minLength: 1, maxLength: 8 }),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('copy' as const), node: small, back: fc.nat(3) }) },
   {
     weight: 2,
@@ -80,6 +91,7 @@ const commandArb = fc.oneof(
   },
 );
 export type Command = typeof commandArb extends fc.Arbitrary<infer T> ? T : never;
+type Traffic = Extract<Command, { do: 'traffic' }>;
 
 const settingsArb = fc.record({
   leaseTtlMs: fc.constantFrom(20, 100),
@@ -140,6 +152,11 @@ export class Driver {
       case 'batch':
         this.#send(this.#batch(this.#node(command.node), command.ops));
         return;
+      case 'traffic': {
+        const node = this.#node(command.node);
+        this.#send(this.#numbered(node, this.#traffic(node, command)));
+        return;
+      }
       case 'overtaken':
         this.#overtaken(this.#node(command.node), command.ops);
         return;
@@ -170,14 +187,54 @@ export class Driver {
   // ---- batches
 
   #batch(node: NodeState, ops: readonly OpCommand[]): Batch {
-    const batch = {
-      generation: 'g1',
-      incarnation: node.incarnation,
-      n: ++node.n,
-      ops: ops.map((op) => this.#op(node, op)),
-    };
+    return this.#numbered(
+      node,
+      ops.map((op) => this.#op(node, op)),
+    );
+  }
+
+  #numbered(node: NodeState, ops: readonly SessionOp[]): Batch {
+    const batch = { generation: 'g1', incarnation: node.incarnation, n: ++node.n, ops };
     node.sent.push(batch);
     return batch;
+  }
+
+  /** A batch as a session makes most of them: what runs ends, then new messages come, and with the first its claim. */
+  #traffic({ incarnation }: NodeState, { x, steps }: Traffic): SessionOp[] {
+    const ends: SessionOp[] = [];
+    const arrivals: SessionOp[] = [];
+    const depthMax = [0, 0, 2, 4][x % 4]!;
+    const claimed = new Set<string>();
+    const ended = new Set<string>();
+    for (const { entity: which, x, y } of steps) {
+      const entity = TRAFFIC[which % TRAFFIC.length]!;
+      const rec = this.state.entities.get(entity);
+      if (rec?.owner === incarnation && rec.running !== undefined && !ended.has(entity) && x % 4 > 0) {
+        ended.add(entity);
+        const { seq, attempt } = rec.running;
+        const next = [0, 0, -1, rec.pending.peek()?.seq ?? 0][y % 4]!;
+        const outcome = { state: 'completed' as const, result: String(y), error: '' };
+        ends.push({ op: 'finish', entity, fence: rec.fence, seq, attempt, outcome, sends: [], next });
+        continue;
+      }
+      if ((rec?.owner ?? 0) === 0 && !claimed.has(entity)) {
+        claimed.add(entity);
+        arrivals.push({ op: 'claim', entity });
+      }
+      const name = y % 11 === 0 ? 'Withdraw' : 'Deposit';
+      const ids = { id: `m${++this.#ids}`, given: false, digest: '' };
+      const message = {
+        ...ids,
+        name,
+        payload: `{"v":${y}}`,
+        headers: '',
+        chain: '',
+        waiter: [0, incarnation][x % 2]!,
+        replayOf: '',
+      };
+      arrivals.push({ op: 'append', entity, message, depthMax, begin: x % 5 > 0 });
+    }
+    return [...ends, ...arrivals];
   }
 
   /** Two in flight: the second arrives first and finds a gap, then both arrive. */
