@@ -34,8 +34,8 @@ if not plain then break end if nwanted == 0 and nmsgSet + nmsgDel > 0 then local
 if t ~= 'none' and t ~= 'hash' then return { err = 'WRONGTYPE ' .. MSG .. ' holds a ' .. t .. ', not a hash' } end end if claimed > 0 then local t = call('TYPE', OWNS) t = t.ok or t
 if t ~= 'none' and t ~= 'hash' then return { err = 'WRONGTYPE ' .. OWNS .. ' holds a ' .. t .. ', not a hash' } end end if nmsgSet == 0 then
 if nmsgDel > 0 then call('HDEL', MSG, unpack(msgDel)) else call('HDEL', META, '') end end local reply = 'A' .. table.concat(answers, RS)
-call('HSET', META, session, ARGV[4], KEPT_AS, reply, 'depth', format('%.0f', depth), 'active', format('%.0f', active), 'fence', format('%.0f', fence))
-if claimed > 0 then call('HINCRBY', OWNS, ME, format('%.0f', claimed)) end if nentSet > 0 then call('HSET', ENT, unpack(entSet)) end if nmsgSet > 0 then call('HSET', MSG, unpack(msgSet))
+call('HSET', META, session, ARGV[4], KEPT_AS, reply, 'depth', format('%.0f', depth), 'active', format('%.0f', active)) if claimed > 0 then call('HSET', META, 'fence', format('%.0f', fence))
+call('HINCRBY', OWNS, ME, format('%.0f', claimed)) end if nentSet > 0 then call('HSET', ENT, unpack(entSet)) end if nmsgSet > 0 then call('HSET', MSG, unpack(msgSet))
 if nmsgDel > 0 then call('HDEL', MSG, unpack(msgDel)) end end return reply until true local byte, gmatch, concat = string.byte, string.gmatch, table.concat
 local KEPT, EXPIRY, READY = BASE .. 'kept', BASE .. 'expiry', BASE .. 'ready' local MEMBER, LEADER = BASE .. 'member', BASE .. 'leader'
 local DLQ, DLQINDEX, DLQOF = BASE .. 'dlq', BASE .. 'dlqindex', BASE .. 'dlqof' local letter, entryTtl, resultTtl, holdMs = 0, 0, 0, 0 if generation then

@@ -132,12 +132,18 @@ export class Router {
     this.placed(petition.entity, petition.records, owner, refusal);
   }
 
-  /** A refusal costs the caller nothing but time: the message is logged, and the sweep places it. */
+  /**
+   * A refusal costs the caller nothing but time: the message is logged, and the sweep places it. Without a master that is the
+   * sweep of whom the ring names, who is told at once instead.
+   */
   private placed(entity: string, records: readonly MessageRecord[], owner: number, refusal: PetitionRefusal | undefined): void {
-    const { replies, network, membership, ownership } = this.parts;
+    const { replies, network, membership, ownership, view } = this.parts;
+    const place = refusal === 'NO_MASTER' ? view.placeOf(entity)?.incarnation : undefined;
     for (const record of records) {
-      if (refusal !== undefined) replies.noteRefusal(entity, record.id, refusal);
-      else if (owner !== membership.incarnation) network.send(owner, { kind: 'ring', entity, message: record });
+      if (refusal !== undefined) {
+        replies.noteRefusal(entity, record.id, refusal);
+        if (place !== undefined) network.send(place, { kind: 'ring', entity, message: record });
+      } else if (owner !== membership.incarnation) network.send(owner, { kind: 'ring', entity, message: record });
       else ownership.activate(entity, record.chain !== '')?.arrived(record);
     }
   }

@@ -69,10 +69,15 @@ export class View {
     return places;
   }
 
+  /** The member to which the entity belongs while nobody owns it; undefined if none is known. */
+  placeOf(entity: string): Member | undefined {
+    const places = this.places(entity);
+    return places.length < 2 ? places[0] : placeOf(entity, places);
+  }
+
   /** True if the entity, while nobody owns it, belongs to `me`; also while the view does not yet know of anybody. */
   belongsTo(entity: string, me: number): boolean {
-    const places = this.places(entity);
-    if (places.length < 2) return places[0] === undefined ? me !== this.leaving : places[0].incarnation === me;
-    return placeOf(entity, places)?.incarnation === me;
+    const place = this.placeOf(entity);
+    return place === undefined ? me !== this.leaving : place.incarnation === me;
   }
 }

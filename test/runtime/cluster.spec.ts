@@ -79,6 +79,20 @@ describe('several nodes on one store', () => {
     expect(new Set([...seen.values()].map((l) => l[0]?.node)).size).toBe(3);
   });
 
+  it('answer without waiting for a sweep while there is no master yet', async () => {
+    const w = world();
+    const config = { ...FAST, grpc: { ...FAST.grpc, leaderDebounceMs: 5000, reconcileIntervalMs: 4000 } };
+    const nodes = ['n1', 'n2'].map((serverId, i) => node(w, async () => i, { ...config, serverId }));
+    started.push(...nodes);
+    for (const n of nodes) await n.start();
+    await sleep(100);
+    const at = performance.now();
+    const ran = await Promise.all(Array.from({ length: 20 }, (_, e) => nodes[e % 2]?.enqueueAndWait(msg(`e${e}`), wait)));
+    expect(performance.now() - at).toBeLessThan(1000);
+    expect(new Set(ran)).toEqual(new Set(['0', '1']));
+    expect(nodes.map((n) => n.status().role)).toEqual(['replica', 'replica']);
+  });
+
   it('elect the lowest id, and another when it dies; its epoch is higher', async () => {
     const { nodes, links, w } = await cluster(3, () => () => 'ok');
     expect(nodes[0]?.status()).toMatchObject({ role: 'master' });

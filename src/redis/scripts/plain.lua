@@ -148,9 +148,11 @@ repeat
     if nmsgDel > 0 then call('HDEL', MSG, unpack(msgDel)) else call('HDEL', META, '') end
   end
   local reply = 'A' .. table.concat(answers, RS)
-  call('HSET', META, session, ARGV[4], KEPT_AS, reply, 'depth', format('%.0f', depth), 'active', format('%.0f', active),
-    'fence', format('%.0f', fence))
-  if claimed > 0 then call('HINCRBY', OWNS, ME, format('%.0f', claimed)) end
+  call('HSET', META, session, ARGV[4], KEPT_AS, reply, 'depth', format('%.0f', depth), 'active', format('%.0f', active))
+  if claimed > 0 then
+    call('HSET', META, 'fence', format('%.0f', fence))
+    call('HINCRBY', OWNS, ME, format('%.0f', claimed))
+  end
   if nentSet > 0 then call('HSET', ENT, unpack(entSet)) end
   if nmsgSet > 0 then
     call('HSET', MSG, unpack(msgSet))
