@@ -3,93 +3,133 @@ import { Bank } from './bank.js';
 import { Clients, Told } from './clients.js';
 import { Deposit } from './messages.js';
 
-export interface Audit {
+type End = 'completed' | 'failed' | 'interrupted' | 'withdrawn';
+
+export interface Audit extends Readonly<Record<End, number>> {
   /** Accepted messages: those of the clients, and the deposits that completed transfers sent. */
   readonly messages: number;
-  readonly completed: number;
-  readonly failed: number;
-  readonly interrupted: number;
-  readonly withdrawn: number;
   readonly deadLetters: number;
   readonly lostUpdates: number;
   readonly overdrafts: number;
   readonly balanceHeld: boolean;
-  /** Money in deposits that ended as dead letters: not booked, not lost. */
+  /** Money in messages that ended as dead letters: not booked, or taken and not passed on; not lost. */
   readonly heldCents: number;
   /** What does not add up, in words; empty when everything held. */
   readonly violations: readonly string[];
 }
 
-interface Runs {
-  readonly booked: number;
-  readonly refused: number;
+/** A dead letter as the store lists it. */
+export interface DeadLetter {
+  readonly ref: string;
+  readonly reason: 'failed' | 'interrupted';
 }
 
-const tally = (refs: Iterable<{ readonly ref: string }>): Map<string, number> => {
-  const counts = new Map<string, number>();
-  for (const { ref } of refs) counts.set(ref, (counts.get(ref) ?? 0) + 1);
-  return counts;
-};
+interface Accepted {
+  readonly message: Told['message'];
+  /** 'sent': by a completed transfer, and nobody waits for it. */
+  readonly verdict: Told['verdict'] | 'sent';
+  readonly booked: number;
+  readonly refused: number;
+  readonly letters: readonly DeadLetter[];
+}
+
+function grouped<T extends { readonly ref: string }>(rows: Iterable<T>): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const row of rows) {
+    const group = groups.get(row.ref);
+    if (group === undefined) groups.set(row.ref, [row]);
+    else group.push(row);
+  }
+  return groups;
+}
+
+/** How it ended; undefined if nothing shows that it did. */
+function endOf({ verdict, booked, refused, letters }: Accepted): End | undefined {
+  if (verdict === 'interrupted' || verdict === 'withdrawn') return verdict;
+  if (verdict === 'sent' && letters.some(({ reason }) => reason === 'interrupted')) return 'interrupted';
+  if (booked > 0) return 'completed';
+  return refused > 0 ? 'failed' : undefined;
+}
 
 /** What the bank must show of a message, given what its client was told. */
-function contradiction(ref: string, verdict: Told['verdict'] | 'sent', { booked, refused }: Runs): string | undefined {
+function contradiction(accepted: Accepted): string | undefined {
+  const { verdict, booked, refused, message } = accepted;
+  const { ref } = message;
   if (booked + refused > 1) return `${ref} ran ${booked + refused} times`;
   if (verdict === 'completed' && booked !== 1) return `${ref} was told completed, but is not in the journal`;
   if (verdict === 'failed' && refused !== 1) return `${ref} was told failed, but no handler refused it`;
   if (verdict === 'withdrawn' && booked + refused > 0) return `${ref} was told withdrawn, but ran`;
-  if (verdict === 'sent' && booked + refused === 0) return `${ref} was sent by a completed transfer and never ran`;
   if (verdict === 'unknown') return `nobody knows what became of ${ref}`;
+  if (endOf(accepted) === undefined) return `${ref} was sent by a completed transfer and never ran`;
   return undefined;
 }
 
-/** `startCents` is all money at the start: balances and the clients' cash. */
-export function audit(bank: Bank, clients: Clients, startCents: number): Audit {
-  const booked = tally(bank.journal);
-  const refused = tally(bank.refusals);
-  const verdicts = new Map<string, Told['verdict'] | 'sent'>();
-  for (const [ref, { verdict }] of clients.told) verdicts.set(ref, verdict);
-  const sent = clients.sentDeposits();
-  for (const ref of sent) verdicts.set(ref, 'sent');
+/** What is failed or interrupted is one dead letter, and nothing else is. */
+function letterFault(accepted: Accepted): string | undefined {
+  const end = endOf(accepted);
+  const wanted = end === 'failed' || end === 'interrupted' ? end : '';
+  const found = accepted.letters.map(({ reason }) => reason).join(', ');
+  return found === wanted ? undefined : `${accepted.message.ref} is ${end}, and its dead letters are: ${found || 'none'}`;
+}
 
-  const violations: string[] = [];
-  const counts = { completed: 0, failed: 0, interrupted: 0, withdrawn: 0 };
-  for (const [ref, verdict] of verdicts) {
-    const runs = { booked: booked.get(ref) ?? 0, refused: refused.get(ref) ?? 0 };
-    const problem = contradiction(ref, verdict, runs);
-    if (problem) violations.push(problem);
-    if (verdict === 'interrupted' || verdict === 'withdrawn') counts[verdict]++;
-    else if (runs.booked > 0) counts.completed++;
-    else if (runs.refused > 0) counts.failed++;
-  }
-  for (const ref of [...booked.keys(), ...refused.keys()])
-    if (!verdicts.has(ref)) violations.push(`${ref} ran, but nobody sent it`);
+/** A dead letter holds the money of a deposit that was not booked, and of a withdrawal that was booked and told to nobody. */
+function heldCents(accepted: Accepted): number {
+  const end = endOf(accepted);
+  if (end !== 'failed' && end !== 'interrupted') return 0;
+  const { message, booked } = accepted;
+  const isHeld = message instanceof Deposit ? booked === 0 : booked > 0;
+  return isHeld ? message.amountCents : 0;
+}
 
-  const heldCents = heldByDeadLetters(clients, refused);
-  const endCents = bank.totalCents() + clients.cashCents + heldCents;
+function allAccepted(bank: Bank, clients: Clients, letters: readonly DeadLetter[]): Accepted[] {
+  const booked = grouped(bank.journal);
+  const refused = grouped(bank.refusals);
+  const lettersOf = grouped(letters);
+  const sent = clients.sentDeposits().map((message) => ({ verdict: 'sent' as const, message }));
+  return [...clients.told.values(), ...sent].map(({ verdict, message }) => ({
+    message,
+    verdict,
+    booked: booked.get(message.ref)?.length ?? 0,
+    refused: refused.get(message.ref)?.length ?? 0,
+    letters: lettersOf.get(message.ref) ?? [],
+  }));
+}
+
+/**
+ * `startCents` is all money at the start: balances and the clients' cash. `letters` are those of the store; undefined where
+ * it cannot be asked, since it lives within the application: then nothing can have been interrupted either.
+ */
+export function audit(bank: Bank, clients: Clients, startCents: number, letters?: readonly DeadLetter[]): Audit {
+  const all = allAccepted(bank, clients, letters ?? []);
+  const violations = all.map(contradiction).filter((problem) => problem !== undefined);
+  if (letters !== undefined) violations.push(...all.map(letterFault).filter((problem) => problem !== undefined));
+  const known = new Set(all.map(({ message }) => message.ref));
+  for (const { ref } of [...bank.journal, ...bank.refusals])
+    if (!known.has(ref)) violations.push(`${ref} ran, but nobody sent it`);
+
+  const held = all.reduce((sum, accepted) => sum + heldCents(accepted), 0);
+  const endCents = bank.totalCents() + clients.cashCents + held;
   if (endCents !== startCents) violations.push(`the money is off by ${(endCents - startCents) / 100}`);
   if (bank.wrongBalances() > 0) violations.push(`${bank.wrongBalances()} balances differ from their journals`);
   if (bank.lostUpdates > 0) violations.push(`${bank.lostUpdates} lost updates`);
   if (bank.overdrafts > 0) violations.push(`${bank.overdrafts} overdrafts`);
-  const terminal = counts.completed + counts.failed + counts.interrupted + counts.withdrawn;
-  if (terminal !== verdicts.size) violations.push(`${verdicts.size} messages were accepted, but ${terminal} ended`);
+  const count = (end: End): number => all.filter((accepted) => endOf(accepted) === end).length;
+  const counts = {
+    completed: count('completed'),
+    failed: count('failed'),
+    interrupted: count('interrupted'),
+    withdrawn: count('withdrawn'),
+  };
+  const ended = counts.completed + counts.failed + counts.interrupted + counts.withdrawn;
+  if (ended !== all.length) violations.push(`${all.length} messages were accepted, but ${ended} ended`);
   return {
-    messages: verdicts.size,
+    messages: all.length,
     ...counts,
-    deadLetters: counts.failed + counts.interrupted,
+    deadLetters: letters?.length ?? counts.failed + counts.interrupted,
     lostUpdates: bank.lostUpdates,
     overdrafts: bank.overdrafts,
     balanceHeld: bank.wrongBalances() === 0 && endCents === startCents,
-    heldCents,
+    heldCents: held,
     violations,
   };
-}
-
-function heldByDeadLetters(clients: Clients, refused: ReadonlyMap<string, number>): number {
-  let heldCents = 0;
-  for (const { message } of clients.told.values()) {
-    if (message instanceof Deposit && refused.has(message.ref)) heldCents += message.amountCents;
-    else if (!(message instanceof Deposit) && message.toAccountId && refused.has(`${message.ref}/in`))
-      heldCents += message.amountCents;
-  }
-  return heldCents;
 }

@@ -37,7 +37,14 @@ export interface Refusal {
   readonly reason: string;
 }
 
-export class Bank {
+/** The bank as handlers see it, wherever it is. */
+export abstract class BankAccess {
+  abstract read(accountId: string): Promise<Snapshot>;
+  abstract write(before: Snapshot, deltaCents: number, ref: string): Promise<number>;
+  abstract refuse(ref: string, reason: string): Promise<void>;
+}
+
+export class Bank implements BankAccess {
   private readonly accounts = new Map<string, Account>();
   private readonly delays: Random;
   readonly journal: JournalRow[] = [];
@@ -78,7 +85,7 @@ export class Bank {
     return account.balanceCents;
   }
 
-  refuse(ref: string, reason: string): void {
+  async refuse(ref: string, reason: string): Promise<void> {
     this.refusals.push({ ref, reason });
   }
 

@@ -105,12 +105,13 @@ export class Clients {
     return random;
   }
 
-  /** References of the deposits that completed transfers must have sent. */
-  sentDeposits(): string[] {
-    const refs: string[] = [];
+  /** The deposits that completed transfers must have sent. */
+  sentDeposits(): Deposit[] {
+    const sent: Deposit[] = [];
     for (const { verdict, message } of this.told.values()) {
-      if (verdict === 'completed' && message instanceof Withdraw && message.toAccountId) refs.push(depositRef(message.ref));
+      if (verdict === 'completed' && message instanceof Withdraw && message.toAccountId)
+        sent.push(new Deposit(message.toAccountId, message.amountCents, depositRef(message.ref)));
     }
-    return refs;
+    return sent;
   }
 }

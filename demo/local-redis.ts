@@ -74,7 +74,7 @@ export async function startLocalRedis(binary: string, appendfsync: 'everysec' | 
   };
 }
 
-const freePort = (): Promise<number> =>
+export const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);

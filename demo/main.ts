@@ -1,16 +1,19 @@
 /**
  * npm run demo: 200 clients move money between the accounts of one bank, first through bare @nestjs/cqrs, then through
- * atomic-queues, with the same handlers. Exit 0: held, 1: violated or failed, 2: wrong usage.
+ * atomic-queues, with the same handlers; there on one node, or on several. Exit 0: held, 1: violated or failed, 2: wrong usage.
  */
 import 'reflect-metadata';
 import { randomBytes } from 'node:crypto';
 import { Bank } from './bank.js';
+import { ClusterResult, runCluster } from './cluster.js';
 import { findRedisServer, LocalRedis, startLocalRedis } from './local-redis.js';
 import { NaiveResult, runNaive } from './naive.js';
 import { DemoOptions, parseOptions, USAGE, UsageError } from './options.js';
 import { QueuedResult, runQueued } from './queued.js';
 import { forgetKeys } from './redis-keys.js';
-import { naiveStory, Progress, queuedStory } from './report.js';
+import { clusterStory, naiveStory, Progress, queuedStory } from './report.js';
+
+type Result = QueuedResult & Partial<Pick<ClusterResult, 'runsByNode' | 'killed'>>;
 
 const OPENING_CENTS = 250_00;
 
@@ -18,7 +21,7 @@ async function runBoth(
   options: DemoOptions,
   redisUrl: string | undefined,
   say: (line: string) => void,
-): Promise<[NaiveResult, QueuedResult]> {
+): Promise<[NaiveResult, Result]> {
   const { accounts, messages, seed } = options;
   const bank = (): Bank => new Bank(accounts, OPENING_CENTS, seed);
 
@@ -31,9 +34,13 @@ async function runBoth(
   const second = new Progress('with atomic-queues', messages);
   try {
     const workload = { accounts, messages, seed, onProgress: second.update };
-    const queued = await runQueued(bank(), { ...workload, store: options.store, redisUrl, keyPrefix });
+    const { store, nodes, kill } = options;
+    const queued: Result =
+      nodes > 1 && redisUrl !== undefined
+        ? await runCluster(bank(), { ...workload, nodes, kill, redisUrl, keyPrefix })
+        : await runQueued(bank(), { ...workload, store, redisUrl, keyPrefix });
     second.clear();
-    for (const line of queuedStory(queued, options.store === 'memory' ? 'memory store' : 'Redis')) say(line);
+    for (const line of [...queuedStory(queued, placeOf(options)), ...clusterStory(queued)]) say(line);
     return [naive, queued];
   } finally {
     second.clear();
@@ -41,12 +48,15 @@ async function runBoth(
   }
 }
 
-function summary(options: DemoOptions, naive: NaiveResult, queued: QueuedResult): Record<string, unknown> {
+const placeOf = ({ nodes, store }: DemoOptions): string =>
+  nodes > 1 ? `${nodes} nodes over gRPC, on Redis` : store === 'memory' ? 'memory store' : 'Redis';
+
+function summary(options: DemoOptions, naive: NaiveResult, queued: Result): Record<string, unknown> {
   const { messages, completed, failed, interrupted, withdrawn, deadLetters, lostUpdates, overdrafts, balanceHeld } = queued;
   const outcome = { messages, completed, failed, interrupted, withdrawn, deadLetters, lostUpdates, overdrafts, balanceHeld };
   return {
     store: options.store,
-    nodes: 1,
+    nodes: options.nodes,
     ...outcome,
     naive: { lostUpdates: naive.lostUpdates, overdrafts: naive.overdrafts },
     seconds: Number(queued.seconds.toFixed(3)),
@@ -54,6 +64,8 @@ function summary(options: DemoOptions, naive: NaiveResult, queued: QueuedResult)
     accounts: options.accounts,
     seed: options.seed,
     heldCents: queued.heldCents,
+    runsByNode: queued.runsByNode,
+    killed: queued.killed,
     violations: queued.violations.slice(0, 100),
   };
 }

@@ -2,7 +2,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CommandHandler, ICommandHandler } from '@nestjs/cqrs';
 import { EntityType, QueueEntityId, Reply } from '../src/index.js';
-import { Bank } from './bank.js';
+import { BankAccess } from './bank.js';
 
 export interface Receipt {
   readonly ref: string;
@@ -54,12 +54,12 @@ export abstract class Outbox {
 
 @CommandHandler(Deposit)
 export class DepositHandler implements ICommandHandler<Deposit> {
-  constructor(@Inject(Bank) private readonly bank: Bank) {}
+  constructor(@Inject(BankAccess) private readonly bank: BankAccess) {}
 
   async execute({ accountId, amountCents, ref }: Deposit): Promise<Receipt> {
     const account = await this.bank.read(accountId);
     if (account.closed) {
-      this.bank.refuse(ref, 'AccountClosed');
+      await this.bank.refuse(ref, 'AccountClosed');
       throw new AccountClosed(`${accountId} is closed`);
     }
     return { ref, balanceCents: await this.bank.write(account, amountCents, ref) };
@@ -69,14 +69,14 @@ export class DepositHandler implements ICommandHandler<Deposit> {
 @CommandHandler(Withdraw)
 export class WithdrawHandler implements ICommandHandler<Withdraw> {
   constructor(
-    @Inject(Bank) private readonly bank: Bank,
+    @Inject(BankAccess) private readonly bank: BankAccess,
     @Inject(Outbox) private readonly outbox: Outbox,
   ) {}
 
   async execute({ accountId, amountCents, ref, toAccountId }: Withdraw): Promise<Receipt> {
     const account = await this.bank.read(accountId);
     if (account.balanceCents < amountCents) {
-      this.bank.refuse(ref, 'InsufficientFunds');
+      await this.bank.refuse(ref, 'InsufficientFunds');
       throw new InsufficientFunds(`${accountId} has ${account.balanceCents}, not ${amountCents}`);
     }
     const balanceCents = await this.bank.write(account, -amountCents, ref);

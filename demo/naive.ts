@@ -2,7 +2,7 @@
 import { Inject, Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { CommandBus, CqrsModule } from '@nestjs/cqrs';
-import { Bank } from './bank.js';
+import { Bank, BankAccess } from './bank.js';
 import { Clients, ClientsOptions, Counter, Verdict } from './clients.js';
 import { AccountClosed, Deposit, DepositHandler, InsufficientFunds, Outbox, WithdrawHandler } from './messages.js';
 
@@ -35,7 +35,7 @@ export async function runNaive(bank: Bank, options: ClientsOptions): Promise<Nai
       module: NaiveApp,
       imports: [CqrsModule.forRoot()],
       providers: [
-        { provide: Bank, useValue: bank },
+        { provide: BankAccess, useValue: bank },
         { provide: Outbox, useClass: DirectOutbox },
         DepositHandler,
         WithdrawHandler,

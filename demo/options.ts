@@ -5,6 +5,9 @@ export interface DemoOptions {
   readonly redisUrl: string | undefined;
   readonly accounts: number;
   readonly messages: number;
+  /** Processes; 1 is this one. */
+  readonly nodes: number;
+  readonly kill: boolean;
   readonly seed: number;
   readonly json: boolean;
   readonly help: boolean;
@@ -15,26 +18,29 @@ export class UsageError extends Error {
 }
 
 export const USAGE = `npm run demo -- [options]
-  --store memory|redis   where messages are logged (memory)
+  --store memory|redis   where messages are logged (memory; with several nodes redis)
   --redis URL            a Redis that runs already; else REDIS_URL, else a redis-server of the demo's own
   --accounts N           accounts of the bank, 2 to 100000 (200)
   --messages N           messages to be accepted, 1 to 10000000 (20000)
+  --nodes N              processes over gRPC on one Redis, 1 to 16 (1)
+  --kill                 kill -9 one of them in mid-run
   --seed N               which clients, amounts and delays are drawn (1)
   --json                 one JSON object as the last line of standard output; text goes to standard error`;
 
+const NODES_MAX = 16;
 const VALUED = new Set(['--store', '--redis', '--accounts', '--messages', '--nodes', '--seed']);
 const FLAGS = new Set(['--json', '--kill', '--help']);
 
 export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): DemoOptions {
   const given = read(argv);
-  const nodes = whole(given, '--nodes', 1, 1, 1000);
-  if (nodes > 1)
-    throw new UsageError(`--nodes ${nodes}: several nodes come with the cluster, a later release; leave it out or give 1`);
-  if (given.has('--kill'))
-    throw new UsageError('--kill: killing a node in mid-run comes with the cluster, a later release; leave it out');
+  const nodes = whole(given, '--nodes', 1, 1, NODES_MAX);
+  const kill = given.has('--kill');
+  if (kill && nodes === 1) throw new UsageError('--kill needs --nodes of at least 2: somebody has to go on');
   const url = given.get('--redis');
-  const store = given.get('--store') ?? (url === undefined ? 'memory' : 'redis');
+  const store = given.get('--store') ?? (url === undefined && nodes === 1 ? 'memory' : 'redis');
   if (store !== 'memory' && store !== 'redis') throw new UsageError(`--store ${store}: must be memory or redis`);
+  if (store === 'memory' && nodes > 1)
+    throw new UsageError(`--nodes ${nodes} needs --store redis: the memory store lives within one process`);
   if (store === 'memory' && url !== undefined)
     throw new UsageError('--redis needs --store redis: the memory store has no server');
   const redisUrl = url ?? (env.REDIS_URL || undefined);
@@ -44,6 +50,8 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): D
     redisUrl: store === 'redis' ? redisUrl : undefined,
     accounts: whole(given, '--accounts', 200, 2, 100_000),
     messages: whole(given, '--messages', 20_000, 1, 10_000_000),
+    nodes,
+    kill,
     seed: whole(given, '--seed', 1, 0, 0xffffffff),
     json: given.has('--json'),
     help: given.has('--help'),

@@ -1,4 +1,5 @@
 /** What people see: a progress line on a terminal, and the story in a few lines. */
+import { ClusterResult } from './cluster.js';
 import { NaiveResult } from './naive.js';
 import { QueuedResult } from './queued.js';
 
@@ -42,7 +43,7 @@ export function queuedStory(result: QueuedResult, where: string): string[] {
     `  ${count(result.lostUpdates)} lost updates, ${count(result.overdrafts)} overdrafts`,
     `  ${count(result.messages)} accepted = ${count(result.completed)} completed + ${count(result.failed)} failed + ` +
       `${count(result.interrupted)} interrupted + ${count(result.withdrawn)} withdrawn`,
-    `  ${count(result.deadLetters)} dead letters, which hold ${money(result.heldCents)} of undeliverable deposits`,
+    `  ${count(result.deadLetters)} dead letters, which hold ${money(result.heldCents)}`,
   ];
   if (result.violations.length === 0) {
     lines.push('  Held: every balance equals its journal, and all money is accounted for, to the cent.');
@@ -50,5 +51,18 @@ export function queuedStory(result: QueuedResult, where: string): string[] {
     lines.push(`  VIOLATED: ${result.violations.slice(0, 10).join('; ')}`);
     if (result.violations.length > 10) lines.push(`  ... and ${count(result.violations.length - 10)} more`);
   }
+  return lines;
+}
+
+/** Where the work was done, and who was killed; nothing for one node. */
+export function clusterStory({ runsByNode, killed }: Partial<ClusterResult>): string[] {
+  if (runsByNode === undefined) return [];
+  const lines = [
+    `  Handlers ran on ${Object.entries(runsByNode)
+      .map(([node, runs]) => `${node}: ${count(runs)}`)
+      .join(', ')}`,
+  ];
+  if (killed !== undefined)
+    lines.push(`  ${killed.node} was ended by kill -9 in mid-run; at least ${count(killed.running)} handlers ran there`);
   return lines;
 }

@@ -1,0 +1,125 @@
+/** The parent's end of one node: asks it, serves its handlers' calls of the bank, kills it or lets it close. */
+import { ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { BankAccess } from './bank.js';
+import { Verdict } from './clients.js';
+import { Deposit, Withdraw } from './messages.js';
+import { BankAnswer, BankCall, FromNode, NodeOptions, ToNode, toPlain } from './wire.js';
+
+const NODE = fileURLToPath(new URL('./node.js', import.meta.url));
+const READY_TIMEOUT_MS = 30_000;
+
+export class NodeProcess {
+  readonly name: string;
+  private readonly child: ChildProcess;
+  private readonly asked = new Map<number, (verdict: Verdict) => void>();
+  /** By call: the messages whose handlers wait for the bank. */
+  private readonly inBank = new Map<number, string>();
+  private calls = 0;
+  private stderr = '';
+  private isWanted = true;
+  private isKilled = false;
+  private tellReady = (): void => undefined;
+  /** Handlers that ran here to their end, as the bank sees it. */
+  runs = 0;
+
+  constructor(
+    options: NodeOptions,
+    private readonly bank: BankAccess,
+  ) {
+    this.name = options.serverId;
+    this.child = fork(NODE, [JSON.stringify(options)], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    this.child.stderr?.on('data', (chunk: Buffer) => {
+      this.stderr = (this.stderr + chunk.toString()).slice(-2000);
+    });
+    this.child.on('message', (what: FromNode) => this.heard(what));
+    this.child.once('exit', () => this.gone());
+  }
+
+  get isGone(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
+  /** Why the demo cannot go on: the node has ended, and nobody wanted it to. */
+  get fault(): string | undefined {
+    if (!this.isGone || !this.isWanted) return undefined;
+    return `${this.name} ended by itself (${this.child.exitCode ?? this.child.signalCode}) ${this.stderr}`;
+  }
+
+  async ready(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`${this.name} did not start: ${this.stderr}`)), READY_TIMEOUT_MS);
+      this.tellReady = () => {
+        clearTimeout(late);
+        resolve();
+      };
+    });
+    if (this.fault !== undefined) throw new Error(this.fault);
+  }
+
+  /** 'unknown' where the node is gone before it has answered. */
+  ask(message: Deposit | Withdraw, impatient: boolean): Promise<Verdict> {
+    if (this.isGone) return Promise.resolve('unknown');
+    const call = ++this.calls;
+    return new Promise((resolve) => {
+      this.asked.set(call, resolve);
+      this.send({ kind: 'ask', call, message: toPlain(message), impatient });
+    });
+  }
+
+  /** Ids of the messages whose handlers the bank has not answered yet: certainly they run, or ran when the node was killed. */
+  running(): string[] {
+    return [...this.inBank.values()];
+  }
+
+  kill(): void {
+    this.isWanted = false;
+    this.isKilled = true;
+    this.child.kill('SIGKILL');
+  }
+
+  /** Lets the node end in good order. Answers its exit code. */
+  async close(): Promise<number | null> {
+    this.isWanted = false;
+    if (this.isGone) return this.child.exitCode;
+    const exited = once(this.child, 'exit');
+    this.send({ kind: 'close' });
+    await exited;
+    return this.child.exitCode;
+  }
+
+  private send(what: ToNode): void {
+    // Who is gone is seen by its exit.
+    if (this.child.connected) this.child.send(what, () => undefined);
+  }
+
+  private heard(what: FromNode): void {
+    if (what.kind === 'ready') this.tellReady();
+    else if (what.kind === 'verdict') {
+      this.asked.get(what.call)?.(what.verdict);
+      this.asked.delete(what.call);
+    } else void this.serve(what);
+  }
+
+  private async serve({ call, messageId, what }: FromNode & { kind: 'bank' }): Promise<void> {
+    this.inBank.set(call, messageId);
+    const answer = await this.perform(what);
+    if (what.do !== 'read') this.runs++;
+    if (this.isKilled) return;
+    this.inBank.delete(call);
+    this.send({ kind: 'bank-answer', call, answer });
+  }
+
+  private perform(what: BankCall): Promise<BankAnswer> {
+    if (what.do === 'read') return this.bank.read(what.accountId);
+    if (what.do === 'write') return this.bank.write(what.before, what.deltaCents, what.ref);
+    return this.bank.refuse(what.ref, what.reason) as Promise<undefined>;
+  }
+
+  private gone(): void {
+    this.tellReady();
+    for (const tell of this.asked.values()) tell('unknown');
+    this.asked.clear();
+  }
+}
