@@ -3,13 +3,21 @@
 import { spawnSync } from 'node:child_process';
 import { ROOT } from './compile.mjs';
 
+/** Every commit tries other seeds, and the same ones when it is tried again; outside git always the first. */
+function firstSeed() {
+  const git = spawnSync('git', ['rev-parse', 'HEAD'], { cwd: ROOT, encoding: 'utf8' });
+  return git.status === 0 ? Number.parseInt(git.stdout.slice(0, 7), 16) : 1;
+}
+
+const SEEDS = ['--from', String(firstSeed()), '--seeds', '1000', '--workers', '2'];
+
 const CHECKS = [
   ['lint', 'npm', ['run', '--silent', 'lint']],
   ['typecheck', 'npm', ['run', '--silent', 'typecheck']],
   ['docs are generated', 'npm', ['run', '--silent', 'docs', '--', '--check']],
   ['build', 'npm', ['run', '--silent', 'build']],
   ['package', 'node', ['scripts/check-package.mjs']],
-  ['simulator, 300 seeds', 'npm', ['run', '--silent', 'sim', '--', '--seeds', '300']],
+  [`simulator: npm run sim -- ${SEEDS.join(' ')}`, 'npm', ['run', '--silent', 'sim', '--', ...SEEDS]],
   ['Nest 11', 'npm', ['run', '--silent', 'test:nest11']],
 ];
 

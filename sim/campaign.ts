@@ -1,7 +1,7 @@
 /** Many seeds: what a chunk of them adds up to. Sums do not depend on which worker ran what. */
 import { cpuMs } from './ambient.js';
 import type { InvariantId } from './checkers/view.js';
-import { runPlan } from './run.js';
+import { type RunResult, runPlan } from './run.js';
 import { drawPlan, type SwarmOptions } from './swarm.js';
 
 export interface SeedViolation {
@@ -55,6 +55,15 @@ export function runChunk({ from, count, nodes }: Chunk, drain: () => void): Tota
 function runSeed(seed: number, nodes: number | undefined, drain: () => void, totals: Totals): void {
   const plan = drawPlan(seed, { nodes });
   const result = runPlan(plan, { drain });
+  addRun(totals, result);
+  if (seed % DETERMINISM_EVERY !== 0 && seed !== 1) return;
+  totals.determinism.checked++;
+  if (runPlan(plan, { drain }).hash !== result.hash) totals.determinism.diverged.push(seed);
+}
+
+export function addRun(totals: Totals, result: RunResult): void {
+  const { plan } = result;
+  const { seed } = plan;
   totals.runs++;
   totals.events += result.events;
   totals.simMs += result.simMs;
@@ -70,9 +79,6 @@ function runSeed(seed: number, nodes: number | undefined, drain: () => void, tot
     if (!seen.has(invariant)) totals.violations.push({ seed, invariant, what });
     seen.add(invariant);
   }
-  if (seed % DETERMINISM_EVERY !== 0 && seed !== 1) return;
-  totals.determinism.checked++;
-  if (runPlan(plan, { drain }).hash !== result.hash) totals.determinism.diverged.push(seed);
 }
 
 const mixed = (seed: number, hash: string): number =>

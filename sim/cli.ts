@@ -6,6 +6,8 @@ export interface Options {
   readonly from: number;
   /** Replays one seed. */
   readonly seed: number | undefined;
+  /** Replays a regression file. */
+  readonly regression: string | undefined;
   readonly scenario: string | undefined;
   readonly list: boolean;
   readonly nodes: number | undefined;
@@ -28,14 +30,17 @@ const LATER: Readonly<Record<string, string>> = {
 };
 
 export const USAGE =
-  'npm run sim -- [--seeds N] [--from N] [--seed N] [--scenario NAME] [--list] [--nodes N] [--canary NAME|all] [--workers N] [--minutes M] [--timeline] [--json]';
+  'npm run sim -- [--seeds N] [--from N] [--seed N] [--regression FILE] [--scenario NAME] [--list] [--nodes N] [--canary NAME|all] [--workers N] [--minutes M] [--timeline] [--json]';
 
 const text = { type: 'string' } as const;
 const flag = { type: 'boolean' } as const;
 const KNOWN = {
   ...{ seeds: text, from: text, seed: text, scenario: text, nodes: text, canary: text, workers: text, minutes: text },
-  ...{ store: text, html: text, list: flag, json: flag, explore: flag, timeline: flag },
+  ...{ regression: text, store: text, html: text, list: flag, json: flag, explore: flag, timeline: flag },
 };
+
+/** What is asked for; the rest says how. */
+const ONE_OF = ['seed', 'regression', 'scenario', 'list'] as const;
 
 export function optionsOf(args: readonly string[]): Options {
   const values = parsed(args);
@@ -51,12 +56,15 @@ export function optionsOf(args: readonly string[]): Options {
   if (values.store === 'lua') throw new UsageError('--store lua (the Redis scripts under the simulator) is not built yet');
   if (values.store !== undefined && values.store !== 'machine')
     throw new UsageError(`--store is "${String(values.store)}"; allowed: machine, lua`);
+  const [one, other] = ONE_OF.filter((name) => values[name] !== undefined);
+  if (other !== undefined) throw new UsageError(`--${one} and --${other} exclude each other`);
   const seed = number('seed', 0, 2 ** 32);
-  const name = (option: 'scenario' | 'canary'): string | undefined => values[option] as string | undefined;
+  const name = (option: 'scenario' | 'canary' | 'regression'): string | undefined => values[option] as string | undefined;
   return {
     seeds: number('seeds', 1, 100_000_000) ?? (seed === undefined ? SEEDS_DEFAULT : 1),
     from: number('from', 0, 2 ** 32) ?? 1,
     seed,
+    regression: name('regression'),
     scenario: name('scenario'),
     list: values.list === true,
     nodes: number('nodes', 1, 9),

@@ -1,6 +1,6 @@
 /**
- * The simulated cluster and its verbs: start, stop, crash, restart, pause, resume, partition, oneWay, cutStore, heal, delay,
- * step, run. Everything that plans, scenarios and faults do to the world goes through here.
+ * The simulated cluster and its verbs: start, stop, crash, restart, pause, resume, partition, oneWay, healLinks,
+ * hold, letGo, cutStore, healStore, heal, delay, step, run. Everything that plans, scenarios and faults do to the world goes through here.
  */
 import { AtomicQueuesError } from '../src/core/errors.js';
 import { Bank } from './bank.js';
@@ -169,6 +169,19 @@ export class Cluster {
     return this;
   }
 
+  healLinks(): void {
+    this.weather.cutPairs.clear();
+  }
+
+  /** What one node tells the other is on its way until `letGo`. */
+  hold(from: string, to: string): void {
+    this.hub.hold(from, to);
+  }
+
+  letGo(from: string, to: string): void {
+    this.hub.letGo(from, to);
+  }
+
   cutStore(...names: readonly string[]): void {
     for (const name of names) this.weather.cutFromStore.add(name);
   }
@@ -186,6 +199,7 @@ export class Cluster {
   /** All links are whole, every paused process runs, and every node that may come back is up. */
   heal(): void {
     this.weather.clear();
+    this.hub.heal();
     for (const node of this.nodes.values()) {
       if (node.life?.paused === true) this.resume(node.name);
       node.setRate(1);

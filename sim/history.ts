@@ -2,12 +2,13 @@
  * The record of a run, from which alone the checkers judge it: the same events come from a simulated run and from real
  * processes. `atMs` is the observer's time, one clock for all. Each event is plain data, one line of JSON.
  *
- * Events of the store (append, transition, own, letter, epoch) are recorded as it applies them; those of a node (invoke, ok,
+ * Events of the store (append, transition, own, letter, epoch, bury) are recorded as it applies them; those of a node (invoke, ok,
  * fail, unknown, start, end, abort, effect) as the process does them. A message is named by entity and sequence in the
  * store, and by `call` where the caller made it, until the receipt tells both.
  */
 import type { ErrorCode } from '../src/core/errors.js';
 import type { TerminalState } from '../src/core/log/operations.js';
+import type { PeerMessage } from '../src/ports/network.js';
 
 /** What the checkers must know of the run's configuration. */
 export interface RunFacts {
@@ -130,8 +131,14 @@ export interface Epoch extends Base {
   readonly kind: 'epoch';
   readonly group: string;
   readonly epoch: number;
-  /** `lead`: the store named this incarnation master. `accept`: this node accepted a command of that epoch. */
-  readonly what: 'lead' | 'accept';
+  /** `lead`: the store named this incarnation master. The others: this node accepted, or refused, a command of that epoch. */
+  readonly what: 'lead' | 'accept' | 'refuse';
+}
+
+/** The store counts that incarnation as dead from now on. */
+export interface Bury extends Base {
+  readonly kind: 'bury';
+  readonly buried: number;
 }
 
 export interface Start extends Base {
@@ -185,7 +192,10 @@ export type NodeChange =
   | 'crashed'
   | 'exited'
   | 'degraded'
-  | 'recovered';
+  | 'recovered'
+  | 'leading'
+  | 'rebuilt'
+  | 'stepped-down';
 export interface NodeChanged extends Base {
   readonly kind: 'node';
   readonly state: NodeChange;
@@ -205,6 +215,12 @@ export interface FaultEvent extends Base {
   readonly rate?: number;
   readonly jumpMs?: number;
   readonly note?: string;
+}
+/** A hint reached this node. Scenarios record them, for their timelines; no checker may need them. */
+export interface Told extends Base {
+  readonly kind: 'told';
+  readonly from: string;
+  readonly message: PeerMessage;
 }
 /** The last fault has healed: liveness is owed from here on. */
 export interface Healed extends Base {
@@ -250,6 +266,7 @@ export type HistoryEvent =
   | Owned
   | LetterMade
   | Epoch
+  | Bury
   | Start
   | End
   | Aborted
@@ -257,6 +274,7 @@ export type HistoryEvent =
   | NodeChanged
   | Blocked
   | FaultEvent
+  | Told
   | Healed
   | Final
   | Defect

@@ -2,26 +2,35 @@
 import { commandLine, commitOfTree, exitWith, inMacrotask, printNote, printResult } from './ambient.js';
 import { runCanaries } from './canaries/run-canaries.js';
 import { type Options, optionsOf, UsageError } from './cli.js';
-import { replaySeed } from './report/replay.js';
-import { runScenarios, scenarioNames } from './scenarios/run-scenarios.js';
+import { regressionFrom } from './report/regression.js';
+import { replayRegression, replaySeed } from './report/replay.js';
+import { runScenarios, scenarioNames, scenariosNamed } from './scenarios/run-scenarios.js';
 import { runSeeds } from './seeds.js';
+
+/** What is asked for, checked as far as that is possible before it begins. */
+function jobOf(options: Options): () => boolean | Promise<boolean> {
+  const { canary, scenario, regression, seed } = options;
+  if (canary !== undefined) return () => runCanaries(options, canary);
+  if (scenario !== undefined) {
+    const chosen = scenariosNamed(scenario);
+    return () => inMacrotask((drain) => runScenarios(chosen, options, drain));
+  }
+  if (regression !== undefined) {
+    const kept = regressionFrom(regression);
+    return () => inMacrotask((drain) => replayRegression(kept, options, drain));
+  }
+  if (seed !== undefined) return () => inMacrotask((drain) => replaySeed(seed, options, drain));
+  return () => runSeeds(options);
+}
 
 async function main(options: Options): Promise<boolean> {
   if (options.list) {
     for (const line of scenarioNames()) printResult(line);
     return true;
   }
+  const job = jobOf(options);
   printNote(`sim at commit ${commitOfTree()}`);
-  if (options.canary !== undefined) return runCanaries(options, options.canary);
-  if (options.scenario !== undefined) {
-    const { scenario } = options;
-    return inMacrotask((drain) => runScenarios(scenario, options, drain));
-  }
-  if (options.seed !== undefined) {
-    const { seed } = options;
-    return inMacrotask((drain) => replaySeed(seed, options, drain));
-  }
-  return runSeeds(options);
+  return job();
 }
 
 try {

@@ -179,7 +179,8 @@ export class Observer {
       if (this.epochs.get(group) === epoch) return;
       this.epochs.set(group, epoch);
       this.history.add({ kind: 'epoch', node, incarnation: op.incarnation, group, epoch, what: 'lead' });
-    } else if (op.op === 'replay') {
+    } else if (op.op === 'bury') this.history.add({ kind: 'bury', node, incarnation: 0, buried: op.incarnation });
+    else if (op.op === 'replay') {
       const { seq, id } = answer as { seq: number; id: string };
       const letter = state.letters.get(op.letter);
       if (letter === undefined) return;

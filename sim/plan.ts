@@ -25,6 +25,8 @@ export interface NodePlan {
   readonly group: string;
   /** Its name, unless it is the twin of another. */
   readonly serverId?: string;
+  /** The messages that its version declares; default: all. */
+  readonly names?: readonly Job['op'][];
 }
 
 /** The drawn part of the configuration; durations in ms. */

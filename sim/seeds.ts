@@ -3,7 +3,7 @@ import { inMacrotask, isTerminal, printNote, printOver, printResult, realMs } fr
 import { addTotals, noTotals, type SeedViolation, type Totals } from './campaign.js';
 import type { Options } from './cli.js';
 import { runAll } from './pool.js';
-import { reportSeed } from './report/failure.js';
+import { replayLine, reportSeed } from './report/failure.js';
 
 const CHUNK = 10;
 const PROGRESS_MS = 1000;
@@ -60,16 +60,13 @@ async function report(violations: readonly SeedViolation[], options: Options): P
     await inMacrotask((drain) => reportSeed(seed, invariant, options, drain));
 }
 
-export const replayLine = (seed: number, nodes: number | undefined): string =>
-  `npm run sim -- --seed ${seed}${nodes === undefined ? '' : ` --nodes ${nodes}`}`;
-
 export function jsonOf(totals: Totals, options: Pick<Options, 'nodes'>, realTimeMs: number): Record<string, unknown> {
   const { runs, events, simMs, messages, faults, excused, excusedRuns, determinism } = totals;
   return {
     runs,
     violations: totals.violations
       .sort((a, b) => a.seed - b.seed)
-      .map(({ seed, invariant, what }) => ({ seed, scenario: null, invariant, what, replay: replayLine(seed, options.nodes) })),
+      .map(({ seed, invariant, what }) => ({ seed, scenario: null, invariant, what, replay: replayLine(seed, options) })),
     events,
     eventsPerSecond: rate(events, realTimeMs),
     eventsPerCpuSecond: rate(events, totals.cpuMs),

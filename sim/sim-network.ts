@@ -18,11 +18,42 @@ export class Hub {
   readonly listeners = new Map<number, Listener>();
   /** Per kind of fault, how often it hit a message. */
   readonly hits = { netLoss: 0, netDouble: 0, netReorder: 0, netCut: 0 };
+  /** Told of every message as it arrives. */
+  heard: (to: Life, from: Life, message: PeerMessage) => void = () => undefined;
+  /** What has got stuck, by 'from>to'. */
+  private readonly stuck = new Map<string, SimEvent[]>();
 
   constructor(
     readonly world: World,
     readonly weather: Weather,
   ) {}
+
+  /** From now on what one host sends to the other gets stuck on its way. */
+  hold(from: string, to: string): void {
+    this.stuck.set(`${from}>${to}`, []);
+  }
+
+  /** What has got stuck arrives now. */
+  letGo(from: string, to: string): void {
+    const arriving = this.stuck.get(`${from}>${to}`) ?? [];
+    this.stuck.delete(`${from}>${to}`);
+    for (const delivery of arriving) this.world.push(delivery, 0);
+  }
+
+  heal(): void {
+    for (const pair of [...this.stuck.keys()]) {
+      const [from = '', to = ''] = pair.split('>');
+      this.letGo(from, to);
+    }
+  }
+
+  /** Whether it got stuck. */
+  keeps(delivery: SimEvent, from: string, to: string): boolean {
+    if (this.stuck.size === 0) return false;
+    const list = this.stuck.get(`${from}>${to}`);
+    list?.push(delivery);
+    return list !== undefined;
+  }
 }
 
 class Delivery extends SimEvent {
@@ -38,12 +69,14 @@ class Delivery extends SimEvent {
   }
 
   fire(): void {
-    const { hub, listener, to } = this;
+    const { hub, listener, from, to } = this;
+    if (hub.keeps(this, from.host, listener.life.host)) return;
     if (hub.listeners.get(to) !== listener) return;
-    if (!hub.weather.reaches(this.from.host, listener.life.host)) {
+    if (!hub.weather.reaches(from.host, listener.life.host)) {
       hub.hits.netCut++;
       return;
     }
+    hub.heard(listener.life, from, this.message);
     listener.receive(this.message, this.fromIncarnation);
   }
 }

@@ -7,7 +7,7 @@ import type { OutgoingMessage } from '../src/runtime/enqueue.js';
 import { Node } from '../src/runtime/node.js';
 import type { Bank } from './bank.js';
 import type { History, NodeChange, TypeFacts } from './history.js';
-import { idOf, type Target, TYPES, typeOf } from './job.js';
+import { idOf, type Job, type Target, TYPES, typeOf } from './job.js';
 import { configOf, type NodePlan, type Settings } from './plan.js';
 import { HostClock, SimClock } from './sim-clock.js';
 import { SimHandler } from './sim-handler.js';
@@ -29,7 +29,7 @@ export interface NodeSurroundings {
 }
 
 const WALL_START_MS = 1_690_000_000_000;
-const NAMES = ['deposit', 'withdraw', 'read'];
+const NAMES: readonly Job['op'][] = ['deposit', 'withdraw', 'read'];
 
 export const outgoingOf = ({ entity, job }: Target, id: string | undefined): OutgoingMessage => ({
   type: typeOf(entity),
@@ -71,7 +71,7 @@ export class SimNode {
     });
     this.contracts = TYPES.map((type) => {
       const { retry, onInterrupt } = this.config.entitySettings(type);
-      return { type, maxAttempts: retry.maxAttempts, onInterrupt, names: NAMES };
+      return { type, maxAttempts: retry.maxAttempts, onInterrupt, names: plan.names ?? NAMES };
     });
     this.lateness = world.stream(`lateness ${plan.name}`);
     this.storeChance = world.stream(`store ${plan.name}`);
@@ -142,13 +142,19 @@ export class SimNode {
     } else if (event === 'lease-lost' || event === 'store-lost') this.note(event, { why: (data as { why: string }).why });
     else if (event === 'suspended' || event === 'resumed' || event === 'degraded' || event === 'recovered' || event === 'stopped')
       this.note(event, {});
-    else if (event === 'blocked') {
+    else if (event === 'leading' || event === 'stepped-down')
+      this.note(event, { why: `epoch ${(data as TraceEvents['leading']).epoch}` });
+    else if (event === 'rebuilt') {
+      const { epoch, entities } = data as TraceEvents['rebuilt'];
+      this.note(event, { why: `epoch ${epoch}, entities: ${entities}` });
+    } else if (event === 'blocked') {
       const { entity } = data as TraceEvents['blocked'];
       this.around.history.add({ kind: 'blocked', node: this.name, incarnation: this.incarnation, entity });
     } else if (event === 'commanded') {
       const { epoch, accepted } = data as TraceEvents['commanded'];
       const where = { node: this.name, incarnation: this.incarnation };
-      if (accepted) this.around.history.add({ kind: 'epoch', ...where, group: this.config.serviceGroup, epoch, what: 'accept' });
+      const what = accepted ? 'accept' : 'refuse';
+      this.around.history.add({ kind: 'epoch', ...where, group: this.config.serviceGroup, epoch, what });
     } else if (event === 'loop-failed') {
       const { loop, error } = data as TraceEvents['loop-failed'];
       const what = `${loop}: ${error instanceof Error ? error.message : String(error)}`;

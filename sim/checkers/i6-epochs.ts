@@ -5,7 +5,7 @@ export function epochs(view: View, findings: Findings): void {
   const masters = new Map<string, number>();
   const accepted = new Map<string, number>();
   for (const event of view.events) {
-    if (event.kind !== 'epoch' || event.index > view.lossIndex) continue;
+    if (event.kind !== 'epoch' || event.what === 'refuse' || event.index > view.lossIndex) continue;
     const { group, epoch, incarnation, node, what, index } = event;
     if (what === 'lead') {
       const key = `${group} ${epoch}`;

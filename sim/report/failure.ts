@@ -4,8 +4,10 @@ import { IN_WORDS } from '../checkers/check.js';
 import type { InvariantId, Violation } from '../checkers/view.js';
 import type { HistoryEvent } from '../history.js';
 import type { Plan } from '../plan.js';
-import { shrink } from '../shrink.js';
+import type { RunResult } from '../run.js';
+import { type RunOne, shrink } from '../shrink.js';
 import { drawPlan } from '../swarm.js';
+import { type Regression, regressionText } from './regression.js';
 import { concerning, timelineOf } from './timeline.js';
 
 const LINES_MAX = 120;
@@ -14,62 +16,78 @@ export interface ReportOptions {
   readonly nodes: number | undefined;
 }
 
+export interface Failure {
+  readonly lines: readonly string[];
+  readonly regression: Regression;
+}
+
+export const replayLine = (seed: number, { nodes }: ReportOptions): string =>
+  `npm run sim -- --seed ${seed}${nodes === undefined ? '' : ` --nodes ${nodes}`}`;
+
 export function reportSeed(seed: number, invariant: InvariantId, options: ReportOptions, drain: () => void): void {
-  const drawn = drawPlan(seed, { nodes: options.nodes });
-  const { plan, result, runs } = shrink(drawn, invariant, drain);
-  const violation = result.verdict.violations.find((v) => v.invariant === invariant);
-  if (violation === undefined) {
+  const failure = failureOf(seed, invariant, options, drain);
+  if (failure === undefined) {
     printNote(`seed ${seed} does not break ${invariant} when run alone: the simulator itself is not deterministic there`);
     return;
   }
   const path = `build/sim-failures/seed-${seed}-${invariant}.spec.ts`;
-  writeText(path, regressionOf(plan, invariant, violation));
-  const replay = `npm run sim -- --seed ${seed}${options.nodes === undefined ? '' : ` --nodes ${options.nodes}`} --timeline`;
-  printNote('');
-  printNote(`---- seed ${seed} at commit ${commitOfTree()} breaks ${invariant}: ${IN_WORDS[invariant]}`);
-  printNote(`what: ${violation.what}`);
-  printNote(
-    `shrunk in ${runs} runs: ${plan.nodes.length} of ${drawn.nodes.length} nodes, ${plan.messages.length} of ${drawn.messages.length} messages, ${plan.faults.length} of ${drawn.faults.length} faults`,
-  );
-  for (const line of scheduleOf(plan)) printNote(`  ${line}`);
-  printNote(`settings: ${JSON.stringify(plan.settings)}`);
-  for (const line of timelineAround(result.history, violation)) printNote(line);
-  printNote(`replay: ${replay}`);
-  printNote(`regression test: ${path} (move it to test/sim/regressions)`);
+  writeText(path, regressionText(failure.regression, IN_WORDS[invariant]));
+  for (const line of failure.lines) printNote(line);
+  printNote(`regression test: ${path}; move it to test/sim/regressions, or play it: npm run sim -- --regression ${path}`);
 }
 
-export const scheduleOf = (plan: Plan): string[] => [
-  ...plan.nodes.map((n) => `${String(n.startMs).padStart(6)} ms  start ${n.name} (${n.group})`),
-  ...plan.faults.map(
-    (f) =>
-      `${String(f.atMs).padStart(6)} ms  ${f.kind} ${f.node ?? ''}${f.forMs > 0 ? ` for ${f.forMs} ms` : ''}${f.amount === undefined ? '' : ` (${f.amount})`}`,
+/** Shrinks what that seed does and tells of it; undefined if it does not break that invariant. */
+export function failureOf(
+  seed: number,
+  invariant: InvariantId,
+  options: ReportOptions,
+  drain: () => void,
+  run?: RunOne,
+): Failure | undefined {
+  const drawn = drawPlan(seed, options);
+  const { plan, result, runs } = shrink(drawn, invariant, drain, run);
+  const violation = result.verdict.violations.find((v) => v.invariant === invariant);
+  if (violation === undefined) return undefined;
+  const commit = commitOfTree();
+  return {
+    regression: { invariant, what: violation.what, commit, plan },
+    lines: [
+      '',
+      `---- seed ${seed} at commit ${commit} breaks ${invariant}: ${IN_WORDS[invariant]}`,
+      `what: ${violation.what}`,
+      `options: ${options.nodes === undefined ? 'none' : `--nodes ${options.nodes}`}`,
+      `shrunk in ${runs} runs: ${partOf(plan, drawn, 'nodes')}, ${partOf(plan, drawn, 'messages')}, ${partOf(plan, drawn, 'faults')}`,
+      ...scheduleOf(plan).map((line) => `  ${line}`),
+      `settings: ${JSON.stringify(plan.settings)}`,
+      ...timelineAround(result, violation),
+      `replay: ${replayLine(seed, options)} --timeline`,
+    ],
+  };
+}
+
+const partOf = (plan: Plan, drawn: Plan, what: 'nodes' | 'messages' | 'faults'): string =>
+  `${plan[what].length} of ${drawn[what].length} ${what}`;
+
+const atOf = (ms: number): string => `${String(ms).padStart(6)} ms`;
+
+export const scheduleOf = ({ nodes, faults, messages }: Plan): string[] => [
+  ...nodes.map((n) => `${atOf(n.startMs)}  start ${n.name} (${n.group})`),
+  ...faults.map(
+    ({ atMs, kind, node = '', forMs, amount }) =>
+      `${atOf(atMs)}  ${kind} ${node}${forMs > 0 ? ` for ${forMs} ms` : ''}${amount === undefined ? '' : ` (${amount})`}`,
   ),
-  ...plan.messages.map(
-    (m) => `${String(m.atMs).padStart(6)} ms  ${m.how} ${m.job.op} to ${m.entity} on ${m.node} (${m.job.how}, ${m.job.ms} ms)`,
+  ...messages.map(
+    ({ atMs, how, job, entity, node }) => `${atOf(atMs)}  ${how} ${job.op} to ${entity} on ${node} (${job.how}, ${job.ms} ms)`,
   ),
 ];
 
 /** The last part of what concerns the entities that the violation names. */
-export function timelineAround(history: readonly HistoryEvent[], violation: Violation): string[] {
+function timelineAround({ history }: Pick<RunResult, 'history'>, violation: Violation): string[] {
   const names = new Set<string>();
-  const shown = history[violation.index];
+  const shown: HistoryEvent | undefined = history[violation.index];
   if (shown !== undefined && 'entity' in shown) names.add(shown.entity);
   for (const word of violation.what.split(/[\s,:]*\s|:\s/)) names.add(word.replace(/:$/, ''));
   const until = history.slice(0, violation.index + 1);
   const lines = timelineOf(until, concerning(names));
   return lines.length > LINES_MAX ? [`  ... ${lines.length - LINES_MAX} earlier lines`, ...lines.slice(-LINES_MAX)] : lines;
-}
-
-export function regressionOf(plan: Plan, invariant: InvariantId, violation: Violation): string {
-  return `// Written by the simulator: seed ${plan.seed} broke ${invariant} (${violation.what.replace(/\s+/g, ' ')}).
-import { expect, it } from 'vitest';
-import { replayOf } from '../../../sim/report/replay.js';
-
-it('seed ${plan.seed} keeps ${invariant}', async () => {
-  const violations = await replayOf(PLAN);
-  expect(violations.map((v) => \`\${v.invariant}: \${v.what}\`)).toEqual([]);
-});
-
-const PLAN = ${JSON.stringify(plan, undefined, 2)};
-`;
 }

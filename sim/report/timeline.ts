@@ -1,10 +1,14 @@
 /** A history as lines that a person reads. */
+import type { PeerMessage } from '../../src/ports/network.js';
 import type { HistoryEvent } from '../history.js';
 
-const at = (event: HistoryEvent): string => event.atMs.toFixed(1).padStart(9);
+/** How a timeline names an incarnation. */
+type NameOf = (incarnation: number) => string;
+
+const byNumber: NameOf = (incarnation) => `incarnation ${incarnation}`;
 
 /** What happened, in words; undefined for what a timeline leaves out. */
-function wordsOf(event: HistoryEvent): string | undefined {
+export function wordsOf(event: HistoryEvent, nameOf: NameOf = byNumber): string | undefined {
   switch (event.kind) {
     case 'invoke':
       return `call ${event.call}: ${event.how} ${event.op} ${event.amount} to ${event.entity}${event.id === '' ? '' : ` as "${event.id}"`}`;
@@ -19,15 +23,17 @@ function wordsOf(event: HistoryEvent): string | undefined {
     case 'transition':
       return `the log: ${event.entity} #${event.seq} ${event.from} -> ${event.to}${event.to === 'dispatched' ? ` (attempt ${event.attempt}, fence ${event.fence})` : ''}`;
     case 'own':
-      return `the log: ${event.entity} ${event.how === 'claim' ? `is owned by incarnation ${event.owner}, fence ${event.fence}` : `is owned by nobody (${event.how})`}`;
+      return `the log: ${event.entity} ${event.how === 'claim' ? `is owned by ${nameOf(event.owner)}, fence ${event.fence}` : `is owned by nobody (${event.how})`}`;
     case 'letter':
       return `dead letter ${event.letter}: ${event.entity} #${event.seq}, ${event.reason}`;
     case 'epoch':
-      return `epoch ${event.epoch} of ${event.group}: ${event.what} ${event.incarnation}`;
+      return EPOCH_WORDS[event.what](event.epoch, nameOf(event.incarnation));
+    case 'bury':
+      return `buries ${nameOf(event.buried)}`;
     case 'start':
       return `handler of ${event.entity} #${event.seq} starts (attempt ${event.attempt}, fence ${event.fence})`;
     case 'end':
-      return `handler of ${event.entity} #${event.seq} ends: ${event.outcome} ${event.result}`;
+      return `handler of ${event.entity} #${event.seq} ends: ${event.outcome} ${event.result}`.trimEnd();
     case 'abort':
       return `signal of ${event.entity} #${event.seq} aborts`;
     case 'effect':
@@ -38,6 +44,8 @@ function wordsOf(event: HistoryEvent): string | undefined {
       return `reports ${event.entity} as blocked`;
     case 'fault':
       return `FAULT ${event.fault} ${event.phase}${event.jumpMs === undefined ? '' : ` by ${event.jumpMs} ms`}${event.rate === undefined ? '' : ` rate ${event.rate}`}${event.note === undefined ? '' : ` ${event.note}`}`;
+    case 'told':
+      return `is told by ${event.from}: ${messageWords(event.message, nameOf)}`;
     case 'healed':
       return 'EVERYTHING HEALS';
     case 'final':
@@ -49,13 +57,42 @@ function wordsOf(event: HistoryEvent): string | undefined {
   }
 }
 
+const EPOCH_WORDS = {
+  lead: (epoch: number, who: string) => `the log: ${who} leads, epoch ${epoch}`,
+  accept: (epoch: number) => `accepts a command of epoch ${epoch}`,
+  refuse: (epoch: number) => `REFUSES a command of epoch ${epoch}`,
+};
+
+function messageWords(message: PeerMessage, nameOf: NameOf): string {
+  switch (message.kind) {
+    case 'ring':
+      return `there is work for ${message.entity}${message.message === undefined ? '' : `, #${message.message.seq}`}`;
+    case 'reply':
+      return `your message to ${message.entity} is ${message.state}`;
+    case 'petition':
+      return `who shall own ${message.entity}?`;
+    case 'placed':
+      return message.refusal === undefined ? `${nameOf(message.owner)} shall own it` : `no owner, ${message.refusal}`;
+    case 'assign':
+      return `own ${message.entity}, by epoch ${message.epoch}`;
+    case 'assigned':
+      return message.refusal === undefined ? 'it is owned' : `not owned, ${message.refusal}`;
+    case 'list-workers':
+      return `what do you own? By epoch ${message.epoch}`;
+    case 'workers':
+      return `I own ${message.entities.length === 0 ? 'nothing' : message.entities.join(', ')}`;
+    case 'handover':
+      return `before you, ${message.rows.map(([entity, owner]) => `${nameOf(owner)} owned ${entity}`).join(', ')}`;
+  }
+}
+
 export function timelineOf(events: readonly HistoryEvent[], keep: (event: HistoryEvent) => boolean = () => true): string[] {
   const lines: string[] = [];
   for (const event of events) {
     const words = wordsOf(event);
     if (words === undefined || !keep(event)) continue;
     const node = event.node === '' ? '-' : event.incarnation === 0 ? event.node : `${event.node}/${event.incarnation}`;
-    lines.push(`${at(event)}  ${node.padEnd(10)} ${words}`);
+    lines.push(`${event.atMs.toFixed(1).padStart(9)}  ${node.padEnd(10)} ${words}`);
   }
   return lines;
 }

@@ -29,6 +29,7 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
   {
     name: 'takeover-hold',
     shows: 'what ran on a dead owner is waited for: the next message begins only after the hold',
+    golden: true,
     run(sim, must) {
       sim.start('n1', 'n2');
       sim.run(1000);
@@ -141,6 +142,7 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
   {
     name: 'graceful-leave',
     shows: 'a node that is told to stop hands everything over: no dead letter (H28)',
+    golden: true,
     run(sim, must) {
       sim.start('n1', 'n2');
       sim.run(1000);

@@ -3,11 +3,18 @@ import { printNote, printResult } from '../ambient.js';
 import { check } from '../checkers/check.js';
 import { type Options, UsageError } from '../cli.js';
 import { timelineOf } from '../report/timeline.js';
+import { CALLER_SCENARIOS } from './caller-scenarios.js';
+import { DEPLOY_SCENARIOS } from './deploy-scenarios.js';
 import { LOG_SCENARIOS } from './log-scenarios.js';
+import { MASTER_SCENARIOS } from './master-scenarios.js';
 import { OWNERSHIP_SCENARIOS } from './ownership-scenarios.js';
+import { RECOVERY_SCENARIOS } from './recovery-scenarios.js';
 import { playScenario, type Scenario } from './scenario.js';
 
-export const SCENARIOS: readonly Scenario[] = [...OWNERSHIP_SCENARIOS, ...LOG_SCENARIOS];
+export const SCENARIOS: readonly Scenario[] = [
+  ...[...OWNERSHIP_SCENARIOS, ...MASTER_SCENARIOS, ...RECOVERY_SCENARIOS],
+  ...[...LOG_SCENARIOS, ...CALLER_SCENARIOS, ...DEPLOY_SCENARIOS],
+];
 
 export const scenarioNames = (): string[] => SCENARIOS.map((s) => `${s.name}: ${s.shows}`);
 
@@ -18,10 +25,14 @@ export function faultsOf(scenario: Scenario, drain: () => void, timeline = false
   return [...broken.map((b) => `not so: ${b}`), ...check(history).violations.map((v) => `VIOLATED ${v.invariant}: ${v.what}`)];
 }
 
-export function runScenarios(name: string, options: Options, drain: () => void): boolean {
+export function scenariosNamed(name: string): readonly Scenario[] {
   const chosen = name === 'all' ? SCENARIOS : SCENARIOS.filter((s) => s.name === name);
   if (chosen.length === 0)
     throw new UsageError(`there is no scenario "${name}"; known: all, ${SCENARIOS.map((s) => s.name).join(', ')}`);
+  return chosen;
+}
+
+export function runScenarios(chosen: readonly Scenario[], options: Options, drain: () => void): boolean {
   const violations: { seed: number; scenario: string; invariant: string; replay: string }[] = [];
   for (const scenario of chosen) {
     const faults = faultsOf(scenario, drain, options.timeline);

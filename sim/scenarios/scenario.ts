@@ -1,6 +1,9 @@
 /** A named run that a person wrote: what happens, in the verbs of the cluster, and what must come out. */
+import { placeOf } from '../../src/core/placement/ring.js';
+import type { PeerMessage } from '../../src/ports/network.js';
 import { type Call, Cluster } from '../cluster.js';
 import type { HistoryEvent } from '../history.js';
+import type { EntityType } from '../job.js';
 import type { Settings } from '../plan.js';
 import { watched } from '../run.js';
 import { World } from '../world.js';
@@ -14,6 +17,8 @@ export interface Scenario {
   readonly keepsLog?: boolean;
   /** Some fault is left at the end, so liveness is not asked. */
   readonly stays?: boolean;
+  /** Its timeline is on file, in test/golden. */
+  readonly golden?: boolean;
   run(sim: Cluster, must: Must): void;
 }
 
@@ -52,6 +57,10 @@ const SEED = 1;
 export function playScenario(scenario: Scenario, drain: () => void): { history: readonly HistoryEvent[]; broken: string[] } {
   const { settings = {}, keepsLog = false, stays = false } = scenario;
   const sim = new Cluster({ world: new World(SEED, drain), settings: { ...CALM, ...settings }, keepsLog });
+  sim.hub.heard = (to, from, message) => {
+    const { incarnation = 0 } = sim.nodes.get(to.host) ?? {};
+    sim.history.add({ kind: 'told', node: to.host, incarnation, from: from.host, message });
+  };
   const broken: string[] = [];
   watched(sim, () => {
     scenario.run(sim, (what, holds) => {
@@ -100,3 +109,22 @@ export function placed(sim: Cluster, entity: string): { readonly owner: string; 
 
 export const hasState = (sim: Cluster, node: string, state: Of<'node'>['state']): boolean =>
   eventsOf(sim, 'node').some((e) => e.node === node && e.state === state);
+
+/** An entity that the ring gives to that node while all of these serve. */
+export function entityOf(node: string, names: readonly string[], type: EntityType = 'plain'): string {
+  const places = names.map((serverId, i) => ({ incarnation: i + 1, serverId }));
+  for (let i = 0; ; i++) {
+    const entity = `${type}:${i}`;
+    if (placeOf(entity, places)?.serverId === node) return entity;
+  }
+}
+
+/** Who acts as master, its table rebuilt. */
+export const masterOf = (sim: Cluster): string | undefined =>
+  [...sim.nodes.values()].find((n) => n.node?.status().role === 'master')?.name;
+
+/** What nodes have told that one, of one kind. */
+export const toldTo = <K extends PeerMessage['kind']>(sim: Cluster, node: string, kind: K): (PeerMessage & { kind: K })[] =>
+  eventsOf(sim, 'told')
+    .filter((e) => e.node === node && e.message.kind === kind)
+    .map((e) => e.message as PeerMessage & { kind: K });

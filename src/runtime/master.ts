@@ -297,7 +297,9 @@ export class Master {
   }
 
   private onListWorkers({ ticket, epoch }: PeerMessage & { kind: 'list-workers' }, from: number): void {
-    if (!this.acceptEpoch(epoch)) return;
+    const accepted = this.acceptEpoch(epoch);
+    this.parts.trace.emit('commanded', { epoch, accepted });
+    if (!accepted) return;
     const { ownership, network } = this.parts;
     const entities = [...ownership.workers.keys()];
     for (let i = 0; i === 0 || i < entities.length; i += PAGE)

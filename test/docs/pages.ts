@@ -37,9 +37,6 @@ export function brokenLinks({ path, text }: Source): readonly string[] {
     .map((link) => `${path} links to ${link}, which is not there`);
 }
 
-/** Folders that the first file brings along. */
-const MADE_WHEN_NEEDED = ['test/sim/regressions'];
-
 /**
  * What a page names of this repository and is not there: `src/x.ts`, a folder `test/x`, or `src/x.ts#name` for something in
  * that file.
@@ -48,7 +45,7 @@ export function deadPaths({ path, text }: Source): readonly string[] {
   const named = [...text.matchAll(/`((?:src|test|sim|docs|demo|bench|scripts)\/[\w./-]*)(?:#(\w+))?`/g)];
   return named
     .filter(([, file = '', name]) => {
-      if (!existsSync(file)) return !MADE_WHEN_NEEDED.includes(file);
+      if (!existsSync(file)) return true;
       return name !== undefined && !new RegExp(`\\b${name}\\b`).test(readFileSync(file, 'utf8'));
     })
     .map(([whole]) => `${path} names ${whole}, which is not there`);

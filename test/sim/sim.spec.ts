@@ -1,13 +1,9 @@
-import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { inMacrotask } from '../../sim/ambient.js';
 import { runChunk } from '../../sim/campaign.js';
 import { CANARIES, violatedBy } from '../../sim/canaries/run-canaries.js';
-import { optionsOf, UsageError } from '../../sim/cli.js';
 import { FAULTS } from '../../sim/faults/faults.js';
-import { replayOf } from '../../sim/report/replay.js';
 import { runPlan } from '../../sim/run.js';
-import { faultsOf, SCENARIOS } from '../../sim/scenarios/run-scenarios.js';
 import { shrink } from '../../sim/shrink.js';
 import { drawPlan } from '../../sim/swarm.js';
 
@@ -36,12 +32,6 @@ describe('seeds', () => {
     for (let seed = 1; seed <= 400; seed++) if (!drawPlan(seed).faults.some((f) => excusing.has(f.kind))) whole++;
     expect(whole).toBeGreaterThan(200);
   });
-});
-
-describe('scenarios', () => {
-  it.each(SCENARIOS.map((s) => [s.name, s] as const))('%s', (_name, scenario) =>
-    inMacrotask((drain) => expect(faultsOf(scenario, drain)).toEqual([])),
-  );
 });
 
 describe('canaries', () => {
@@ -84,35 +74,4 @@ describe('shrinking', () => {
       expect(small.faults).toEqual([]);
       expect(small.nodes).toHaveLength(1);
     }));
-});
-
-describe('the command line', () => {
-  it.each([
-    [['--seed', 'x'], '--seed is "x"'],
-    [['--seeds', '0'], '--seeds is "0"'],
-    [['--nope'], "Unknown option '--nope'"],
-    [['--explore'], '--explore'],
-    [['--html', 'f'], '--html'],
-    [['--store', 'lua'], '--store lua'],
-    [['--store', 'disk'], '--store is "disk"'],
-  ])('refuses %j in one line', (args, text) => {
-    const refused = (): unknown => optionsOf(args);
-    expect(refused).toThrow(UsageError);
-    expect(refused).toThrow(text);
-    try {
-      refused();
-    } catch (error) {
-      expect((error as Error).message).not.toContain('\n');
-    }
-  });
-
-  it('refuses a plan of another version', () => {
-    expect(() => replayOf({ ...drawPlan(1), version: 0 })).toThrow(UsageError);
-  });
-
-  it('ends with 2 for a scenario that is not there', () => {
-    const { status, stderr } = spawnSync('npm', ['run', '--silent', 'sim', '--', '--scenario', 'nope'], { encoding: 'utf8' });
-    expect(status).toBe(2);
-    expect(stderr).toContain('there is no scenario "nope"');
-  }, 120_000);
 });

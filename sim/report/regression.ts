@@ -1,0 +1,71 @@
+/** The vitest file that a failing seed leaves behind: written, read back, and played again. */
+import { inMacrotask, readText } from '../ambient.js';
+import type { InvariantId } from '../checkers/view.js';
+import { UsageError } from '../cli.js';
+import { PLAN_VERSION, type Plan } from '../plan.js';
+import { runPlan } from '../run.js';
+
+export interface Regression {
+  readonly invariant: InvariantId;
+  /** What was seen to break. */
+  readonly what: string;
+  readonly commit: string;
+  readonly plan: Plan;
+}
+
+/** Where the data begins in the file; it ends with the file. */
+const MARK = 'const REGRESSION = ';
+
+export function regressionText({ invariant, what, commit, plan }: Regression, inWords: string): string {
+  const told = what.replace(/\s+/g, ' ');
+  return `// biome-ignore-all format: written by the simulator, format ${PLAN_VERSION}
+// At commit ${commit} seed ${plan.seed} broke ${invariant} (${inWords}): ${told}
+import { expect, it } from 'vitest';
+import { brokenBy } from '../../../sim/report/regression.js';
+
+it('seed ${plan.seed} keeps ${invariant}', async () => {
+  expect(await brokenBy(REGRESSION)).toEqual([]);
+});
+
+${MARK}${JSON.stringify({ invariant, what: told, commit, plan }, undefined, 2)};
+`;
+}
+
+/** What such a file holds. Throws a UsageError, one line, for anything else and for another version. */
+export function regressionIn(text: string, name: string): Regression {
+  const at = text.lastIndexOf(MARK);
+  if (at < 0) throw new UsageError(`${name} is no regression file of the simulator`);
+  let data: unknown;
+  try {
+    data = JSON.parse(text.slice(at + MARK.length).replace(/;\s*$/, ''));
+  } catch {
+    throw new UsageError(`${name} is a regression file whose plan cannot be read`);
+  }
+  return checked(data, name);
+}
+
+export function regressionFrom(path: string): Regression {
+  let text: string;
+  try {
+    text = readText(path);
+  } catch (error) {
+    throw new UsageError(`${path} cannot be read: ${(error as Error).message}`);
+  }
+  return regressionIn(text, path);
+}
+
+function checked(data: unknown, name: string): Regression {
+  const { plan } = data as { plan?: { version?: unknown } };
+  if (plan?.version !== PLAN_VERSION)
+    throw new UsageError(
+      `${name} has format ${String(plan?.version)}, this simulator reads ${PLAN_VERSION}; find the failure again with its seed`,
+    );
+  return data as Regression;
+}
+
+/** For the files themselves: what the plan breaks today, with words. */
+export async function brokenBy(data: unknown): Promise<readonly string[]> {
+  const { plan } = checked(data, 'the regression');
+  const { violations } = await inMacrotask((drain) => runPlan(plan, { drain }).verdict);
+  return violations.map(({ invariant, what }) => `${invariant}: ${what}`);
+}

@@ -1,0 +1,114 @@
+/** What callers see: links that carry one way only, calls in a circle, and calls that are made again. */
+import type { Call } from '../cluster.js';
+import type { Target } from '../job.js';
+import { entityOf, eventsOf, placed, type Scenario, startedOn } from './scenario.js';
+
+const THREE = ['n1', 'n2', 'n3'];
+
+/** A call that a handler makes, and what the called one calls. */
+const asking = (c: string, entity: string, ask?: Target): Target => ({
+  entity,
+  job: { c, op: 'deposit', amount: 1, ms: 5, how: 'ok', ...(ask === undefined ? {} : { ask }) },
+});
+
+export const CALLER_SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'one-way-link',
+    shows: 'requests pass and replies do not: the result is read back from the log, and nothing runs again (I4)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, 'plain:a');
+      sim.oneWay(owner, other);
+      const calls = ['w1', 'w2', 'w3'].map((c) => sim.send(other, 'plain:a', { c }, { how: 'wait' }));
+      sim.run(50);
+      must('all have run', startedOn(sim, 'plain:a').join() === 'w1,w2,w3');
+      must(
+        'no reply has come',
+        calls.every((c) => c.outcome === 'open'),
+      );
+      must(
+        'the callers have their results a sweep later',
+        sim.until(() => calls.every((c) => c.outcome === 'ok'), 700),
+      );
+      must('and nothing ran twice', startedOn(sim, 'plain:a').length === 3);
+    },
+  },
+  {
+    name: 'peers-cut-off',
+    shows: 'nodes that reach the store and not each other serve every entity: no hint is needed (H19)',
+    run(sim, must) {
+      sim.start(...THREE);
+      sim.run(1000);
+      sim.partition(['n1'], ['n2', 'n3']);
+      sim.partition(['n2'], ['n3']);
+      const calls: Call[] = [];
+      for (const from of THREE)
+        for (const to of THREE) calls.push(sim.send(from, entityOf(to, THREE), { c: `${from}-${to}` }, { how: 'wait' }));
+      must(
+        'every call is answered',
+        sim.until(() => calls.every((c) => c.outcome === 'ok'), 1500),
+      );
+      must('each ran once', eventsOf(sim, 'start').length === 9);
+      must(
+        'nobody lost its lease',
+        eventsOf(sim, 'node').every((e) => e.state !== 'lease-lost'),
+      );
+    },
+  },
+  {
+    name: 'same-id-after-unknown',
+    shows: 'a caller who does not know sends again under its own id, also elsewhere, and it counts once (E3, H15)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const job = { c: 'payment', amount: 100 };
+      sim.weather.replyLost = 1;
+      const first = sim.send('n1', 'plain:a', job, { id: 'payment-1' });
+      must(
+        'the first call is told that nobody knows',
+        sim.until(() => first.outcome !== 'open', 2000) && first.code === 'OUTCOME_UNKNOWN',
+      );
+      sim.weather.replyLost = 0;
+      sim.run(1500);
+      const again = ['n2', 'n1'].map((node) => sim.send(node, 'plain:a', job, { id: 'payment-1', how: 'wait' }));
+      must(
+        'whoever sends it again gets its result',
+        sim.until(() => again.every((c) => c.outcome === 'ok' && c.result === '100'), 2000),
+      );
+      must('it is in the log once, and ran once', eventsOf(sim, 'append').length === 1 && startedOn(sim, 'plain:a').length === 1);
+    },
+  },
+  {
+    name: 'calls-in-a-circle',
+    shows: 'a chain that comes back to itself is refused at once; two that cross end by timeout, and nothing is left over (H24)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const there = asking('there', 'plain:b', asking('back', 'plain:a'));
+      const chain = sim.send('n1', 'plain:a', { c: 'chain', ask: there }, { how: 'wait' });
+      must(
+        'a chain that comes back goes on at once, and the call back is not made',
+        sim.until(() => chain.outcome === 'ok', 300) && eventsOf(sim, 'append').every((e) => e.call !== 'back'),
+      );
+      const crossing = [
+        sim.send('n1', 'plain:a', { c: 'one', ms: 30, ask: asking('one.1', 'plain:b') }, { how: 'wait' }),
+        sim.send('n2', 'plain:b', { c: 'two', ms: 30, ask: asking('two.1', 'plain:a') }, { how: 'wait' }),
+      ];
+      sim.run(1500);
+      must(
+        'two chains that cross wait for each other',
+        crossing.every((c) => c.outcome === 'open'),
+      );
+      must(
+        'until one gives up, and both end well',
+        sim.until(() => crossing.every((c) => c.outcome === 'ok'), 1500),
+      );
+      sim.run(200);
+      must('nothing is left', sim.depth === 0);
+      const ran = [...startedOn(sim, 'plain:a'), ...startedOn(sim, 'plain:b')];
+      const ends = eventsOf(sim, 'transition').filter((e) => e.to === 'withdrawn').length;
+      must('what was given up was taken back, and did not run', ends > 0 && ran.length === 6 - ends);
+    },
+  },
+];

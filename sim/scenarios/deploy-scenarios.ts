@@ -1,0 +1,92 @@
+/** What operators do every day: a new version beside the old one, and one node after the other restarted. */
+import type { Call } from '../cluster.js';
+import { endOf, entityOf, eventsOf, type Scenario, startedOn } from './scenario.js';
+
+const FOUR = ['n1', 'n2', 'n3', 'n4'];
+
+export const DEPLOY_SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'rolling-deploy',
+    shows: 'a message that the old version does not declare is handed on to a node that does, and keeps its place (H22)',
+    run(sim, must) {
+      for (const name of ['n1', 'n2']) sim.add({ name, startMs: 0, group: 'default', names: ['deposit', 'read'] }).start();
+      sim.start('n3');
+      sim.run(1500);
+      const entity = entityOf('n1', ['n1', 'n2', 'n3']);
+      const calls = (['deposit', 'withdraw', 'deposit', 'withdraw', 'read'] as const).map((op, i) =>
+        sim.send('n3', entity, { c: `d${i}`, op, amount: 10, ms: 40 }, { how: 'wait' }),
+      );
+      sim.run(20);
+      must('it begins on the old version', eventsOf(sim, 'start').at(-1)?.node === 'n1');
+      must(
+        'every call is answered',
+        sim.until(() => calls.every((c) => c.outcome === 'ok'), 2000),
+      );
+      must('in the order of the calls', startedOn(sim, entity).join() === calls.map((c) => c.name).join());
+      const wrong = eventsOf(sim, 'start').filter((e) => e.op === 'withdraw' && e.node !== 'n3');
+      must('the new message runs on the new version only', wrong.length === 0);
+      const claims = eventsOf(sim, 'own').filter((e) => e.how === 'claim' && e.entity === entity).length;
+      must(`and nobody plays ball with the entity (${claims} claims)`, claims <= 3);
+    },
+  },
+  {
+    name: 'undeclared-everywhere',
+    shows: 'a message that no living node declares waits, with what came after it, for a node that does',
+    run(sim, must) {
+      for (const name of ['n1', 'n2']) sim.add({ name, startMs: 0, group: 'default', names: ['deposit', 'read'] }).start();
+      sim.start('n3');
+      sim.run(1500);
+      sim.send('n3', 'plain:a', { c: 'first', op: 'deposit', ms: 200 });
+      const unknown = sim.send('n3', 'plain:a', { c: 'unknown', op: 'withdraw' });
+      const last = sim.send('n3', 'plain:a', { c: 'last', op: 'deposit' });
+      sim.run(20);
+      sim.crash('n3');
+      sim.gone.add('n3');
+      const other = sim.send('n1', 'plain:b', { c: 'other' });
+      sim.run(6000);
+      must('it waits, and is no dead letter', endOf(sim, unknown) === undefined && endOf(sim, last) === undefined);
+      must('other entities go on', endOf(sim, other) === 'completed');
+      sim.start('n4');
+      must(
+        'a node that declares it comes, and all of it ends',
+        sim.until(() => sim.depth === 0, 4000),
+      );
+      must('in order', startedOn(sim, 'plain:a').join() === 'first,unknown,last');
+    },
+  },
+  {
+    name: 'rolling-restart',
+    shows: 'every node is restarted in turn under load: nothing fails, nothing is left pointing at the dead (D7, H28)',
+    run(sim, must) {
+      sim.start(...FOUR);
+      sim.run(1500);
+      const entities = Array.from({ length: 12 }, (_, i) => `plain:${i}`);
+      const calls: Call[] = [];
+      const round = (tag: string, down: string): void => {
+        entities.forEach((entity, i) => {
+          const from = FOUR[i % 4] === down ? (FOUR[(i + 1) % 4] as string) : (FOUR[i % 4] as string);
+          calls.push(sim.send(from, entity, { c: `${tag}-${i}`, ms: 20 }, { how: 'wait' }));
+        });
+      };
+      for (const node of FOUR) {
+        round(`before-${node}`, '');
+        sim.run(10);
+        sim.stop(node);
+        round(`during-${node}`, node);
+        sim.run(600);
+        sim.start(node);
+        sim.run(600);
+      }
+      round('after', '');
+      must(
+        'every call is answered',
+        sim.until(() => calls.every((c) => c.outcome === 'ok'), 3000),
+      );
+      must('nothing died', eventsOf(sim, 'letter').length === 0);
+      must(
+        'nobody was buried',
+        eventsOf(sim, 'own').every((e) => e.how !== 'takeover'),
+      );
+    },
+  },
+];

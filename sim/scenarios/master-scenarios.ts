@@ -1,0 +1,223 @@
+/** Who leads: failover, rebuild, hand-over, commands that come too late, and masters that cannot be reached. */
+import type { Cluster } from '../cluster.js';
+import { entityOf, eventsOf, hasState, masterOf, type Scenario, startedOn, toldTo } from './scenario.js';
+
+const THREE = ['n1', 'n2', 'n3'];
+
+/** Three nodes, and the lowest leads them. */
+function led(sim: Cluster): void {
+  sim.start(...THREE);
+  if (!sim.until(() => masterOf(sim) === 'n1', 3000)) throw new Error('n1 does not lead');
+  sim.run(300);
+}
+
+const epochsOf = (sim: Cluster): number[] =>
+  eventsOf(sim, 'epoch')
+    .filter((e) => e.what === 'lead')
+    .map((e) => e.epoch);
+
+const isFollowedBy = (sim: Cluster, node: string, epoch: number): boolean =>
+  eventsOf(sim, 'epoch').some((e) => e.node === node && e.what === 'accept' && e.epoch === epoch);
+
+export const MASTER_SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'failover',
+    shows: 'when the master dies, the lowest of the others leads under the next epoch, and work goes on meanwhile (H20, H21)',
+    golden: true,
+    run(sim, must) {
+      led(sim);
+      sim.crash('n1');
+      sim.gone.add('n1');
+      const calls = ['n1', 'n2', 'n3'].map((place) =>
+        sim.send('n3', entityOf(place, THREE), { c: `of-${place}` }, { how: 'wait' }),
+      );
+      must(
+        'the next one leads',
+        sim.until(() => masterOf(sim) === 'n2', 3000),
+      );
+      must('under the next epoch, and it is the second in all', epochsOf(sim).join() === '1,2');
+      must(
+        'all calls are answered',
+        sim.until(() => calls.every((c) => c.outcome === 'ok'), 1000),
+      );
+      const [begun] = eventsOf(sim, 'start').filter((e) => e.call === 'of-n3');
+      const [lead] = eventsOf(sim, 'node').filter((e) => e.node === 'n2' && e.state === 'leading');
+      must('what needs no master did not wait for one', (begun?.atMs ?? Infinity) < (lead?.atMs ?? 0));
+    },
+  },
+  {
+    name: 'rebuild',
+    shows: 'a new master refuses petitions until it knows what each member owns; a silent one is read from the store (H11)',
+    golden: true,
+    run(sim, must) {
+      led(sim);
+      const held = entityOf('n3', THREE);
+      sim.send('n3', held, { c: 'first', ms: 3000 });
+      sim.run(50);
+      sim.crash('n1');
+      sim.gone.add('n1');
+      sim.oneWay('n3', 'n2');
+      must(
+        'n2 rebuilds',
+        sim.until(() => hasState(sim, 'n2', 'leading'), 3000, 10),
+      );
+      // The answer of n3 is lost, what it says later is not.
+      sim.run(20);
+      sim.healLinks();
+      const second = sim.send('n2', held, { c: 'second' }, { how: 'wait' });
+      const asked = sim.send('n3', entityOf('n2', THREE), { c: 'asked' }, { how: 'wait' });
+      sim.run(100);
+      must(
+        'the petition is refused',
+        toldTo(sim, 'n3', 'placed').some((m) => m.refusal === 'MASTER_REBUILDING'),
+      );
+      must(
+        'the sweep runs what it was for all the same',
+        sim.until(() => asked.outcome === 'ok', 700),
+      );
+      must(
+        'then the table is rebuilt',
+        sim.until(() => hasState(sim, 'n2', 'rebuilt'), 2000, 10),
+      );
+      const rebuilt = eventsOf(sim, 'node').find((e) => e.node === 'n2' && e.state === 'rebuilt');
+      must(`and it knows what the silent one owns (${rebuilt?.why})`, rebuilt?.why === 'epoch 2, entities: 1');
+      must(
+        'which runs its messages in order',
+        sim.until(() => second.outcome === 'ok', 4000) && startedOn(sim, held).join() === 'first,second',
+      );
+      must('and was never taken from it', eventsOf(sim, 'own').filter((e) => e.entity === held).length === 1);
+    },
+  },
+  {
+    name: 'rebuild-fails',
+    shows: 'a master that cannot finish its rebuild gives the role up, and stands for election again (C5)',
+    run(sim, must) {
+      led(sim);
+      sim.crash('n1');
+      sim.gone.add('n1');
+      sim.oneWay('n3', 'n2');
+      sim.until(() => hasState(sim, 'n2', 'leading'), 3000, 10);
+      // The answer of n3 is lost, and the store is out of reach just when what it owns is read there.
+      sim.run(900);
+      sim.healLinks();
+      sim.cutStore('n2');
+      sim.run(250);
+      sim.healStore('n2');
+      must(
+        'the leadership has ended, half established',
+        sim.until(() => hasState(sim, 'n2', 'stepped-down'), 500) && !hasState(sim, 'n2', 'rebuilt'),
+      );
+      must('it leads again, by another epoch', sim.until(() => masterOf(sim) === 'n2', 4000) && epochsOf(sim).join() === '1,2,3');
+      sim.send('n3', entityOf('n2', THREE), { c: 'asked' });
+      sim.run(50);
+      must(
+        'and places what it is asked for',
+        toldTo(sim, 'n3', 'placed').some((m) => m.refusal === undefined),
+      );
+    },
+  },
+  {
+    name: 'leader-hand-over',
+    shows: 'a lower id that has lived long enough gets the role, and what its predecessor knew; nothing moves for it (C4)',
+    golden: true,
+    run(sim, must) {
+      sim.start('n2', 'n3');
+      sim.until(() => masterOf(sim) === 'n2', 3000);
+      sim.run(300);
+      const asked = entityOf('n2', ['n2', 'n3']);
+      const long = sim.send('n3', asked, { c: 'long', ms: 6000 }, { how: 'wait', timeoutMs: 9000 });
+      sim.run(50);
+      sim.start('n1');
+      sim.run(1900);
+      must('a newcomer does not topple a working master', masterOf(sim) === 'n2' && epochsOf(sim).join() === '1');
+      must('after four TTLs it leads', sim.until(() => masterOf(sim) === 'n1', 3000) && epochsOf(sim).join() === '1,2');
+      const [handover] = toldTo(sim, 'n1', 'handover');
+      must('it has been told what its predecessor had placed', handover?.rows.some(([entity]) => entity === asked) === true);
+      must(
+        'what ran goes on where it was',
+        sim.until(() => long.outcome === 'ok', 6000) && eventsOf(sim, 'own').filter((e) => e.entity === asked).length === 1,
+      );
+    },
+  },
+  {
+    name: 'stale-epoch',
+    shows: 'a command that a former master sent, and that comes after its successor has spoken, is refused (H03)',
+    golden: true,
+    run(sim, must) {
+      led(sim);
+      sim.hold('n1', 'n3');
+      const entity = entityOf('n3', THREE);
+      sim.send('n1', entity, { c: 'placed' });
+      sim.run(20);
+      sim.cutStore('n1');
+      must(
+        'another leads, and n3 follows it',
+        sim.until(() => isFollowedBy(sim, 'n3', 2), 4000),
+      );
+      sim.letGo('n1', 'n3');
+      sim.run(20);
+      must(
+        'the command has come',
+        toldTo(sim, 'n3', 'assign').some((m) => m.epoch === 1 && m.entity === entity),
+      );
+      must(
+        'and is refused',
+        eventsOf(sim, 'epoch').some((e) => e.node === 'n3' && e.what === 'refuse' && e.epoch === 1),
+      );
+      sim.healStore('n1');
+      sim.run(2000);
+      must('the message ran all the same, once', startedOn(sim, entity).join() === 'placed');
+    },
+  },
+  {
+    name: 'woken-master',
+    shows: 'a master that wakes from a pause finds petitions before it, and orders nothing by its old epoch (H02)',
+    run(sim, must) {
+      led(sim);
+      sim.pause('n1');
+      const entity = entityOf('n2', THREE);
+      const call = sim.send('n3', entity, { c: 'asked' }, { how: 'wait' });
+      must(
+        'another leads meanwhile',
+        sim.until(() => masterOf(sim) === 'n2', 4000),
+      );
+      must(
+        'what the sleeper was asked for runs',
+        sim.until(() => call.outcome === 'ok', 1000) && startedOn(sim, entity).length === 1,
+      );
+      const wokenMs = sim.world.nowMs;
+      sim.resume('n1');
+      sim.run(1500);
+      must('the petition did reach it', toldTo(sim, 'n1', 'petition').length === 1);
+      const words = eventsOf(sim, 'told').filter((e) => e.from === 'n1' && e.atMs >= wokenMs);
+      must(
+        'it has ordered nothing',
+        words.every((e) => e.message.kind !== 'assign' && e.message.kind !== 'list-workers'),
+      );
+      must('it is back as another incarnation, and follows', hasState(sim, 'n1', 'lease-lost') && masterOf(sim) === 'n2');
+    },
+  },
+  {
+    name: 'master-that-nobody-can-call',
+    shows: 'a master that is alive in the store and out of reach for its peers loses the role, and work goes on (I3)',
+    settings: { replyTimeoutMs: 6000 },
+    run(sim, must) {
+      led(sim);
+      sim.partition(['n1'], ['n2', 'n3']);
+      const calls = Array.from({ length: 20 }, (_, i) => {
+        const call = sim.send(i % 2 === 0 ? 'n2' : 'n3', `plain:far-${i}`, { c: `f${i}` }, { how: 'wait' });
+        sim.run(400);
+        return call;
+      });
+      must(
+        'within ten seconds another leads',
+        sim.until(() => masterOf(sim) === 'n2', 2000),
+      );
+      must(
+        'every call is answered',
+        sim.until(() => calls.every((c) => c.outcome === 'ok'), 6000),
+      );
+      must('the node itself lives on', !hasState(sim, 'n1', 'lease-lost'));
+    },
+  },
+];

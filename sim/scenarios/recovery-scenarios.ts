@@ -1,0 +1,192 @@
+/** What is left behind: by the dead, by the slow, by handlers that fail or never end, and by an outage of the store. */
+import type { Cluster } from '../cluster.js';
+import { endOf, entityOf, eventsOf, hasState, placed, type Scenario, startedOn } from './scenario.js';
+
+const FOUR = ['n1', 'n2', 'n3', 'n4'];
+
+const incarnationsOf = (sim: Cluster): number => eventsOf(sim, 'node').filter((e) => e.state === 'joined').length;
+
+/** Which hosts have sent a take-over, whether or not it was theirs to do. */
+function recoverersOf(sim: Cluster): ReadonlySet<string> {
+  const hosts = new Set<string>();
+  const apply = sim.server.applyBatch.bind(sim.server);
+  sim.server.applyBatch = (host, batch) => {
+    if (batch.ops.some((op) => op.op === 'takeover')) hosts.add(host);
+    return apply(host, batch);
+  };
+  return hosts;
+}
+
+export const RECOVERY_SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'several-recoverers',
+    settings: { nodeTTLMs: 1000, leaseMarginMs: 100, leaderTTLMs: 1200 },
+    shows: 'three nodes recover one dead owner at a time: what ran is one letter each, what waited runs once (E8)',
+    run(sim, must) {
+      sim.start(...FOUR);
+      sim.run(1000);
+      const entities = [0, 1, 2].map((i) => entityOf('n2', FOUR, i === 0 ? 'plain' : i === 1 ? 'fenced' : 'retried'));
+      for (const entity of entities) sim.send('n2', entity, { c: `runs ${entity}`, ms: 5000 });
+      sim.run(20);
+      for (const entity of entities) for (const c of ['a', 'b']) sim.send('n1', entity, { c: `${c} ${entity}` });
+      sim.run(60);
+      // Slow answers: each has seen that it is dead before any of them has done something about it.
+      sim.delay(0, 95);
+      const recoverers = recoverersOf(sim);
+      sim.crash('n2');
+      sim.gone.add('n2');
+      must(
+        'all of it ends',
+        sim.until(() => sim.depth === 0, 8000),
+      );
+      must(`more than one had a go (${[...recoverers].join()})`, recoverers.size > 1);
+      must('there is one letter for each that ran', eventsOf(sim, 'letter').length === 3);
+      must('each was taken over once', eventsOf(sim, 'own').filter((e) => e.how === 'takeover').length === 3);
+      for (const entity of entities)
+        must(
+          `${entity} went on in order`,
+          startedOn(sim, entity).join() === ['runs', 'a', 'b'].map((c) => `${c} ${entity}`).join(),
+        );
+    },
+  },
+  {
+    name: 'late-end-and-replay',
+    shows:
+      'a handler that ends after its message was given up changes no verdict; its letter is replayed once, and not by chance (E5)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, 'plain:a');
+      const call = sim.send(other, 'plain:a', { c: 'first', ms: 2500, how: 'deaf' }, { how: 'wait' });
+      sim.run(50);
+      sim.cutStore(owner);
+      must(
+        'the caller is told that it was interrupted',
+        sim.until(() => call.outcome !== 'open', 3000) && call.code === 'INTERRUPTED',
+      );
+      sim.healStore(owner);
+      sim.run(3000);
+      const [letter] = [...sim.server.state.letters.values()];
+      must('its end is a note on the letter', letter?.late === 'completed' && endOf(sim, call) === 'interrupted');
+      const replay = (force: boolean) => sim.server.applyControl('operator', { op: 'replay', letter: '1', force });
+      const refused = replay(false);
+      must('a replay is refused, since its effect may be there', !refused.ok && refused.code === 'NEEDS_FORCE');
+      must('but can be forced', replay(true).ok);
+      const again = replay(true);
+      must('and only once', !again.ok && again.code === 'REPLAYED');
+      must(
+        'then it runs once more, as another message',
+        sim.until(() => sim.depth === 0, 4000) && startedOn(sim, 'plain:a').join() === 'first,first',
+      );
+    },
+  },
+  {
+    name: 'retry-keeps-its-place',
+    shows: 'a message that waits for its next attempt stays the head, also when its owner dies meanwhile (H13)',
+    settings: { backoffDelayMs: 600 },
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const entity = 'retried:r';
+      const { owner, other } = placed(sim, entity);
+      const calls = ['r1', 'r2', 'r3'].map((c) => sim.send(other, entity, { c, how: c === 'r1' ? 'throw-first' : 'ok', ms: 20 }));
+      sim.run(150);
+      must('the first attempt has failed, and nothing overtakes it', startedOn(sim, entity).join() === 'r1');
+      sim.crash(owner);
+      must(
+        'all of it ends',
+        sim.until(() => sim.depth === 0, 5000),
+      );
+      must('in order, the failed one first', startedOn(sim, entity).join() === 'r1,r1,r2,r3');
+      must(
+        'and well',
+        calls.every((c) => endOf(sim, c) === 'completed'),
+      );
+    },
+  },
+  {
+    name: 'common-outage',
+    shows: 'after an outage of the store that is longer than a lease nobody is buried: none of them stood still (C5)',
+    run(sim, must) {
+      sim.start('n1', 'n2', 'n3');
+      sim.run(1000);
+      const { owner, other } = placed(sim, 'plain:a');
+      const call = sim.send(owner, 'plain:a', { c: 'runs', ms: 1800, how: 'deaf' }, { how: 'wait' });
+      sim.run(50);
+      sim.weather.storeDown = true;
+      sim.run(1200);
+      // The others are back a moment before the owner is.
+      sim.cutStore(owner);
+      sim.weather.storeDown = false;
+      sim.run(300);
+      sim.healStore(owner);
+      must(
+        'what ran has ended well',
+        sim.until(() => call.outcome === 'ok', 3000),
+      );
+      const next = sim.send(other, 'plain:a', { c: 'next' }, { how: 'wait' });
+      must(
+        'and its entity goes on',
+        sim.until(() => next.outcome === 'ok', 500),
+      );
+      must('each node is who it was', incarnationsOf(sim) === 3 && eventsOf(sim, 'own').every((e) => e.how !== 'takeover'));
+    },
+  },
+  {
+    name: 'handler-that-never-ends',
+    shows: 'an entity whose handler never ends is reported as blocked, and holds up nobody else',
+    settings: { handlerTimeoutMs: 400 },
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, 'plain:a');
+      sim.send(other, 'plain:a', { c: 'stuck', how: 'dead' });
+      const behind = sim.send(other, 'plain:a', { c: 'behind' });
+      must(
+        'it is reported',
+        sim.until(() => eventsOf(sim, 'blocked').some((e) => e.node === owner && e.entity === 'plain:a'), 1000),
+      );
+      const calls = Array.from({ length: 8 }, (_, i) => sim.send(owner, `plain:other-${i}`, { c: `o${i}` }, { how: 'wait' }));
+      must(
+        'others are served at once',
+        sim.until(() => calls.every((c) => c.outcome === 'ok'), 500),
+      );
+      sim.run(3000);
+      must('nothing was started beside it', startedOn(sim, 'plain:a').join() === 'stuck' && endOf(sim, behind) === undefined);
+      sim.restart(owner);
+      must(
+        'its process restarted, the entity goes on',
+        sim.until(() => endOf(sim, behind) === 'completed', 4000),
+      );
+    },
+  },
+  {
+    name: 'handler-of-a-former-incarnation',
+    shows: 'while a handler of a dead incarnation still runs, its process does not take the entity back; another one does (C6)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, 'fenced:a');
+      sim.send(owner, 'fenced:a', { c: 'deaf', ms: 6000, how: 'deaf' });
+      sim.run(50);
+      sim.cutStore(owner);
+      sim.run(1500);
+      sim.healStore(owner);
+      must(
+        'the owner is back',
+        sim.until(() => hasState(sim, owner, 'lease-lost') && sim.node(owner).node?.status().state === 'running', 2000),
+      );
+      const next = sim.send(owner, 'fenced:a', { c: 'next' }, { how: 'wait' });
+      must(
+        'its message is run by the other',
+        sim.until(() => next.outcome === 'ok', 2500) && eventsOf(sim, 'start').find((e) => e.call === 'next')?.node === other,
+      );
+      must(
+        'while the old handler still runs',
+        eventsOf(sim, 'end').every((e) => e.seq !== 2 || e.node !== owner),
+      );
+      sim.run(6000);
+      must('whose write is refused', sim.bank.account('fenced:a').balance === 1);
+    },
+  },
+];
