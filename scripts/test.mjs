@@ -38,8 +38,8 @@ function provideRedis() {
 }
 
 /** Compiles what tests run as child processes, so that two test files never compile at once. */
-function compileKillApp() {
-  return !existsSync(join(ROOT, 'test/kill')) || compile('kill');
+function compileChildren() {
+  return ['kill', 'sim'].every((target) => compile(target));
 }
 
 function runVitest(args) {
@@ -80,12 +80,12 @@ const args = process.argv.slice(2);
 const hasOwnRedis = provideRedis();
 mkdirSync(join(ROOT, 'build'), { recursive: true });
 rmSync(REPORT, { force: true });
-const compiled = compileKillApp();
+const compiled = compileChildren();
 const exitCode = await runVitest(args);
 const { passed, failed: failedTests, skipped, notRun } = count();
 const failed = failedTests + (compiled ? 0 : 1);
 
-if (!compiled) say('FAILED: test/kill does not compile (see above).');
+if (!compiled) say('FAILED: what tests run as processes does not compile (see above).');
 for (const title of notRun) say(`!!! ${title}`);
 if (!hasOwnRedis) {
   say('!!! No redis-server or valkey-server on PATH: the suites named above were NOT RUN. Install one, then run npm test again.');

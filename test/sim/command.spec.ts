@@ -48,7 +48,6 @@ describe('the command line', () => {
     [['--store', 'lua'], '--store lua (the Redis scripts under the simulator) is not built yet'],
     [['--store', 'disk'], '--store is "disk"; allowed: machine, lua'],
     [['--scenario', 'nope'], 'there is no scenario "nope"; known: all, '],
-    [['--canary', 'nope'], 'there is no canary "nope"; known: all, '],
     [['--seed', '1', '--scenario', 'all'], '--seed and --scenario exclude each other'],
   ])('refuses %j', (args, text) => expect(refusalOf(sim(...args))).toContain(text));
 
@@ -58,6 +57,12 @@ describe('the command line', () => {
     ['something else', none, 'none.spec.ts is no regression file of the simulator'],
     ['nothing', join(folder, 'gone'), 'gone cannot be read: ENOENT'],
   ])('refuses a regression file with %s', (_what, path, text) => expect(refusalOf(sim('--regression', path))).toContain(text));
+
+  it('refuses an unknown canary', () => {
+    const { code, stdout, stderr } = sim('--canary', 'nope');
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr.trim().split('\n').at(-1)).toContain('there is no canary "nope"; known: all, ');
+  });
 
   it('plays a regression file', () => {
     const ended = sim('--regression', good, '--json');
