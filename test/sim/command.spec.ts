@@ -2,11 +2,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { regressionText } from '../../sim/report/regression.js';
 import { SCENARIOS } from '../../sim/scenarios/run-scenarios.js';
 import { drawPlan } from '../../sim/swarm.js';
-import { COMPILE_TIMEOUT_MS, compileSim, type Ended, jsonOf, sim } from './command.js';
+import { type Ended, lastLine, runCommand } from '../support/command.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'aq-sim-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -24,6 +24,10 @@ const cut = written('cut.spec.ts', file.slice(0, -200));
 const none = written('none.spec.ts', 'export {};\n');
 const good = written('good.spec.ts', file);
 
+const sim = (...args: readonly string[]): Promise<Ended> => runCommand('sim', 'sim/main', ...args);
+/** The first of them compiles. */
+const TIMEOUT_MS = 120_000;
+
 /** The one line with which a command was refused. */
 function refusalOf({ code, stdout, stderr }: Ended): string {
   const [line = '', ...more] = stderr.trim().split('\n');
@@ -32,8 +36,6 @@ function refusalOf({ code, stdout, stderr }: Ended): string {
 }
 
 describe('the command line', () => {
-  beforeAll(compileSim, COMPILE_TIMEOUT_MS);
-
   it.each([
     [['--seed', 'x'], '--seed is "x"; allowed: a whole number from 0 to 4294967296'],
     [['--seed', '-1'], "Option '--seed' argument is ambiguous"],
@@ -49,30 +51,34 @@ describe('the command line', () => {
     [['--store', 'disk'], '--store is "disk"; allowed: machine, lua'],
     [['--scenario', 'nope'], 'there is no scenario "nope"; known: all, '],
     [['--seed', '1', '--scenario', 'all'], '--seed and --scenario exclude each other'],
-  ])('refuses %j', (args, text) => expect(refusalOf(sim(...args))).toContain(text));
+  ])('refuses %j', async (args, text) => expect(refusalOf(await sim(...args))).toContain(text), TIMEOUT_MS);
 
   it.each([
     ['another format', other, 'other.spec.ts has format 7, this simulator reads 1; find the failure again with its seed'],
     ['a part only', cut, 'cut.spec.ts is a regression file whose plan cannot be read'],
     ['something else', none, 'none.spec.ts is no regression file of the simulator'],
     ['nothing', join(folder, 'gone'), 'gone cannot be read: ENOENT'],
-  ])('refuses a regression file with %s', (_what, path, text) => expect(refusalOf(sim('--regression', path))).toContain(text));
+  ])(
+    'refuses a regression file with %s',
+    async (_what, path, text) => expect(refusalOf(await sim('--regression', path))).toContain(text),
+    TIMEOUT_MS,
+  );
 
-  it('refuses an unknown canary', () => {
-    const { code, stdout, stderr } = sim('--canary', 'nope');
+  it('refuses an unknown canary', async () => {
+    const { code, stdout, stderr } = await sim('--canary', 'nope');
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr.trim().split('\n').at(-1)).toContain('there is no canary "nope"; known: all, ');
   });
 
-  it('plays a regression file', () => {
-    const ended = sim('--regression', good, '--json');
+  it('plays a regression file', async () => {
+    const ended = await sim('--regression', good, '--json');
     expect(ended.code, ended.stderr).toBe(0);
     expect(ended.stderr).toContain('seed 3, shrunk, broke I1 at abc; now: 0 violations, trace hash ');
-    expect(jsonOf(ended)).toMatchObject({ runs: 1, violations: [] });
+    expect(lastLine(ended)).toMatchObject({ runs: 1, violations: [] });
   });
 
-  it('lists the scenarios', () => {
-    const { code, stdout } = sim('--list');
+  it('lists the scenarios', async () => {
+    const { code, stdout } = await sim('--list');
     expect(code).toBe(0);
     expect(stdout.trim().split('\n')).toEqual(SCENARIOS.map((s) => `${s.name}: ${s.shows}`));
   });

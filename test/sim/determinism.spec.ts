@@ -5,7 +5,18 @@ import { replaceMethod } from '../../sim/canaries/canary.js';
 import { runPlan } from '../../sim/run.js';
 import { drawPlan } from '../../sim/swarm.js';
 import { World } from '../../sim/world.js';
-import { COMPILE_TIMEOUT_MS, compileSim, jsonOf, sim } from './command.js';
+import { type Ended, lastLine, runCommand } from '../support/command.js';
+
+const sim = (...args: readonly string[]): Promise<Ended> => runCommand('sim', 'sim/main', ...args);
+
+/** Of what a command tells with --json, that which must not depend on the machine. */
+interface Told {
+  readonly traceHash: string;
+  readonly events: number;
+  readonly messages: number;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly excused: Readonly<Record<string, number>>;
+}
 
 const SEEDS = [2, 7, 19, 33];
 
@@ -15,9 +26,8 @@ const hashesOf = (seeds: readonly number[]): Promise<string[]> =>
 describe('the trace hash of a seed', () => {
   let first: readonly string[] = [];
   beforeAll(async () => {
-    compileSim();
     first = await hashesOf(SEEDS);
-  }, COMPILE_TIMEOUT_MS);
+  });
 
   it('is its own', () => {
     expect(new Set(first).size).toBe(SEEDS.length);
@@ -28,9 +38,10 @@ describe('the trace hash of a seed', () => {
     expect((await hashesOf(SEEDS.toReversed())).reverse()).toEqual(first);
   }, 60_000);
 
-  it('is the same in another process', () => {
-    expect(SEEDS.map((seed) => jsonOf(sim('--seed', String(seed), '--json')).traceHash)).toEqual(first);
-  }, 60_000);
+  it('is the same in another process', async () => {
+    const told = await Promise.all(SEEDS.map((seed) => sim('--seed', String(seed), '--json')));
+    expect(told.map((ended) => lastLine<Told>(ended).traceHash)).toEqual(first);
+  }, 120_000);
 
   it('shows one event more', () =>
     inMacrotask((drain) => {
@@ -42,10 +53,9 @@ describe('the trace hash of a seed', () => {
 });
 
 describe('a campaign', () => {
-  beforeAll(compileSim, COMPILE_TIMEOUT_MS);
-
   it('adds up to the same with any number of workers, and here', async () => {
-    const told = ['1', '3'].map((workers) => jsonOf(sim('--from', '51', '--seeds', '21', '--workers', workers, '--json')));
+    const played = (workers: string) => sim('--from', '51', '--seeds', '21', '--workers', workers, '--json');
+    const told = [lastLine<Told>(await played('1')), lastLine<Told>(await played('3'))];
     const [one, three] = told.map(({ traceHash, events, messages, faults, excused }) => ({
       ...{ traceHash, events, messages, faults, excused },
     }));
