@@ -151,12 +151,12 @@ async function settled(store: RedisStore): Promise<void> {
 async function readLetters(store: RedisStore): Promise<StoredLetter[]> {
   const found: StoredLetter[] = [];
   for (let after = ''; ; ) {
-    const { letters } = await store.control({ op: 'letters', after, max: LETTERS_PAGE });
+    const { letters, next } = await store.control({ op: 'letters', after, max: LETTERS_PAGE });
     for (const { message, reason } of letters) {
       const { ref } = JSON.parse(message.payload) as { readonly ref: string };
       found.push({ ref, reason, messageId: unescapeId(message.id) });
     }
-    after = letters.at(-1)?.id ?? '';
-    if (letters.length < LETTERS_PAGE) return found;
+    if (next === '') return found;
+    after = next;
   }
 }

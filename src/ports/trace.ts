@@ -16,7 +16,12 @@ export interface TraceEvents {
   commanded: { readonly epoch: number; readonly accepted: boolean };
   buried: { readonly incarnation: number; readonly owned: number };
   interrupted: { readonly entity: string; readonly id: string; readonly requeued: boolean };
-  'dead-letter': { readonly entity: string; readonly id: string; readonly name: string; readonly reason: string };
+  'dead-letter': {
+    readonly entity: string;
+    readonly id: string;
+    readonly name: string;
+    readonly reason: 'failed' | 'interrupted';
+  };
   'loop-failed': { readonly loop: string; readonly error: unknown };
   accepted: { readonly entity: string; readonly id: string; readonly name: string; readonly seq: number };
   began: { readonly entity: string; readonly id: string; readonly name: string; readonly seq: number; readonly attempt: number };

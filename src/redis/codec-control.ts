@@ -3,12 +3,16 @@ import type {
   Contract,
   ControlAnswer,
   ControlOp,
+  EntityAnswer,
+  HistoryAnswer,
   JoinOp,
   Leader,
   Letter,
   LettersAnswer,
+  LettersOp,
   Member,
   MembersAnswer,
+  SurveyAnswer,
 } from '../core/log/control-operations.js';
 import type { KnownMessage } from '../core/log/operations.js';
 import { FS, malformed, messageAt, RS, refusalOf } from './codec.js';
@@ -42,11 +46,23 @@ function argumentsOf(op: ControlOp): string[] {
     case 'lookup':
       return [op.entity, op.id, String(op.seq)];
     case 'letters':
-      return [op.after === '' ? '0' : String(Number(op.after)), String(op.max)];
+      return lettersArguments(op);
+    case 'entity':
+      return [op.entity, String(op.max)];
+    case 'history':
+      return [op.entity, op.cursor];
+    case 'survey':
+      return [op.cursor];
     case 'members':
     case 'counts':
       return [];
   }
+}
+
+function lettersArguments({ after, max, type, entity, reason, sinceMs, replayed }: LettersOp): string[] {
+  const is = replayed === undefined ? '' : replayed ? '1' : '0';
+  const filter = [type ?? '', entity ?? '', reason ?? '', sinceMs === undefined ? '' : String(sinceMs), is];
+  return [after === '' ? '0' : String(Number(after)), String(max), ...filter];
 }
 
 function joinArguments(op: JoinOp): string[] {
@@ -97,6 +113,12 @@ export function decodeControl(op: ControlOp, text: string): ControlAnswer {
       return { ok: true, state: f[0] as KnownMessage['state'], result: f[1] ?? fail(text), error: f[2] ?? fail(text) };
     case 'letters':
       return decodeLetters(text);
+    case 'entity':
+      return decodeEntity(text);
+    case 'history':
+      return decodeHistory(text);
+    case 'survey':
+      return decodeSurvey(text);
     case 'counts': {
       const [depth, active, entities, letters, kept] = f.map(Number);
       return { ok: true, depth: depth!, active: active!, entities: entities!, letters: letters!, kept: kept! };
@@ -143,8 +165,8 @@ function decodeMembers(text: string): MembersAnswer {
 }
 
 function decodeLetters(text: string): LettersAnswer {
-  if (text === '') return { ok: true, letters: [] };
-  const letters = text.split(RS).map((row): Letter => {
+  const [next, ...rows] = text.split(RS);
+  const letters = rows.map((row): Letter => {
     const f = row.split(FS);
     return {
       id: f[0]!,
@@ -159,5 +181,45 @@ function decodeLetters(text: string): LettersAnswer {
       message: messageAt(f, 10, Number(f[9])),
     };
   });
-  return { ok: true, letters };
+  return { ok: true, letters, next: next! };
+}
+
+function decodeEntity(text: string): EntityAnswer {
+  const [head, ...rows] = text.split(RS);
+  const [owner, fence, hold, pendingCount, runs] = head!.split(FS).map(Number);
+  const messages = rows.map((row) => {
+    const f = row.split(FS);
+    return messageAt(f, 1, Number(f[0]));
+  });
+  const running = runs === 1 ? messages.shift() : undefined;
+  return {
+    ok: true,
+    owner: owner!,
+    fence: fence!,
+    holdUntilMs: hold!,
+    running,
+    pendingCount: pendingCount!,
+    pending: messages,
+  };
+}
+
+function decodeHistory(text: string): HistoryAnswer {
+  const [cursor, ...rows] = text.split(RS);
+  const ended = rows.map((row) => {
+    const [id, seq, state, expiresAt] = row.split(FS);
+    return { id: id!, seq: Number(seq), state: state as KnownMessage['state'], expiresAtMs: Number(expiresAt) };
+  });
+  return { ok: true, cursor: cursor!, ended };
+}
+
+function decodeSurvey(text: string): SurveyAnswer {
+  const [cursor, ...rows] = text.split(RS);
+  const types: SurveyAnswer['types'][number][] = [];
+  const running: SurveyAnswer['running'][number][] = [];
+  for (const row of rows) {
+    const [type, second, third, fourth] = row.split(FS);
+    if (type === '') running.push({ entity: second!, pending: Number(third) });
+    else types.push({ type: type!, entities: Number(second), running: Number(third), pending: Number(fourth) });
+  }
+  return { ok: true, cursor: cursor!, types, running };
 }

@@ -152,8 +152,8 @@ local e = entity_of(key) if not e or e.owner ~= incarnation then return refuse('
 if e.running == '0' then disown(e) settle(e) return e.hold end local contract, s, attempt, record = contract_of(incarnation, type_of(key)), e.running, e.attempt, message_of(key, e.running)
 local requeued = contract and contract.retries and attempt + 0 < contract.max local holdUntil = now + holdMs if holdUntil > e.hold + 0 then e.hold = int(holdUntil) end disown(e) if requeued then
 put_back(e, s, again(record, int(attempt + 1), '0', INTERRUPTED)) else e.running, e.attempt, e.keep = '0', '0', '0' finish_message(e, s, true, record, 'interrupted', '', INTERRUPTED, '0')
-bequeath(key, s, record, 'interrupted', INTERRUPTED, incarnation) settle(e) end local waiter, id = match(record, '^[^\31]*\31%d+\31%d+\31%d\31(%d+)\31([^\31]*)\31')
-return e.hold .. FS .. s .. FS .. id .. FS .. waiter .. FS .. (requeued and '1' or '0') end local function late(key, s, attempt, incarnation, outcome, detail)
+bequeath(key, s, record, 'interrupted', INTERRUPTED, incarnation) settle(e) end local name, waiter, id = match(record, '^([^\31]*)\31%d+\31%d+\31%d\31(%d+)\31([^\31]*)\31')
+return e.hold .. FS .. s .. FS .. id .. FS .. waiter .. FS .. (requeued and '1' or '0') .. FS .. name end local function late(key, s, attempt, incarnation, outcome, detail)
 local field = key .. RS .. s .. RS .. attempt local id = letterIds[field] or hget(DLQOF, field) local text = id and (letterTexts[id] or hget(DLQ, id)) local f = text and split(text)
 if not f or f[4] ~= incarnation then local m = member_of(incarnation) local e = entity_of(key) if (e and e.owner == incarnation) or (m and m[9] ~= '1') then return refuse('NOT_YET') end
 return refuse('NO_LETTER') end f[6], f[7] = outcome, detail set_letter(id, concat(f, FS)) return '' end local function forget(member, at) if find(member, RS, 1, true) then local k = kept_of(member)
@@ -303,17 +303,35 @@ local due = call('ZRANGEBYSCORE', READY, '-inf', int(now - age), 'LIMIT', '0', m
 return concat(list, FS) end local function list_owned(incarnation, cursor) local page = call('HSCAN', ENT, cursor, 'COUNT', '1000') local list, rows, prefix = { page[1] }, page[2], incarnation .. ','
 local i = rows[0] and 0 or 1 while rows[i] do if sub(rows[i + 1], 1, #prefix) == prefix then list[#list + 1] = rows[i] end i = i + 2 end return concat(list, FS) end local function replay(id, force)
 local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text) if f[8] ~= '' then return refuse('REPLAYED') end
-if force ~= '1' and (f[6] == 'completed' or f[6] == 'failed') then return refuse('NEEDS_FORCE') end local name, headers, payload, newId = f[10], f[18], f[20], '%.replay-' .. id
+if force ~= '1' and f[6] == 'completed' then return refuse('NEEDS_FORCE') end local name, headers, payload, newId = f[10], f[18], f[20], '%.replay-' .. id
 local body = concat({ name, '1', '0', '0', '0', newId, '', id, headers, '', payload }, FS) local answer = append(f[1], nil, body, '0', nil, nil) if sub(answer, 1, 1) == '!' then return answer end
 f[8] = newId set_letter(id, concat(f, FS)) return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function purge(id) local text = hget(DLQ, id)
 if not text then return refuse('ABSENT') end local f = split(text) local bad = open_writes() if bad then return bad end call('HDEL', DLQ, id) call('ZREM', DLQINDEX, id)
 call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11]) return '' end local function lookup(key, id, s) local k = kept_of(key .. RS .. id) if k then
 local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$') return state .. FS .. result .. FS .. why end local record = message_of(key, s)
-if not record or split(record)[6] ~= id then return refuse('ABSENT') end return 'live' .. FS .. FS end local function list_letters(after, max)
-local ids = call('ZRANGEBYSCORE', DLQINDEX, '(' .. after, '+inf', 'LIMIT', '0', max) if #ids == 0 then return '' end local rows = hmget(DLQ, ids, 1, #ids) local list = {}
-for i = 1, #ids do list[i] = ids[i] .. FS .. rows[i] end return concat(list, RS) end local function list_counts()
+if not record or split(record)[6] ~= id then return refuse('ABSENT') end return 'live' .. FS .. FS end local LOOKED_AT_MAX, READ_BYTES_MAX = '500', 524288
+local function matches(record, type, entity, reason, since, replayed) local key, why, at, replayedAs = match(record, '^([^\31]*)\31([^\31]*)\31[^\31]*\31%d+\31(%d+)\31[^\31]*\31[^\31]*\31([^\31]*)')
+if type ~= '' and type_of(key) ~= type then return false end if entity ~= '' and key ~= entity then return false end if reason ~= '' and why ~= reason then return false end
+if since ~= '' and at + 0 < since + 0 then return false end return replayed == '' or (replayedAs ~= '') == (replayed == '1') end
+local function list_letters(after, max, type, entity, reason, since, replayed) local ids = call('ZRANGEBYSCORE', DLQINDEX, '(' .. after, '+inf', 'LIMIT', '0', LOOKED_AT_MAX)
+local all = type .. entity .. reason .. since .. replayed == '' local list, bytes, looked = { '' }, 0, 0 while looked < #ids and #list <= max + 0 and bytes < READ_BYTES_MAX do looked = looked + 1
+local id = ids[looked] local record = call('HGET', DLQ, id) bytes = bytes + #record if all or matches(record, type, entity, reason, since, replayed) then list[#list + 1] = id .. FS .. record end end
+if looked < #ids or #ids == LOOKED_AT_MAX + 0 then list[1] = ids[looked] or after end return concat(list, RS) end local SHOWN_BYTES_MAX, STEPS_MAX = 524288, 1000 local function show_entity(key, max)
+local e = entity_of(key) if not e then return refuse('ABSENT') end local list = { e.owner .. FS .. e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) .. FS .. (e.running == '0' and '0' or '1') }
+if e.running ~= '0' then list[2] = e.running .. FS .. message_of(key, e.running) end local from, to, bytes, shown = e.first + 1, e.tail + 0, 0, 0
+if to > from + STEPS_MAX then to = from + STEPS_MAX end while from <= to and shown < max + 0 and bytes < SHOWN_BYTES_MAX do local record = int(from) ~= e.running and message_of(key, int(from))
+if record then list[#list + 1] = int(from) .. FS .. record shown, bytes = shown + 1, bytes + #record end from = from + 1 end return concat(list, RS) end local function scan(key, cursor, count)
+local page = call('HSCAN', key, cursor, 'COUNT', count) local rows, list = page[2], {} local i = rows[0] and 0 or 1 while rows[i] do push(list, rows[i], rows[i + 1]) i = i + 2 end return page[1], list
+end local function list_history(key, cursor) local next, rows = scan(KEPT, cursor, '200') local list, prefix = { next }, key .. RS for i = 1, #rows, 2 do if sub(rows[i], 1, #prefix) == prefix then
+local s, state, expiresAt = match(rows[i + 1], '^(%d+)\31[^\31]*\31(%a+)\31(%d+)\31')
+if state ~= 'live' then list[#list + 1] = sub(rows[i], #prefix + 1) .. FS .. s .. FS .. state .. FS .. expiresAt end end end return concat(list, RS) end local function survey(cursor)
+local next, rows = scan(ENT, cursor, '500') local types, order, running = {}, {}, {} for i = 1, #rows, 2 do local e = parse_row(rows[i], rows[i + 1])
+local type, waiting = type_of(e.key), pending_count(e) local t = types[type] if not t then t = { 0, 0, 0 } types[type] = t order[#order + 1] = type end t[1], t[3] = t[1] + 1, t[3] + waiting
+if e.running ~= '0' then t[2] = t[2] + 1 running[#running + 1] = FS .. e.key .. FS .. int(waiting) end end local list = { next } for i = 1, #order do local t = types[order[i]]
+list[#list + 1] = order[i] .. FS .. int(t[1]) .. FS .. int(t[2]) .. FS .. int(t[3]) end for i = 1, #running do list[#list + 1] = running[i] end return concat(list, RS) end local function list_counts()
 return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) end local op, a, b, c = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 if op == 'beat' then return beat(a, b) end if op == 'join' then return join() end if op == 'leave' then return leave(a) end if op == 'bury' then return bury(a, b) end
 if op == 'report' then return report(a, b, c) end if op == 'lead' then return lead(a) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a) end
 if op == 'members' then return list_members() end if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end if op == 'lookup' then return lookup(a, b, c) end
-if op == 'letters' then return list_letters(a, b) end return list_counts()`;
+if op == 'letters' then return list_letters(a, b, c, ARGV[7], ARGV[8], ARGV[9], ARGV[10]) end if op == 'entity' then return show_entity(a, b) end if op == 'history' then return list_history(a, b) end
+if op == 'survey' then return survey(a) end return list_counts()`;

@@ -4,8 +4,9 @@
  * has to give the same answers to the same calls.
  */
 import fc from 'fast-check';
+import { typeOfKey } from '../../src/core/ids.js';
 import { applyBatch, applyControl } from '../../src/core/log/apply.js';
-import type { ControlAnswer, ControlOp, Settings } from '../../src/core/log/control-operations.js';
+import type { ControlAnswer, ControlOp, LetterFilter, Settings } from '../../src/core/log/control-operations.js';
 import type { Answer, Batch, BatchReply, NewMessage, SessionOp } from '../../src/core/log/operations.js';
 import { type EntityRecord, PartitionState } from '../../src/core/log/state.js';
 
@@ -82,7 +83,7 @@ const commandArb = fc.oneof(
       kind: fc.constantFrom(
         ...(['join', 'join', 'beat', 'beat', 'leave', 'bury', 'bury', 'lead', 'lead', 'report'] as const),
         ...(['replay', 'replay', 'replay', 'purge'] as const),
-        ...(['members', 'ready', 'owned', 'lookup', 'letters', 'counts'] as const),
+        ...(['members', 'ready', 'owned', 'lookup', 'letters', 'letters', 'entity', 'history', 'survey', 'counts'] as const),
       ),
       node: small,
       x: small,
@@ -412,10 +413,30 @@ export class Driver {
       case 'lookup':
         return { op: 'lookup', entity: ENTITIES[c.x % ENTITIES.length]!, id: `k${c.y % 4}`, seq: c.y % 6 };
       case 'letters':
-        return { op: 'letters', after: c.x % 2 === 0 ? '' : letter, max: c.y % 3 };
+        return { op: 'letters', after: c.x % 2 === 0 ? '' : letter, max: 1 + (c.y % 3), ...this.#filterOf(c.x + c.y) };
+      case 'entity':
+        return { op: 'entity', entity: ENTITIES[c.x % ENTITIES.length]!, max: c.y % 3 };
+      case 'history':
+        return { op: 'history', entity: ENTITIES[c.x % ENTITIES.length]!, cursor: '0' };
+      case 'survey':
+        return { op: 'survey', cursor: '0' };
       default:
         return c.kind === 'members' || c.kind === 'counts' ? { op: c.kind } : { op: c.kind, incarnation };
     }
+  }
+
+  #filterOf(x: number): LetterFilter {
+    const died = [...this.state.letters.values()].map(({ diedAtMs }) => diedAtMs);
+    const entity = ENTITIES[x % ENTITIES.length]!;
+    const filters: readonly LetterFilter[] = [
+      {},
+      { type: typeOfKey(entity) },
+      { entity },
+      { reason: x % 2 === 0 ? 'failed' : 'interrupted' },
+      { sinceMs: died[x % Math.max(1, died.length)] ?? 0 },
+      { replayed: x % 2 === 0 },
+    ];
+    return filters[x % filters.length]!;
   }
 
   /** Everything that can be read, at the end. */
@@ -424,6 +445,11 @@ export class Driver {
     this.#control({ op: 'members' });
     this.#control({ op: 'ready', ageMs: WHOLE_STORE_MS, max: 1000 });
     this.#control({ op: 'letters', after: '', max: 1000 });
+    this.#control({ op: 'survey', cursor: '0' });
+    for (const entity of ENTITIES) {
+      this.#control({ op: 'entity', entity, max: 100 });
+      this.#control({ op: 'history', entity, cursor: '0' });
+    }
     for (let incarnation = 1; incarnation <= this.state.incarnation; incarnation++) {
       this.#control({ op: 'owned', incarnation, cursor: '0' });
     }

@@ -69,6 +69,9 @@ describe('the store protocol', () => {
       'owned',
       'lookup',
       'letters',
+      'entity',
+      'history',
+      'survey',
       'counts',
     ];
     expect([...ops, ...controls].filter((op) => !done.includes(`${op} true`))).toEqual([]);

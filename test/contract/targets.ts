@@ -1,7 +1,7 @@
 import assert from 'node:assert';
 import { isDeepStrictEqual } from 'node:util';
 import RedisMock from 'ioredis-mock';
-import type { OwnedOp } from '../../src/core/log/control-operations.js';
+import type { ControlOp, LettersAnswer, LettersOp } from '../../src/core/log/control-operations.js';
 import { MemoryStore } from '../../src/memory/store.js';
 import type { Clock } from '../../src/ports/clock.js';
 import type { Store } from '../../src/ports/store.js';
@@ -50,27 +50,46 @@ export async function redisTarget(port: number | undefined): Promise<Target> {
 export async function replay(steps: readonly Step[], target: Target): Promise<void> {
   for (const [i, { call, nowMs, reply }] of steps.entries()) {
     target.at(nowMs);
-    let got: Reply;
-    if ('batch' in call) got = await target.store.apply(call.batch);
-    else if (call.control.op === 'owned') got = await allOwned(target.store, call.control);
-    else got = await target.store.control(call.control);
-    const want = 'control' in call && call.control.op === 'owned' ? sorted(reply) : reply;
+    const got = 'batch' in call ? await target.store.apply(call.batch) : await whole(target.store, call.control);
+    const want = 'control' in call ? sorted(reply) : reply;
     if (isDeepStrictEqual(got, want)) continue;
     const show = (value: unknown): string => JSON.stringify(value);
     throw new Error(`step ${i} at ${nowMs}: ${show(call)}\n  the core: ${show(want)}\n  this one: ${show(got)}`);
   }
 }
 
-async function allOwned(store: Store, op: OwnedOp): Promise<Reply> {
-  const entities = new Set<string>();
-  let cursor = op.cursor;
-  do {
-    const page = await store.control({ ...op, cursor });
-    for (const entity of page.entities) entities.add(entity);
-    cursor = page.cursor;
-  } while (cursor !== '0');
-  return sorted({ ok: true, cursor, entities: [...entities] });
+/** The answer; of what comes in pages that a store may cut where it wants, all pages together. */
+async function whole(store: Store, op: ControlOp): Promise<Reply> {
+  const first: Reply = await store.control(op);
+  if (op.op === 'letters') return wholePage(store, op, first as LettersAnswer);
+  if (!('cursor' in first)) return first;
+  const lists: Record<string, unknown[]> = {};
+  for (let page: Reply = first; ; page = await store.control({ ...op, cursor: page.cursor } as ControlOp)) {
+    if (!('cursor' in page)) break;
+    for (const [field, list] of Object.entries(page)) if (Array.isArray(list)) lists[field] = [...(lists[field] ?? []), ...list];
+    if (page.cursor === '0') break;
+  }
+  return sorted({ ...first, ...lists, cursor: '0' } as Reply);
 }
 
-const sorted = (reply: Reply): Reply =>
-  'entities' in reply && 'cursor' in reply ? { ...reply, entities: [...reply.entities].sort() } : reply;
+/** As many letters as one page of the core has, and whether there are more: not where the store cut it. */
+async function wholePage(store: Store, op: LettersOp, first: LettersAnswer): Promise<Reply> {
+  const letters = [...first.letters];
+  let { next } = first;
+  while (next !== '' && letters.length < op.max) {
+    const page = await store.control({ ...op, after: next, max: op.max - letters.length });
+    letters.push(...page.letters);
+    next = page.next;
+  }
+  return sorted({ ok: true, letters, next });
+}
+
+const byText = (a: unknown, b: unknown): number => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
+
+/** Without an order where the store promises none, and without the place where a page of letters ends. */
+function sorted(reply: Reply): Reply {
+  if ('letters' in reply && 'next' in reply) return { ...reply, next: '' };
+  if (!('cursor' in reply)) return reply;
+  const lists = Object.entries(reply).filter((entry): entry is [string, unknown[]] => Array.isArray(entry[1]));
+  return { ...reply, ...Object.fromEntries(lists.map(([field, list]) => [field, [...list].sort(byText)])) };
+}

@@ -9,15 +9,14 @@ const PAGE = 200;
 export async function readLetters(store: RedisStore): Promise<StoredLetter[]> {
   const found: StoredLetter[] = [];
   for (let after = ''; ; ) {
-    const { letters } = await store.control({ op: 'letters', after, max: PAGE });
+    const { letters, next } = await store.control({ op: 'letters', after, max: PAGE });
     for (const { id: letter, entity, message, reason, incarnation } of letters) {
       const { plan } = JSON.parse(message.payload) as { plan: Plan };
       const { id, seq, attempt } = message;
       found.push({ letter, entity, id, ref: plan.ref, seq, attempt, reason, incarnation });
     }
-    const last = letters.at(-1);
-    if (last === undefined || letters.length < PAGE) return found;
-    after = last.id;
+    if (next === '') return found;
+    after = next;
   }
 }
 

@@ -8,8 +8,9 @@
 
 import type { ControlAnswer, ControlOp } from './control-operations.js';
 import { append, begin, claim, finish, late, release, retry, takeover, withdraw } from './entity.js';
+import { counts, entity, history, survey } from './inspection.js';
 import { lead } from './leadership.js';
-import { counts, expire, letters, lookup, purge, replay } from './letters.js';
+import { expire, letters, lookup, purge, replay } from './letters.js';
 import { beat, bury, join, leave, members, owned, ready, report } from './membership.js';
 import type { Answer, Batch, BatchReply, SessionOp } from './operations.js';
 import type { PartitionState } from './state.js';
@@ -85,6 +86,12 @@ export function applyControl(state: PartitionState, op: ControlOp, nowMs: number
       return lookup(state, op);
     case 'letters':
       return letters(state, op);
+    case 'entity':
+      return entity(state, op);
+    case 'history':
+      return history(state, op);
+    case 'survey':
+      return survey(state);
     case 'counts':
       return counts(state);
   }

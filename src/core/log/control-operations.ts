@@ -154,8 +154,21 @@ export interface LookupOp {
 export interface LookupAnswer extends KnownMessage {
   readonly ok: true;
 }
-/** Dead letters after `after` ('' for the first page), oldest first. */
-export interface LettersOp {
+/** Which dead letters are meant: those that have all that is given. */
+export interface LetterFilter {
+  readonly type?: string | undefined;
+  /** Key of the entity. */
+  readonly entity?: string | undefined;
+  readonly reason?: Letter['reason'] | undefined;
+  /** Died at that time or later. */
+  readonly sinceMs?: number | undefined;
+  readonly replayed?: boolean | undefined;
+}
+/**
+ * Dead letters after `after` ('' for the first page) that match, oldest first. So that no call takes long, a page may have fewer
+ * than `max`, or none: only `next` '' ends.
+ */
+export interface LettersOp extends LetterFilter {
   readonly op: 'letters';
   readonly after: string;
   readonly max: number;
@@ -178,6 +191,58 @@ export interface Letter {
 export interface LettersAnswer {
   readonly ok: true;
   readonly letters: readonly Letter[];
+  /** `after` of the next page; '' if there is none. */
+  readonly next: string;
+}
+/** One entity as the log has it, for people. */
+export interface EntityOp {
+  readonly op: 'entity';
+  readonly entity: string;
+  /** Pending messages that are answered, from the head on. A page is bounded by its size too. */
+  readonly max: number;
+}
+export interface EntityAnswer {
+  readonly ok: true;
+  /** Owning incarnation; 0: nobody. */
+  readonly owner: number;
+  readonly fence: number;
+  readonly holdUntilMs: number;
+  readonly running: MessageRecord | undefined;
+  readonly pendingCount: number;
+  readonly pending: readonly MessageRecord[];
+}
+/** What is kept of the ended messages of an entity, a page at a time, as `owned`. */
+export interface HistoryOp {
+  readonly op: 'history';
+  readonly entity: string;
+  readonly cursor: string;
+}
+export interface HistoryAnswer {
+  readonly ok: true;
+  readonly cursor: string;
+  readonly ended: readonly {
+    readonly id: string;
+    readonly seq: number;
+    readonly state: KnownMessage['state'];
+    readonly expiresAtMs: number;
+  }[];
+}
+/** Counts by entity type, and what runs, a page at a time, as `owned`. */
+export interface SurveyOp {
+  readonly op: 'survey';
+  readonly cursor: string;
+}
+export interface SurveyAnswer {
+  readonly ok: true;
+  readonly cursor: string;
+  readonly types: readonly {
+    readonly type: string;
+    readonly entities: number;
+    readonly running: number;
+    readonly pending: number;
+  }[];
+  /** Entities with a running message, and how many wait behind it. */
+  readonly running: readonly { readonly entity: string; readonly pending: number }[];
 }
 /** Counters of the partition, for status and tests. */
 export interface CountsOp {
@@ -206,6 +271,9 @@ export interface ControlAnswerOf {
   owned: OwnedAnswer;
   lookup: LookupAnswer | Refusal;
   letters: LettersAnswer;
+  entity: EntityAnswer | Refusal;
+  history: HistoryAnswer;
+  survey: SurveyAnswer;
   counts: CountsAnswer;
 }
 export type ControlOp =
@@ -222,5 +290,8 @@ export type ControlOp =
   | OwnedOp
   | LookupOp
   | LettersOp
+  | EntityOp
+  | HistoryOp
+  | SurveyOp
   | CountsOp;
 export type ControlAnswer = ControlAnswerOf[keyof ControlAnswerOf];

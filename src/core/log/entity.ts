@@ -301,8 +301,8 @@ export function takeover(state: PartitionState, op: TakeoverOp, nowMs: number): 
   rec.holdUntilMs = Math.max(rec.holdUntilMs, nowMs + state.settings.takeoverHoldMs);
   disown(state, rec);
   settle(state, op.entity, rec, nowMs);
-  const { seq, id, waiter } = message;
-  return { ok: true, interrupted: { seq, id, waiter, requeued }, holdUntilMs: rec.holdUntilMs };
+  const { seq, id, name, waiter } = message;
+  return { ok: true, interrupted: { seq, id, name, waiter, requeued }, holdUntilMs: rec.holdUntilMs };
 }
 
 export function late(state: PartitionState, op: LateOp): AnswerOf['late'] {

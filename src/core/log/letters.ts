@@ -1,9 +1,10 @@
 /** Dead letters, their replay, and what is known of a message by its id. */
 
-import { GENERATED } from '../ids.js';
+import { GENERATED, typeOfKey } from '../ids.js';
 import type {
   ControlAnswerOf,
-  CountsAnswer,
+  Letter,
+  LetterFilter,
   LettersAnswer,
   LettersOp,
   LookupOp,
@@ -14,21 +15,35 @@ import { append } from './entity.js';
 import { type AppendOp, type CountAnswer, type ExpireOp, refuse } from './operations.js';
 import { keptKey, letterKey, type PartitionState } from './state.js';
 
+/** Letters that one page looks at: more of them would block the store for too long. */
+const LOOKED_AT_MAX = 500;
+
 export function letters(state: PartitionState, op: LettersOp): LettersAnswer {
-  const after = op.after === '' ? 0 : Number(op.after);
-  const page = [];
-  for (const letter of state.letters.values()) {
-    if (page.length === op.max) break;
-    if (Number(letter.id) > after) page.push(letter);
+  const page: Letter[] = [];
+  let at = op.after === '' ? 0 : Number(op.after);
+  for (let looked = 0; at < state.letter && looked < LOOKED_AT_MAX && page.length < op.max; at++) {
+    const letter = state.letters.get(String(at + 1));
+    if (letter === undefined) continue;
+    looked++;
+    if (matches(letter, op)) page.push(letter);
   }
-  return { ok: true, letters: page };
+  return { ok: true, letters: page, next: at < state.letter ? String(at) : '' };
+}
+
+function matches(letter: Letter, { type, entity, reason, sinceMs, replayed }: LetterFilter): boolean {
+  if (type !== undefined && typeOfKey(letter.entity) !== type) return false;
+  if (entity !== undefined && letter.entity !== entity) return false;
+  if (reason !== undefined && letter.reason !== reason) return false;
+  if (sinceMs !== undefined && letter.diedAtMs < sinceMs) return false;
+  return replayed === undefined || (letter.replayedAs !== '') === replayed;
 }
 
 export function replay(state: PartitionState, op: ReplayOp, nowMs: number): ControlAnswerOf['replay'] {
   const letter = state.letters.get(op.letter);
   if (letter === undefined) return refuse('ABSENT');
   if (letter.replayedAs !== '') return refuse('REPLAYED');
-  if (!op.force && (letter.late === 'completed' || letter.late === 'failed')) return refuse('NEEDS_FORCE');
+  // It had its effect after all. A late failure left no more behind than one in time, and that may be replayed too.
+  if (!op.force && letter.late === 'completed') return refuse('NEEDS_FORCE');
   const { name, payload, headers } = letter.message;
   const message = {
     id: `${GENERATED}replay-${letter.id}`,
@@ -83,16 +98,4 @@ export function expire(state: PartitionState, op: ExpireOp, nowMs: number): Coun
     count++;
   }
   return { ok: true, count };
-}
-
-export function counts(state: PartitionState): CountsAnswer {
-  const { depth, active } = state;
-  return {
-    ok: true,
-    depth,
-    active,
-    entities: state.entities.size,
-    letters: state.letters.size,
-    kept: state.kept.size,
-  };
 }

@@ -224,7 +224,13 @@ export interface TakeoverAnswer {
   readonly ok: true;
   /** The message that was running, if any. */
   readonly interrupted:
-    | { readonly seq: number; readonly id: string; readonly waiter: number; readonly requeued: boolean }
+    | {
+        readonly seq: number;
+        readonly id: string;
+        readonly name: string;
+        readonly waiter: number;
+        readonly requeued: boolean;
+      }
     | undefined;
   readonly holdUntilMs: number;
 }

@@ -1,11 +1,28 @@
--- letters: a page of the dead letters after one of them, oldest first.
--- args     after (0: from the first) max
--- answer   per letter: its number and record; letters joined by RS
-local function list_letters(after, max)
-  local ids = call('ZRANGEBYSCORE', DLQINDEX, '(' .. after, '+inf', 'LIMIT', '0', max)
-  if #ids == 0 then return '' end
-  local rows = hmget(DLQ, ids, 1, #ids)
-  local list = {}
-  for i = 1, #ids do list[i] = ids[i] .. FS .. rows[i] end
+-- letters: a page of the dead letters after one of them that match, oldest first. It ends early where going on would take long.
+-- args     after (0: from the first) max type entity reason since replayed (1 or 0); '' for any
+-- answer   the letter after which the next page begins, '' if there is none; then, each after RS: a letter's number and record
+local LOOKED_AT_MAX, READ_BYTES_MAX = '500', 524288
+
+local function matches(record, type, entity, reason, since, replayed)
+  local key, why, at, replayedAs = match(record, '^([^\31]*)\31([^\31]*)\31[^\31]*\31%d+\31(%d+)\31[^\31]*\31[^\31]*\31([^\31]*)')
+  if type ~= '' and type_of(key) ~= type then return false end
+  if entity ~= '' and key ~= entity then return false end
+  if reason ~= '' and why ~= reason then return false end
+  if since ~= '' and at + 0 < since + 0 then return false end
+  return replayed == '' or (replayedAs ~= '') == (replayed == '1')
+end
+
+local function list_letters(after, max, type, entity, reason, since, replayed)
+  local ids = call('ZRANGEBYSCORE', DLQINDEX, '(' .. after, '+inf', 'LIMIT', '0', LOOKED_AT_MAX)
+  local all = type .. entity .. reason .. since .. replayed == ''
+  local list, bytes, looked = { '' }, 0, 0
+  while looked < #ids and #list <= max + 0 and bytes < READ_BYTES_MAX do
+    looked = looked + 1
+    local id = ids[looked]
+    local record = call('HGET', DLQ, id)
+    bytes = bytes + #record
+    if all or matches(record, type, entity, reason, since, replayed) then list[#list + 1] = id .. FS .. record end
+  end
+  if looked < #ids or #ids == LOOKED_AT_MAX + 0 then list[1] = ids[looked] or after end
   return concat(list, RS)
 end

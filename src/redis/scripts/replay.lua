@@ -7,7 +7,7 @@ local function replay(id, force)
   if not text then return refuse('ABSENT') end
   local f = split(text)
   if f[8] ~= '' then return refuse('REPLAYED') end
-  if force ~= '1' and (f[6] == 'completed' or f[6] == 'failed') then return refuse('NEEDS_FORCE') end
+  if force ~= '1' and f[6] == 'completed' then return refuse('NEEDS_FORCE') end
   -- From the tenth field on it is the message: name attempt notBefore given waiter id digest replayOf headers chain payload.
   local name, headers, payload, newId = f[10], f[18], f[20], '%.replay-' .. id
   local body = concat({ name, '1', '0', '0', '0', newId, '', id, headers, '', payload }, FS)

@@ -1,6 +1,6 @@
 -- takeover: takes the entity from a dead incarnation; what was running is interrupted, or back at the head.
 -- args     incarnation
--- answer   holdUntil | holdUntil sequence id waiter requeued, if something was running
+-- answer   holdUntil | holdUntil sequence id waiter requeued name, if something was running
 -- refuses  OWNED(owner) NOT_DEAD
 local INTERRUPTED = '{"name":"Interrupted","message":"the node that ran the handler was lost"}'
 
@@ -40,6 +40,6 @@ local function takeover(key, incarnation)
     bequeath(key, s, record, 'interrupted', INTERRUPTED, incarnation)
     settle(e)
   end
-  local waiter, id = match(record, '^[^\31]*\31%d+\31%d+\31%d\31(%d+)\31([^\31]*)\31')
-  return e.hold .. FS .. s .. FS .. id .. FS .. waiter .. FS .. (requeued and '1' or '0')
+  local name, waiter, id = match(record, '^([^\31]*)\31%d+\31%d+\31%d\31(%d+)\31([^\31]*)\31')
+  return e.hold .. FS .. s .. FS .. id .. FS .. waiter .. FS .. (requeued and '1' or '0') .. FS .. name
 end

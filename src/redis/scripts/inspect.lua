@@ -1,0 +1,82 @@
+-- entity: one entity as the log has it. It answers fewer pending messages where more of them would take long.
+-- args     entity max
+-- answer   owner fence hold pending running (1 or 0); then, each after RS: sequence and record of what runs, and of what is
+--          pending from the head on
+-- refuses  ABSENT
+local SHOWN_BYTES_MAX, STEPS_MAX = 524288, 1000
+
+local function show_entity(key, max)
+  local e = entity_of(key)
+  if not e then return refuse('ABSENT') end
+  local list = { e.owner .. FS .. e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) .. FS .. (e.running == '0' and '0' or '1') }
+  if e.running ~= '0' then list[2] = e.running .. FS .. message_of(key, e.running) end
+  local from, to, bytes, shown = e.first + 1, e.tail + 0, 0, 0
+  if to > from + STEPS_MAX then to = from + STEPS_MAX end
+  while from <= to and shown < max + 0 and bytes < SHOWN_BYTES_MAX do
+    local record = int(from) ~= e.running and message_of(key, int(from))
+    if record then
+      list[#list + 1] = int(from) .. FS .. record
+      shown, bytes = shown + 1, bytes + #record
+    end
+    from = from + 1
+  end
+  return concat(list, RS)
+end
+
+-- What HSCAN answers, from 1 on: ioredis-mock counts a nested list from 0.
+local function scan(key, cursor, count)
+  local page = call('HSCAN', key, cursor, 'COUNT', count)
+  local rows, list = page[2], {}
+  local i = rows[0] and 0 or 1
+  while rows[i] do
+    push(list, rows[i], rows[i + 1])
+    i = i + 2
+  end
+  return page[1], list
+end
+
+-- history: what is kept of the ended messages of an entity, a page at a time.
+-- args     entity cursor
+-- answer   cursor; then, each after RS: id sequence state expiresAt
+local function list_history(key, cursor)
+  local next, rows = scan(KEPT, cursor, '200')
+  local list, prefix = { next }, key .. RS
+  for i = 1, #rows, 2 do
+    if sub(rows[i], 1, #prefix) == prefix then
+      local s, state, expiresAt = match(rows[i + 1], '^(%d+)\31[^\31]*\31(%a+)\31(%d+)\31')
+      if state ~= 'live' then list[#list + 1] = sub(rows[i], #prefix + 1) .. FS .. s .. FS .. state .. FS .. expiresAt end
+    end
+  end
+  return concat(list, RS)
+end
+
+-- survey: counts by entity type, and what runs, a page at a time. Pages follow HSCAN: one may repeat an entity.
+-- args     cursor
+-- answer   cursor; then, each after RS: type entities running pending of each type; then, each after RS: '', entity and pending
+--          of each entity with a running message
+local function survey(cursor)
+  local next, rows = scan(ENT, cursor, '500')
+  local types, order, running = {}, {}, {}
+  for i = 1, #rows, 2 do
+    local e = parse_row(rows[i], rows[i + 1])
+    local type, waiting = type_of(e.key), pending_count(e)
+    local t = types[type]
+    if not t then
+      t = { 0, 0, 0 }
+      types[type] = t
+      order[#order + 1] = type
+    end
+    t[1], t[3] = t[1] + 1, t[3] + waiting
+    if e.running ~= '0' then
+      t[2] = t[2] + 1
+      running[#running + 1] = FS .. e.key .. FS .. int(waiting)
+    end
+  end
+  local list = { next }
+  for i = 1, #order do
+    local t = types[order[i]]
+    list[#list + 1] = order[i] .. FS .. int(t[1]) .. FS .. int(t[2]) .. FS .. int(t[3])
+  end
+  for i = 1, #running do list[#list + 1] = running[i] end
+  return concat(list, RS)
+end
