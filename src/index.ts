@@ -8,6 +8,7 @@ export type {
   IRetryPolicy,
   IWalConfig,
 } from './core/config/types.js';
+export type { DeadLetter } from './core/dead-letter.js';
 export { AtomicQueuesError, type ErrorCode } from './core/errors.js';
 export type {
   BulkMessage,
@@ -19,6 +20,7 @@ export type {
   Receipt,
   UntypedDispatchMap,
 } from './nest/bus-types.js';
+export { type DeadLetterEvent, type DeadLetterListener, DeadLetters } from './nest/dead-letters.js';
 export { EntityType, QueueEntity, QueueEntityId, ReplySchema, Schema } from './nest/decorators.js';
 export type { EntityScope, EntityTypeScope } from './nest/entity-scope.js';
 export type { Introspection } from './nest/introspection.js';
@@ -27,3 +29,13 @@ export { QueueBus } from './nest/queue-bus.js';
 export type { MessageWithReply, Reply, ReplyOf, reply } from './nest/reply.js';
 export type { JsonSchema, StandardSchema } from './nest/standard-schema.js';
 export { EntityContext } from './runtime/context.js';
+export type {
+  DeadLetterFilter,
+  DeadLetterListOptions,
+  DeadLetterPage,
+  ReplayOptions,
+  ReplayOutcome,
+  ReplayRunOptions,
+  RunOptions,
+  RunResult,
+} from './runtime/dead-letters.js';

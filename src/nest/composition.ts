@@ -11,7 +11,8 @@ import type { HandlerPort } from '../ports/handler.js';
 import type { Network } from '../ports/network.js';
 import type { Pulse } from '../ports/pulse.js';
 import type { Store } from '../ports/store.js';
-import type { Trace } from '../ports/trace.js';
+import type { Trace, TraceEvents } from '../ports/trace.js';
+import { DeadLetterBox } from '../runtime/dead-letters.js';
 import { Node, type NodeOptions, pulseEveryMs } from '../runtime/node.js';
 import { SystemClock } from '../system/clock.js';
 import { KeepAlive } from '../system/keep-alive.js';
@@ -26,11 +27,13 @@ export interface Parts {
   readonly handler: HandlerPort;
   readonly route: NodeOptions['route'];
   readonly logger: EventLogger;
+  readonly onDeadLetter: (event: TraceEvents['dead-letter']) => void;
 }
 
 /** A node that runs, and holds its process while it works. */
 export interface RunningNode {
   readonly node: Node;
+  readonly deadLetters: DeadLetterBox;
   /** To be called when something is asked of the node. */
   touch(): void;
   /** Drains and closes; also what SIGTERM and SIGINT do. Idempotent. */
@@ -42,15 +45,16 @@ export const configOf = (given: unknown): ResolvedConfig => resolveConfig(given,
 
 /** Builds a node on the machine's clock, randomness and the configured store, and starts it. Rejects as `Node.start` does. */
 export async function startNode(parts: Parts): Promise<RunningNode> {
-  const { config, contracts, handler, route, logger } = parts;
+  const { config, contracts, handler, route, logger, onDeadLetter } = parts;
   const clock = new SystemClock();
-  const trace = new LoggerTrace(logger, config.verbose);
+  const trace = new LoggerTrace(logger, config.verbose, onDeadLetter);
+  const store = await storeOf(config, clock);
   const network = await networkOf(config, clock, trace, logger);
   const node = new Node({
     config,
     clock,
     random: new SystemRandom(),
-    store: await storeOf(config, clock),
+    store,
     network: network.port,
     pulse: await pulseOf(config, clock, logger),
     handler,
@@ -64,7 +68,7 @@ export async function startNode(parts: Parts): Promise<RunningNode> {
   });
   try {
     await network.open();
-    const running = await Running.start(node);
+    const running = await Running.start(node, new DeadLetterBox(store, clock));
     await network.ready();
     return running;
   } catch (error) {
@@ -79,13 +83,16 @@ class Running implements RunningNode {
   readonly #keepAlive = new KeepAlive(() => this.#isBusy());
   #unlisten = (): void => {};
 
-  static async start(node: Node): Promise<Running> {
-    const running = new Running(node);
+  static async start(node: Node, deadLetters: DeadLetterBox): Promise<Running> {
+    const running = new Running(node, deadLetters);
     await running.#start();
     return running;
   }
 
-  private constructor(readonly node: Node) {}
+  private constructor(
+    readonly node: Node,
+    readonly deadLetters: DeadLetterBox,
+  ) {}
 
   touch(): void {
     this.#keepAlive.touch();

@@ -3,8 +3,10 @@ import type { DiscoveryService } from '@nestjs/core';
 import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import type { Contract } from '../core/log/control-operations.js';
+import type { DeadLetterBox } from '../runtime/dead-letters.js';
 import type { Node } from '../runtime/node.js';
 import { configOf, type RunningNode, startNode } from './composition.js';
+import { type DeadLetterHost, DeadLetterListeners, DeadLetters } from './dead-letters.js';
 import { guardDirectExecution } from './direct-execution.js';
 import { type Explored, explore } from './explorer.js';
 import { BusHandlers } from './handler-port.js';
@@ -17,8 +19,10 @@ import type { BusHost } from './sender.js';
  * One application's part: the coordinator that Nest's hooks drive. Its steps are `explore` (before any bootstrap hook, so that
  * no entity message runs behind a worker's back), `start`, `stop`.
  */
-export class AtomicQueuesHost implements BusHost {
+export class AtomicQueuesHost implements BusHost, DeadLetterHost {
   readonly bus: QueueBus;
+  readonly deadLetters = new DeadLetters(this);
+  readonly deadLetterListeners = new DeadLetterListeners((text) => this.#logger.error(text));
   readonly #config: ResolvedConfig;
   readonly #discovery: DiscoveryService;
   readonly #logger = new Logger('AtomicQueues');
@@ -46,13 +50,21 @@ export class AtomicQueuesHost implements BusHost {
   }
 
   node(): Node {
+    return this.#runs().node;
+  }
+
+  deadLetterBox(): DeadLetterBox {
+    return this.#runs().deadLetters;
+  }
+
+  #runs(): RunningNode {
     const running = this.#running;
     if (running === undefined) {
       const text = this.#stopping === undefined ? 'the application has not started yet' : 'the application has been shut down';
       throw new AtomicQueuesError('SHUTTING_DOWN', `${text}: nothing was logged`);
     }
     running.touch();
-    return running.node;
+    return running;
   }
 
   /** Finds the handlers and guards the buses. Throws CONFIG_INVALID with every fault. */
@@ -78,6 +90,7 @@ export class AtomicQueuesHost implements BusHost {
       handler: new BusHandlers(registry, this.#config.limits.payloadBytesMax),
       route: (message, headers) => outgoing.ofSend(message, headers),
       logger: this.#logger,
+      onDeadLetter: (event) => this.deadLetterListeners.tell(event),
     });
     this.#logger.log(this.#summary());
   }

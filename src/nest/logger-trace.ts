@@ -38,16 +38,19 @@ const LEVELS: Readonly<Record<keyof TraceEvents, keyof EventLogger>> = {
 export class LoggerTrace implements Trace {
   readonly verbose: boolean;
   readonly #logger: EventLogger;
+  readonly #onDeadLetter: (event: TraceEvents['dead-letter']) => void;
 
-  constructor(logger: EventLogger, verbose: boolean) {
+  constructor(logger: EventLogger, verbose: boolean, onDeadLetter: (event: TraceEvents['dead-letter']) => void) {
     this.#logger = logger;
     this.verbose = verbose;
+    this.#onDeadLetter = onDeadLetter;
   }
 
   emit<K extends keyof TraceEvents>(event: K, data: TraceEvents[K]): void {
     const level = LEVELS[event];
     if (level === 'debug' && !this.verbose) return;
     this.#logger[level](`${event}${textOf(data)}`);
+    if (event === 'dead-letter') this.#onDeadLetter(data as TraceEvents['dead-letter']);
   }
 }
 

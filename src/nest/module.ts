@@ -13,6 +13,7 @@ import { DiscoveryModule, DiscoveryService, ModulesContainer } from '@nestjs/cor
 import { CqrsModule } from '@nestjs/cqrs';
 import type { AtomicQueuesConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
+import { DeadLetters } from './dead-letters.js';
 import { AtomicQueuesHost } from './host.js';
 import { QueueBus } from './queue-bus.js';
 
@@ -69,8 +70,9 @@ export type AtomicQueuesAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
       inject: [OPTIONS, DiscoveryService],
     },
     { provide: QueueBus, useFactory: (host: AtomicQueuesHost) => host.bus, inject: [HOST] },
+    { provide: DeadLetters, useFactory: (host: AtomicQueuesHost) => host.deadLetters, inject: [HOST] },
   ],
-  exports: [HOST, QueueBus, CqrsModule],
+  exports: [HOST, QueueBus, DeadLetters, CqrsModule],
 })
 class AtomicQueuesCoreModule {}
 
@@ -97,7 +99,7 @@ class Starter implements OnModuleInit, OnApplicationBootstrap {
 class AtomicQueuesStartModule {}
 
 /**
- * Brings `QueueBus`, and CqrsModule with it. Import it once, in the root module, as `AtomicQueuesModule.forRoot(config)` or
+ * Brings `QueueBus` and `DeadLetters`, and CqrsModule with them. Import it once, in the root module, as `AtomicQueuesModule.forRoot(config)` or
  * `.forRootAsync({ imports, inject, useFactory | useClass | useExisting })`. A wrong config ends the start with one
  * CONFIG_INVALID that lists every fault.
  */

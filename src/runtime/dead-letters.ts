@@ -1,0 +1,227 @@
+/**
+ * The dead letters of a store: listed, replayed, purged. Only control operations, so that it works with a node and without one.
+ *
+ *   (1) Nothing is loaded as a whole: letters come in pages, and each page of the store is bounded in time.
+ *   (2) A run over many takes what had died when it began: a replay that dies again is not replayed in the same run.
+ */
+import { type DeadLetter, deadLetterOf } from '../core/dead-letter.js';
+import { AtomicQueuesError } from '../core/errors.js';
+import { entityKeyOf } from '../core/ids.js';
+import type { ControlAnswerOf, ControlOp, LetterFilter } from '../core/log/control-operations.js';
+import type { RefusalCode } from '../core/log/operations.js';
+import type { Clock } from '../ports/clock.js';
+import { type Store, StoreCallError } from '../ports/store.js';
+
+/** Which dead letters are meant: those that have all that is given. */
+export interface DeadLetterFilter {
+  readonly entityType?: string | undefined;
+  /** With `entityType`: one entity. */
+  readonly entityId?: string | undefined;
+  readonly reason?: DeadLetter['reason'] | undefined;
+  /** Died at that time of the store's clock or later, milliseconds since 1970. */
+  readonly sinceMs?: number | undefined;
+  readonly replayed?: boolean | undefined;
+}
+
+export interface DeadLetterListOptions extends DeadLetterFilter {
+  /** `next` of the page before. */
+  readonly after?: string | undefined;
+  /** 1 to 1000; default 50. */
+  readonly limit?: number | undefined;
+}
+
+export interface DeadLetterPage {
+  /** Oldest first. */
+  readonly letters: readonly DeadLetter[];
+  /** `after` of the next page; undefined if there is none. */
+  readonly next: string | undefined;
+}
+
+export type ReplayOutcome =
+  | { readonly ok: true; readonly messageId: string; readonly sequence: number }
+  | {
+      readonly ok: false;
+      readonly why: 'absent' | 'replayed' | 'needs-force' | 'limit';
+      readonly message: string;
+    };
+
+export interface ReplayOptions {
+  /** Also where the handler completed late, so that the replay is a second run. Default false. */
+  readonly force?: boolean | undefined;
+}
+
+export interface RunOptions {
+  /** Counts, and changes nothing. Default false. */
+  readonly dryRun?: boolean | undefined;
+  /** Ends the run between two letters. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told after each letter. */
+  readonly onProgress?: ((done: RunResult) => void) | undefined;
+}
+
+export interface ReplayRunOptions extends ReplayOptions, RunOptions {
+  /** At most so many a second. Default 100. */
+  readonly perSecond?: number | undefined;
+}
+
+export interface RunResult {
+  /** Replayed or purged; in a dry run: those that would be. */
+  readonly done: number;
+  /** Refused, by reason. */
+  readonly refused: Readonly<Record<string, number>>;
+  /** Why it ended before the last letter; undefined: it did not. */
+  readonly stopped: 'aborted' | 'limit' | undefined;
+}
+
+export const LIMIT_DEFAULT = 50;
+export const LIMIT_MAX = 1000;
+export const PER_SECOND_DEFAULT = 100;
+
+type Mutable = { -readonly [K in keyof RunResult]: RunResult[K] } & { refused: Record<string, number> };
+type Step = (letter: DeadLetter) => Promise<'done' | Exclude<ReplayOutcome, { ok: true }>['why']>;
+
+export class DeadLetterBox {
+  constructor(
+    private readonly store: Store,
+    private readonly clock: Clock,
+  ) {}
+
+  async count(): Promise<number> {
+    return (await this.ask({ op: 'counts' })).letters;
+  }
+
+  async list(options: DeadLetterListOptions = {}): Promise<DeadLetterPage> {
+    const { after = '', limit = LIMIT_DEFAULT } = options;
+    if (!/^\d*$/.test(after)) throw invalid(`after is ${JSON.stringify(after)}; allowed: what a page gave as next`);
+    if (!Number.isInteger(limit) || limit < 1 || limit > LIMIT_MAX)
+      throw invalid(`limit is ${limit}; allowed: a whole number from 1 to ${LIMIT_MAX}`);
+    const filter = filterOf(options);
+    const letters: DeadLetter[] = [];
+    let next = after;
+    do {
+      const page = await this.ask({ op: 'letters', after: next, max: limit - letters.length, ...filter });
+      letters.push(...page.letters.map(deadLetterOf));
+      next = page.next;
+    } while (next !== '' && letters.length < limit);
+    return { letters, next: next === '' ? undefined : next };
+  }
+
+  /** Undefined if there is none of that number. */
+  async show(id: string): Promise<DeadLetter | undefined> {
+    if (!isLetterId(id)) return undefined;
+    const page = await this.ask({ op: 'letters', after: String(Number(id) - 1), max: 1 });
+    const letter = page.letters[0];
+    return letter?.id === id ? deadLetterOf(letter) : undefined;
+  }
+
+  /** Logs its message again, at the end of its entity's queue and under another id. A second replay is refused. */
+  async replay(id: string, options: ReplayOptions = {}): Promise<ReplayOutcome> {
+    if (!isLetterId(id)) return { ok: false, why: 'absent', message: absent(id) };
+    const answer = await this.ask({ op: 'replay', letter: id, force: options.force === true });
+    if (answer.ok) return { ok: true, messageId: answer.id, sequence: answer.seq };
+    const { why, textOf } = REFUSED[answer.code] ?? unexpected(answer.code);
+    return { ok: false, why, message: textOf(id, answer.at) };
+  }
+
+  /** Deletes it for good. False if there is none of that number. */
+  async purge(id: string): Promise<boolean> {
+    return isLetterId(id) && (await this.ask({ op: 'purge', letter: id })).ok;
+  }
+
+  /** Replays all that match and were not replayed yet. */
+  replayAll(filter: DeadLetterFilter, options: ReplayRunOptions = {}): Promise<RunResult> {
+    const { perSecond = PER_SECOND_DEFAULT, dryRun = false, force = false } = options;
+    if (!(perSecond > 0)) throw invalid(`perSecond is ${perSecond}; allowed: a number above 0`);
+    const step: Step = async (letter) => {
+      if (dryRun) return letter.late?.outcome === 'completed' && !force ? 'needs-force' : 'done';
+      const outcome = await this.replay(letter.id, { force });
+      return outcome.ok ? 'done' : outcome.why;
+    };
+    return this.run({ replayed: false, ...filter }, options, dryRun ? 0 : 1000 / perSecond, step);
+  }
+
+  /** Deletes all that match, for good. */
+  purgeAll(filter: DeadLetterFilter, options: RunOptions = {}): Promise<RunResult> {
+    const step: Step = async ({ id }) => (options.dryRun === true || (await this.purge(id)) ? 'done' : 'absent');
+    return this.run(filter, options, 0, step);
+  }
+
+  private async run(which: DeadLetterFilter, options: RunOptions, everyMs: number, step: Step): Promise<RunResult> {
+    const { signal, onProgress } = options;
+    const filter = filterOf(which);
+    const result: Mutable = { done: 0, refused: {}, stopped: undefined };
+    const { nowMs } = await this.ask({ op: 'members' });
+    let dueMs = this.clock.monotonicMs();
+    for (let after: string | undefined = ''; after !== undefined; ) {
+      const page: ControlAnswerOf['letters'] = await this.ask({ op: 'letters', after, max: LIMIT_MAX, ...filter });
+      for (const letter of page.letters) {
+        if (letter.diedAtMs > nowMs) return result;
+        await this.until(dueMs);
+        if (signal?.aborted === true) return { ...result, stopped: 'aborted' };
+        dueMs += everyMs;
+        const how = await step(deadLetterOf(letter));
+        if (how === 'done') result.done++;
+        else result.refused[how] = (result.refused[how] ?? 0) + 1;
+        onProgress?.({ ...result });
+        if (how === 'limit') return { ...result, stopped: 'limit' };
+      }
+      if (signal?.aborted === true) return { ...result, stopped: 'aborted' };
+      after = page.next === '' ? undefined : page.next;
+    }
+    return result;
+  }
+
+  private async until(dueMs: number): Promise<void> {
+    const waitMs = dueMs - this.clock.monotonicMs();
+    if (waitMs > 0) await new Promise<void>((resolve) => this.clock.setTimer(waitMs, resolve));
+  }
+
+  private async ask<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> {
+    try {
+      return await this.store.control(op);
+    } catch (error) {
+      if (!(error instanceof StoreCallError)) throw error;
+      const changes = op.op === 'replay' || op.op === 'purge';
+      throw new AtomicQueuesError(changes && !error.refused ? 'OUTCOME_UNKNOWN' : 'STORE_UNAVAILABLE', error.message, {
+        cause: error,
+        details: { cause: error.message },
+      });
+    }
+  }
+}
+
+const isLetterId = (id: string): boolean => /^[1-9]\d{0,15}$/.test(id);
+
+const invalid = (message: string): AtomicQueuesError => new AtomicQueuesError('CONFIG_INVALID', message);
+
+function filterOf({ entityType: type, entityId, reason, sinceMs, replayed }: DeadLetterFilter): LetterFilter {
+  if (entityId === undefined) return { type, reason, sinceMs, replayed };
+  if (type === undefined) throw invalid('entityId without entityType: an id alone names no entity');
+  return { entity: entityKeyOf(type, entityId), reason, sinceMs, replayed };
+}
+
+const absent = (id: string): string => `there is no dead letter ${id}`;
+
+interface Refused {
+  readonly why: Exclude<ReplayOutcome, { ok: true }>['why'];
+  readonly textOf: (id: string, at: number) => string;
+}
+
+const REFUSED: Readonly<Partial<Record<RefusalCode, Refused>>> = {
+  ABSENT: { why: 'absent', textOf: absent },
+  REPLAYED: { why: 'replayed', textOf: (id) => `dead letter ${id} was replayed already` },
+  NEEDS_FORCE: {
+    why: 'needs-force',
+    textOf: (id) =>
+      `the handler of dead letter ${id} completed after its node was given up: a replay would have its effect a second time; force it if that is wanted`,
+  },
+  QUEUE_DEPTH_EXCEEDED: { why: 'limit', textOf: (id, at) => `no room to replay dead letter ${id}: maxTotalQueueDepth is ${at}` },
+  WORKER_LIMIT_EXCEEDED: {
+    why: 'limit',
+    textOf: (id, at) => `no room to replay dead letter ${id}: maxTotalWorkers of the live nodes is ${at}`,
+  },
+};
+
+function unexpected(code: RefusalCode): never {
+  throw new AtomicQueuesError('STORE_UNAVAILABLE', `the store refused with ${code}`, { definite: true });
+}
