@@ -46,6 +46,8 @@ export const DEPLOY_SCENARIOS: readonly Scenario[] = [
       sim.run(6000);
       must('it waits, and is no dead letter', endOf(sim, unknown) === undefined && endOf(sim, last) === undefined);
       must('other entities go on', endOf(sim, other) === 'completed');
+      const claims = eventsOf(sim, 'own').filter((e) => e.how === 'claim' && e.entity === 'plain:a').length;
+      must(`and it does not go round and round (${claims} claims)`, claims <= 4);
       sim.start('n4');
       must(
         'a node that declares it comes, and all of it ends',

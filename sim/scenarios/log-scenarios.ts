@@ -1,5 +1,6 @@
 /** What the log and its callers agree on: lost replies, late copies, gaps, refusals, withdrawals, sends, loss of the store. */
 import type { Call } from '../cluster.js';
+import type { Job } from '../job.js';
 import { endOf, eventsOf, hasState, placed, type Scenario, startedOn } from './scenario.js';
 
 const A = 'plain:a';
@@ -89,6 +90,78 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
         'the refused one is not in the log',
         eventsOf(sim, 'append').every((e) => e.call !== 'refused'),
       );
+    },
+  },
+  {
+    name: 'one-copy-refused',
+    shows: 'a refusal of the second copy says nothing of the first, which was applied: the caller is not told that it failed',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      sim.weather.replyLost = 1;
+      const call = sim.send('n1', A, { c: 'twice' });
+      sim.run(100);
+      sim.weather.replyLost = 0;
+      sim.weather.refusing = 'oom';
+      const refused = sim.server.hits.refused;
+      sim.run(350);
+      must('the second copy is refused', sim.server.hits.refused > refused);
+      must('nobody is told of that', call.outcome === 'open');
+      sim.weather.refusing = 'none';
+      must(
+        'the third copy gets the answer of the first',
+        sim.until(() => call.outcome === 'ok', 500),
+      );
+      sim.run(300);
+      must('it ran once', startedOn(sim, A).join() === 'twice');
+    },
+  },
+  {
+    name: 'fenced-in-flight',
+    shows: 'what was in flight when its node was declared dead may be in the log: its caller is told so, and no more',
+    settings: { enqueueTimeoutMs: 5000 },
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      sim.weather.replyLost = 1;
+      const call = sim.send('n1', A, { c: 'in flight' });
+      sim.run(10);
+      sim.cutStore('n1');
+      sim.weather.replyLost = 0;
+      sim.run(1500);
+      sim.healStore('n1');
+      must(
+        'its node comes back as another',
+        sim.until(() => hasState(sim, 'n1', 'lease-lost'), 1000),
+      );
+      sim.run(50);
+      must('the caller is told that nobody knows', call.outcome === 'unknown' && call.code === 'OUTCOME_UNKNOWN');
+      must('it was in the log, and has ended there', endOf(sim, call) !== undefined);
+    },
+  },
+  {
+    name: 'full-entity',
+    shows: 'an entity that is full refuses definitely; what has ended, however badly, makes room again (E7)',
+    settings: { depthMax: 3, depthMaxTotal: 5 },
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      const burst = (tag: string, how: Job['how']) =>
+        [1, 2, 3, 4].map((i) => sim.send('n1', A, { c: `${tag}-${i}`, how, ms: 20 }, { how: 'wait' }));
+      for (let round = 1; round <= 4; round++) {
+        const calls = burst(`r${round}`, round % 2 === 0 ? 'ok' : 'throw');
+        sim.run(200);
+        const codes = calls.map((c) => c.code || c.outcome).join();
+        const ended = round % 2 === 0 ? 'ok' : 'HANDLER_FAILED';
+        must(
+          `round ${round}: three end, the fourth is refused (${codes})`,
+          codes === `${ended},${ended},${ended},QUEUE_DEPTH_EXCEEDED`,
+        );
+      }
+      must('nothing refused is in the log', eventsOf(sim, 'append').length === 12);
+      const others = [1, 2, 3, 4, 5, 6].map((i) => sim.send('n1', `plain:o${i}`, { c: `o${i}`, ms: 50 }));
+      sim.run(30);
+      must('the limit of all together holds as well', others.map((c) => c.outcome).join() === 'ok,ok,ok,ok,ok,fail');
     },
   },
   {

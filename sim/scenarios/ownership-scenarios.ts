@@ -1,7 +1,10 @@
 /** Who may run what: leases, take-over, holds, twins, hand-over. */
+import type { Cluster } from '../cluster.js';
 import { endOf, eventsOf, hasState, placed, type Scenario, startedOn } from './scenario.js';
 
 const A = 'fenced:a';
+
+const takenOver = (sim: Cluster) => eventsOf(sim, 'own').find((e) => e.how === 'takeover' && e.entity === A);
 
 export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
   {
@@ -176,6 +179,80 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
       const abort = eventsOf(sim, 'abort')[0];
       const taken = eventsOf(sim, 'own').find((e) => e.how === 'takeover');
       must('the signal aborts before the take-over', (abort?.atMs ?? Infinity) < (taken?.atMs ?? 0));
+    },
+  },
+  {
+    name: 'hold-outlives-its-maker',
+    shows: 'a hold stands in the log: it is kept also when the node that took over dies within it',
+    settings: { takeoverHoldMs: 2500 },
+    run(sim, must) {
+      sim.start('n1', 'n2', 'n3');
+      sim.run(1000);
+      const { owner } = placed(sim, A);
+      sim.send(owner, A, { c: 'winds down', ms: 9000, lagMs: 2000 });
+      sim.run(20);
+      sim.cutStore(owner);
+      sim.until(() => takenOver(sim) !== undefined, 3000, 10);
+      const taken = takenOver(sim);
+      must('another takes over', taken !== undefined && taken.node !== owner);
+      if (taken === undefined) return;
+      sim.crash(taken.node);
+      sim.gone.add(taken.node);
+      const third = ['n1', 'n2', 'n3'].find((n) => n !== owner && n !== taken.node) as string;
+      const next = sim.send(third, A, { c: 'next' }, { how: 'wait', timeoutMs: 6000 });
+      must(
+        'the third one owns it long before the hold is over',
+        sim.until(() => eventsOf(sim, 'own').some((e) => e.node === third && e.how === 'claim'), 1500),
+      );
+      must(
+        'and runs the next message',
+        sim.until(() => next.outcome === 'ok', 4000),
+      );
+      const startMs = eventsOf(sim, 'start').find((e) => e.call === 'next')?.atMs ?? 0;
+      must('when the hold is over', startMs - taken.atMs >= 2500);
+    },
+  },
+  {
+    name: 'begun-past-the-lease',
+    shows: 'what the log began, but whose answer came after the lease, is not started: it was given up meanwhile (H02)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner } = placed(sim, A);
+      sim.delay(0, 60);
+      const call = sim.send(owner, A, { c: 'late' });
+      sim.until(() => eventsOf(sim, 'transition').some((e) => e.seq === 2 && e.to === 'dispatched'), 200, 0.1);
+      must('the log has begun it', !startedOn(sim, A).includes('late'));
+      sim.pause(owner);
+      sim.delay(0, 0);
+      must(
+        'the other gives it up',
+        sim.until(() => endOf(sim, call) === 'interrupted', 3000),
+      );
+      sim.resume(owner);
+      sim.run(1500);
+      must('it never starts', !startedOn(sim, A).includes('late'));
+      must('and its letter says so', [...sim.server.state.letters.values()][0]?.late === 'not-run');
+    },
+  },
+  {
+    name: 'wrong-hints',
+    shows: 'whoever is told by mistake that an entity is its own does not get it while another owns it (H01)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, A);
+      const calls = ['w1', 'w2', 'w3'].map((c) => sim.send(owner, A, { c, ms: 100 }, { how: 'wait' }));
+      sim.run(20);
+      const { incarnation } = sim.node(other);
+      const told = sim.hub.listeners.get(incarnation);
+      told?.receive({ kind: 'ring', entity: A, message: undefined }, 0);
+      told?.receive({ kind: 'assign', ticket: 1, entity: A, epoch: 9 }, 0);
+      must(
+        'the owner runs everything',
+        sim.until(() => calls.every((c) => c.outcome === 'ok'), 1000) && startedOn(sim, A).join() === 'w1,w2,w3',
+      );
+      must('and nobody else has ever owned it', eventsOf(sim, 'own').filter((e) => e.entity === A).length === 1);
     },
   },
 ];

@@ -81,6 +81,34 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'late-end-beside-its-caller',
+    shows: 'a caller in the process whose handler ends late hears what the log says, and not what the handler returned (D6)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, 'plain:a');
+      const call = sim.send(owner, 'plain:a', { c: 'mine', ms: 2000, how: 'deaf' }, { how: 'wait', timeoutMs: 9000 });
+      sim.run(50);
+      sim.partition([owner], [other]);
+      sim.cutStore(owner);
+      sim.run(1450);
+      must(
+        'the log has given it up, and its caller does not know',
+        endOf(sim, call) === 'interrupted' && call.outcome === 'open',
+      );
+      // Slow answers: the handler ends before its node has read in the log what became of the message.
+      sim.delay(0, 95);
+      sim.healStore(owner);
+      must(
+        'the owner is back, and the handler of its past ends well',
+        sim.until(() => eventsOf(sim, 'end').some((e) => e.seq === 2 && e.outcome === 'completed'), 1000, 1) &&
+          hasState(sim, owner, 'lease-lost'),
+      );
+      must('that is not what the caller is told', call.outcome === 'open');
+      must('but what the log says', sim.until(() => call.outcome !== 'open', 1000) && call.code === 'INTERRUPTED');
+    },
+  },
+  {
     name: 'retry-keeps-its-place',
     shows: 'a message that waits for its next attempt stays the head, also when its owner dies meanwhile (H13)',
     settings: { backoffDelayMs: 600 },
