@@ -152,7 +152,13 @@ export class Recovery {
   private async lookUpReplies(): Promise<void> {
     const { replies, store, config } = this.parts;
     const { workers } = this.parts.ownership;
-    const elsewhere = replies.overdue(config.timing.reconcileIntervalMs, LOOKUPS_MAX, ({ entity }) => !workers.has(entity));
+    // What runs or waits here is told when it ends here; what ended under a former owner, at the take-over for instance, is not.
+    const isToCome = (entity: string, seq: number): boolean => (workers.get(entity)?.attempt?.record.seq ?? Infinity) <= seq;
+    const elsewhere = replies.overdue(
+      config.timing.reconcileIntervalMs,
+      LOOKUPS_MAX,
+      ({ entity, seq }) => !isToCome(entity, seq),
+    );
     await Promise.all(
       elsewhere.map(async ({ entity, id, seq }) => {
         const found = await store.control({ op: 'lookup', entity, id, seq });

@@ -119,6 +119,29 @@ describe('several nodes on one store', () => {
     expect(ran.filter((r) => r.includes('.1@3'))).toEqual([]);
   });
 
+  it('tell whoever asks again by its id what became of a message at the take-over, whoever took over and owns it now', async () => {
+    const begun: string[] = [];
+    const { nodes, links } = await cluster(3, (n) => (_p, name, id) => {
+      if (name !== 'Do') return 'ok';
+      begun.push(`${id}@${n}`);
+      return new Promise(() => undefined);
+    });
+    const ids = Array.from({ length: 60 }, (_, i) => `e${i}`);
+    for (const id of ids) nodes[2]?.enqueueAndWait(msg(id, {}, { id: 'once' }), wait).catch(() => undefined);
+    await until('all run', () => begun.length === ids.length);
+    const dying = begun.filter((run) => run.endsWith('@3')).map((run) => run.slice(0, -2));
+    expect(dying.length).toBeGreaterThan(8);
+    (links[2] as FlakyStore).cut = true;
+    const atMs = performance.now();
+    const codes = dying.flatMap((id) =>
+      [0, 1].map((n) => nodes[n]?.enqueueAndWait(msg(id, {}, { id: 'once' }), { timeoutMs: 8000 }).catch(({ code }) => code)),
+    );
+    // With something behind it, the entity is owned again at once.
+    await Promise.all(dying.map((id) => nodes[0]?.enqueueAndWait(msg(id, {}, { name: 'Query' }), { timeoutMs: 8000 })));
+    expect(new Set(await Promise.all(codes))).toEqual(new Set(['INTERRUPTED']));
+    expect(performance.now() - atMs).toBeLessThan(FAST.grpc.nodeTTLMs + 2 * FAST.grpc.reconcileIntervalMs);
+  });
+
   it('hand over entity by entity when one leaves: no error, nothing twice, no dead letter', async () => {
     let ran = 0;
     const { nodes, w } = await cluster(3, () => async () => {
