@@ -368,13 +368,18 @@ export class Node {
     this.ownership.sendLateReports();
     while (this.session !== undefined && clock.monotonicMs() < endMs) {
       this.ownership.releaseIdle();
-      if (this.ownsNothing() && this.ownership.running.size === 0) return;
+      if (this.ownsNothing() && this.ownership.running.size === 0 && !this.owesAnswers()) return;
       if (!aborted && clock.monotonicMs() >= abortMs) {
         aborted = true;
         this.ownership.suspend(new AtomicQueuesError('SHUTTING_DOWN', 'the shutdown grace is nearly over'));
       }
       await this.sleep(DRAIN_POLL_MS);
     }
+  }
+
+  /** Callers here wait for what other nodes do, who will answer as long as this one is a member. */
+  private owesAnswers(): boolean {
+    return this.replies.size > 0 && this.view.othersTakeWork(this.membership.incarnation);
   }
 
   private ownsNothing(): boolean {

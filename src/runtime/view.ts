@@ -50,6 +50,11 @@ export class View {
     return this.live.has(incarnation);
   }
 
+  /** Whether anybody of the group besides `me` takes new work. */
+  othersTakeWork(me: number): boolean {
+    return this.group.some((m) => m.incarnation !== me && m.eligible);
+  }
+
   /** From now on `incarnation` has no place. */
   leave(incarnation: number): void {
     this.leaving = incarnation;

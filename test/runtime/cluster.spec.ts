@@ -168,6 +168,27 @@ describe('several nodes on one store', () => {
     expect((await w.store.control({ op: 'counts' })).letters).toBe(0);
   });
 
+  it('answer the callers of a node that leaves, also for what others still do', async () => {
+    const { nodes, w } = await cluster(3, () => () => sleep(150));
+    const calls = Array.from({ length: 24 }, (_, i) => nodes[2]?.enqueueAndWait(msg(`e${i % 12}`), wait));
+    await sleep(50);
+    const atMs = performance.now();
+    await nodes[2]?.stop();
+    expect(performance.now() - atMs).toBeLessThan(FAST.shutdownGraceMs);
+    await Promise.all(calls);
+    expect((await w.store.control({ op: 'counts' })).letters).toBe(0);
+  });
+
+  it('keep a node that leaves no longer than it owes, where nobody is left to do what its callers wait for', async () => {
+    const { nodes } = await cluster(1, () => () => sleep(100));
+    const calls = Array.from({ length: 20 }, () => nodes[0]?.enqueueAndWait(msg('e'), wait).catch(({ code }) => code));
+    await sleep(50);
+    const atMs = performance.now();
+    await nodes[0]?.stop();
+    expect(performance.now() - atMs).toBeLessThan(FAST.shutdownGraceMs);
+    expect(await Promise.all(calls)).toContain('SHUTTING_DOWN');
+  });
+
   it('give a node that joins its share of what is idle', async () => {
     const { nodes, add } = await cluster(2, () => () => 'ok');
     for (let i = 0; i < 60; i++) await nodes[i % 2]?.enqueueAndWait(msg(`e${i}`), wait);
