@@ -48,6 +48,8 @@ export class Recovery {
   private readonly sweep: Loop;
   private expireTimer: Timer | undefined;
   private former = 0;
+  /** Since the last sweep this node took over what a dead one had owned: of that the others do not know yet. */
+  private hasTakenOver = false;
 
   constructor(private readonly parts: RecoveryParts) {
     const { clock, trace, config } = parts;
@@ -87,6 +89,7 @@ export class Recovery {
       for (const member of dead) await this.takeOver(session, member.incarnation);
       if (this.former !== 0 && !view.isMember(this.former)) await this.takeOver(session, this.former);
       this.former = 0;
+      if (dead.length > 0) this.hasTakenOver = true;
       if (change !== undefined || dead.length > 0) this.sweep.soon();
     } catch (error) {
       membership.stopWatching();
@@ -106,7 +109,9 @@ export class Recovery {
     ownership.sendLateReports();
     ownership.reportBlockedAfter(BLOCKED_AFTER_MS);
     await this.lookUpReplies();
-    return ready.entities.length === READY_PAGE ? NEXT_PAGE_MS : undefined;
+    if (ready.entities.length === READY_PAGE) return NEXT_PAGE_MS;
+    this.hasTakenOver = false;
+    return undefined;
   }
 
   /** Everybody takes what the ring gives it; the master places the rest and rings living owners. */
@@ -120,6 +125,15 @@ export class Recovery {
       else if (master.leads) network.send(owner, { kind: 'ring', entity, message: undefined });
     } else if (ownership.handles(entity) && view.belongsTo(entity, me)) ownership.adopt(entity);
     else if (master.leads && view.places(entity).length > 0) master.place(entity, () => undefined);
+    else if (this.hasTakenOver || view.leader === undefined) this.offer(entity);
+  }
+
+  /** Nobody owns it: whom the ring names takes it now, and not at a sweep of its own, which may be long to come. */
+  private offer(entity: string): void {
+    const { ownership, network, view, membership } = this.parts;
+    const place = view.placeOf(entity)?.incarnation;
+    if (place === membership.incarnation) ownership.adopt(entity);
+    else if (place !== undefined) network.send(place, { kind: 'ring', entity, message: undefined });
   }
 
   private async takeOver(session: StoreSession, incarnation: number): Promise<void> {
@@ -143,6 +157,8 @@ export class Recovery {
     const { id, name, waiter, requeued } = answer.interrupted;
     const { trace, replies, network } = this.parts;
     trace.emit('interrupted', { entity, id: unescapeId(id), requeued });
+    // It is held for a while, and its next owner waits for the end of that more exactly than a sweep does.
+    this.offer(entity);
     if (requeued) return;
     trace.emit('dead-letter', { entity, id, name, reason: 'interrupted' });
     replies.settle(entity, id, 'interrupted', '');
