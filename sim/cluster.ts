@@ -23,6 +23,8 @@ export interface ClusterOptions {
   readonly keepsLog?: boolean;
   /** The longest that one entity needs for all its messages. */
   readonly workMs?: number;
+  /** What the weather hits, instead of what is drawn. */
+  readonly hits?: readonly string[] | undefined;
 }
 
 export interface CallOptions {
@@ -70,7 +72,7 @@ function factsOf(settings: Settings, workMs: number): RunFacts {
 
 export class Cluster {
   readonly world: World;
-  readonly weather = new Weather();
+  readonly weather: Weather;
   readonly history: History;
   readonly bank = new Bank();
   readonly server: StoreServer;
@@ -84,8 +86,9 @@ export class Cluster {
   private counter = 0;
 
   constructor(private readonly options: ClusterOptions) {
-    const { world, settings, machine = MACHINE, keepsLog = false, workMs = 0 } = options;
+    const { world, settings, machine = MACHINE, keepsLog = false, workMs = 0, hits } = options;
     this.world = world;
+    this.weather = new Weather(() => world.nowMs, hits === undefined ? undefined : new Set(hits));
     this.history = new History(() => world.nowMs);
     this.facts = factsOf(settings, workMs);
     const observer = new Observer(this.history);

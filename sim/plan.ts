@@ -1,6 +1,7 @@
 /**
  * A run as data: everything that was drawn before it began. It replays without the generator, and shrinks by leaving parts
- * out. What is drawn during the run (latencies, which message a lossy window loses) comes from streams of the seed.
+ * out. What is drawn during the run (latencies, which message a lossy window loses) comes from streams of the seed; what is hit
+ * is recorded, so that a shrunk plan can name it.
  */
 import type { Job } from './job.js';
 
@@ -17,6 +18,8 @@ export interface Plan {
   readonly healAtMs: number;
   /** Nodes that, once down, never come back. */
   readonly gone: readonly string[];
+  /** What windows of bad weather hit, by name (`Weather.hit`). Without it that is drawn in the run. */
+  readonly hits?: readonly string[];
 }
 
 export interface NodePlan {

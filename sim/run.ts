@@ -9,6 +9,7 @@ import type { HistoryEvent } from './history.js';
 import { type Target, typeOf } from './job.js';
 import type { Machine } from './machine.js';
 import type { FaultPlan, MessagePlan, Plan } from './plan.js';
+import type { Hit } from './weather.js';
 import { World } from './world.js';
 
 export interface RunResult {
@@ -21,6 +22,8 @@ export interface RunResult {
   readonly simMs: number;
   readonly messages: number;
   readonly hash: string;
+  /** What windows of bad weather have hit. */
+  readonly hits: readonly Hit[];
 }
 
 export interface RunOptions {
@@ -42,6 +45,7 @@ export function runPlan(plan: Plan, { drain, machine }: RunOptions): RunResult {
     settings: plan.settings,
     keepsLog,
     workMs,
+    hits: plan.hits,
     ...(machine === undefined ? {} : { machine }),
   });
   for (const name of plan.gone) cluster.gone.add(name);
@@ -61,6 +65,7 @@ export function runPlan(plan: Plan, { drain, machine }: RunOptions): RunResult {
     simMs: world.nowMs,
     messages: events.reduce((n, e) => n + (e.kind === 'append' ? 1 : 0), 0),
     hash: (world.hash >>> 0).toString(16).padStart(8, '0'),
+    hits: cluster.weather.hits,
   };
 }
 

@@ -1,4 +1,7 @@
-/** Makes a failing plan small: leaves out faults, messages and nodes as long as the same invariant breaks (delta debugging). */
+/**
+ * Makes a failing plan small (delta debugging): leaves out faults, messages and nodes as long as the same invariant breaks, and
+ * then, of what the windows of bad weather have hit, all that need not be.
+ */
 import type { InvariantId } from './checkers/view.js';
 import type { Plan } from './plan.js';
 import { type RunResult, runPlan } from './run.js';
@@ -12,6 +15,8 @@ export interface Shrunk {
 export type RunOne = (plan: Plan) => RunResult;
 
 const RUNS_MAX = 600;
+
+type List = 'faults' | 'messages' | 'nodes' | 'hits';
 
 export function shrink(
   plan: Plan,
@@ -38,14 +43,9 @@ class Shrinker {
   }
 
   shrink(): Shrunk {
-    let size = -1;
-    while (size !== sizeOf(this.best) && this.runs < RUNS_MAX) {
-      size = sizeOf(this.best);
-      this.reduce('faults');
-      this.reduce('messages');
-      this.reduce('nodes');
-      this.healSooner();
-    }
+    this.reduceAll(['faults', 'messages', 'nodes']);
+    this.pinHits();
+    this.reduceAll(['hits', 'faults', 'messages']);
     return { plan: this.best, result: this.result, runs: this.runs };
   }
 
@@ -58,11 +58,27 @@ class Shrinker {
     return true;
   }
 
+  private reduceAll(lists: readonly List[]): void {
+    for (let size = -1; size !== sizeOf(this.best) && this.runs < RUNS_MAX; ) {
+      size = sizeOf(this.best);
+      for (const list of lists) this.reduce(list);
+      this.healSooner();
+    }
+  }
+
+  /** The same run, told by what was hit instead of by chance. */
+  private pinHits(): void {
+    const hits = this.result.hits.map(({ name }) => name);
+    if (hits.length > 0) this.fails({ ...this.best, hits });
+  }
+
   /** Leaves out ever smaller parts of one list. */
-  private reduce(list: 'faults' | 'messages' | 'nodes'): void {
-    for (let part = Math.ceil(this.best[list].length / 2); part >= 1; part = part === 1 ? 0 : Math.ceil(part / 2)) {
-      for (let at = 0; at < this.best[list].length && this.runs < RUNS_MAX; ) {
-        const kept = [...this.best[list].slice(0, at), ...this.best[list].slice(at + part)];
+  private reduce(list: List): void {
+    const itemsOf = (plan: Plan): readonly unknown[] => plan[list] ?? [];
+    for (let part = Math.ceil(itemsOf(this.best).length / 2); part >= 1; part = part === 1 ? 0 : Math.ceil(part / 2)) {
+      for (let at = 0; at < itemsOf(this.best).length && this.runs < RUNS_MAX; ) {
+        const items = itemsOf(this.best);
+        const kept = [...items.slice(0, at), ...items.slice(at + part)];
         const isAllowed = list !== 'nodes' || kept.length > 0;
         if (!isAllowed || !this.fails({ ...this.best, [list]: kept })) at += part;
       }
@@ -76,4 +92,5 @@ class Shrinker {
   }
 }
 
-const sizeOf = (plan: Plan): number => plan.faults.length + plan.messages.length + plan.nodes.length;
+const sizeOf = ({ faults, messages, nodes, hits = [] }: Plan): number =>
+  faults.length + messages.length + nodes.length + hits.length;

@@ -97,12 +97,12 @@ export class SimNetwork implements Network {
     const listener = hub.listeners.get(to);
     if (listener === undefined) return;
     const { weather } = hub;
-    if (this.chance.chance(weather.netLoss)) {
+    if (weather.hit('netLoss', life.host, this.chance)) {
       hub.hits.netLoss++;
       return;
     }
     this.deliver(to, listener, message);
-    if (this.chance.chance(weather.netDouble)) {
+    if (weather.hit('netDouble', life.host, this.chance)) {
       hub.hits.netDouble++;
       this.deliver(to, listener, message);
     }
@@ -112,7 +112,7 @@ export class SimNetwork implements Network {
     const { world, weather, hits } = this.hub;
     const { chance } = this;
     let atMs = world.nowMs + chance.between(LATENCY_MS.low, LATENCY_MS.high) + chance.next() * weather.netDelayMs;
-    if (chance.chance(weather.netReorder)) {
+    if (weather.hit('netReorder', this.life.host, chance)) {
       hits.netReorder++;
       atMs += chance.between(0, 200);
     } else {

@@ -174,13 +174,13 @@ class StoreCall extends SimEvent {
       else this.lose();
       return;
     }
-    if (chance.chance(weather.lateCopy)) {
+    if (weather.hit('lateCopy', life.host, chance)) {
       // The socket stalls: the caller gives this try up, and the bytes arrive some time. An answered call has no other copy.
       this.lose();
       world.push(new LateCopy(this), chance.logBetween(5, 8000));
       return;
     }
-    if (chance.chance(weather.requestLost)) {
+    if (weather.hit('requestLost', life.host, chance)) {
       hits.requestLost++;
       this.lose();
       return;
@@ -209,7 +209,7 @@ class StoreCall extends SimEvent {
       this.lose();
       return;
     }
-    if (life.alive && batch !== undefined && chance.chance(weather.crashBeforeApply)) {
+    if (life.alive && batch !== undefined && weather.hit('crashBeforeApply', life.host, chance)) {
       hits.crashBeforeApply++;
       server.crash(life);
       return;
@@ -223,13 +223,13 @@ class StoreCall extends SimEvent {
     if (batch !== undefined) this.reply = server.applyBatch(life.host, batch);
     else if (op !== undefined) this.reply = server.applyControl(life.host, op);
     if (!life.alive) return;
-    if (batch !== undefined && chance.chance(weather.crashAfterApply)) {
+    if (batch !== undefined && weather.hit('crashAfterApply', life.host, chance)) {
       hits.crashAfterApply++;
       server.crash(life);
       return;
     }
     const backMs = store.delayMs();
-    const isLost = chance.chance(weather.replyLost);
+    const isLost = weather.hit('replyLost', life.host, chance);
     if (isLost) hits.replyLost++;
     if (isLost || world.nowMs + backMs >= this.sentMs + store.timeoutMs) this.lose();
     else world.push(this, backMs);
@@ -304,7 +304,7 @@ export class SimStore implements Store {
     const delayMs =
       this.chance.between(LATENCY_MS.low, LATENCY_MS.high) +
       (weather.storeDelayMs > 0 ? this.chance.next() * weather.storeDelayMs : 0);
-    if (this.chance.chance(weather.storeReorder)) {
+    if (weather.hit('storeReorder', this.life.host, this.chance)) {
       hits.storeReorder++;
       return delayMs + this.chance.between(0, 100);
     }

@@ -1,5 +1,27 @@
+import type { Stream } from './sim-random.js';
+
+/** Of what passes, a share is hit. */
+export type Share =
+  | 'netLoss'
+  | 'netDouble'
+  | 'netReorder'
+  | 'requestLost'
+  | 'replyLost'
+  | 'lateCopy'
+  | 'storeReorder'
+  | 'crashAfterApply'
+  | 'crashBeforeApply';
+
+/** What was hit: the kind, the host that sent it, and the how-manieth of those that passed in such weather. */
+export interface Hit {
+  readonly name: string;
+  readonly atMs: number;
+}
+
 /** What is wrong with the world right now: fault windows set it, network and store obey it. */
 export class Weather {
+  readonly hits: Hit[] = [];
+  private readonly passed = new Map<string, number>();
   /** Shares of messages between nodes, and how much longer than usual they take. */
   netLoss = 0;
   netDouble = 0;
@@ -22,6 +44,28 @@ export class Weather {
   readonly cutFromStore = new Set<string>();
   /** Pairs 'from>to' that do not reach each other. */
   readonly cutPairs = new Set<string>();
+
+  /** `pinned`: what is hit, by name, instead of what is drawn. */
+  constructor(
+    private readonly nowMs: () => number,
+    private readonly pinned: ReadonlySet<string> | undefined,
+  ) {}
+
+  /** Whether what passes now is hit. */
+  hit(kind: Share, host: string, chance: Stream): boolean {
+    const share = this[kind];
+    if (share <= 0) return false;
+    // Drawn also where it is pinned: all that is drawn later stays what it was.
+    const drawn = chance.chance(share);
+    const which = `${kind} ${host}`;
+    const number = (this.passed.get(which) ?? 0) + 1;
+    this.passed.set(which, number);
+    if (this.pinned === undefined && !drawn) return false;
+    const name = `${which} ${number}`;
+    if (this.pinned?.has(name) === false) return false;
+    this.hits.push({ name, atMs: this.nowMs() });
+    return true;
+  }
 
   reaches(from: string, to: string): boolean {
     return this.cutPairs.size === 0 || !this.cutPairs.has(`${from}>${to}`);

@@ -6,12 +6,18 @@ export function singleWriter(view: View, findings: Findings): void {
     for (const [earlier, later] of overlapsOf(view, entity)) {
       const { start } = later;
       const isOneProcess = earlier.start.node === start.node;
-      const excuse = isOneProcess ? undefined : excuseOf(view, earlier, start.atMs);
+      const excuse = isOneProcess ? undefined : excuseOf(view, staleOf(earlier, later), start.atMs);
       const what = `${entity.entity}: #${start.seq} started on ${start.node} while #${earlier.start.seq} ran on ${earlier.start.node}`;
       if (excuse === undefined) findings.violated('I2', what, start.index);
       else findings.excuse('I2', excuse);
     }
 }
+
+/**
+ * Which of the two had lost its right to run: that of the lower fence. Mostly it started first; but on a machine that was
+ * suspended, whose clock stood still, it may start last, as the machine wakes.
+ */
+const staleOf = (earlier: Handling, later: Handling): Handling => (later.start.fence < earlier.start.fence ? later : earlier);
 
 /** Pairs of handlings that overlap, the one that started first first. */
 export function overlapsOf(view: View, entity: EntityView): [Handling, Handling][] {

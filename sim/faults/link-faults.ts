@@ -1,24 +1,11 @@
 /** What happens between nodes, and between them and the store. */
 import type { Cluster } from '../cluster.js';
 import type { FaultPlan } from '../plan.js';
-import type { Weather } from '../weather.js';
+import type { Share, Weather } from '../weather.js';
 import { type FaultKind, nothing } from './fault.js';
 
-type Share =
-  | 'netLoss'
-  | 'netDouble'
-  | 'netReorder'
-  | 'netDelayMs'
-  | 'requestLost'
-  | 'replyLost'
-  | 'lateCopy'
-  | 'storeReorder'
-  | 'storeDelayMs'
-  | 'crashAfterApply'
-  | 'crashBeforeApply';
-
-/** A window in which a share of what passes is hit. */
-const window = (kind: Share, shares: readonly number[], perRun = 2): FaultKind => ({
+/** A window in which a share of what passes is hit, or all of it is late. */
+const window = (kind: Share | 'netDelayMs' | 'storeDelayMs', shares: readonly number[], perRun = 2): FaultKind => ({
   kind: `${kind}Window`,
   excuses: false,
   perRun,

@@ -7,6 +7,7 @@ import type { Plan } from '../plan.js';
 import type { RunResult } from '../run.js';
 import { type RunOne, shrink } from '../shrink.js';
 import { drawPlan } from '../swarm.js';
+import type { Hit } from '../weather.js';
 import { type Regression, regressionText } from './regression.js';
 import { concerning, timelineOf } from './timeline.js';
 
@@ -57,7 +58,7 @@ export function failureOf(
       `what: ${violation.what}`,
       `options: ${options.nodes === undefined ? 'none' : `--nodes ${options.nodes}`}`,
       `shrunk in ${runs} runs: ${partOf(plan, drawn, 'nodes')}, ${partOf(plan, drawn, 'messages')}, ${partOf(plan, drawn, 'faults')}`,
-      ...scheduleOf(plan).map((line) => `  ${line}`),
+      ...scheduleOf(plan, result.hits).map((line) => `  ${line}`),
       `settings: ${JSON.stringify(plan.settings)}`,
       ...timelineAround(result, violation),
       `replay: ${replayLine(seed, options)} --timeline`,
@@ -70,12 +71,13 @@ const partOf = (plan: Plan, drawn: Plan, what: 'nodes' | 'messages' | 'faults'):
 
 const atOf = (ms: number): string => `${String(ms).padStart(6)} ms`;
 
-export const scheduleOf = ({ nodes, faults, messages }: Plan): string[] => [
+const scheduleOf = ({ nodes, faults, messages }: Plan, hits: readonly Hit[]): string[] => [
   ...nodes.map((n) => `${atOf(n.startMs)}  start ${n.name} (${n.group})`),
   ...faults.map(
     ({ atMs, kind, node = '', forMs, amount }) =>
       `${atOf(atMs)}  ${kind} ${node}${forMs > 0 ? ` for ${forMs} ms` : ''}${amount === undefined ? '' : ` (${amount})`}`,
   ),
+  ...hits.map(({ name, atMs }) => `${atOf(Math.round(atMs))}  hit: ${name}`),
   ...messages.map(
     ({ atMs, how, job, entity, node }) => `${atOf(atMs)}  ${how} ${job.op} to ${entity} on ${node} (${job.how}, ${job.ms} ms)`,
   ),

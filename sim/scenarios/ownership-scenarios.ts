@@ -30,6 +30,37 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'suspended-machine',
+    shows:
+      'a machine whose clock stood still starts, as it wakes, what was begun there: only the fence keeps its write out (H05, found by seed 7400630)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, A);
+      sim.delay(0, 60);
+      const first = sim.send(owner, A, { c: 'first', amount: 100 });
+      sim.until(() => eventsOf(sim, 'transition').some((e) => e.seq === 2 && e.to === 'dispatched'), 200, 0.1);
+      sim.pause(owner, true);
+      sim.delay(0);
+      const second = sim.send(other, A, { c: 'second', op: 'withdraw', amount: 80, ms: 1000 }, { how: 'wait' });
+      must(
+        'the other takes over',
+        sim.until(() => startedOn(sim, A).includes('second'), 3000) && endOf(sim, first) === 'interrupted',
+      );
+      sim.resume(owner);
+      sim.run(50);
+      must('the first starts beside the second, since its node cannot know', startedOn(sim, A).join() === 'second,first');
+      must(
+        'it is refused where it counts',
+        eventsOf(sim, 'effect').some((e) => e.seq === 2 && !e.accepted),
+      );
+      must(
+        'and the second is not disturbed',
+        sim.until(() => second.outcome === 'ok', 2000) && sim.bank.account(A).balance === -80,
+      );
+    },
+  },
+  {
     name: 'takeover-hold',
     shows: 'what ran on a dead owner is waited for: the next message begins only after the hold',
     golden: true,

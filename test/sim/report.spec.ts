@@ -67,6 +67,7 @@ describe('the report of a failing seed', () => {
     expect(plan.faults.length).toBeLessThan(drawn.faults.length / 4);
     for (const { name, startMs, group } of plan.nodes)
       expect(lines).toContain(`  ${String(startMs).padStart(6)} ms  start ${name} (${group})`);
+    for (const hit of plan.hits ?? []) expect(lines).toContainEqual(expect.stringMatching(`^ +\\d+ ms  hit: ${hit}$`));
     expect(await unguarded(() => brokenBy(regression))).toContainEqual(expect.stringMatching(`^${INVARIANT}: `));
     expect(await brokenBy(regression)).toEqual([]);
   });

@@ -65,7 +65,7 @@ describe('shrinking', () => {
       const run = (p: typeof plan) => {
         const isBroken = p.messages.includes(wanted);
         return {
-          ...{ plan: p, history: [], faults: {}, events: 0, simMs: 0, messages: 0, hash: '' },
+          ...{ plan: p, history: [], faults: {}, events: 0, simMs: 0, messages: 0, hash: '', hits: [] },
           verdict: { violations: isBroken ? [{ invariant: 'I1' as const, what: 'x', index: 0 }] : [], excused: {}, unknown: 0 },
         };
       };
@@ -74,4 +74,28 @@ describe('shrinking', () => {
       expect(small.faults).toEqual([]);
       expect(small.nodes).toHaveLength(1);
     }));
+
+  it('pins what the weather hit, and leaves out what need not be hit', () =>
+    inMacrotask((drain) => {
+      const plan = drawPlan(windy(drain));
+      const drawn = runPlan(plan, { drain });
+      const hits = drawn.hits.map(({ name }) => name);
+      expect(new Set(hits).size).toBe(hits.length);
+      const pinned = runPlan({ ...plan, hits }, { drain });
+      expect({ hash: pinned.hash, hits: pinned.hits }).toEqual({ hash: drawn.hash, hits: drawn.hits });
+      expect(runPlan({ ...plan, hits: hits.slice(1) }, { drain }).hash).not.toBe(drawn.hash);
+
+      const wanted = hits[5]!;
+      const small = shrink(plan, 'I1', drain, (p) => {
+        const isBroken = p.hits === undefined || p.hits.includes(wanted);
+        const violations = isBroken ? [{ invariant: 'I1' as const, what: 'x', index: 0 }] : [];
+        return { ...drawn, plan: p, verdict: { violations, excused: {}, unknown: 0 } };
+      }).plan;
+      expect(small.hits).toEqual([wanted]);
+    }));
 });
+
+/** A seed in which much is hit. */
+function windy(drain: () => void): number {
+  for (let seed = 1; ; seed++) if (runPlan(drawPlan(seed), { drain }).hits.length > 20) return seed;
+}
