@@ -3,7 +3,7 @@
  * out. What is drawn during the run (latencies, which message a lossy window loses) comes from streams of the seed; what is hit
  * is recorded, so that a shrunk plan can name it.
  */
-import type { Job } from './job.js';
+import type { EntityType, Job } from './job.js';
 
 export const PLAN_VERSION = 1;
 
@@ -30,6 +30,8 @@ export interface NodePlan {
   readonly serverId?: string;
   /** The messages that its version declares; default: all. */
   readonly names?: readonly Job['op'][];
+  /** The entity types that it handles; all, if left out. */
+  readonly types?: readonly EntityType[];
 }
 
 /** The drawn part of the configuration; durations in ms. */

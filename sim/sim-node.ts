@@ -69,9 +69,9 @@ export class SimNode {
       hostname: plan.name,
       generateServerId: () => plan.name,
     });
-    this.contracts = TYPES.map((type) => {
-      const { retry, onInterrupt } = this.config.entitySettings(type);
-      return { type, maxAttempts: retry.maxAttempts, onInterrupt, names: plan.names ?? NAMES };
+    this.contracts = (plan.types ?? TYPES).map((type) => {
+      const { retry, onInterrupt, workerMaxQueueDepth: depthMax } = this.config.entitySettings(type);
+      return { type, maxAttempts: retry.maxAttempts, onInterrupt, names: plan.names ?? NAMES, depthMax };
     });
     this.lateness = world.stream(`lateness ${plan.name}`);
     this.storeChance = world.stream(`store ${plan.name}`);

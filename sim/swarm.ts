@@ -4,6 +4,7 @@
  */
 import { FAULTS } from './faults/faults.js';
 import { STORE_LOSSES } from './faults/link-faults.js';
+import { TYPES } from './job.js';
 import { type FaultPlan, type NodePlan, PLAN_VERSION, type Plan, type Settings } from './plan.js';
 import { Stream } from './sim-random.js';
 import { drawMessages, type WorkloadShape } from './workload.js';
@@ -21,12 +22,14 @@ const FAULTS_FROM_MS = 800;
 
 export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
   const shape = new Stream(seed, 'shape');
-  const nodes = drawNodes(shape, options.nodes);
+  const drawn = drawNodes(shape, options.nodes);
   const settings = drawSettings(new Stream(seed, 'settings'));
   const faultsMs = shape.int(9000, 16_000);
   const excusing = shape.chance(EXCUSING_SHARE);
-  const messages = drawMessages(new Stream(seed, 'workload'), drawWorkload(shape, faultsMs, settings, excusing), nodes);
-  const faults = drawFaults(new Stream(seed, 'faults'), nodes, settings, faultsMs, excusing);
+  const messages = drawMessages(new Stream(seed, 'workload'), drawWorkload(shape, faultsMs, settings, excusing), drawn);
+  const faults = drawFaults(new Stream(seed, 'faults'), drawn, settings, faultsMs, excusing);
+  const gone = drawn.length > 1 && shape.chance(0.15) ? [shape.pick(drawn).name] : [];
+  const nodes = withTypes(new Stream(seed, 'types'), drawn, gone);
   return {
     version: PLAN_VERSION,
     seed,
@@ -35,7 +38,7 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
     messages,
     faults,
     healAtMs: FAULTS_FROM_MS + faultsMs,
-    gone: nodes.length > 1 && shape.chance(0.15) ? [shape.pick(nodes).name] : [],
+    gone,
   };
 }
 
@@ -47,6 +50,23 @@ function drawNodes(chance: Stream, fixed: number | undefined): NodePlan[] {
     startMs: chance.chance(0.8) ? chance.int(0, 300) : chance.int(0, 6000),
     group: `g${(i % groups) + 1}`,
   }));
+}
+
+/**
+ * Service groups handle different types, so that calls cross them; some types belong to several groups, and some nodes only
+ * send. Where a type would be left to nodes that are gone for good, every node handles all.
+ */
+function withTypes(chance: Stream, nodes: readonly NodePlan[], gone: readonly string[]): readonly NodePlan[] {
+  const groups = [...new Set(nodes.map(({ group }) => group))];
+  if (groups.length === 1) return nodes;
+  const owners = new Map(TYPES.map((type) => [type, chance.chance(0.3) ? groups : [chance.pick(groups)]]));
+  const sends = new Set(nodes.filter(() => chance.chance(0.15)).map(({ name }) => name));
+  const split = nodes.map((node) => ({
+    ...node,
+    types: sends.has(node.name) ? [] : TYPES.filter((type) => owners.get(type)?.includes(node.group)),
+  }));
+  const stay = split.filter(({ name }) => !gone.includes(name));
+  return TYPES.every((type) => stay.some(({ types }) => types.includes(type))) ? split : nodes;
 }
 
 /** Timing is short, so that a simulated second holds much; its proportions are those of a real cluster, and beyond. */

@@ -39,3 +39,4 @@ export type {
   RunOptions,
   RunResult,
 } from './runtime/dead-letters.js';
+export type { BlockedEntity, LogDepth, NodeStatus as QueueHealth, PeerStatus as PeerHealth } from './runtime/status.js';

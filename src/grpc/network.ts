@@ -14,7 +14,7 @@ import type { ChannelOptions } from '@grpc/grpc-js';
 import { InvariantViolation } from '../core/errors.js';
 import { Outbox } from '../core/outbox.js';
 import type { Timer } from '../ports/clock.js';
-import type { ClusterReading, Network, NetworkPeer, PeerMessage } from '../ports/network.js';
+import type { ClusterReading, Network, NetworkPeer, PeerLink, PeerMessage } from '../ports/network.js';
 import { type ChannelSettings, PeerChannel } from './channel.js';
 import type { Batch, Member } from './cluster.gen.js';
 import { encodeFrame } from './frames.js';
@@ -48,7 +48,7 @@ export class GrpcNetwork implements Network {
   readonly #peers = new Map<number, Peer>();
   readonly #counts = { sent: 0, received: 0, dropped: 0, expired: 0, garbage: 0, rejected: 0 };
   readonly #whenLinked = new Set<() => void>();
-  readonly #suspectListeners = new Set<(incarnation: number, isSuspect: boolean) => void>();
+  readonly #suspectListeners: ((incarnation: number, isSuspect: boolean) => void)[] = [];
   readonly #dirty = new Set<number>();
   readonly #frameBytesMax: number;
   #isArmed = false;
@@ -120,15 +120,14 @@ export class GrpcNetwork implements Network {
     };
   }
 
-  /** Peers that seem to be gone or frozen, though the members still list them. */
-  suspects(): readonly number[] {
-    return [...this.#peers.values()].filter(({ isSuspect }) => isSuspect).map(({ info }) => info.incarnation);
+  link(incarnation: number): PeerLink {
+    const peer = this.#peers.get(incarnation);
+    if (peer?.isSuspect === true) return 'suspect';
+    return peer?.link === undefined ? 'down' : 'up';
   }
 
-  /** Told of each change of `suspects`. Answers how to stop that. */
-  onSuspect(listener: (incarnation: number, isSuspect: boolean) => void): () => void {
-    this.#suspectListeners.add(listener);
-    return () => this.#suspectListeners.delete(listener);
+  onSuspect(listener: (incarnation: number, isSuspect: boolean) => void): void {
+    this.#suspectListeners.push(listener);
   }
 
   /** Answers true once there is a link to every peer, false if there is not within `timeoutMs`. */

@@ -1,10 +1,10 @@
 import type { DiscoveryService } from '@nestjs/core';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { nearestName } from '../core/config/nearest.js';
 import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { type HandlerKind, handledMessageOf, type MessageClass, metadata } from './metadata.js';
 import { type HandledMessage, MessageRegistry } from './registry.js';
+import { idPropertyOf, noIdProperty, routeOf } from './routes.js';
 
 type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
 
@@ -23,7 +23,6 @@ export interface Buses {
 export interface Explored {
   readonly registry: MessageRegistry;
   readonly buses: Buses;
-  readonly warnings: readonly string[];
 }
 
 interface FoundHandler {
@@ -60,7 +59,7 @@ export function explore(discovery: DiscoveryService, config: ResolvedConfig): Ex
       },
     );
   }
-  return { registry, buses, warnings: unhandledTypes(registry, config) };
+  return { registry, buses };
 }
 
 /** Every instance once, those of a global CqrsModule.forRoot() first: that is the one whose publishers the user configured. */
@@ -95,13 +94,10 @@ function describe(found: FoundHandler, config: ResolvedConfig, execute: Execute 
   if (execute === undefined) return `${handler} has no bus to run it: CqrsModule was overridden`;
   const name = message.name;
   if (name === '') return `the message class that ${handler} handles has no name: the class's name is the message's name`;
-  const idProperty = metadata.idPropertyOf(message)?.name ?? config.entitySettings(type).defaultEntityId;
-  if (idProperty === undefined) {
-    return `${name} (entity type "${type}") says nowhere which property is the entity's id: put @QueueEntityId() on it, or set entities.${type}.defaultEntityId`;
-  }
+  const idProperty = idPropertyOf(message, type, config);
+  if (idProperty === undefined) return noIdProperty(name, type);
   const schemas = { schema: metadata.schemaOf(message), replySchema: metadata.replySchemaOf(message) };
-  const labels = { idLabel: `${name} (property "${idProperty}")`, payloadLabel: `the payload of ${type}.${name}` };
-  return { type, name, messageClass: message, idProperty, ...labels, ...schemas, handler, execute };
+  return { ...routeOf(type, name, idProperty), idProperty, messageClass: message, ...schemas, handler, execute };
 }
 
 function conflict(before: HandledMessage, message: HandledMessage): string {
@@ -110,14 +106,4 @@ function conflict(before: HandledMessage, message: HandledMessage): string {
     return `two handlers for ${what}: ${before.handler} and ${message.handler}; keep one`;
   }
   return `two classes for ${what}, handled by ${before.handler} and ${message.handler}: rename one, or give it another entity type`;
-}
-
-function unhandledTypes(registry: MessageRegistry, config: ResolvedConfig): readonly string[] {
-  const handled = registry.types();
-  return config.configuredTypes
-    .filter((type) => !handled.includes(type))
-    .map((type) => {
-      const nearest = nearestName(type, handled);
-      return `entities.${type}: nobody here handles this entity type${nearest === undefined ? '' : `; did you mean "${nearest}"?`}`;
-    });
 }

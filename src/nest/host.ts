@@ -1,15 +1,18 @@
 import { Logger } from '@nestjs/common';
 import type { DiscoveryService } from '@nestjs/core';
+import { nearestName } from '../core/config/nearest.js';
 import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import type { Contract } from '../core/log/control-operations.js';
 import type { DeadLetterBox } from '../runtime/dead-letters.js';
 import type { Node } from '../runtime/node.js';
+import { type NodeStatus, statusWithoutNode } from '../runtime/status.js';
 import { configOf, type RunningNode, startNode } from './composition.js';
 import { type DeadLetterHost, DeadLetterListeners, DeadLetters } from './dead-letters.js';
 import { guardDirectExecution } from './direct-execution.js';
 import { type Explored, explore } from './explorer.js';
 import { BusHandlers } from './handler-port.js';
+import type { Catalog } from './introspection.js';
 import { OutgoingMessages } from './outgoing.js';
 import { QueueBus } from './queue-bus.js';
 import { MessageRegistry } from './registry.js';
@@ -49,6 +52,16 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
     return this.#outgoing;
   }
 
+  get catalog(): Catalog {
+    return this.#running?.node.directory ?? this.registry;
+  }
+
+  status(): NodeStatus {
+    if (this.#running !== undefined) return this.#running.node.status();
+    const state = this.#stopping !== undefined ? 'stopped' : this.#starting !== undefined ? 'starting' : 'new';
+    return statusWithoutNode(state, this.#config.serverId, this.#config.serviceGroup);
+  }
+
   node(): Node {
     return this.#runs().node;
   }
@@ -83,7 +96,7 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
 
   async #start(): Promise<void> {
     const { registry, outgoing } = this;
-    for (const warning of [...this.#config.notices, ...(this.#explored?.warnings ?? [])]) this.#logger.warn(warning);
+    for (const notice of this.#config.notices) this.#logger.warn(notice);
     this.#running = await startNode({
       config: this.#config,
       contracts: registry.types().map((type) => this.#contractOf(type)),
@@ -93,6 +106,16 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
       onDeadLetter: (event) => this.deadLetterListeners.tell(event),
     });
     this.#logger.log(this.#summary());
+    this.#warnOfTypesThatNobodyHandles();
+  }
+
+  #warnOfTypesThatNobodyHandles(): void {
+    const known = this.catalog.types();
+    for (const type of this.#config.configuredTypes.filter((one) => !known.includes(one))) {
+      const nearest = nearestName(type, known);
+      const meant = nearest === undefined ? '' : `; did you mean "${nearest}"?`;
+      this.#logger.warn(`entities.${type}: nobody here handles this entity type, and no live service does${meant}`);
+    }
   }
 
   stop(): Promise<void> {
@@ -108,16 +131,16 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
   }
 
   #contractOf(type: string): Contract {
-    const { retry, onInterrupt } = this.#config.entitySettings(type);
-    const names = this.registry.messagesOf(type).map(({ name }) => name);
-    return { type, maxAttempts: retry.maxAttempts, onInterrupt, names };
+    const { retry, onInterrupt, workerMaxQueueDepth: depthMax } = this.#config.entitySettings(type);
+    return { type, maxAttempts: retry.maxAttempts, onInterrupt, names: this.registry.namesOf(type), depthMax };
   }
 
   #summary(): string {
-    const types = this.registry.types();
-    const messages = types.reduce((count, type) => count + this.registry.messagesOf(type).length, 0);
-    const what =
-      types.length === 0 ? 'no entity messages are handled here' : this.bus.introspect().toString().replaceAll('\n', '; ');
+    const types = [...this.registry.types()].sort();
+    const names = types.map((type) => [...this.registry.namesOf(type)].sort());
+    const messages = names.reduce((count, { length }) => count + length, 0);
+    const lines = types.map((type, i) => `${type}: ${names[i]?.join(', ')}`);
+    const what = types.length === 0 ? 'no entity messages are handled here' : lines.join('; ');
     return `started: ${types.length} entity types, ${messages} messages, store ${this.#config.store}, server ${this.#config.serverId} (${what})`;
   }
 }

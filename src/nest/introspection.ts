@@ -1,42 +1,50 @@
 import type { HandledMessage, MessageRegistry } from './registry.js';
 import { type JsonSchema, jsonSchemaOf } from './standard-schema.js';
 
-/** What can be sent: entity types, their messages, and the schemas of those. */
+/** Names of messages by entity type. */
+export interface Catalog {
+  types(): readonly string[];
+  namesOf(type: string): readonly string[];
+}
+
+/**
+ * What can be sent: entity types and their messages, of this application and of every live service as it last read them; and
+ * the schemas of its own.
+ */
 export class Introspection {
   readonly #registry: MessageRegistry;
+  readonly #catalog: () => Catalog;
   readonly #schemas = new Map<HandledMessage, { payload: JsonSchema | undefined; reply: JsonSchema | undefined }>();
 
   /** @internal */
-  constructor(registry: MessageRegistry) {
+  constructor(registry: MessageRegistry, catalog: () => Catalog) {
     this.#registry = registry;
+    this.#catalog = catalog;
   }
 
   entityTypes(): string[] {
-    return [...this.#registry.types()].sort();
+    return [...this.#catalog().types()].sort();
   }
 
   hasEntity(type: string): boolean {
-    return this.#registry.types().includes(type);
+    return this.#catalog().types().includes(type);
   }
 
   /** Names of the messages; none for a type that is not known. */
   messagesFor(type: string): string[] {
-    return this.#registry
-      .messagesOf(type)
-      .map(({ name }) => name)
-      .sort();
+    return [...this.#catalog().namesOf(type)].sort();
   }
 
   accepts(type: string, message: string): boolean {
-    return this.#registry.find(type, message) !== undefined;
+    return this.#catalog().namesOf(type).includes(message);
   }
 
-  /** JSON Schema of the payload; undefined if nobody gave one, or it cannot be said as JSON Schema. */
+  /** JSON Schema of the payload; undefined if nobody here gave one, or it cannot be said as JSON Schema. */
   schemaFor(type: string, message: string): JsonSchema | undefined {
     return this.#schemasOf(type, message)?.payload;
   }
 
-  /** JSON Schema of the reply; undefined if nobody gave one, or it cannot be said as JSON Schema. */
+  /** JSON Schema of the reply; undefined if nobody here gave one, or it cannot be said as JSON Schema. */
   replySchemaFor(type: string, message: string): JsonSchema | undefined {
     return this.#schemasOf(type, message)?.reply;
   }

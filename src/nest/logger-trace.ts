@@ -18,6 +18,7 @@ const LEVELS: Readonly<Record<keyof TraceEvents, keyof EventLogger>> = {
   'store-lost': 'error',
   blocked: 'warn',
   unblocked: 'log',
+  'peer-suspect': 'warn',
   leading: 'log',
   rebuilt: 'debug',
   'stepped-down': 'log',

@@ -5,7 +5,8 @@ import { decodeJson, encodeJson } from '../core/payload.js';
 import type { OutgoingMessage } from '../runtime/enqueue.js';
 import type { WaitOptions } from '../runtime/replies.js';
 import type { EnqueueAndWaitOptions, EnqueueOptions } from './bus-types.js';
-import type { HandledMessage, MessageRegistry } from './registry.js';
+import type { MessageRegistry, Route } from './registry.js';
+import { Routes } from './routes.js';
 import { checkSchema } from './standard-schema.js';
 
 /** What a scope (`QueueBus.forEntity`) has fixed. */
@@ -22,53 +23,58 @@ const invalid = (message: string): AtomicQueuesError => new AtomicQueuesError('C
 
 const show = (value: unknown): string => (typeof value === 'string' ? JSON.stringify(value) : String(value));
 
+export interface RoutedMessage extends OutgoingMessage {
+  readonly route: Route;
+}
+
 /** Turns what callers give into what the runtime takes: routing, JSON text and every check, before anything is logged. */
 export class OutgoingMessages {
-  readonly #registry: MessageRegistry;
+  readonly #routes: Routes;
   readonly #config: ResolvedConfig;
   readonly #bytesMax: number;
+  /** Types whose `replyTimeout` holds: those that this application handles or configures. */
+  readonly #ownTypes: ReadonlySet<string>;
 
   constructor(registry: MessageRegistry, config: ResolvedConfig) {
-    this.#registry = registry;
+    this.#routes = new Routes(registry, config);
     this.#config = config;
     this.#bytesMax = config.limits.payloadBytesMax;
+    this.#ownTypes = new Set([...registry.types(), ...config.configuredTypes]);
   }
 
   /** Throws UNKNOWN_ENTITY_TYPE, UNKNOWN_MESSAGE, INVALID_ENTITY_ID, SCHEMA_VIOLATION, PAYLOAD_TOO_LARGE, CONFIG_INVALID. */
-  ofObject(message: unknown, options: EnqueueOptions | undefined, scope: Scope | undefined): OutgoingMessage {
+  ofObject(message: unknown, options: EnqueueOptions | undefined, scope: Scope | undefined): RoutedMessage {
     if (typeof message !== 'object' || message === null) {
       throw invalid(
         `the message is ${message === null ? 'null' : `a ${typeof message}`}; allowed: an object of a class with @EntityType`,
       );
     }
-    const handled = this.#registry.requireOf(classOf(message));
-    const ownId = (message as Record<string, unknown>)[handled.idProperty];
-    const entityId = entityIdOf(ownId, handled.idLabel);
-    if (scope !== undefined) checkScope(scope, handled, entityId);
-    return this.#assemble(handled, entityId, typeof ownId === 'bigint' ? withTextId(message, handled) : message, options);
+    const route = this.#routes.ofClass(classOf(message));
+    const ownId = ownIdOf(message, route);
+    const entityId = entityIdOf(ownId, route.idLabel);
+    if (scope !== undefined) checkScope(scope, route, entityId);
+    return this.#assemble(route, entityId, typeof ownId === 'bigint' ? withTextId(message, route) : message, options);
   }
 
   /** The same, by name. */
-  ofParts(type: string, name: string, entityId: unknown, payload: unknown, options: EnqueueOptions | undefined): OutgoingMessage {
-    const handled = this.#registry.require(type, name);
+  ofParts(type: string, name: string, entityId: unknown, payload: unknown, options: EnqueueOptions | undefined): RoutedMessage {
+    const route = this.#routes.ofName(type, name);
     const id = entityIdOf(entityId, `${type}.${name}`);
-    const ownId =
-      typeof payload === 'object' && payload !== null ? (payload as Record<string, unknown>)[handled.idProperty] : undefined;
-    if (ownId !== undefined && entityIdOf(ownId, `${type}.${name} (property "${handled.idProperty}")`) !== id) {
+    const ownId = typeof payload === 'object' && payload !== null ? ownIdOf(payload, route) : undefined;
+    if (ownId !== undefined && entityIdOf(ownId, `${type}.${name} (property "${route.idProperty}")`) !== id) {
       throw new AtomicQueuesError(
         'INVALID_ENTITY_ID',
-        `${type}.${name} is sent to ${show(id)}, but its "${handled.idProperty}" is ${show(ownId)}`,
-        { details: { entityId: id, property: handled.idProperty } },
+        `${type}.${name} is sent to ${show(id)}, but its "${route.idProperty}" is ${show(ownId)}`,
+        { details: { entityId: id, property: route.idProperty } },
       );
     }
-    return this.#assemble(handled, id, typeof ownId === 'bigint' ? withTextId(payload as object, handled) : payload, options);
+    return this.#assemble(route, id, typeof ownId === 'bigint' ? withTextId(payload as object, route) : payload, options);
   }
 
   /** Checks the payload against its schema. Throws SCHEMA_VIOLATION, or returns a promise that may reject with it. */
-  check(message: OutgoingMessage): undefined | Promise<void> {
-    const handled = this.#registry.find(message.type, message.name);
-    if (handled?.schema === undefined) return undefined;
-    return checkSchema(handled.schema, decodeJson(message.payload), handled.payloadLabel, true);
+  check({ route, payload }: RoutedMessage): undefined | Promise<void> {
+    if (route.schema === undefined) return undefined;
+    return checkSchema(route.schema, decodeJson(payload), route.payloadLabel, true);
   }
 
   /** For transactional sends, which cannot wait for a schema. Throws as `ofObject` does. */
@@ -84,7 +90,7 @@ export class OutgoingMessages {
 
   /** Throws CONFIG_INVALID. */
   waitOf(type: string, options: EnqueueAndWaitOptions | undefined): WaitOptions {
-    const timeoutMs = options?.timeoutMs ?? this.#config.entitySettings(type).replyTimeoutMs;
+    const timeoutMs = options?.timeoutMs ?? this.#replyTimeoutMs(type);
     if (typeof timeoutMs !== 'number' || !(timeoutMs > 0 && timeoutMs <= TIMEOUT_MAX_MS)) {
       throw invalid(`option timeoutMs is ${show(timeoutMs)}; allowed: a number above 0 and at most ${TIMEOUT_MAX_MS}`);
     }
@@ -98,17 +104,21 @@ export class OutgoingMessages {
     return { timeoutMs, signal, onTimeout };
   }
 
-  #assemble(handled: HandledMessage, entityId: string, data: unknown, options: EnqueueOptions | undefined): OutgoingMessage {
-    const { type, name, payloadLabel } = handled;
+  #replyTimeoutMs(type: string): number {
+    return this.#ownTypes.has(type) ? this.#config.entitySettings(type).replyTimeoutMs : this.#config.deadlines.andWaitMs;
+  }
+
+  #assemble(route: Route, entityId: string, data: unknown, options: EnqueueOptions | undefined): RoutedMessage {
+    const { type, name, payloadLabel } = route;
     const payload = encodeJson(data, payloadLabel, this.#bytesMax);
     if (payload[0] !== '{') {
       throw new AtomicQueuesError('SCHEMA_VIOLATION', `${payloadLabel} is no JSON object; allowed: an object`, {
         details: { path: '$' },
       });
     }
-    if (options === undefined) return { type, entityId, name, payload };
+    if (options === undefined) return { type, entityId, name, payload, route };
     const id = options.id === undefined ? undefined : messageIdOf(options.id);
-    return { type, entityId, name, payload, id, headers: this.#headersText(options.headers, payload) };
+    return { type, entityId, name, payload, id, headers: this.#headersText(options.headers, payload), route };
   }
 
   /** '' for none. Headers count towards the limit of the payload. */
@@ -138,20 +148,23 @@ function classOf(message: object): object {
   return typeof found === 'function' ? found : Object;
 }
 
+const ownIdOf = (message: object, { idProperty }: Route): unknown =>
+  idProperty === undefined ? undefined : (message as Record<string, unknown>)[idProperty];
+
 /** A bigint id arrives as its decimal string, as it does in the entity's key; JSON has no bigint. */
-function withTextId(message: object, { idProperty }: HandledMessage): object {
-  if (typeof (message as { toJSON?: unknown }).toJSON === 'function') return message;
-  return { ...message, [idProperty]: String((message as Record<string, unknown>)[idProperty]) };
+function withTextId(message: object, route: Route): object {
+  if (route.idProperty === undefined || typeof (message as { toJSON?: unknown }).toJSON === 'function') return message;
+  return { ...message, [route.idProperty]: String(ownIdOf(message, route)) };
 }
 
-function checkScope(scope: Scope, handled: HandledMessage, entityId: string): void {
-  if (handled.type !== scope.type) {
-    throw invalid(`${handled.name} is for entity type "${handled.type}", but the scope is for "${scope.type}"`);
+function checkScope(scope: Scope, { type, name }: Route, entityId: string): void {
+  if (type !== scope.type) {
+    throw invalid(`${name} is for entity type "${type}", but the scope is for "${scope.type}"`);
   }
   if (scope.id !== undefined && scope.id !== entityId) {
     throw new AtomicQueuesError(
       'INVALID_ENTITY_ID',
-      `${handled.name} is for ${handled.type} ${show(entityId)}, but the scope is for ${show(scope.id)}`,
+      `${name} is for ${type} ${show(entityId)}, but the scope is for ${show(scope.id)}`,
       { details: { entityId, scope: scope.id } },
     );
   }

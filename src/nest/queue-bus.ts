@@ -1,5 +1,6 @@
 import { AtomicQueuesError } from '../core/errors.js';
 import { entityIdOf, isEntityTypeName } from '../core/ids.js';
+import type { LogDepth, NodeStatus as QueueHealth } from '../runtime/status.js';
 import type {
   BulkMessage,
   EnqueueAndWaitOptions,
@@ -28,11 +29,13 @@ import { type BusHost, Sender } from './sender.js';
  * the stop; QUEUE_DEPTH_EXCEEDED, WORKER_LIMIT_EXCEEDED at a limit; STORE_UNAVAILABLE, OUTCOME_UNKNOWN from the store.
  */
 export class QueueBus<D = UntypedDispatchMap> {
+  readonly #host: BusHost;
   readonly #sender: Sender;
   #introspection: Introspection | undefined;
 
   /** @internal */
   constructor(host: BusHost) {
+    this.#host = host;
     this.#sender = new Sender(host);
   }
 
@@ -102,7 +105,18 @@ export class QueueBus<D = UntypedDispatchMap> {
 
   /** What can be sent from here. */
   introspect(): Introspection {
-    this.#introspection ??= new Introspection(this.#sender.registry);
+    const { registry } = this.#host;
+    this.#introspection ??= new Introspection(registry, () => this.#host.catalog);
     return this.#introspection;
+  }
+
+  /** How this node is, by what it knows itself. Cheap, asks nobody, and never throws: also before the start and after the stop. */
+  health(): QueueHealth {
+    return this.#host.status();
+  }
+
+  /** What the log holds, asked of the store. Rejects with STORE_UNAVAILABLE, SHUTTING_DOWN. */
+  async depth(): Promise<LogDepth> {
+    return this.#host.node().depth();
   }
 }

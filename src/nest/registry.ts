@@ -1,18 +1,22 @@
-import { nearestName } from '../core/config/nearest.js';
-import { AtomicQueuesError } from '../core/errors.js';
-import { type MessageClass, metadata } from './metadata.js';
+import type { MessageClass } from './metadata.js';
 import type { StandardSchema } from './standard-schema.js';
 
-/** One kind of message that this process handles. */
-export interface HandledMessage {
+/** What a sender knows of one kind of message. */
+export interface Route {
   readonly type: string;
   readonly name: string;
-  readonly messageClass: MessageClass;
-  readonly idProperty: string;
+  /** Undefined where only its handler knows. */
+  readonly idProperty: string | undefined;
   /** How errors name its id and its payload: made once, not for every message. */
   readonly idLabel: string;
   readonly payloadLabel: string;
   readonly schema: StandardSchema | undefined;
+}
+
+/** One kind of message that this process handles. */
+export interface HandledMessage extends Route {
+  readonly idProperty: string;
+  readonly messageClass: MessageClass;
   readonly replySchema: StandardSchema | undefined;
   /** Class and module of the handler, for people. */
   readonly handler: string;
@@ -39,59 +43,20 @@ export class MessageRegistry {
     return this.#types.get(type)?.get(name);
   }
 
+  /** The kind of message that an object of this class is. */
+  findClass(messageClass: object): HandledMessage | undefined {
+    return this.#classes.get(messageClass);
+  }
+
   types(): readonly string[] {
     return [...this.#types.keys()];
+  }
+
+  namesOf(type: string): readonly string[] {
+    return [...(this.#types.get(type)?.keys() ?? [])];
   }
 
   messagesOf(type: string): readonly HandledMessage[] {
     return [...(this.#types.get(type)?.values() ?? [])];
   }
-
-  /** Throws UNKNOWN_ENTITY_TYPE or UNKNOWN_MESSAGE. */
-  require(type: string, name: string): HandledMessage {
-    return this.find(type, name) ?? this.#refuse(type, name);
-  }
-
-  /** The kind of message that an object of this class is. Throws UNKNOWN_ENTITY_TYPE or UNKNOWN_MESSAGE. */
-  requireOf(messageClass: object): HandledMessage {
-    return this.#classes.get(messageClass) ?? this.#refuseClass(messageClass);
-  }
-
-  #refuse(type: string, name: string): never {
-    const names = this.#types.get(type);
-    if (names === undefined) {
-      const nearest = nearestName(String(type), this.#types.keys());
-      throw new AtomicQueuesError('UNKNOWN_ENTITY_TYPE', `no handler for entity type ${quote(type)}${didYouMean(nearest)}`, {
-        details: { type, nearest, known: this.types() },
-      });
-    }
-    const nearest = nearestName(String(name), names.keys());
-    throw new AtomicQueuesError(
-      'UNKNOWN_MESSAGE',
-      `no handler for message ${quote(name)} of entity type ${quote(type)}${didYouMean(nearest)}`,
-      { details: { type, name, nearest, known: [...names.keys()] } },
-    );
-  }
-
-  #refuseClass(messageClass: object): never {
-    const name = typeof messageClass === 'function' ? messageClass.name : '';
-    const type = metadata.typeOf(messageClass);
-    if (type === undefined) {
-      throw new AtomicQueuesError(
-        'UNKNOWN_ENTITY_TYPE',
-        `${name || 'the message'} is no entity message: put @EntityType on its class, or use enqueue(type, name, entityId, payload)`,
-        { details: { name } },
-      );
-    }
-    if (this.find(type, name) === undefined) this.#refuse(type, name);
-    throw new AtomicQueuesError(
-      'UNKNOWN_MESSAGE',
-      `another class named ${name} is the one that is handled for entity type ${quote(type)}: import that one`,
-      { details: { type, name } },
-    );
-  }
 }
-
-const quote = (text: string): string => JSON.stringify(text);
-
-const didYouMean = (nearest: string | undefined): string => (nearest === undefined ? '' : `; did you mean ${quote(nearest)}?`);

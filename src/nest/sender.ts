@@ -1,16 +1,20 @@
 import { AtomicQueuesError } from '../core/errors.js';
 import { decodeJson } from '../core/payload.js';
-import type { OutgoingMessage } from '../runtime/enqueue.js';
 import type { Node } from '../runtime/node.js';
 import type { WaitOptions } from '../runtime/replies.js';
+import type { NodeStatus } from '../runtime/status.js';
 import type { EnqueueAndWaitOptions, EnqueueOptions, EnqueueOutcome, Receipt } from './bus-types.js';
-import { checkEnqueueOptions, checkWaitOptions, type OutgoingMessages, type Scope } from './outgoing.js';
+import type { Catalog } from './introspection.js';
+import { checkEnqueueOptions, checkWaitOptions, type OutgoingMessages, type RoutedMessage, type Scope } from './outgoing.js';
 import type { MessageRegistry } from './registry.js';
 
 /** What the bus needs of the module. */
 export interface BusHost {
   readonly registry: MessageRegistry;
+  /** What can be sent from here, as far as that is known now. */
+  readonly catalog: Catalog;
   readonly outgoing: OutgoingMessages;
+  status(): NodeStatus;
   /** The running node. Throws SHUTTING_DOWN before the start and after the stop. */
   node(): Node;
 }
@@ -18,7 +22,7 @@ export interface BusHost {
 const ITEM_FIELDS: ReadonlySet<string> = new Set(['message', 'type', 'name', 'entityId', 'payload', 'id', 'headers']);
 
 interface Prepared {
-  readonly prepared: (OutgoingMessage | AtomicQueuesError)[];
+  readonly prepared: (RoutedMessage | AtomicQueuesError)[];
   /** Schemas that answer later. */
   readonly checks: Promise<void>[];
 }
@@ -29,10 +33,6 @@ export class Sender {
 
   constructor(host: BusHost) {
     this.#host = host;
-  }
-
-  get registry(): MessageRegistry {
-    return this.#host.registry;
   }
 
   enqueueObject(message: unknown, options: EnqueueOptions | undefined, scope?: Scope): Promise<Receipt> {
@@ -90,18 +90,18 @@ export class Sender {
     const { prepared, checks } = this.#prepareAll(items, scope);
     // Not a turn later than needed: what the caller sends next for the same entity must not overtake.
     if (checks.length > 0) await Promise.all(checks);
-    const outgoing = prepared.filter((found): found is OutgoingMessage => !(found instanceof AtomicQueuesError));
+    const outgoing = prepared.filter((found): found is RoutedMessage => !(found instanceof AtomicQueuesError));
     const sent = outgoing.length === 0 ? [] : await node.enqueueBulk(outgoing);
     let next = 0;
     return prepared.map((found) => (found instanceof AtomicQueuesError ? { ok: false, error: found } : sent[next++]!));
   }
 
-  #enqueue(node: Node, outgoing: OutgoingMessage): Promise<Receipt> {
+  #enqueue(node: Node, outgoing: RoutedMessage): Promise<Receipt> {
     const checking = this.#host.outgoing.check(outgoing);
     return checking === undefined ? node.enqueue(outgoing) : checking.then(() => node.enqueue(outgoing));
   }
 
-  #ask(node: Node, outgoing: OutgoingMessage, wait: WaitOptions): Promise<unknown> {
+  #ask(node: Node, outgoing: RoutedMessage, wait: WaitOptions): Promise<unknown> {
     const checking = this.#host.outgoing.check(outgoing);
     const asking =
       checking === undefined ? node.enqueueAndWait(outgoing, wait) : checking.then(() => node.enqueueAndWait(outgoing, wait));
@@ -109,7 +109,7 @@ export class Sender {
   }
 
   #prepareAll(items: readonly unknown[], scope: Scope | undefined): Prepared {
-    const prepared: (OutgoingMessage | AtomicQueuesError)[] = [];
+    const prepared: (RoutedMessage | AtomicQueuesError)[] = [];
     const checks: Promise<void>[] = [];
     items.forEach((item, i) => {
       const refuse = (error: unknown): void => {
@@ -130,7 +130,7 @@ export class Sender {
   }
 
   /** An item is a message itself; or a plain object: `{ message, ...options }`, or a message by name. */
-  #outgoingOf(item: unknown, scope: Scope | undefined): OutgoingMessage {
+  #outgoingOf(item: unknown, scope: Scope | undefined): RoutedMessage {
     if (!isPlainObject(item)) return this.#host.outgoing.ofObject(item, undefined, scope);
     const unknown = Object.keys(item).find((field) => !ITEM_FIELDS.has(field));
     if (unknown !== undefined || (item.message === undefined && item.name === undefined)) {

@@ -67,6 +67,12 @@ export interface ClusterReading {
   readonly peers: readonly NetworkPeer[];
 }
 
+/**
+ * How the way to a peer stands: `suspect` is one that seems to be gone or frozen, though the members still list it.
+ * Suspicion is a guess, and only placement and the choice of a master heed it.
+ */
+export type PeerLink = 'up' | 'down' | 'suspect';
+
 /** Messages between incarnations. May lose, delay, double and reorder any of them; never alters one. */
 export interface Network {
   /** Never throws; a message to an incarnation that is gone vanishes. */
@@ -75,5 +81,9 @@ export interface Network {
   listen(incarnation: number, receive: (message: PeerMessage, from: number) => void): void;
   /** Told after each reading of the members, a heartbeat apart. A network that needs no addresses leaves it out. */
   update?(reading: ClusterReading): void;
+  /** A network without connections between nodes leaves it out, and the next one too. */
+  link?(peer: number): PeerLink;
+  /** Told when a peer becomes a suspect, and when it is none any more. */
+  onSuspect?(listener: (peer: number, isSuspect: boolean) => void): void;
   close(): Promise<void>;
 }

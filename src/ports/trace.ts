@@ -8,6 +8,8 @@ export interface TraceEvents {
   recovered: Record<never, never>;
   'store-lost': { readonly why: string };
   blocked: { readonly entity: string; readonly id: string; readonly name: string; readonly forMs: number };
+  /** The network has begun, or ceased, to suspect a peer. */
+  'peer-suspect': { readonly incarnation: number; readonly serverId: string; readonly isSuspect: boolean };
   unblocked: { readonly entity: string; readonly id: string };
   leading: { readonly epoch: number };
   rebuilt: { readonly epoch: number; readonly entities: number };

@@ -54,6 +54,7 @@ function argumentsOf(op: ControlOp): string[] {
     case 'survey':
       return [op.cursor];
     case 'members':
+      return [op.contractsAbove === undefined ? '' : String(op.contractsAbove)];
     case 'counts':
       return [];
   }
@@ -76,7 +77,20 @@ function joinArguments(op: JoinOp): string[] {
   ];
 }
 
-const contractRecord = (c: Contract): string => [c.maxAttempts, c.onInterrupt, ...c.names, ''].join(FS);
+/** The scripts look for a name between two separators, so what stands last cannot be taken for one. */
+const contractRecord = (c: Contract): string => [c.maxAttempts, c.onInterrupt, ...c.names, c.depthMax].join(FS);
+
+function decodeContract(row: string): MembersAnswer['contracts'][number] {
+  const [incarnation, type, maxAttempts, onInterrupt, ...rest] = row.split(FS);
+  const contract: Contract = {
+    type: type!,
+    maxAttempts: Number(maxAttempts),
+    onInterrupt: onInterrupt as Contract['onInterrupt'],
+    names: rest.slice(0, -1),
+    depthMax: Number(rest.at(-1)),
+  };
+  return { incarnation: Number(incarnation), contract };
+}
 
 export function decodeControl(op: ControlOp, text: string): ControlAnswer {
   const refused = refusalOf(text);
@@ -138,7 +152,7 @@ function pairs(f: readonly string[]): [string, string][] {
 
 function decodeMembers(text: string): MembersAnswer {
   const [head, ...rows] = text.split(RS);
-  const [now, count] = head!.split(FS).map(Number);
+  const [now, count, leaderCount] = head!.split(FS).map(Number);
   const members = rows.splice(0, count).map((row): Member => {
     const [incarnation, owns, serverId, group, address, , , , beat, leaseUntil, dead, types, eligible, unreachable] =
       row.split(FS);
@@ -156,12 +170,15 @@ function decodeMembers(text: string): MembersAnswer {
       unreachable: unreachable === '' ? [] : unreachable!.split(',').map(Number),
     };
   });
-  const leaders = rows.map((row): Leader => {
+  const leaders = rows.splice(0, leaderCount).map((row): Leader => {
     const [group, incarnation, epoch, until] = row.split(FS);
     return { group: group!, incarnation: Number(incarnation), epoch: Number(epoch), untilMs: Number(until) };
   });
   members.sort((a, b) => a.incarnation - b.incarnation);
-  return { ok: true, nowMs: now!, members, leaders: leaders.sort((a, b) => a.epoch - b.epoch) };
+  leaders.sort((a, b) => a.epoch - b.epoch);
+  const contracts = rows.map(decodeContract);
+  contracts.sort((a, b) => a.incarnation - b.incarnation);
+  return { ok: true, nowMs: now!, members, leaders, contracts };
 }
 
 function decodeLetters(text: string): LettersAnswer {

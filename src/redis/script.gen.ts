@@ -262,8 +262,8 @@ local _, attempt = match(record, '^([^\31]*)\31(%d+)\31') local field = key .. R
 set_letter(id, key .. FS .. reason .. FS .. why .. FS .. incarnation .. FS .. nowS .. FS .. FS .. FS .. FS .. s .. FS .. record) push(dlqIndexSet, id, id) push(dlqOfSet, field, id) end
 local function open_writes() local bad = check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(OWNS, 'hash') or check_type(LEADER, 'hash')
 or check_type(DLQ, 'hash') or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') if bad then return bad end call('HDEL', META, '') written = true return nil end local function live_members()
-local all, list, sum = call('HGETALL', MEMBER), {}, 0 local bounded = #all > 0 for i = 1, #all, 2 do local m = split(all[i + 1]) if m[9] ~= '1' then list[all[i]] = m
-if m[6] == '0' then bounded = false end sum = sum + m[6] end end return list, bounded and sum or 0 end local function recount_workers() local _, sum = live_members()
+local all, list, sum = call('HGETALL', MEMBER), {}, 0 local bounded = true for i = 1, #all, 2 do local m = split(all[i + 1]) if m[9] ~= '1' then list[all[i]] = m if m[10] ~= '' then
+if m[6] == '0' then bounded = false end sum = sum + m[6] end end end return list, bounded and sum or 0 end local function recount_workers() local _, sum = live_members()
 call('HSET', META, 'workersMax', int(sum)) end local function join() local schema = hget(META, 'schema') if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end
 for incarnation, m in pairs((live_members())) do if m[1] == ARGV[4] then if m[4] ~= ARGV[7] then return refuse('TWIN', incarnation) end
 return incarnation .. FS .. hget(META, 'generation') .. FS .. nowS .. FS .. m[8] end end local bad = open_writes() if bad then return bad end local generation = hget(META, 'generation')
@@ -287,7 +287,7 @@ return '' end local function precedes(a, b) for i = 1, #a < #b and #a or #b do l
 local function is_cut_off(incarnation, group, count) local reports = 0 for other, m in pairs(group) do
 if other ~= incarnation and find(',' .. m[12] .. ',', ',' .. incarnation .. ',', 1, true) then reports = reports + 1 end end return reports * 2 > count - 1 end local function lowest_of(list)
 local lowest, name for incarnation, m in pairs(list) do if not lowest or precedes(m[1], name) then lowest, name = incarnation, m[1] end end return lowest end local function group_of(me)
-local group, eligible, count = {}, {}, 0 for incarnation, m in pairs((live_members())) do if m[8] + 0 > now and m[2] == me[2] then group[incarnation], count = m, count + 1 end end
+local group, eligible, count = {}, {}, 0 for incarnation, m in pairs((live_members())) do if m[8] + 0 > now and m[2] == me[2] and m[10] ~= '' then group[incarnation], count = m, count + 1 end end
 for incarnation, m in pairs(group) do if m[11] == '1' and not is_cut_off(incarnation, group, count) then eligible[incarnation] = m end end return group, eligible end local function lead(incarnation)
 local me = member_of(incarnation) if not me or me[9] == '1' or me[8] + 0 <= now then return refuse('FENCED') end local record = hget(LEADER, me[2]) local leader, epoch, untilMs
 if record then leader, epoch, untilMs = match(record, '^(%d+)\31(%d+)\31(%d+)') end local newUntil = int(now + hget(META, 'leaderTtl')) local inForce = leader and untilMs + 0 > now
@@ -295,29 +295,32 @@ if inForce and leader ~= incarnation then return refuse('LED', leader) end local
 if not eligible[incarnation] and next(eligible) then return refuse('NOT_LOWEST', lowest_of(eligible)) end else local candidate = lowest_of(next(eligible) and eligible or group)
 if candidate ~= incarnation then return refuse('NOT_LOWEST', candidate) end local from = me[5] + hget(META, 'leaderDebounce') if from > now then return refuse('TOO_EARLY', int(from)) end
 epoch = int((hget(META, 'epoch') or 0) + 1) end local bad = open_writes() if bad then return bad end call('HSET', META, 'epoch', epoch)
-call('HSET', LEADER, me[2], incarnation .. FS .. epoch .. FS .. newUntil) return epoch .. FS .. newUntil end local function list_members()
-local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS) local count, list = {}, { nowS .. FS .. int(#all / 2) } for i = 1, #owns, 2 do count[owns[i]] = owns[i + 1] end
-for i = 1, #all, 2 do list[#list + 1] = all[i] .. FS .. (count[all[i]] or '0') .. FS .. all[i + 1] end local leaders = call('HGETALL', LEADER)
-for i = 1, #leaders, 2 do list[#list + 1] = leaders[i] .. FS .. leaders[i + 1] end return concat(list, RS) end local function list_ready(age, max)
-local due = call('ZRANGEBYSCORE', READY, '-inf', int(now - age), 'LIMIT', '0', max) local list = {} for i = 1, #due do local e = entity_of(due[i]) push(list, due[i], e and e.owner or '0') end
-return concat(list, FS) end local function list_owned(incarnation, cursor) local page = call('HSCAN', ENT, cursor, 'COUNT', '1000') local list, rows, prefix = { page[1] }, page[2], incarnation .. ','
-local i = rows[0] and 0 or 1 while rows[i] do if sub(rows[i + 1], 1, #prefix) == prefix then list[#list + 1] = rows[i] end i = i + 2 end return concat(list, FS) end local function replay(id, force)
-local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text) if f[8] ~= '' then return refuse('REPLAYED') end
-if force ~= '1' and f[6] == 'completed' then return refuse('NEEDS_FORCE') end local name, headers, payload, newId = f[10], f[18], f[20], '%.replay-' .. id
-local body = concat({ name, '1', '0', '0', '0', newId, '', id, headers, '', payload }, FS) local answer = append(f[1], nil, body, '0', nil, nil) if sub(answer, 1, 1) == '!' then return answer end
-f[8] = newId set_letter(id, concat(f, FS)) return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function purge(id) local text = hget(DLQ, id)
-if not text then return refuse('ABSENT') end local f = split(text) local bad = open_writes() if bad then return bad end call('HDEL', DLQ, id) call('ZREM', DLQINDEX, id)
-call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11]) return '' end local function lookup(key, id, s) local k = kept_of(key .. RS .. id) if k then
-local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$') return state .. FS .. result .. FS .. why end local record = message_of(key, s)
-if not record or split(record)[6] ~= id then return refuse('ABSENT') end return 'live' .. FS .. FS end local LOOKED_AT_MAX, READ_BYTES_MAX = '500', 524288
-local function matches(record, type, entity, reason, since, replayed) local key, why, at, replayedAs = match(record, '^([^\31]*)\31([^\31]*)\31[^\31]*\31%d+\31(%d+)\31[^\31]*\31[^\31]*\31([^\31]*)')
-if type ~= '' and type_of(key) ~= type then return false end if entity ~= '' and key ~= entity then return false end if reason ~= '' and why ~= reason then return false end
-if since ~= '' and at + 0 < since + 0 then return false end return replayed == '' or (replayedAs ~= '') == (replayed == '1') end
-local function list_letters(after, max, type, entity, reason, since, replayed) local ids = call('ZRANGEBYSCORE', DLQINDEX, '(' .. after, '+inf', 'LIMIT', '0', LOOKED_AT_MAX)
-local all = type .. entity .. reason .. since .. replayed == '' local list, bytes, looked = { '' }, 0, 0 while looked < #ids and #list <= max + 0 and bytes < READ_BYTES_MAX do looked = looked + 1
-local id = ids[looked] local record = call('HGET', DLQ, id) bytes = bytes + #record if all or matches(record, type, entity, reason, since, replayed) then list[#list + 1] = id .. FS .. record end end
-if looked < #ids or #ids == LOOKED_AT_MAX + 0 then list[1] = ids[looked] or after end return concat(list, RS) end local SHOWN_BYTES_MAX, STEPS_MAX = 524288, 1000 local function show_entity(key, max)
-local e = entity_of(key) if not e then return refuse('ABSENT') end local list = { e.owner .. FS .. e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) .. FS .. (e.running == '0' and '0' or '1') }
+call('HSET', LEADER, me[2], incarnation .. FS .. epoch .. FS .. newUntil) return epoch .. FS .. newUntil end local function list_members(above)
+local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS) local leaders, count = call('HGETALL', LEADER), {}
+local list, declared = { nowS .. FS .. int(#all / 2) .. FS .. int(#leaders / 2) }, {} for i = 1, #owns, 2 do count[owns[i]] = owns[i + 1] end for i = 1, #all, 2 do
+list[#list + 1] = all[i] .. FS .. (count[all[i]] or '0') .. FS .. all[i + 1] if above ~= '' and all[i] + 0 > above + 0 then for type in gmatch(split(all[i + 1])[10], '[^,]+') do
+local key = all[i] .. FS .. type local contract = hget(CONTRACT, key) if contract then declared[#declared + 1] = key .. FS .. contract end end end end
+for i = 1, #leaders, 2 do list[#list + 1] = leaders[i] .. FS .. leaders[i + 1] end for i = 1, #declared do list[#list + 1] = declared[i] end return concat(list, RS) end
+local function list_ready(age, max) local due = call('ZRANGEBYSCORE', READY, '-inf', int(now - age), 'LIMIT', '0', max) local list = {} for i = 1, #due do local e = entity_of(due[i])
+push(list, due[i], e and e.owner or '0') end return concat(list, FS) end local function list_owned(incarnation, cursor) local page = call('HSCAN', ENT, cursor, 'COUNT', '1000')
+local list, rows, prefix = { page[1] }, page[2], incarnation .. ',' local i = rows[0] and 0 or 1 while rows[i] do if sub(rows[i + 1], 1, #prefix) == prefix then list[#list + 1] = rows[i] end i = i + 2
+end return concat(list, FS) end local function replay(id, force) local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text)
+if f[8] ~= '' then return refuse('REPLAYED') end if force ~= '1' and f[6] == 'completed' then return refuse('NEEDS_FORCE') end
+local name, headers, payload, newId = f[10], f[18], f[20], '%.replay-' .. id local body = concat({ name, '1', '0', '0', '0', newId, '', id, headers, '', payload }, FS)
+local answer = append(f[1], nil, body, '0', nil, nil) if sub(answer, 1, 1) == '!' then return answer end f[8] = newId set_letter(id, concat(f, FS))
+return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function purge(id) local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text)
+local bad = open_writes() if bad then return bad end call('HDEL', DLQ, id) call('ZREM', DLQINDEX, id) call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11]) return '' end
+local function lookup(key, id, s) local k = kept_of(key .. RS .. id) if k then local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$')
+return state .. FS .. result .. FS .. why end local record = message_of(key, s) if not record or split(record)[6] ~= id then return refuse('ABSENT') end return 'live' .. FS .. FS end
+local LOOKED_AT_MAX, READ_BYTES_MAX = '500', 524288 local function matches(record, type, entity, reason, since, replayed)
+local key, why, at, replayedAs = match(record, '^([^\31]*)\31([^\31]*)\31[^\31]*\31%d+\31(%d+)\31[^\31]*\31[^\31]*\31([^\31]*)') if type ~= '' and type_of(key) ~= type then return false end
+if entity ~= '' and key ~= entity then return false end if reason ~= '' and why ~= reason then return false end if since ~= '' and at + 0 < since + 0 then return false end
+return replayed == '' or (replayedAs ~= '') == (replayed == '1') end local function list_letters(after, max, type, entity, reason, since, replayed)
+local ids = call('ZRANGEBYSCORE', DLQINDEX, '(' .. after, '+inf', 'LIMIT', '0', LOOKED_AT_MAX) local all = type .. entity .. reason .. since .. replayed == '' local list, bytes, looked = { '' }, 0, 0
+while looked < #ids and #list <= max + 0 and bytes < READ_BYTES_MAX do looked = looked + 1 local id = ids[looked] local record = call('HGET', DLQ, id) bytes = bytes + #record
+if all or matches(record, type, entity, reason, since, replayed) then list[#list + 1] = id .. FS .. record end end if looked < #ids or #ids == LOOKED_AT_MAX + 0 then list[1] = ids[looked] or after end
+return concat(list, RS) end local SHOWN_BYTES_MAX, STEPS_MAX = 524288, 1000 local function show_entity(key, max) local e = entity_of(key) if not e then return refuse('ABSENT') end
+local list = { e.owner .. FS .. e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) .. FS .. (e.running == '0' and '0' or '1') }
 if e.running ~= '0' then list[2] = e.running .. FS .. message_of(key, e.running) end local from, to, bytes, shown = e.first + 1, e.tail + 0, 0, 0
 if to > from + STEPS_MAX then to = from + STEPS_MAX end while from <= to and shown < max + 0 and bytes < SHOWN_BYTES_MAX do local record = int(from) ~= e.running and message_of(key, int(from))
 if record then list[#list + 1] = int(from) .. FS .. record shown, bytes = shown + 1, bytes + #record end from = from + 1 end return concat(list, RS) end local function scan(key, cursor, count)
@@ -332,6 +335,6 @@ list[#list + 1] = order[i] .. FS .. int(t[1]) .. FS .. int(t[2]) .. FS .. int(t[
 return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) end local op, a, b, c = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 if op == 'beat' then return beat(a, b) end if op == 'join' then return join() end if op == 'leave' then return leave(a) end if op == 'bury' then return bury(a, b) end
 if op == 'report' then return report(a, b, c) end if op == 'lead' then return lead(a) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a) end
-if op == 'members' then return list_members() end if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end if op == 'lookup' then return lookup(a, b, c) end
+if op == 'members' then return list_members(a) end if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end if op == 'lookup' then return lookup(a, b, c) end
 if op == 'letters' then return list_letters(a, b, c, ARGV[7], ARGV[8], ARGV[9], ARGV[10]) end if op == 'entity' then return show_entity(a, b) end if op == 'history' then return list_history(a, b) end
 if op == 'survey' then return survey(a) end return list_counts()`;

@@ -4,16 +4,17 @@
  *       is told so definitely; one whose append may have been applied is told OUTCOME_UNKNOWN.
  *   (2) A caller's deadline ends the caller's wait, never the append.
  *   (3) One caller's appends for one entity leave in call order: there is one queue, and it never reorders.
+ *   (4) A message that nobody is known to handle waits until the directory has looked again, and is refused or appended then.
  */
 import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { Fifo } from '../core/fifo.js';
 import { digestOf, entityKeyOf, escapeId, GENERATED, typeOfKey, unescapeId } from '../core/ids.js';
-import type { Contract } from '../core/log/control-operations.js';
-import { type AnswerOf, type AppendOp, type NewMessage, recordOf, type WithdrawOp } from '../core/log/operations.js';
+import { type AnswerOf, type AppendOp, type NewMessage, recordOf, type Send, type WithdrawOp } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Trace } from '../ports/trace.js';
 import { EntityContext } from './context.js';
+import type { Directory } from './directory.js';
 import type { Replies, Waiter, WaitOptions } from './replies.js';
 import type { Router } from './router.js';
 import type { Step, StoreSession } from './session.js';
@@ -47,7 +48,7 @@ export interface EnqueueParts {
   readonly clock: Clock;
   readonly trace: Trace;
   readonly config: ResolvedConfig;
-  readonly contracts: readonly Contract[];
+  readonly directory: Directory;
   readonly router: Router;
   readonly replies: Replies;
   /** Throws SHUTTING_DOWN, STORE_UNAVAILABLE or STORE_LOST if nothing may be accepted now. */
@@ -61,16 +62,13 @@ export class Enqueue {
   private prefix = '';
   private counter = 0;
   private lastIncarnation = 0;
-  private readonly names = new Map<string, ReadonlySet<string>>();
   /** Appends in order of submission; those that have their answer leave from the front. */
   private readonly open = new Fifo<Append>();
   /** Appends that wait for the next session. */
   private held: Append[] = [];
   private expiryTimer: Timer | undefined;
 
-  constructor(readonly parts: EnqueueParts) {
-    for (const { type, names } of parts.contracts) this.names.set(type, new Set(names));
-  }
+  constructor(readonly parts: EnqueueParts) {}
 
   openSession(session: StoreSession): void {
     this.session = session;
@@ -139,26 +137,22 @@ export class Enqueue {
     });
   }
 
-  /** Checks what can be checked before anything is logged, and gives the message its id. */
-  toMessage(outgoing: OutgoingMessage, id: string, chain: string, waiter: number): NewMessage {
-    const { type, name, payload, headers = '' } = outgoing;
-    const names = this.names.get(type);
-    if (names === undefined)
-      throw new AtomicQueuesError(
-        'UNKNOWN_ENTITY_TYPE',
-        `no handler for entity type "${type}" is known; known: ${[...this.names.keys()].join(', ')}`,
-      );
-    if (!names.has(name))
-      throw new AtomicQueuesError(
-        'UNKNOWN_MESSAGE',
-        `entity type "${type}" has no handler for "${name}"; it handles: ${[...names].join(', ')}`,
-      );
+  /** A transactional send, which cannot wait: what is not known to be handled is refused. */
+  toSend(outgoing: OutgoingMessage, id: string): Send {
+    const { directory } = this.parts;
+    const depthMax = directory.find(outgoing.type, outgoing.name);
+    if (depthMax === undefined) throw directory.refusal(outgoing.type, outgoing.name);
+    return { entity: this.keyOf(outgoing), message: this.toMessage(outgoing, id, '', 0), depthMax };
+  }
+
+  private toMessage(outgoing: OutgoingMessage, id: string, chain: string, waiter: number): NewMessage {
+    const { name, payload, headers = '' } = outgoing;
     const given = outgoing.id !== undefined;
     const digest = given ? digestOf(name, payload) : '';
     return { id, given, digest, name, payload, headers, chain, waiter, replayOf: '' };
   }
 
-  keyOf(outgoing: OutgoingMessage): string {
+  private keyOf(outgoing: OutgoingMessage): string {
     return entityKeyOf(outgoing.type, outgoing.entityId);
   }
 
@@ -167,15 +161,35 @@ export class Enqueue {
     const id = outgoing.id === undefined ? this.prefix + (++this.counter).toString(36) : escapeId(outgoing.id);
     const message = this.toMessage(outgoing, id, chain, waiter);
     const entity = this.keyOf(outgoing);
-    const depthMax = this.parts.config.entitySettings(outgoing.type).workerMaxQueueDepth;
-    return new Append(this, { op: 'append', entity, message, depthMax, begin: false });
+    const { directory } = this.parts;
+    const depthMax = directory.find(outgoing.type, outgoing.name);
+    const append = new Append(this, { op: 'append', entity, message, depthMax: depthMax ?? 0, begin: false });
+    append.asks = depthMax === undefined || directory.isAsked(outgoing.type);
+    return append;
   }
 
   private submit(append: Append): void {
     append.sinceMs = this.parts.clock.monotonicMs();
     this.open.push(append);
     if (this.expiryTimer === undefined) this.armExpiry();
-    this.resubmit(append);
+    if (append.asks) this.ask(append);
+    else this.resubmit(append);
+  }
+
+  private ask(append: Append): void {
+    const { directory } = this.parts;
+    const { entity, message } = append.op;
+    const [type, name] = [typeOfKey(entity), message.name];
+    const answered = (depthMax: number | undefined): void => {
+      if (append.closed) return;
+      if (depthMax === undefined) {
+        append.refused(directory.refusal(type, name));
+        return;
+      }
+      append.op = { ...append.op, depthMax };
+      this.resubmit(append);
+    };
+    directory.ask({ type, name, answered });
   }
 
   private resubmit(append: Append): void {
@@ -274,6 +288,8 @@ class Append implements Step<AppendOp> {
   left = false;
   /** Its caller has been told. */
   closed = false;
+  /** It is not known yet whether anybody handles it. */
+  asks = false;
   waiter: Waiter | undefined;
   worker: EntityWorker | undefined;
   onReceipt: ((receipt: Receipt) => void) | undefined;
@@ -281,7 +297,7 @@ class Append implements Step<AppendOp> {
 
   constructor(
     private readonly enqueue: Enqueue,
-    readonly op: AppendOp,
+    public op: AppendOp,
   ) {}
 
   leaving(): void {

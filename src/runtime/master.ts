@@ -1,5 +1,6 @@
 /**
  * The master's duties, done by whoever leads the service group: placing entities that nobody owns, on petition or at the sweep.
+ * It commands the nodes of its own group only; anybody may ask it.
  *
  *   follower -> rebuilding -> ready -> follower
  *
@@ -126,7 +127,7 @@ export class Master {
 
   private mayLead(): boolean {
     const { isDegraded, membership, ownership } = this.parts;
-    return !isDegraded() && membership.leaseValid() && !ownership.draining;
+    return ownership.handlesAny && !isDegraded() && membership.leaseValid() && !ownership.draining;
   }
 
   /** Tells the store, when it changes, whether this node may lead and whom it cannot reach: the group's leader is judged by it. */
@@ -316,8 +317,8 @@ export class Master {
     const { network, view, config, membership } = this.parts;
     const answer = (owner: number, refusal?: PetitionRefusal): void =>
       network.send(source, { kind: 'placed', ticket, owner, refusal });
-    if (!this.leads) {
-      const leader = view.leader?.incarnation;
+    if (!this.leads || view.nearPlaces(entity).length === 0) {
+      const leader = view.masterOf(entity)?.incarnation;
       if (leader === undefined || leader === membership.incarnation) answer(0, leader === undefined ? 'NO_MASTER' : 'NOT_MASTER');
       else if (hops + 1 > config.limits.forwardHopsMax) answer(0, 'MAX_HOPS_EXCEEDED');
       else network.send(leader, { ...message, hops: hops + 1 });
@@ -340,11 +341,9 @@ export class Master {
     }
     // Whoever asks has read in the log that nobody owns it: a row counts only while its assignment is under way.
     if (!this.assigning.has(entity)) this.table.remove(entity);
-    const chosen = choosePlace(
-      entity,
-      view.places(entity).filter((m) => !declined.includes(m.incarnation)),
-      this.table,
-    );
+    const able = view.nearPlaces(entity).filter((m) => !declined.includes(m.incarnation));
+    const sound = able.filter((m) => !peers.isSuspect(m.incarnation));
+    const chosen = choosePlace(entity, sound.length > 0 ? sound : able, this.table);
     if (chosen === undefined) {
       answer(0, declined.length > 0 ? 'PETITION_LIMIT_EXCEEDED' : 'NO_MASTER');
       return;

@@ -18,6 +18,7 @@ import type { Random } from '../ports/random.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
 import { EntityContext } from './context.js';
+import { Directory } from './directory.js';
 import { DueTimes } from './due-times.js';
 import { type BulkOutcome, Enqueue, type OutgoingMessage, type Receipt } from './enqueue.js';
 import { Master } from './master.js';
@@ -29,6 +30,7 @@ import { Recovery } from './recovery.js';
 import { Replies, type WaitOptions } from './replies.js';
 import { Router } from './router.js';
 import { StoreSession } from './session.js';
+import { type LogDepth, type NodeState, type NodeStatus, peersOf } from './status.js';
 import { View } from './view.js';
 
 export interface NodeOptions {
@@ -47,27 +49,6 @@ export interface NodeOptions {
   route(message: object, headers: Readonly<Record<string, string>> | undefined): OutgoingMessage;
   /** The node has closed itself: STORE_LOST, or FENCED with `onLeaseLost: 'exit'`. */
   onClosed?(why: AtomicQueuesError): void;
-}
-
-export type NodeState = 'new' | 'starting' | 'running' | 'rejoining' | 'draining' | 'stopped' | 'closed';
-
-export interface NodeStatus {
-  readonly state: NodeState;
-  readonly incarnation: number;
-  /** What this node is to its service group, and under which epoch. */
-  readonly role: 'master' | 'rebuilding' | 'replica';
-  readonly epoch: number;
-  /** The lease has lapsed by the node's own clock: no handler starts. */
-  readonly suspended: boolean;
-  readonly leaseLeftMs: number;
-  /** Why the store counts as unhealthy; undefined if it is healthy. */
-  readonly degraded: string | undefined;
-  readonly owned: number;
-  readonly running: number;
-  /** Callers that wait for a result. */
-  readonly waiting: number;
-  /** Entities whose handler is past its time. */
-  readonly blocked: readonly { readonly entity: string; readonly id: string; readonly forMs: number }[];
 }
 
 /** Part of the grace period that remains for handlers once their signal has aborted. */
@@ -92,6 +73,9 @@ export class Node {
   private readonly enqueuing: Enqueue;
   private readonly recovery: Recovery;
   private readonly view: View;
+  /** What can be sent from here. */
+  readonly directory: Directory;
+  private readonly peers: Peers;
   private readonly master: Master;
   private readonly router: Router;
 
@@ -110,6 +94,11 @@ export class Node {
     this.replies = new Replies(clock, due);
     const { replies } = this;
     const contextHost = { routeSend: this.routeSend.bind(this) };
+    this.view = new View(config.serviceGroup);
+    const { view } = this;
+    const readMembers = (): void => this.recovery.readMembers();
+    this.directory = new Directory(contracts, readMembers);
+    const { directory } = this;
     this.ownership = new Ownership({
       clock,
       trace,
@@ -127,17 +116,22 @@ export class Node {
     });
     const { ownership } = this;
     const admit = (): void => this.admit();
-    this.view = new View(config.serviceGroup);
-    const { view } = this;
-    const peers = new Peers(clock, config);
+    this.peers = new Peers(clock, config, network, view);
+    const { peers } = this;
+    network.onSuspect?.((incarnation, isSuspect) => {
+      const serverId = view.serverIdOf(incarnation);
+      trace.emit('peer-suspect', { incarnation, serverId, isSuspect });
+    });
     const isDegraded = (): boolean => this.health.degraded;
     this.master = new Master({ clock, trace, config, store, network, membership, ownership, view, peers, isDegraded });
     const { master } = this;
     this.router = new Router({ clock, config, network, membership, ownership, replies, master, view, peers });
     const { router } = this;
-    this.enqueuing = new Enqueue({ clock, trace, config, contracts, router, replies, admit });
+    this.enqueuing = new Enqueue({ clock, trace, config, directory, router, replies, admit });
     replies.withdraw = (waiter, why) => this.enqueuing.withdraw(waiter, why);
-    this.recovery = new Recovery({ clock, trace, config, store, network, membership, ownership, replies, view, master });
+    this.recovery = new Recovery({
+      ...{ clock, trace, config, store, network, membership, ownership, replies, view, directory, master, router },
+    });
   }
 
   /**
@@ -152,9 +146,12 @@ export class Node {
     try {
       await store.open();
       await this.membership.join(false);
+      // The first caller, and the first handler that sends, shall know who takes what.
+      await this.recovery.look();
     } catch (error) {
       this.state = 'closed';
       this.closedBy = asError(error);
+      await this.membership.leave();
       await this.pulse.close();
       await store.close().catch(() => undefined);
       throw this.closedBy;
@@ -219,11 +216,8 @@ export class Node {
     message: object,
     headers: Readonly<Record<string, string>> | undefined,
   ): Send {
-    const outgoing = this.options.route(message, headers);
-    const depthMax = this.options.config.entitySettings(outgoing.type).workerMaxQueueDepth;
     // The id follows from the parent's: a crash or retry neither drops nor doubles it.
-    const routed = this.enqueuing.toMessage(outgoing, `${parent.id}${SENT}${index}`, '', 0);
-    return { entity: this.enqueuing.keyOf(outgoing), message: routed, depthMax };
+    return this.enqueuing.toSend(this.options.route(message, headers), `${parent.id}${SENT}${index}`);
   }
 
   private receive(message: PeerMessage, from: number): void {
@@ -387,7 +381,7 @@ export class Node {
   }
 
   private async pendingInStore(): Promise<number> {
-    return this.session === undefined ? 0 : (await this.options.store.control({ op: 'counts' })).depth;
+    return this.session === undefined ? 0 : (await this.depth()).messages;
   }
 
   private withinCallTimeout<T>(call: Promise<T>, otherwise: T): Promise<T> {
@@ -406,23 +400,39 @@ export class Node {
   }
 
   status(): NodeStatus {
-    const nowMs = this.options.clock.monotonicMs();
-    const blocked = [...this.ownership.running]
+    const { state, health, membership, ownership } = this;
+    const { clock, config } = this.options;
+    const nowMs = clock.monotonicMs();
+    const { incarnation } = membership;
+    const suspended = state === 'running' && !membership.leaseValid();
+    const blocked = [...ownership.running]
       .filter((a) => a.blocked)
       .map((a) => ({ entity: a.worker.entity, id: unescapeId(a.record.id), forMs: nowMs - a.startedAtMs }));
     return {
-      state: this.state,
-      incarnation: this.membership.incarnation,
-      role: !this.master.leads ? 'replica' : this.master.role === 'ready' ? 'master' : 'rebuilding',
+      isReady: state === 'running' && !suspended && !health.degraded,
+      ...{ state, serverId: config.serverId, serviceGroup: config.serviceGroup, incarnation },
+      role: this.role,
       epoch: this.master.highestEpoch,
-      suspended: this.state === 'running' && !this.membership.leaseValid(),
-      leaseLeftMs: this.membership.leaseLeftMs(),
-      degraded: this.health.degraded ? this.health.why : undefined,
-      owned: this.ownership.workers.size,
-      running: this.ownership.running.size,
-      waiting: this.replies.size,
-      blocked,
+      ...{ suspended, leaseLeftMs: membership.leaseLeftMs(), degraded: health.degraded ? health.why : undefined },
+      ...{ owned: ownership.workers.size, running: ownership.running.size, waiting: this.replies.size, blocked },
+      peers: incarnation === 0 ? [] : peersOf(this.view.members, incarnation, this.peers),
     };
+  }
+
+  private get role(): NodeStatus['role'] {
+    if (!this.ownership.handlesAny) return 'producer';
+    if (!this.master.leads) return 'replica';
+    return this.master.role === 'ready' ? 'master' : 'rebuilding';
+  }
+
+  /** Asks the store. Rejects with STORE_UNAVAILABLE. */
+  async depth(): Promise<LogDepth> {
+    try {
+      const { depth, active, letters } = await this.options.store.control({ op: 'counts' });
+      return { messages: depth, entities: active, deadLetters: letters };
+    } catch (error) {
+      throw asError(error);
+    }
   }
 }
 

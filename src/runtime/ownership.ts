@@ -110,6 +110,11 @@ export class Ownership {
 
   // ---- activation ----------------------------------------------------------------------------------------------
 
+  /** False where this process only sends. */
+  get handlesAny(): boolean {
+    return this.settings.size > 0;
+  }
+
   handles(entity: string): boolean {
     return this.settings.has(typeOfKey(entity));
   }
@@ -137,9 +142,11 @@ export class Ownership {
     if (oldest instanceof EntityWorker) oldest.release(false);
   }
 
-  /** The sweep found work for an entity that nobody owns. */
-  adopt(entity: string): void {
-    this.activate(entity, false)?.ring();
+  /** The sweep found work for an entity that nobody owns. False if it cannot be owned here now. */
+  adopt(entity: string): boolean {
+    const worker = this.activate(entity, false);
+    worker?.ring();
+    return worker !== undefined;
   }
 
   /** Its head was handed off not long ago, since this process does not handle it. */

@@ -1,11 +1,16 @@
 import { CircuitBreaker } from '../core/breaker.js';
 import type { ResolvedConfig } from '../core/config.js';
 import type { Clock } from '../ports/clock.js';
+import type { Network, PeerLink } from '../ports/network.js';
+import type { View } from './view.js';
 
 /** A peer that nobody asks any more is not reported for longer, or it could never lead again. */
 const REPORTED_FOR_MS = 60_000;
 
-/** Which peers answer, as far as this node has asked them: one circuit breaker each. An open one changes no placement. */
+/**
+ * Which peers answer: one circuit breaker each, as far as this node has asked them, and what the network suspects. An open
+ * breaker changes no placement; a suspect gets nothing new from a master that has another place for it.
+ */
 export class Peers {
   private readonly breakers = new Map<number, CircuitBreaker>();
   private readonly missedAtMs = new Map<number, number>();
@@ -13,6 +18,8 @@ export class Peers {
   constructor(
     private readonly clock: Clock,
     private readonly config: ResolvedConfig,
+    private readonly network: Network,
+    private readonly view: View,
   ) {}
 
   /** May a request to that peer leave? In half-open the first is the probe. */
@@ -38,12 +45,26 @@ export class Peers {
     this.breakers.get(peer)?.failed(nowMs);
   }
 
-  /** Those whose breaker is not closed, and that were asked not long ago; lowest first. */
+  /** Undefined on a network without links. */
+  link(peer: number): PeerLink | undefined {
+    return this.network.link?.(peer);
+  }
+
+  breaker(peer: number): ReturnType<CircuitBreaker['state']> {
+    return this.breakers.get(peer)?.state(this.clock.monotonicMs()) ?? 'closed';
+  }
+
+  isSuspect(peer: number): boolean {
+    return this.link(peer) === 'suspect';
+  }
+
+  /** The suspects, and those whose breaker is not closed and that were asked not long ago; lowest first. */
   unreachable(): readonly number[] {
     const nowMs = this.clock.monotonicMs();
     const isReported = (peer: number): boolean => nowMs - (this.missedAtMs.get(peer) ?? nowMs) < REPORTED_FOR_MS;
-    const open = [...this.breakers].filter(([peer, breaker]) => breaker.state(nowMs) !== 'closed' && isReported(peer));
-    return open.map(([peer]) => peer).sort((a, b) => a - b);
+    const peers = this.view.members.map(({ incarnation }) => incarnation);
+    const isOpen = (peer: number): boolean => this.breaker(peer) !== 'closed' && isReported(peer);
+    return peers.filter((peer) => this.isSuspect(peer) || isOpen(peer)).sort((a, b) => a - b);
   }
 
   /** Forgets the peers that are gone. */

@@ -7,16 +7,19 @@
  */
 import type { ResolvedConfig } from '../core/config.js';
 import { unescapeId } from '../core/ids.js';
+import type { MembersAnswer } from '../core/log/control-operations.js';
 import type { AnswerOf, ExpireOp, SessionOp, TakeoverOp } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Network } from '../ports/network.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
+import type { Directory } from './directory.js';
 import { Loop } from './loop.js';
 import type { Master } from './master.js';
 import type { Membership } from './membership.js';
 import type { Ownership } from './ownership.js';
 import type { Replies } from './replies.js';
+import type { Router } from './router.js';
 import type { Step, StoreSession } from './session.js';
 import type { View } from './view.js';
 
@@ -30,7 +33,9 @@ export interface RecoveryParts {
   readonly ownership: Ownership;
   readonly replies: Replies;
   readonly view: View;
+  readonly directory: Directory;
   readonly master: Master;
+  readonly router: Router;
 }
 
 const READY_PAGE = 512;
@@ -66,6 +71,17 @@ export class Recovery {
     this.scheduleExpire(this.parts.config.wal.cleanupIntervalMs);
   }
 
+  /** Reads who lives, before the first session. Rejects if the store does not answer. */
+  async look(): Promise<void> {
+    const { open } = this.parts.directory;
+    this.learn(await this.askForMembers(), open);
+  }
+
+  /** Who lives is read at once, or right after the reading that is under way. */
+  readMembers(): void {
+    this.watch.soon();
+  }
+
   stop(): void {
     this.session = undefined;
     this.watch.stop();
@@ -73,16 +89,30 @@ export class Recovery {
     this.expireTimer?.cancel();
   }
 
+  private askForMembers(): Promise<MembersAnswer> {
+    return this.parts.store.control({ op: 'members', contractsAbove: this.parts.view.newest });
+  }
+
+  /** Tells a reading to everybody whom it concerns. `questions`: those that it answers. */
+  private learn(answer: MembersAnswer, questions: number): ReturnType<View['update']> {
+    const { membership, view, directory, network } = this.parts;
+    const change = view.update(answer);
+    network.update?.({ generation: membership.generation, storeNowMs: membership.storeNowMs(), peers: view.members });
+    if (change !== undefined) directory.learn(answer, (incarnation) => view.isLive(incarnation));
+    directory.answer(questions);
+    return change;
+  }
+
   /** Reads who lives, buries the dead and takes over what they own. */
   private async watchMembers(): Promise<number | undefined> {
     const { session } = this;
-    const { membership, store, view, master, ownership, network } = this.parts;
+    const { membership, view, directory, master, ownership } = this.parts;
     if (session === undefined) return undefined;
     try {
-      const answer = await store.control({ op: 'members' });
+      const { open } = directory;
+      const answer = await this.askForMembers();
       if (this.session !== session) return undefined;
-      const change = view.update(answer);
-      network.update?.({ generation: membership.generation, storeNowMs: membership.storeNowMs(), peers: view.members });
+      const change = this.learn(answer, open);
       if (change !== undefined) master.viewChanged();
       if (change === 'joined') ownership.rebalance((entity) => view.belongsTo(entity, session.incarnation), REBALANCE_MAX);
       const dead = await membership.buryTheDead(answer);
@@ -114,18 +144,19 @@ export class Recovery {
     return undefined;
   }
 
-  /** Everybody takes what the ring gives it; the master places the rest and rings living owners. */
+  /** Everybody takes what the ring gives it; the master of its group places the rest and rings living owners. */
   private attend(entity: string, owner: number, me: number): void {
-    const { ownership, network, view, master } = this.parts;
+    const { ownership, network, view, master, router } = this.parts;
     if (owner === me) ownership.activate(entity, false)?.ring();
     else if (owner !== 0) {
       // An owner whose membership is gone is nobody's to bury; the log refuses this for one that lives.
       if (!view.isMember(owner) && this.session !== undefined)
         this.takeOverEntity(this.session, entity, owner).catch(() => undefined);
-      else if (master.leads) network.send(owner, { kind: 'ring', entity, message: undefined });
-    } else if (ownership.handles(entity) && view.belongsTo(entity, me)) ownership.adopt(entity);
-    else if (master.leads && view.places(entity).length > 0) master.place(entity, () => undefined);
-    else if (this.hasTakenOver || view.leader === undefined) this.offer(entity);
+      else if (master.leads && view.isNear(owner)) network.send(owner, { kind: 'ring', entity, message: undefined });
+    } else if (ownership.handles(entity) && view.belongsTo(entity, me)) {
+      if (!ownership.adopt(entity)) router.passOn(entity);
+    } else if (master.leads && view.isHome(entity)) master.place(entity, () => undefined);
+    else if (this.hasTakenOver || view.masterOf(entity) === undefined) this.offer(entity);
   }
 
   /** Nobody owns it: whom the ring names takes it now, and not at a sweep of its own, which may be long to come. */

@@ -1,9 +1,9 @@
 /**
  * Where a logged message goes (design §4): to its worker here, to the owner that the log named, or, if nobody owns its entity,
- * to whom the ring says, and failing that to the master. Every way is a hint; the sweep finds what no hint reached.
+ * to whom the ring says, and failing that to the master of that one's group. Every way is a hint; the sweep finds what no hint
+ * reached.
  */
 import type { ResolvedConfig } from '../core/config.js';
-import type { Member } from '../core/log/control-operations.js';
 import type { MessageRecord } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Network, PeerMessage, PetitionRefusal } from '../ports/network.js';
@@ -62,18 +62,36 @@ export class Router {
     else if (owner === 0) this.petition(entity, record);
   }
 
-  /** Work was handed off: whoever the ring names next is told, so that it need not wait for a sweep. */
+  /** Work was handed off: another who declared the type is told, so that it need not wait for a sweep. */
   handedOff(entity: string): void {
-    const { view, membership, network } = this.parts;
-    const me = membership.incarnation;
-    const others = view.places(entity).filter((m) => m.incarnation !== me);
-    // Round the group in one direction: whoever cannot take it passes it on, and it meets everybody once.
-    const after = others.filter((m) => m.incarnation > me);
-    const next = (after.length > 0 ? after : others).reduce<Member | undefined>(
-      (first, m) => (first === undefined || m.incarnation < first.incarnation ? m : first),
-      undefined,
-    );
-    if (next !== undefined) network.send(next.incarnation, { kind: 'ring', entity, message: undefined });
+    this.ring(entity, this.next(this.others(entity)));
+  }
+
+  /**
+   * Work belongs here that cannot be taken here now, so it may be stuck. Who came last is told too: of a message that the others do
+   * not declare it is the one that most likely does.
+   */
+  passOn(entity: string): void {
+    const others = this.others(entity);
+    const next = this.next(others);
+    this.ring(entity, next);
+    if (others.at(-1) !== next) this.ring(entity, others.at(-1));
+  }
+
+  private ring(entity: string, to: number | undefined): void {
+    if (to !== undefined) this.parts.network.send(to, { kind: 'ring', entity, message: undefined });
+  }
+
+  /** Round all of them in one direction: whoever cannot take it passes it on, and it meets everybody once. */
+  private next(others: readonly number[]): number | undefined {
+    return others.find((incarnation) => incarnation > this.parts.membership.incarnation) ?? others[0];
+  }
+
+  /** The other places, the oldest first. */
+  private others(entity: string): readonly number[] {
+    const { view, membership } = this.parts;
+    const places = view.places(entity).map(({ incarnation }) => incarnation);
+    return places.filter((incarnation) => incarnation !== membership.incarnation).sort((a, b) => a - b);
   }
 
   /** A peer says that there is work: for an entity owned here, or one that it takes to be ours. */
@@ -94,11 +112,11 @@ export class Router {
       return;
     }
     const { view, master, clock, config, network, membership, peers } = this.parts;
-    if (master.leads) {
+    if (master.leads && view.isHome(entity)) {
       master.place(entity, (owner, refusal) => this.placed(entity, [record], owner, refusal));
       return;
     }
-    const to = view.leader?.incarnation;
+    const to = view.masterOf(entity)?.incarnation;
     if (to === undefined || to === membership.incarnation) {
       this.placed(entity, [record], 0, 'NO_MASTER');
       return;

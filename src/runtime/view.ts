@@ -7,38 +7,42 @@ import { placeOf } from '../core/placement/ring.js';
  * is checked by the log, or by epoch, where it matters.
  */
 export class View {
-  /** Live members of this node's service group, itself included; lowest serverId first. */
+  /** Live members of this node's service group that handle something; lowest serverId first. */
   group: readonly Member[] = [];
   /** Live members of every service group. */
   members: readonly Member[] = [];
   /** The master of the group, if its record stands. */
   leader: Leader | undefined;
-  private live: ReadonlySet<number> = new Set();
+  private live: ReadonlyMap<number, Member> = new Map();
   private listed: ReadonlySet<number> = new Set();
+  private leaders: ReadonlyMap<string, Leader> = new Map();
   private readonly byType = new Map<string, readonly Member[]>();
 
   /** This node's incarnation while it drains: it takes nothing new. */
   private leaving = 0;
+  /** The highest incarnation that was ever listed. */
+  newest = 0;
 
   constructor(private readonly groupName: string) {}
 
-  /** Takes a newer reading. Answers whether members of the group came or went. */
+  /** Takes a newer reading. Answers whether members came or went. */
   update(answer: MembersAnswer): 'joined' | 'left' | undefined {
-    const live = answer.members.filter((m) => !m.dead && m.leaseUntilMs > answer.nowMs);
-    const group = live.filter((m) => m.group === this.groupName);
+    const before = this.live;
+    const members = answer.members.filter((m) => !m.dead && m.leaseUntilMs > answer.nowMs);
+    const live = new Map(members.map((m) => [m.incarnation, m]));
+    const group = members.filter((m) => m.group === this.groupName && m.types.length > 0);
     group.sort((a, b) => (a.serverId < b.serverId ? -1 : 1));
-    const before = this.group;
-    const joined = group.some((m) => !before.some((b) => b.incarnation === m.incarnation));
-    const left = before.some((b) => !group.some((m) => m.incarnation === b.incarnation));
     this.group = group;
-    this.members = live;
+    this.members = members;
+    this.live = live;
     this.listed = new Set(answer.members.map((m) => m.incarnation));
-    this.live = new Set(live.map((m) => m.incarnation));
-    const leader = answer.leaders.find((l) => l.group === this.groupName);
-    this.leader = leader !== undefined && leader.untilMs > answer.nowMs && this.isLive(leader.incarnation) ? leader : undefined;
+    for (const incarnation of this.listed) this.newest = Math.max(this.newest, incarnation);
+    const inForce = answer.leaders.filter((l) => l.untilMs > answer.nowMs && live.has(l.incarnation));
+    this.leaders = new Map(inForce.map((l) => [l.group, l]));
+    this.leader = this.leaders.get(this.groupName);
     this.byType.clear();
-    if (joined) return 'joined';
-    return left ? 'left' : undefined;
+    if (members.some((m) => !before.has(m.incarnation))) return 'joined';
+    return before.size > live.size ? 'left' : undefined;
   }
 
   /** Whether the store lists it at all, dead or alive. */
@@ -55,18 +59,28 @@ export class View {
     return this.group.some((m) => m.incarnation !== me && m.eligible);
   }
 
+  /** '' for one that does not live. */
+  serverIdOf(incarnation: number): string {
+    return this.live.get(incarnation)?.serverId ?? '';
+  }
+
+  /** Whether it lives in this node's service group. */
+  isNear(incarnation: number): boolean {
+    return this.live.get(incarnation)?.group === this.groupName;
+  }
+
   /** From now on `incarnation` has no place. */
   leave(incarnation: number): void {
     this.leaving = incarnation;
     this.byType.clear();
   }
 
-  /** The live members that declared the type of this entity and take new work: neither draining nor degraded. */
+  /** The live members, of whatever group, that declared the type of this entity and take new work: neither draining nor degraded. */
   places(entity: string): readonly Member[] {
     const type = typeOfKey(entity);
     let places = this.byType.get(type);
     if (places === undefined) {
-      const able = this.group.filter((m) => m.types.includes(type) && m.incarnation !== this.leaving);
+      const able = this.members.filter((m) => m.types.includes(type) && m.incarnation !== this.leaving);
       const willing = able.filter((m) => m.eligible);
       places = willing.length > 0 ? willing : able;
       this.byType.set(type, places);
@@ -74,15 +88,33 @@ export class View {
     return places;
   }
 
+  /** Those of the places that are of this node's group. */
+  nearPlaces(entity: string): readonly Member[] {
+    return this.places(entity).filter((m) => m.group === this.groupName);
+  }
+
   /** The member to which the entity belongs while nobody owns it; undefined if none is known. */
   placeOf(entity: string): Member | undefined {
-    const places = this.places(entity);
-    return places.length < 2 ? places[0] : placeOf(entity, places);
+    return placeOf(entity, this.places(entity));
   }
 
   /** True if the entity, while nobody owns it, belongs to `me`; also while the view does not yet know of anybody. */
   belongsTo(entity: string, me: number): boolean {
     const place = this.placeOf(entity);
     return place === undefined ? me !== this.leaving : place.incarnation === me;
+  }
+
+  /**
+   * Whether the entity, while nobody owns it, is for the master of this node's group to place. Of several groups that declared a
+   * type it is the one of the node that the ring names among all of them: every node agrees, and each group has its share.
+   */
+  isHome(entity: string): boolean {
+    return this.placeOf(entity)?.group === this.groupName;
+  }
+
+  /** The master that is to place the entity, if its record stands. */
+  masterOf(entity: string): Leader | undefined {
+    const place = this.placeOf(entity);
+    return place === undefined ? undefined : this.leaders.get(place.group);
   }
 }

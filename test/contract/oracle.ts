@@ -98,7 +98,7 @@ export class Oracle implements Witness {
   }
 
   #workersMax(): number {
-    const living = [...this.#members.values()].filter((m) => !m.isDead);
+    const living = [...this.#members.values()].filter((m) => !m.isDead && m.contracts.length > 0);
     return living.some((m) => m.workersMax === 0) ? 0 : living.reduce((sum, m) => sum + m.workersMax, 0);
   }
 

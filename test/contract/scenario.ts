@@ -6,7 +6,7 @@
 import fc from 'fast-check';
 import { typeOfKey } from '../../src/core/ids.js';
 import { applyBatch, applyControl } from '../../src/core/log/apply.js';
-import type { ControlAnswer, ControlOp, LetterFilter, Settings } from '../../src/core/log/control-operations.js';
+import type { Contract, ControlAnswer, ControlOp, LetterFilter, Settings } from '../../src/core/log/control-operations.js';
 import type { Answer, Batch, BatchReply, NewMessage, SessionOp } from '../../src/core/log/operations.js';
 import { type EntityRecord, PartitionState } from '../../src/core/log/state.js';
 
@@ -122,6 +122,17 @@ interface NodeState {
   n: number;
   token: number;
   sent: Batch[];
+}
+
+/** The third one handles nothing in every second life of its process, and else a type without messages. */
+function contractsOf({ serverId, token }: NodeState): readonly Contract[] {
+  const isThird = serverId === 's-c';
+  if (isThird && token % 2 === 1) return [];
+  const order = { type: 'order', maxAttempts: 3, onInterrupt: 'dead-letter', depthMax: 7 } as const;
+  return [
+    { type: 'account', maxAttempts: 2, onInterrupt: 'retry', names: ['Deposit', 'Withdraw'], depthMax: 0 },
+    { ...order, names: isThird ? [] : ['Deposit', 'Secret'] },
+  ];
 }
 
 export class Driver {
@@ -373,15 +384,7 @@ export class Driver {
     const answer = this.#control({
       ...{ op: 'join', serverId: node.serverId, group: node.group, address: 'h:1', token: `t${node.token}`, generation: 'g1' },
       ...{ schema: x === 2 ? 9 : 1, workersMax, settings },
-      contracts: [
-        { type: 'account', maxAttempts: 2, onInterrupt: 'retry', names: ['Deposit', 'Withdraw'] },
-        {
-          type: 'order',
-          maxAttempts: 3,
-          onInterrupt: 'dead-letter',
-          names: node.serverId === 's-c' ? [] : ['Deposit', 'Secret'],
-        },
-      ],
+      contracts: contractsOf(node),
     });
     if (!answer.ok || !('incarnation' in answer) || answer.incarnation === node.incarnation) return;
     Object.assign(node, { incarnation: answer.incarnation, beat: 0, n: 0 });
@@ -420,8 +423,10 @@ export class Driver {
         return { op: 'history', entity: ENTITIES[c.x % ENTITIES.length]!, cursor: '0' };
       case 'survey':
         return { op: 'survey', cursor: '0' };
+      case 'members':
+        return c.x % 2 === 0 ? { op: 'members' } : { op: 'members', contractsAbove: c.y % 4 };
       default:
-        return c.kind === 'members' || c.kind === 'counts' ? { op: c.kind } : { op: c.kind, incarnation };
+        return c.kind === 'counts' ? { op: c.kind } : { op: c.kind, incarnation };
     }
   }
 
@@ -442,7 +447,7 @@ export class Driver {
   /** Everything that can be read, at the end. */
   #probe(): void {
     this.#control({ op: 'counts' });
-    this.#control({ op: 'members' });
+    this.#control({ op: 'members', contractsAbove: 0 });
     this.#control({ op: 'ready', ageMs: WHOLE_STORE_MS, max: 1000 });
     this.#control({ op: 'letters', after: '', max: 1000 });
     this.#control({ op: 'survey', cursor: '0' });

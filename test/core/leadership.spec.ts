@@ -12,6 +12,7 @@ const SETTINGS = {
   leaderTtlMs: 2000,
   leaderDebounceMs: 800,
 };
+const CONTRACT = { type: 'account', maxAttempts: 1, onInterrupt: 'dead-letter', names: ['Do'], depthMax: 0 } as const;
 const join = (serverId: string, group = 'g'): JoinOp => ({
   op: 'join',
   serverId,
@@ -22,7 +23,7 @@ const join = (serverId: string, group = 'g'): JoinOp => ({
   generation: 'x',
   workersMax: 0,
   settings: SETTINGS,
-  contracts: [],
+  contracts: [CONTRACT],
 });
 
 function cluster(...ids: string[]) {
@@ -46,6 +47,17 @@ describe('leadership (I6: no epoch has two masters)', () => {
     expect(lead(1, 1500)).toMatchObject({ ok: true, epoch: 1, untilMs: 3500 });
     beatAll(2000);
     expect(lead(2, 2000)).toMatchObject({ ok: false, code: 'LED', at: 1 });
+  });
+
+  it('is not for those that only send, nor do they stand in the way of others', () => {
+    const { state, beatAll, lead } = cluster('n2', 'n3');
+    for (const id of ['n0', 'n1']) applyControl(state, { ...join(id), contracts: [] }, 0);
+    beatAll(1000);
+    expect(lead(3, 1000)).toMatchObject({ ok: false, code: 'NOT_LOWEST', at: 1 });
+    expect(lead(1, 1000)).toMatchObject({ ok: true, epoch: 1 });
+    for (const incarnation of [3, 4]) applyControl(state, { op: 'report', incarnation, eligible: false, unreachable: [1] }, 1000);
+    beatAll(2000);
+    expect(lead(1, 2000)).toMatchObject({ ok: true, epoch: 1 });
   });
 
   it('passes to another only when the record has lapsed, under a higher epoch', () => {

@@ -37,7 +37,7 @@ describeRedis(
           ...{ leaseTtlMs: LEASE_MS, takeoverHoldMs: 100, entryTtlMs: 1000, resultTtlMs: 1000, depthMax: 0 },
           ...{ leaderTtlMs: 1000, leaderDebounceMs: 0 },
         },
-        contracts: [{ type: 'account', maxAttempts: 1, onInterrupt: 'dead-letter', names: ['Deposit'] }],
+        contracts: [{ type: 'account', maxAttempts: 1, onInterrupt: 'dead-letter', names: ['Deposit'], depthMax: 0 }],
       });
       if (!joined.ok) throw new Error(`join was refused: ${joined.code}`);
       return new Session(store, joined);

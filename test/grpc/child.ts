@@ -10,7 +10,7 @@ export type Command =
 
 export type Report =
   | { readonly says: 'port'; readonly port: number }
-  | { readonly says: 'report'; readonly got: readonly string[]; readonly expired: number; readonly suspects: readonly number[] };
+  | { readonly says: 'report'; readonly got: readonly string[]; readonly expired: number };
 
 const [incarnation = '0', serverId = ''] = process.argv.slice(2);
 const say = (report: Report): void => void process.send?.(report);
@@ -24,5 +24,5 @@ process.on('disconnect', () => process.exit(0));
 process.on('message', (command: Command) => {
   if (command.do === 'update') network.update({ generation: GENERATION, storeNowMs: Date.now(), peers: command.peers });
   else if (command.do === 'send') for (let i = 0; i < command.count; i++) network.send(command.to, ring(command.entity));
-  else say({ says: 'report', got, expired: network.stats().expired, suspects: network.suspects() });
+  else say({ says: 'report', got, expired: network.stats().expired });
 });

@@ -125,7 +125,7 @@ describe('the network over gRPC between processes', () => {
         child.signal('SIGKILL');
         await expect.poll(() => told.length, { interval: 10 }).toBe(1);
         expect((told[0]?.atMs ?? 0) - startMs).toBeLessThan(1000);
-        expect(first.network.suspects()).toEqual([incarnation]);
+        expect(first.network.link(incarnation)).toBe('suspect');
         expect(first.network.stats().links).toBe(0);
       });
 

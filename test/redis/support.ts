@@ -49,7 +49,7 @@ export async function join(store: Store, generation = 'g1'): Promise<Session> {
       ...{ leaseTtlMs: 60_000, takeoverHoldMs: 0, entryTtlMs: 1000, resultTtlMs: 1000, depthMax: 0 },
       ...{ leaderTtlMs: 1000, leaderDebounceMs: 0 },
     },
-    contracts: [{ type: 'account', maxAttempts: 2, onInterrupt: 'dead-letter', names: ['Deposit'] }],
+    contracts: [{ type: 'account', maxAttempts: 2, onInterrupt: 'dead-letter', names: ['Deposit'], depthMax: 0 }],
   });
   if (!joined.ok) throw new Error(`join was refused: ${joined.code}`);
   return new Session(store, joined);

@@ -5,7 +5,7 @@ import { MemoryStore } from '../../src/memory/store.js';
 import type { Store } from '../../src/ports/store.js';
 import type { TraceEvents } from '../../src/ports/trace.js';
 import type { OutgoingMessage } from '../../src/runtime/enqueue.js';
-import { Node } from '../../src/runtime/node.js';
+import { Node, type NodeOptions } from '../../src/runtime/node.js';
 import { SystemClock } from '../../src/system/clock.js';
 import { SystemRandom } from '../../src/system/random.js';
 
@@ -26,15 +26,22 @@ export function world(store?: Store): World {
 
 export const NAMES = ['Do', 'Query', 'Send'] as const;
 
-/** A node that handles type `account` (and `other`) with one function. Extra config goes to resolveConfig. */
-export function node(w: World, handle: Handle, config: Record<string, unknown> = {}, names: readonly string[] = NAMES): Node {
+/** A node that handles its types with one function. Extra config goes to resolveConfig. */
+export function node(
+  w: World,
+  handle: Handle,
+  config: Record<string, unknown> = {},
+  names: readonly string[] = NAMES,
+  types: readonly string[] = ['account', 'other'],
+  parts: Partial<NodeOptions> = {},
+): Node {
   const resolved = resolveConfig(
     { store: 'memory', ...config },
     { nodeEnv: 'test', hostname: 'test', generateServerId: () => `n-${Math.random().toString(36).slice(2)}` },
   );
-  const contracts: Contract[] = ['account', 'other'].map((type) => {
-    const { retry, onInterrupt } = resolved.entitySettings(type);
-    return { type, maxAttempts: retry.maxAttempts, onInterrupt, names };
+  const contracts: Contract[] = types.map((type) => {
+    const { retry, onInterrupt, workerMaxQueueDepth: depthMax } = resolved.entitySettings(type);
+    return { type, maxAttempts: retry.maxAttempts, onInterrupt, names, depthMax };
   });
   return new Node({
     config: resolved,
@@ -54,6 +61,7 @@ export function node(w: World, handle: Handle, config: Record<string, unknown> =
     },
     contracts,
     route: (message) => message as OutgoingMessage,
+    ...parts,
   });
 }
 

@@ -77,7 +77,7 @@ export function applyControl(state: PartitionState, op: ControlOp, nowMs: number
     case 'purge':
       return purge(state, op);
     case 'members':
-      return members(state, nowMs);
+      return members(state, op, nowMs);
     case 'ready':
       return ready(state, op, nowMs);
     case 'owned':

@@ -11,11 +11,14 @@ export interface Settings {
   readonly leaderTtlMs: number;
   readonly leaderDebounceMs: number;
 }
+/** How an incarnation handles an entity type; it never changes while that incarnation lives. */
 export interface Contract {
   readonly type: string;
   readonly maxAttempts: number;
   readonly onInterrupt: 'dead-letter' | 'retry';
   readonly names: readonly string[];
+  /** `workerMaxQueueDepth`, for senders that do not handle the type themselves; 0: unbounded. */
+  readonly depthMax: number;
 }
 export interface JoinOp {
   readonly op: 'join';
@@ -93,6 +96,8 @@ export interface PurgeOp {
 }
 export interface MembersOp {
   readonly op: 'members';
+  /** Asks for the contracts of members with a higher incarnation too; left out: of nobody. */
+  readonly contractsAbove?: number;
 }
 export interface Member {
   readonly incarnation: number;
@@ -122,6 +127,8 @@ export interface MembersAnswer {
   readonly nowMs: number;
   readonly members: readonly Member[];
   readonly leaders: readonly Leader[];
+  /** What was asked for, by incarnation. */
+  readonly contracts: readonly { readonly incarnation: number; readonly contract: Contract }[];
 }
 /** Entities that have waited in the ready set since before `now - ageMs`, oldest first. */
 export interface ReadyOp {

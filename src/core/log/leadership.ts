@@ -4,7 +4,7 @@
  */
 import type { ControlAnswerOf, LeadOp } from './control-operations.js';
 import { refuse } from './operations.js';
-import type { PartitionState } from './state.js';
+import type { MemberRecord, PartitionState } from './state.js';
 
 /** What eligibility is judged by. */
 interface Candidate {
@@ -15,8 +15,9 @@ interface Candidate {
 }
 
 /**
- * Whom a group, of live members, shall follow: the lowest serverId among those that want to lead and that not most of the
- * others report unreachable. If nobody is left, the lowest of all: a master that few can reach is better than none.
+ * Whom a group shall follow: the lowest serverId among those that want to lead and that not most of the others report
+ * unreachable. If nobody is left, the lowest of all: a master that few can reach is better than none. `group`: its live members
+ * that handle something; who only sends has nothing to place and leads nobody.
  */
 export function candidateOf<C extends Candidate>(group: readonly C[]): C | undefined {
   const eligible = group.filter((m) => m.eligible && !isCutOff(m, group));
@@ -41,7 +42,8 @@ export function lead(state: PartitionState, op: LeadOp, nowMs: number): ControlA
   const leader = state.leaders.get(me.group);
   const inForce = leader !== undefined && leader.untilMs > nowMs;
   if (inForce && leader.incarnation !== op.incarnation) return refuse('LED', leader.incarnation);
-  const group = [...state.members.values()].filter((m) => !m.dead && m.leaseUntilMs > nowMs && m.group === me.group);
+  const isOfGroup = (m: MemberRecord): boolean => m.group === me.group && m.contracts.size > 0;
+  const group = [...state.members.values()].filter((m) => !m.dead && m.leaseUntilMs > nowMs && isOfGroup(m));
   if (inForce) {
     const others = group.filter((m) => m !== me && m.eligible && !isCutOff(m, group));
     // Sticky: a lower id does not topple a working master, but one that is not eligible makes way for one that is.

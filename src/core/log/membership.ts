@@ -6,6 +6,7 @@ import type {
   JoinOp,
   LeaveOp,
   MembersAnswer,
+  MembersOp,
   OwnedAnswer,
   OwnedOp,
   ReadyAnswer,
@@ -102,7 +103,7 @@ function seal(state: PartitionState, member: MemberRecord): void {
   if (member.owns === 0) state.members.delete(member.incarnation);
 }
 
-export function members(state: PartitionState, nowMs: number): MembersAnswer {
+export function members(state: PartitionState, op: MembersOp, nowMs: number): MembersAnswer {
   const list = [...state.members.values()].map((m) => ({
     incarnation: m.incarnation,
     serverId: m.serverId,
@@ -118,7 +119,14 @@ export function members(state: PartitionState, nowMs: number): MembersAnswer {
   }));
   const leaders = [...state.leaders].map(([group, { incarnation, epoch, untilMs }]) => ({ group, incarnation, epoch, untilMs }));
   leaders.sort((a, b) => a.epoch - b.epoch);
-  return { ok: true, nowMs, members: list.sort((a, b) => a.incarnation - b.incarnation), leaders };
+  list.sort((a, b) => a.incarnation - b.incarnation);
+  return { ok: true, nowMs, members: list, leaders, contracts: contractsAbove(state, op.contractsAbove ?? state.incarnation) };
+}
+
+function contractsAbove(state: PartitionState, incarnation: number): MembersAnswer['contracts'] {
+  const above = [...state.members.values()].filter((m) => m.incarnation > incarnation);
+  above.sort((a, b) => a.incarnation - b.incarnation);
+  return above.flatMap((m) => [...m.contracts.values()].map((contract) => ({ incarnation: m.incarnation, contract })));
 }
 
 export function ready(state: PartitionState, op: ReadyOp, nowMs: number): ReadyAnswer {

@@ -104,11 +104,11 @@ export class PartitionState {
   workersMax = 0;
 }
 
-/** To be called whenever a member joins or dies. */
+/** To be called whenever a member joins or dies. Who handles nothing has no workers. */
 export function sumWorkersMax(state: PartitionState): void {
   let sum = 0;
   for (const m of state.members.values()) {
-    if (m.dead) continue;
+    if (m.dead || m.contracts.size === 0) continue;
     if (m.workersMax === 0) {
       sum = 0;
       break;

@@ -4,16 +4,19 @@
 -- answer   incarnation generation now leaseUntil
 -- refuses  SCHEMA(version) TWIN(incarnation)
 
--- Every live member's fields, by incarnation, and the sum of their worker limits (0 if one has none).
+-- Every live member's fields, by incarnation, and the sum of the worker limits of those that handle something (0 if one has
+-- none).
 local function live_members()
   local all, list, sum = call('HGETALL', MEMBER), {}, 0
-  local bounded = #all > 0
+  local bounded = true
   for i = 1, #all, 2 do
     local m = split(all[i + 1])
     if m[9] ~= '1' then
       list[all[i]] = m
-      if m[6] == '0' then bounded = false end
-      sum = sum + m[6]
+      if m[10] ~= '' then
+        if m[6] == '0' then bounded = false end
+        sum = sum + m[6]
+      end
     end
   end
   return list, bounded and sum or 0

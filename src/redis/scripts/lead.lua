@@ -29,11 +29,11 @@ local function lowest_of(list)
   return lowest
 end
 
--- The group of a member as it lives, and those of it that may lead.
+-- The group of a member as it lives, of those that handle something, and who of it may lead.
 local function group_of(me)
   local group, eligible, count = {}, {}, 0
   for incarnation, m in pairs((live_members())) do
-    if m[8] + 0 > now and m[2] == me[2] then group[incarnation], count = m, count + 1 end
+    if m[8] + 0 > now and m[2] == me[2] and m[10] ~= '' then group[incarnation], count = m, count + 1 end
   end
   for incarnation, m in pairs(group) do
     if m[11] == '1' and not is_cut_off(incarnation, group, count) then eligible[incarnation] = m end

@@ -1,13 +1,23 @@
 -- members: who takes part; the dead are listed until they own nothing.
--- args     none
--- answer   now and the number of members; then, each after RS: incarnation owns and the member's record; then, each after
---          RS: a group and its leader's record
-local function list_members()
+-- args     the incarnation above which members come with their contracts, '' for none
+-- answer   now, the number of members, the number of leaders; then, each after RS: incarnation owns and the member's record;
+--          a group and its leader's record; incarnation, type and contract
+local function list_members(above)
   local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS)
-  local count, list = {}, { nowS .. FS .. int(#all / 2) }
+  local leaders, count = call('HGETALL', LEADER), {}
+  local list, declared = { nowS .. FS .. int(#all / 2) .. FS .. int(#leaders / 2) }, {}
   for i = 1, #owns, 2 do count[owns[i]] = owns[i + 1] end
-  for i = 1, #all, 2 do list[#list + 1] = all[i] .. FS .. (count[all[i]] or '0') .. FS .. all[i + 1] end
-  local leaders = call('HGETALL', LEADER)
+  for i = 1, #all, 2 do
+    list[#list + 1] = all[i] .. FS .. (count[all[i]] or '0') .. FS .. all[i + 1]
+    if above ~= '' and all[i] + 0 > above + 0 then
+      for type in gmatch(split(all[i + 1])[10], '[^,]+') do
+        local key = all[i] .. FS .. type
+        local contract = hget(CONTRACT, key)
+        if contract then declared[#declared + 1] = key .. FS .. contract end
+      end
+    end
+  end
   for i = 1, #leaders, 2 do list[#list + 1] = leaders[i] .. FS .. leaders[i + 1] end
+  for i = 1, #declared do list[#list + 1] = declared[i] end
   return concat(list, RS)
 end
