@@ -312,7 +312,7 @@ return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local functio
 local bad = open_writes() if bad then return bad end call('HDEL', DLQ, id) call('ZREM', DLQINDEX, id) call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11]) return '' end
 local function lookup(key, id, s) local k = kept_of(key .. RS .. id) if k then local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$')
 return state .. FS .. result .. FS .. why end local record = message_of(key, s) if not record or split(record)[6] ~= id then return refuse('ABSENT') end return 'live' .. FS .. FS end
-local LOOKED_AT_MAX, READ_BYTES_MAX = '500', 524288 local function matches(record, type, entity, reason, since, replayed)
+local LOOKED_AT_MAX, READ_BYTES_MAX = '250', 524288 local function matches(record, type, entity, reason, since, replayed)
 local key, why, at, replayedAs = match(record, '^([^\31]*)\31([^\31]*)\31[^\31]*\31%d+\31(%d+)\31[^\31]*\31[^\31]*\31([^\31]*)') if type ~= '' and type_of(key) ~= type then return false end
 if entity ~= '' and key ~= entity then return false end if reason ~= '' and why ~= reason then return false end if since ~= '' and at + 0 < since + 0 then return false end
 return replayed == '' or (replayedAs ~= '') == (replayed == '1') end local function list_letters(after, max, type, entity, reason, since, replayed)

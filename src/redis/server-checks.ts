@@ -3,7 +3,7 @@ import { StoreCallError } from '../ports/store.js';
 import type { Connection } from './connection.js';
 
 /** The keys of a partition, without their prefix, and their types: see prelude.lua. */
-const KEY_TYPES: Readonly<Record<string, 'hash' | 'zset'>> = {
+export const KEY_TYPES: Readonly<Record<string, 'hash' | 'zset'>> = {
   meta: 'hash',
   ent: 'hash',
   msg: 'hash',

@@ -23,7 +23,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
     packages: /^(@nestjs\/(common|core|cqrs)(\/|$)|rxjs|reflect-metadata$|zod$|node:)/,
   },
   codegen: { mayImport: ['core'], packages: NO_PACKAGE },
-  cli: { mayImport: ['core', 'codegen', 'redis'], packages: /^(ioredis$|node:)/ },
+  cli: { mayImport: ['core', 'ports', 'runtime', 'codegen', 'redis', 'system'], packages: /^(commander$|ioredis$|node:)/ },
 };
 
 /** Peers that a user need not install: nothing that the entry loads may need them. */

@@ -19,7 +19,7 @@ function entries(): readonly string[] {
   const pkg = JSON.parse(readFileSync('package.json', 'utf8')) as { exports: ExportEntry; bin?: Record<string, string> };
   const targets = (entry: ExportEntry): string[] => (typeof entry === 'string' ? [entry] : Object.values(entry).flatMap(targets));
   const found = [...targets(pkg.exports), ...Object.values(pkg.bin ?? {})]
-    .map((target) => /^\.\/dist\/esm\/(.*?)(?:\.d\.ts|\.js)$/.exec(target)?.[1])
+    .map((target) => /^(?:\.\/)?dist\/esm\/(.*?)(?:\.d\.ts|\.js)$/.exec(target)?.[1])
     .filter((name) => name !== undefined)
     .map((name) => `src/${name}.ts`);
   return [...new Set(found)];

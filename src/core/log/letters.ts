@@ -16,7 +16,7 @@ import { type AppendOp, type CountAnswer, type ExpireOp, refuse } from './operat
 import { keptKey, letterKey, type PartitionState } from './state.js';
 
 /** Letters that one page looks at: more of them would block the store for too long. */
-const LOOKED_AT_MAX = 500;
+const LOOKED_AT_MAX = 250;
 
 export function letters(state: PartitionState, op: LettersOp): LettersAnswer {
   const page: Letter[] = [];

@@ -1,7 +1,7 @@
 -- letters: a page of the dead letters after one of them that match, oldest first. It ends early where going on would take long.
 -- args     after (0: from the first) max type entity reason since replayed (1 or 0); '' for any
 -- answer   the letter after which the next page begins, '' if there is none; then, each after RS: a letter's number and record
-local LOOKED_AT_MAX, READ_BYTES_MAX = '500', 524288
+local LOOKED_AT_MAX, READ_BYTES_MAX = '250', 524288
 
 local function matches(record, type, entity, reason, since, replayed)
   local key, why, at, replayedAs = match(record, '^([^\31]*)\31([^\31]*)\31[^\31]*\31%d+\31(%d+)\31[^\31]*\31[^\31]*\31([^\31]*)')

@@ -1,0 +1,108 @@
+/** A look into a Redis without joining the cluster: nothing that is done here makes a member. */
+import { Redis } from 'ioredis';
+import { SCHEMA_VERSION } from '../core/log/operations.js';
+import { StoreCallError } from '../ports/store.js';
+import type { RedisClient } from '../redis/connection.js';
+import { RedisStore } from '../redis/store.js';
+import { SystemClock } from '../system/clock.js';
+import { CommandError } from './terminal.js';
+
+export interface Target {
+  readonly url: string;
+  readonly prefix: string;
+}
+
+export interface Connected {
+  readonly store: RedisStore;
+  readonly clock: SystemClock;
+  close(): Promise<void>;
+}
+
+const CONNECT_TIMEOUT_MS = 3000;
+const CALL_TIMEOUT_MS = 5000;
+/** For the look after other prefixes, which reads every key's name. */
+const SEARCH_MS_MAX = 3000;
+const PREFIXES_SHOWN_MAX = 20;
+const META = ':{0}:meta';
+
+export const addressOf = (url: string): string => {
+  const { hostname, port } = new URL(url);
+  return `${hostname}:${port === '' ? 6379 : port}`;
+};
+
+/** A client that is connected, and does not connect again. */
+export async function openClient(url: string): Promise<Redis> {
+  const client = new Redis(url, {
+    ...{ lazyConnect: true, connectTimeout: CONNECT_TIMEOUT_MS, commandTimeout: CALL_TIMEOUT_MS },
+    ...{ maxRetriesPerRequest: 0, disableClientInfo: true, retryStrategy: () => null },
+  });
+  let why: Error | undefined;
+  client.on('error', (error: Error) => {
+    why = error;
+  });
+  try {
+    await client.connect();
+    await client.ping();
+    return client;
+  } catch (error) {
+    client.disconnect();
+    throw new CommandError(`cannot use Redis at ${addressOf(url)}: ${reasonOf(why ?? (error as Error))}`);
+  }
+}
+
+function reasonOf(error: Error): string {
+  if (/^NOAUTH/.test(error.message)) return 'it asks for a password: give it in the URL, redis://:PASSWORD@HOST';
+  if (/^WRONGPASS/.test(error.message)) return 'it refused the password';
+  // An address with several meanings fails with an error for each, and none of its own.
+  const inner = (error as { errors?: readonly Error[] }).errors?.map(({ message }) => message);
+  return error.message || inner?.join(', ') || error.name;
+}
+
+/** The store behind the prefix. Rejects with a CommandError that says which prefixes there are, if it is not one of them. */
+export async function connect({ url, prefix }: Target): Promise<Connected> {
+  const client = await openClient(url);
+  try {
+    await checkPrefix(client, prefix);
+    const clock = new SystemClock();
+    const store = new RedisStore({
+      ...{ connection: () => client as unknown as RedisClient, keyPrefix: prefix, storeCallTimeoutMs: CALL_TIMEOUT_MS, clock },
+    });
+    await store.open();
+    return { store, clock, close: () => store.close() };
+  } catch (error) {
+    client.disconnect();
+    throw error instanceof StoreCallError ? new CommandError(error.message) : error;
+  }
+}
+
+async function checkPrefix(client: Redis, prefix: string): Promise<void> {
+  const [generation, schema] = await client.hmget(prefix + META, 'generation', 'schema').catch((error: Error) => {
+    throw new CommandError(`${prefix}${META} is none of our keys: ${error.message}`);
+  });
+  if (generation === null || generation === undefined) throw new CommandError(await nothingThere(client, prefix));
+  if (schema === String(SCHEMA_VERSION)) return;
+  throw new CommandError(
+    `prefix "${prefix}" holds records of schema version ${schema}, this version reads ${SCHEMA_VERSION}: use the version that wrote them`,
+  );
+}
+
+async function nothingThere(client: Redis, prefix: string): Promise<string> {
+  const { found, isComplete } = await prefixesOf(client);
+  const names = found.map((name) => JSON.stringify(name)).join(', ');
+  const more = isComplete ? '' : ' (there are too many keys to look at all)';
+  const there =
+    found.length === 0 ? `no other prefix of ours is there either${more}` : `prefixes that are there: ${names}${more}`;
+  return `nothing is under prefix ${JSON.stringify(prefix)}; ${there}`;
+}
+
+async function prefixesOf(client: Redis): Promise<{ found: readonly string[]; isComplete: boolean }> {
+  const found = new Set<string>();
+  const untilMs = performance.now() + SEARCH_MS_MAX;
+  let cursor = '0';
+  do {
+    const [next, keys] = await client.scan(cursor, 'MATCH', `*${META}`, 'COUNT', 1000);
+    for (const key of keys) found.add(key.slice(0, -META.length));
+    cursor = next;
+  } while (cursor !== '0' && performance.now() < untilMs && found.size < PREFIXES_SHOWN_MAX);
+  return { found: [...found].sort(), isComplete: cursor === '0' };
+}

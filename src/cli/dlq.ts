@@ -1,0 +1,160 @@
+/** dlq list | show | replay | purge */
+import type { DeadLetter } from '../core/dead-letter.js';
+import { DeadLetterBox, type DeadLetterFilter, type RunResult } from '../runtime/dead-letters.js';
+import type { Connected } from './connect.js';
+import type { Since } from './options.js';
+import { CommandError, shortened, type Terminal, timeText, UsageError } from './terminal.js';
+
+export interface FilterOptions {
+  readonly type?: string;
+  readonly entity?: string;
+  readonly reason?: 'failed' | 'interrupted';
+  readonly since?: Since;
+}
+
+export interface ListOptions extends FilterOptions {
+  readonly limit: number;
+  readonly after?: string;
+  readonly replayed?: boolean;
+}
+
+export interface ChooseOptions extends FilterOptions {
+  readonly id?: string;
+  readonly all?: boolean;
+  readonly dryRun?: boolean;
+}
+
+export interface ReplayCommandOptions extends ChooseOptions {
+  readonly force?: boolean;
+  readonly rate: number;
+}
+
+export interface PurgeCommandOptions extends ChooseOptions {
+  readonly yes?: boolean;
+}
+
+const ERROR_CHARS_MAX = 60;
+const ENTITY_CHARS_MAX = 40;
+
+export function checkFilter({ type, entity }: FilterOptions): void {
+  if (entity !== undefined && type === undefined) throw new UsageError('--entity needs --type: an id alone names no entity');
+}
+
+/** One by --id, some by a filter, or --all: never everything by mistake. */
+export function checkChoice(options: ChooseOptions): void {
+  checkFilter(options);
+  const { id, all, type, reason, since } = options;
+  const isFiltered = type !== undefined || reason !== undefined || since !== undefined;
+  if ([id !== undefined, all === true, isFiltered].filter(Boolean).length !== 1)
+    throw new UsageError('say which: --id N, or a filter (--type --entity --reason --since), or --all');
+}
+
+async function filterOf({ store }: Connected, { type, entity, reason, since }: FilterOptions): Promise<DeadLetterFilter> {
+  const sinceMs = since?.agoMs === undefined ? since?.atMs : (await store.control({ op: 'members' })).nowMs - since.agoMs;
+  return { entityType: type, entityId: entity, reason, sinceMs };
+}
+
+const boxOf = ({ store, clock }: Connected): DeadLetterBox => new DeadLetterBox(store, clock);
+
+export async function list(connected: Connected, terminal: Terminal, options: ListOptions): Promise<void> {
+  const box = boxOf(connected);
+  const { limit, after, replayed } = options;
+  const [total, filter] = await Promise.all([box.count(), filterOf(connected, options)]);
+  const { letters, next } = await box.list({ ...filter, replayed, limit, after });
+  terminal.answer({ letters, next: next ?? null, total }, () => {
+    if (letters.length === 0) return total === 0 ? 'no dead letters' : `none of the ${total} dead letters match`;
+    const more = next === undefined ? '' : `; the next page: --after ${next}`;
+    return `${tableOf(letters, terminal)}\n${letters.length} shown of ${total} in all${more}`;
+  });
+}
+
+const errorText = ({ error }: DeadLetter): string => {
+  const { name, message } = (error ?? {}) as { readonly name?: string; readonly message?: string };
+  return shortened(`${name ?? ''}: ${message ?? ''}`, ERROR_CHARS_MAX);
+};
+
+const entityText = ({ entityType, entityId }: DeadLetter): string => shortened(`${entityType}:${entityId}`, ENTITY_CHARS_MAX);
+
+function tableOf(letters: readonly DeadLetter[], terminal: Terminal): string {
+  const rows = letters.map((letter) => [
+    ...[letter.id, timeText(letter.diedAtMs), entityText(letter), letter.name, letter.reason, String(letter.attempts)],
+    ...[letter.replayedAs === null ? '' : 'yes', errorText(letter)],
+  ]);
+  return terminal.table(['ID', 'DIED', 'ENTITY', 'MESSAGE', 'REASON', 'ATTEMPTS', 'REPLAYED', 'ERROR'], rows);
+}
+
+export async function show(connected: Connected, terminal: Terminal, id: string): Promise<void> {
+  const letter = await boxOf(connected).show(id);
+  if (letter === undefined) throw new CommandError(`there is no dead letter ${id}`);
+  terminal.answer(letter, () => {
+    const times = { enqueuedAtMs: timeText(letter.enqueuedAtMs), diedAtMs: timeText(letter.diedAtMs) };
+    return Object.entries({ ...letter, ...times })
+      .map(([field, value]) => `${terminal.paint('bold', field.replace(/Ms$/, '').padEnd(12))} ${valueText(value)}`)
+      .join('\n');
+  });
+}
+
+function valueText(value: unknown): string {
+  if (value === null) return '-';
+  return typeof value === 'string' ? shortened(value, Number.POSITIVE_INFINITY) : JSON.stringify(value);
+}
+
+export async function replay(connected: Connected, terminal: Terminal, options: ReplayCommandOptions): Promise<void> {
+  const box = boxOf(connected);
+  const { id, force = false, dryRun = false, rate: perSecond } = options;
+  if (id !== undefined) {
+    if (dryRun) return replayable(box, terminal, id, force);
+    const outcome = await box.replay(id, { force });
+    if (!outcome.ok)
+      throw new CommandError(outcome.message.replace('; force it if that is wanted', '; --force if that is wanted'));
+    return terminal.answer(
+      outcome,
+      () => `dead letter ${id} is replayed by message ${outcome.messageId}, sequence ${outcome.sequence}`,
+    );
+  }
+  const { signal } = terminal;
+  const onProgress = ({ done }: RunResult): void => terminal.progress(`${done} replayed`);
+  const result = await box.replayAll(await filterOf(connected, options), { force, dryRun, perSecond, signal, onProgress });
+  tell(terminal, result, dryRun ? 'would be replayed' : 'replayed');
+}
+
+async function replayable(box: DeadLetterBox, terminal: Terminal, id: string, force: boolean): Promise<void> {
+  const letter = await box.show(id);
+  if (letter === undefined) throw new CommandError(`there is no dead letter ${id}`);
+  if (letter.replayedAs !== null) throw new CommandError(`dead letter ${id} was replayed already`);
+  if (letter.late?.outcome === 'completed' && !force)
+    throw new CommandError(`dead letter ${id} would need --force: its handler completed late`);
+  tell(terminal, { done: 1, refused: {}, stopped: undefined }, 'would be replayed');
+}
+
+export async function purge(connected: Connected, terminal: Terminal, options: PurgeCommandOptions): Promise<void> {
+  const box = boxOf(connected);
+  const { id, dryRun = false, yes = false } = options;
+  if (id !== undefined && (await box.show(id)) === undefined) throw new CommandError(`there is no dead letter ${id}`);
+  const filter = await filterOf(connected, options);
+  const { signal } = terminal;
+  const count = id === undefined ? (await box.purgeAll(filter, { dryRun: true, signal })).done : 1;
+  if (dryRun) return tell(terminal, { done: count, refused: {}, stopped: undefined }, 'would be deleted');
+  if (count > 0 && !(await terminal.confirm(`Delete ${count} dead letters for good?`, yes)))
+    throw new CommandError('nothing was deleted');
+  const onProgress = ({ done }: RunResult): void => terminal.progress(`${done} of ${count} deleted`);
+  const one = async (letter: string): Promise<RunResult> => ({
+    ...{ done: (await box.purge(letter)) ? 1 : 0, refused: {}, stopped: undefined },
+  });
+  tell(terminal, id === undefined ? await box.purgeAll(filter, { signal, onProgress }) : await one(id), 'deleted');
+}
+
+const REFUSAL_TEXTS: Readonly<Record<string, string>> = {
+  'needs-force': 'need --force, since their handler completed late',
+  replayed: 'were replayed meanwhile',
+  absent: 'were gone meanwhile',
+  limit: 'found no room',
+};
+
+/** What a run did; one that did not come to its end fails. */
+function tell(terminal: Terminal, { done, refused, stopped }: RunResult, verb: string): void {
+  const left = Object.entries(refused).map(([why, count]) => `${count} ${REFUSAL_TEXTS[why] ?? why}`);
+  terminal.answer({ done, refused, stopped: stopped ?? null }, () => [`${done} ${verb}`, ...left].join('; '));
+  if (stopped === 'aborted') throw new CommandError('interrupted: what was not reached is as it was');
+  if (stopped === 'limit') throw new CommandError('stopped at a limit of the queue: go on when it has drained');
+}

@@ -1,0 +1,119 @@
+/** doctor: checks a Redis, and says what each finding endangers. It joins nothing, and writes nothing but scripts to the cache. */
+import type { Redis } from 'ioredis';
+import { BATCH_SCRIPT, CONTROL_SCRIPT } from '../redis/script.gen.js';
+import { KEY_TYPES } from '../redis/server-checks.js';
+import { openClient, type Target } from './connect.js';
+import { type Facts, type Finding, judge, type Level } from './doctor-checks.js';
+import { type Colour, CommandError, type Terminal } from './terminal.js';
+
+const ROUND_TRIPS = 11;
+const KEYS_LOOKED_AT_MAX = 100_000;
+const FOREIGN_SHOWN_MAX = 5;
+
+const COLOURS: Readonly<Record<Level, Colour>> = { ok: 'green', warn: 'yellow', fail: 'red' };
+
+export async function doctor(target: Target, terminal: Terminal): Promise<void> {
+  const client = await openClient(target.url);
+  let findings: readonly Finding[];
+  try {
+    findings = judge(await factsOf(client, target.prefix));
+  } finally {
+    client.disconnect();
+  }
+  const failed = findings.filter(({ level }) => level === 'fail').length;
+  const warned = findings.filter(({ level }) => level === 'warn').length;
+  terminal.answer({ findings, failed, warned }, () =>
+    findings
+      .map(({ check, level, found, endangers }) => {
+        const line = `${terminal.paint(COLOURS[level], level.padEnd(4))} ${check.padEnd(12)} ${found}`;
+        return endangers === '' ? line : `${line}\n     ${' '.repeat(12)} ${terminal.paint('dim', endangers)}`;
+      })
+      .join('\n'),
+  );
+  if (failed > 0) throw new CommandError(`${failed} of ${findings.length} checks failed`);
+}
+
+async function factsOf(client: Redis, prefix: string): Promise<Facts> {
+  const { foreignKeys, ownKeys } = await keysOf(client, prefix);
+  return {
+    info: fieldsOf(await client.info()),
+    config: await configOf(client),
+    ...(await clockOf(client)),
+    roundTripMs: await roundTripOf(client),
+    ...{ foreignKeys, ownKeys },
+    scriptFault: await scriptFaultOf(client),
+  };
+}
+
+const fieldsOf = (info: string): ReadonlyMap<string, string> =>
+  new Map(
+    info
+      .split(/\r?\n/)
+      .map((line) => /^([^#:]+):(.*)$/.exec(line))
+      .filter((found) => found !== null)
+      .map(([, name = '', value = '']) => [name, value.trim()]),
+  );
+
+/** Managed servers often forbid CONFIG. */
+async function configOf(client: Redis): Promise<ReadonlyMap<string, string> | undefined> {
+  const found = new Map<string, string>();
+  for (const name of ['maxmemory-policy', 'appendfsync']) {
+    const pair = (await client.config('GET', name).catch(() => undefined)) as readonly string[] | undefined;
+    if (pair === undefined) return undefined;
+    if (pair[1] !== undefined) found.set(name, pair[1]);
+  }
+  return found;
+}
+
+async function clockOf(client: Redis): Promise<Pick<Facts, 'clockOffsetMs' | 'clockBackMs'>> {
+  const sentMs = Date.now();
+  const first = await timeOf(client);
+  const receivedMs = Date.now();
+  const second = await timeOf(client);
+  return { clockOffsetMs: Math.round(first - (sentMs + receivedMs) / 2), clockBackMs: Math.max(0, Math.round(first - second)) };
+}
+
+async function timeOf(client: Redis): Promise<number> {
+  const [seconds, micros] = (await client.time()) as unknown as readonly [string, string];
+  return Number(seconds) * 1000 + Number(micros) / 1000;
+}
+
+async function roundTripOf(client: Redis): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < ROUND_TRIPS; i++) {
+    const startMs = performance.now();
+    await client.ping();
+    times.push(performance.now() - startMs);
+  }
+  return times.sort((a, b) => a - b)[Math.floor(ROUND_TRIPS / 2)] ?? 0;
+}
+
+/** Every key under the prefix, a page at a time: what is there must be ours, and of its type. */
+async function keysOf(client: Redis, prefix: string): Promise<Pick<Facts, 'foreignKeys' | 'ownKeys'>> {
+  const foreign: string[] = [];
+  let [cursor, own, looked] = ['0', 0, 0];
+  do {
+    const [next, keys] = await client.scan(cursor, 'MATCH', `${escapeGlob(prefix)}:*`, 'COUNT', 1000);
+    cursor = next;
+    for (const key of keys) {
+      looked++;
+      const want = KEY_TYPES[/^\{\d+\}:(\w+)$/.exec(key.slice(prefix.length + 1))?.[1] ?? ''];
+      const type = await client.type(key);
+      if (type === want) own++;
+      else if (type !== 'none') foreign.push(`${key} (${type})`);
+    }
+  } while (cursor !== '0' && foreign.length < FOREIGN_SHOWN_MAX && looked < KEYS_LOOKED_AT_MAX);
+  return { foreignKeys: foreign.slice(0, FOREIGN_SHOWN_MAX), ownKeys: own };
+}
+
+const escapeGlob = (text: string): string => text.replace(/[\\*?[\]^-]/g, '\\$&');
+
+async function scriptFaultOf(client: Redis): Promise<string | undefined> {
+  try {
+    for (const text of [BATCH_SCRIPT, CONTROL_SCRIPT]) await client.script('LOAD', text);
+    await client.eval('return 1', 0);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

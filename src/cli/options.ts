@@ -1,0 +1,65 @@
+/** Options of the commands, checked before anything is asked of Redis. */
+import { InvalidArgumentError, Option } from 'commander';
+import { isEntityTypeName } from '../core/ids.js';
+import type { Target } from './connect.js';
+import { UsageError } from './terminal.js';
+
+export interface CommonOptions {
+  readonly redis?: string;
+  readonly prefix?: string;
+  readonly json?: boolean;
+}
+
+const URL_DEFAULT = 'redis://localhost:6379';
+
+export const COMMON: readonly Option[] = [
+  new Option('--redis <url>', `where Redis is (else AQ_REDIS_URL, REDIS_URL, ${URL_DEFAULT})`),
+  new Option('--prefix <prefix>', 'keyPrefix of the application (else AQ_PREFIX, aq)'),
+  new Option('--json', 'one line of JSON on standard output'),
+];
+
+export function targetOf({ redis, prefix }: CommonOptions, env: NodeJS.ProcessEnv): Target {
+  const given: readonly (readonly [string, string | undefined])[] = [
+    ['--redis', redis],
+    ['AQ_REDIS_URL', env.AQ_REDIS_URL],
+    ['REDIS_URL', env.REDIS_URL],
+  ];
+  const [source, url = URL_DEFAULT] = given.find(([, value]) => value !== undefined && value !== '') ?? ['the default'];
+  const protocol = URL.canParse(url) ? new URL(url).protocol : '';
+  if (protocol !== 'redis:' && protocol !== 'rediss:')
+    throw new UsageError(`${source} is no URL of a Redis; allowed: redis://[:PASSWORD@]HOST[:PORT][/DB], or rediss:// with TLS`);
+  if (prefix === '') throw new UsageError('--prefix is empty');
+  return { url, prefix: prefix ?? (env.AQ_PREFIX || 'aq') };
+}
+
+/** A parser of whole numbers for commander. */
+export const whole =
+  (min: number, max: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < min || value > max) throw new InvalidArgumentError(`Allowed: ${min} to ${max}.`);
+    return value;
+  };
+
+export function typeName(text: string): string {
+  if (!isEntityTypeName(text)) throw new InvalidArgumentError('Allowed: letters, digits, "_", "." and "-".');
+  return text;
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A time given as such, or as so long ago. */
+export interface Since {
+  readonly atMs?: number;
+  readonly agoMs?: number;
+}
+
+export function since(text: string): Since {
+  const [, count, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
+  if (unit !== undefined) return { agoMs: Number(count) * (UNITS_MS[unit] ?? 0) };
+  // Date.parse also takes what nobody means, such as "1".
+  const atMs = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(atMs))
+    throw new InvalidArgumentError('Allowed: a time like 2026-01-31T12:00:00Z, or how long ago like 90s, 30m, 2h, 7d.');
+  return { atMs };
+}

@@ -1,0 +1,154 @@
+/** The commands and their options. */
+import { Command, Option } from 'commander';
+import { AtomicQueuesError } from '../core/errors.js';
+import { StoreCallError } from '../ports/store.js';
+import { LIMIT_DEFAULT, LIMIT_MAX, PER_SECOND_DEFAULT } from '../runtime/dead-letters.js';
+import { type Connected, connect } from './connect.js';
+import * as dlq from './dlq.js';
+import { doctor } from './doctor.js';
+import { COMMON, type CommonOptions, since, targetOf, typeName, whole } from './options.js';
+import { showEntity, status } from './status.js';
+import { CommandError, Terminal, UsageError } from './terminal.js';
+
+export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+
+/** Commands that end by themselves, and tell how far they came, after a SIGINT. */
+const ENDS_ITSELF = new Set(['replay', 'purge']);
+
+const RATE_MAX = 100_000;
+
+export class Program {
+  readonly #root = new Command('atomic-queues');
+  readonly #abort = new AbortController();
+  readonly #env: NodeJS.ProcessEnv;
+  #running = '';
+
+  constructor(env: NodeJS.ProcessEnv) {
+    this.#env = env;
+    this.#root
+      .description('Looks into the log of an application, and at what failed in it. Reads without joining the cluster.')
+      .exitOverride()
+      .showSuggestionAfterError();
+    this.#addDlq();
+    this.#command(this.#root, 'status', 'nodes, roles, leases; entities and messages by type; what runs for long').action(
+      this.#reading((connected, terminal) => status(connected, terminal)),
+    );
+    const entity = this.#root.command('entity').description('one entity');
+    this.#command(entity, 'show', 'owner, fence, what runs, what waits, what is known of its past')
+      .argument('<type>', 'entity type', typeName)
+      .argument('<id>', 'entity id')
+      .action((type: string, id: string, options: CommonOptions) =>
+        this.#connected(options, (connected, terminal) => showEntity(connected, terminal, type, id)),
+      );
+    this.#command(this.#root, 'doctor', 'checks a Redis, and says what each finding endangers').action((options: CommonOptions) =>
+      doctor(targetOf(options, this.#env), this.#terminal(options)),
+    );
+  }
+
+  /** Runs a command line; resolves with the exit code. */
+  async run(args: readonly string[]): Promise<number> {
+    const onInterrupt = (): void => this.#interrupted();
+    process.on('SIGINT', onInterrupt);
+    try {
+      await this.#root.parseAsync([...args], { from: 'user' });
+      return EXIT.done;
+    } catch (error) {
+      return exitCodeOf(error);
+    } finally {
+      process.removeListener('SIGINT', onInterrupt);
+    }
+  }
+
+  #interrupted(): void {
+    if (!this.#abort.signal.aborted && ENDS_ITSELF.has(this.#running)) {
+      this.#abort.abort();
+      return;
+    }
+    process.stderr.write('interrupted\n');
+    process.exit(EXIT.failed);
+  }
+
+  #command(parent: Command, name: string, description: string): Command {
+    const command = parent.command(name).description(description);
+    for (const option of COMMON) command.addOption(option);
+    command.hook('preAction', () => {
+      this.#running = name;
+    });
+    return command;
+  }
+
+  #filtered(name: string, description: string, parent: Command): Command {
+    return this.#command(parent, name, description)
+      .option('--type <type>', 'of this entity type', typeName)
+      .option('--entity <id>', 'of this entity; needs --type')
+      .addOption(new Option('--reason <reason>', 'that died so').choices(['failed', 'interrupted']))
+      .option('--since <time>', 'that died since: 2026-01-31T12:00:00Z, or 90s, 30m, 2h, 7d ago', since);
+  }
+
+  #addDlq(): void {
+    const parent = this.#root.command('dlq').description('dead letters: messages that failed or were interrupted');
+    this.#filtered('list', 'a page of them, oldest first', parent)
+      .option('--limit <n>', 'letters on a page', whole(1, LIMIT_MAX), LIMIT_DEFAULT)
+      .option('--after <id>', 'the page after this one', (text) => String(whole(0, Number.MAX_SAFE_INTEGER)(text)))
+      .addOption(new Option('--replayed', 'only those that were replayed').conflicts('open'))
+      .addOption(new Option('--open', 'only those that were not'))
+      .action((options: CommonOptions & dlq.ListOptions & { open?: boolean }) => {
+        dlq.checkFilter(options);
+        const replayed = options.open === true ? false : options.replayed;
+        return this.#connected(options, (connected, terminal) => dlq.list(connected, terminal, { ...options, replayed }));
+      });
+    this.#command(parent, 'show', 'everything that is kept of one')
+      .argument('<id>', 'its number')
+      .action((id: string, options: CommonOptions) =>
+        this.#connected(options, (connected, terminal) => dlq.show(connected, terminal, id)),
+      );
+    this.#chosen('replay', 'logs their messages again, at the end of their entity, once', parent)
+      .option('--force', 'also where the handler completed late, so that this is a second run')
+      .option('--rate <n>', 'at most so many a second', whole(1, RATE_MAX), PER_SECOND_DEFAULT)
+      .action((options: CommonOptions & dlq.ReplayCommandOptions) => {
+        dlq.checkChoice(options);
+        return this.#connected(options, (connected, terminal) => dlq.replay(connected, terminal, options));
+      });
+    this.#chosen('purge', 'deletes them for good', parent)
+      .option('--yes', 'does not ask')
+      .action((options: CommonOptions & dlq.PurgeCommandOptions) => {
+        dlq.checkChoice(options);
+        return this.#connected(options, (connected, terminal) => dlq.purge(connected, terminal, options));
+      });
+  }
+
+  #chosen(name: string, description: string, parent: Command): Command {
+    return this.#filtered(name, description, parent)
+      .option('--id <id>', 'this one')
+      .option('--all', 'all of them')
+      .option('--dry-run', 'only counts them');
+  }
+
+  #reading(run: (connected: Connected, terminal: Terminal) => Promise<void>) {
+    return (options: CommonOptions): Promise<void> => this.#connected(options, run);
+  }
+
+  #terminal({ json = false }: CommonOptions): Terminal {
+    return new Terminal(json, this.#abort.signal);
+  }
+
+  async #connected(options: CommonOptions, run: (connected: Connected, terminal: Terminal) => Promise<void>): Promise<void> {
+    const connected = await connect(targetOf(options, this.#env));
+    try {
+      await run(connected, this.#terminal(options));
+    } finally {
+      await connected.close();
+    }
+  }
+}
+
+/** Says in one line what went wrong. */
+function exitCodeOf(error: unknown): number {
+  const { code, exitCode, message } = error as { code?: unknown; exitCode?: number; message: string };
+  // Commander has told it already.
+  if (typeof code === 'string' && code.startsWith('commander.')) return exitCode === 0 ? EXIT.done : EXIT.usage;
+  const isKnown = error instanceof CommandError || error instanceof StoreCallError || error instanceof AtomicQueuesError;
+  const isUsage = error instanceof UsageError;
+  process.stderr.write(`${isKnown || isUsage ? `error: ${message}` : ((error as Error).stack ?? message)}\n`);
+  return isUsage ? EXIT.usage : EXIT.failed;
+}

@@ -1,0 +1,248 @@
+/** status, and entity show: what the log holds now. Counts are taken while it moves, so they are nearly those of one moment. */
+import { entityKeyOf, idOfKey, typeOfKey, unescapeId } from '../core/ids.js';
+import type { EntityAnswer, HistoryAnswer, Leader, Member, MembersAnswer, SurveyAnswer } from '../core/log/control-operations.js';
+import type { MessageRecord } from '../core/log/operations.js';
+import { DeadLetterBox } from '../runtime/dead-letters.js';
+import type { Connected } from './connect.js';
+import { CommandError, durationText, shortened, type Terminal, timeText } from './terminal.js';
+
+/** A running message that was logged so long ago counts as one that blocks. */
+const BLOCKED_AFTER_MS = 30_000;
+/** Running entities that are looked at: those with most messages behind them. */
+const LOOKED_AT_MAX = 200;
+const SHOWN_PENDING_MAX = 20;
+const SHOWN_LETTERS_MAX = 20;
+
+interface TypeCount {
+  type: string;
+  entities: number;
+  running: number;
+  pending: number;
+}
+
+interface Survey {
+  readonly types: readonly TypeCount[];
+  readonly running: SurveyAnswer['running'];
+}
+
+async function survey({ store }: Connected): Promise<Survey> {
+  const types = new Map<string, TypeCount>();
+  let running: SurveyAnswer['running'][number][] = [];
+  for (let cursor = ''; cursor !== '0'; ) {
+    const page: SurveyAnswer = await store.control({ op: 'survey', cursor: cursor === '' ? '0' : cursor });
+    cursor = page.cursor;
+    for (const { type, ...counts } of page.types) {
+      const sum = types.get(type) ?? { type, entities: 0, running: 0, pending: 0 };
+      types.set(type, sum);
+      sum.entities += counts.entities;
+      sum.running += counts.running;
+      sum.pending += counts.pending;
+    }
+    running.push(...page.running);
+    if (running.length > 10 * LOOKED_AT_MAX) running = most(running);
+  }
+  return { types: [...types.values()].sort((a, b) => (a.type < b.type ? -1 : 1)), running: most(running) };
+}
+
+const most = (running: SurveyAnswer['running'][number][]): SurveyAnswer['running'][number][] =>
+  running.sort((a, b) => b.pending - a.pending).slice(0, LOOKED_AT_MAX);
+
+interface Blocked {
+  readonly entityType: string;
+  readonly entityId: string;
+  readonly name: string;
+  readonly messageId: string;
+  readonly loggedMsAgo: number;
+  readonly pending: number;
+  readonly owner: string;
+}
+
+async function blockedOf({ store }: Connected, running: Survey['running'], view: MembersAnswer): Promise<readonly Blocked[]> {
+  const found: Blocked[] = [];
+  const look = async ({ entity }: Survey['running'][number]): Promise<void> => {
+    const answer = await store.control({ op: 'entity', entity, max: 0 });
+    if (!answer.ok || answer.running === undefined) return;
+    const { name, id, enqueuedAtMs } = answer.running;
+    const loggedMsAgo = view.nowMs - enqueuedAtMs;
+    if (loggedMsAgo < BLOCKED_AFTER_MS) return;
+    found.push({
+      ...{ entityType: typeOfKey(entity), entityId: idOfKey(entity), name, messageId: unescapeId(id), loggedMsAgo },
+      ...{ pending: answer.pendingCount, owner: ownerText(answer.owner, view.members) },
+    });
+  };
+  // One after another: so many at once would be one long command to those that wait behind them.
+  for (const entity of running) await look(entity);
+  return found.sort((a, b) => b.loggedMsAgo - a.loggedMsAgo);
+}
+
+function ownerText(incarnation: number, members: readonly Member[]): string {
+  if (incarnation === 0) return 'nobody';
+  const member = members.find((m) => m.incarnation === incarnation);
+  return member === undefined ? `incarnation ${incarnation}` : `${member.serverId}${member.dead ? ' (dead)' : ''}`;
+}
+
+interface NodeRow {
+  readonly serverId: string;
+  readonly serviceGroup: string;
+  readonly incarnation: number;
+  readonly role: 'master' | 'replica' | 'producer' | 'dead' | 'lapsed';
+  /** Under which it is master; null for the others. */
+  readonly epoch: number | null;
+  readonly leaseLeftMs: number;
+  readonly owns: number;
+  readonly types: readonly string[];
+  readonly address: string;
+}
+
+function nodeOf(member: Member, { nowMs, leaders }: MembersAnswer): NodeRow {
+  const leads = (l: Leader): boolean => l.incarnation === member.incarnation && l.untilMs > nowMs;
+  const leader = leaders.find(leads);
+  const leaseLeftMs = member.leaseUntilMs - nowMs;
+  const alive = leader !== undefined ? 'master' : member.types.length === 0 ? 'producer' : 'replica';
+  const { serverId, group: serviceGroup, incarnation, owns, types, address } = member;
+  const role = member.dead ? 'dead' : leaseLeftMs <= 0 ? 'lapsed' : alive;
+  return { ...{ serverId, serviceGroup, incarnation, role, epoch: leader?.epoch ?? null }, leaseLeftMs, owns, types, address };
+}
+
+export async function status(connected: Connected, terminal: Terminal): Promise<void> {
+  const { store } = connected;
+  const [counts, view] = await Promise.all([store.control({ op: 'counts' }), store.control({ op: 'members' })]);
+  const { types, running } = await survey(connected);
+  const blocked = await blockedOf(connected, running, view);
+  const nodes = view.members.map((member) => nodeOf(member, view));
+  const { depth: messages, active: entities, letters: deadLetters } = counts;
+  terminal.answer({ nodes, types, totals: { messages, entities, deadLetters }, blocked }, () =>
+    [
+      nodes.length === 0 ? terminal.paint('yellow', 'no node is there') : nodeTable(nodes, terminal),
+      '',
+      types.length === 0 ? 'no entity is active or owned' : typeTable(types, terminal),
+      '',
+      `${messages} messages wait or run, for ${entities} entities; ${deadLetters} dead letters`,
+      ...(blocked.length === 0
+        ? []
+        : ['', terminal.paint('yellow', 'run for long, or began late:'), blockedTable(blocked, terminal)]),
+    ].join('\n'),
+  );
+}
+
+const nodeTable = (nodes: readonly NodeRow[], terminal: Terminal): string =>
+  terminal.table(
+    ['NODE', 'GROUP', 'INCARNATION', 'ROLE', 'EPOCH', 'LEASE', 'OWNS', 'TYPES'],
+    nodes.map((n) => [
+      ...[n.serverId, n.serviceGroup, String(n.incarnation), n.role, n.epoch === null ? '' : String(n.epoch)],
+      ...[n.leaseLeftMs > 0 ? durationText(n.leaseLeftMs) : `over for ${durationText(-n.leaseLeftMs)}`, String(n.owns)],
+      n.types.join(', '),
+    ]),
+  );
+
+const typeTable = (types: readonly TypeCount[], terminal: Terminal): string =>
+  terminal.table(
+    ['TYPE', 'ENTITIES', 'RUNNING', 'PENDING'],
+    types.map((t) => [t.type, String(t.entities), String(t.running), String(t.pending)]),
+  );
+
+const blockedTable = (blocked: readonly Blocked[], terminal: Terminal): string =>
+  terminal.table(
+    ['ENTITY', 'MESSAGE', 'LOGGED', 'BEHIND IT', 'OWNER'],
+    blocked.map((b) => [
+      ...[
+        shortened(`${b.entityType}:${b.entityId}`, 40),
+        b.name,
+        `${durationText(b.loggedMsAgo)} ago`,
+        String(b.pending),
+        b.owner,
+      ],
+    ]),
+  );
+
+interface ShownMessage {
+  readonly messageId: string;
+  readonly name: string;
+  readonly sequence: number;
+  readonly attempt: number;
+  readonly enqueuedAtMs: number;
+  readonly replayOf: string | null;
+}
+
+const messageOf = ({ id, name, seq, attempt, enqueuedAtMs, replayOf }: MessageRecord): ShownMessage => ({
+  ...{ messageId: unescapeId(id), name, sequence: seq, attempt, enqueuedAtMs, replayOf: replayOf === '' ? null : replayOf },
+});
+
+async function historyOf({ store }: Connected, entity: string): Promise<HistoryAnswer['ended']> {
+  const ended: HistoryAnswer['ended'][number][] = [];
+  for (let cursor = ''; cursor !== '0'; ) {
+    const page: HistoryAnswer = await store.control({ op: 'history', entity, cursor: cursor === '' ? '0' : cursor });
+    cursor = page.cursor;
+    ended.push(...page.ended);
+  }
+  return ended.sort((a, b) => a.seq - b.seq);
+}
+
+export async function showEntity(connected: Connected, terminal: Terminal, type: string, id: string): Promise<void> {
+  const { store, clock } = connected;
+  const entity = entityKeyOf(type, id);
+  const [record, view] = await Promise.all([
+    store.control({ op: 'entity', entity, max: SHOWN_PENDING_MAX }),
+    store.control({ op: 'members' }),
+  ]);
+  const ended = (await historyOf(connected, entity)).map(({ id: messageId, seq, state }) => ({
+    ...{ messageId: unescapeId(messageId), sequence: seq, state },
+  }));
+  const letters = await new DeadLetterBox(store, clock).list({ entityType: type, entityId: id, limit: SHOWN_LETTERS_MAX });
+  const deadLetters = letters.letters.map((l) => ({
+    ...{ id: l.id, messageId: l.messageId, sequence: l.sequence, name: l.name, reason: l.reason, replayedAs: l.replayedAs },
+  }));
+  if (!record.ok && ended.length === 0 && deadLetters.length === 0)
+    throw new CommandError(
+      `the log knows nothing of ${type} ${JSON.stringify(id)}: it never was, or it is idle and nothing of it is kept`,
+    );
+  const live = record.ok ? record : NOTHING_LIVE;
+  const shown = {
+    ...{ entityType: type, entityId: id, owner: ownerText(live.owner, view.members), incarnation: live.owner, fence: live.fence },
+    heldUntilMs: live.holdUntilMs > view.nowMs ? live.holdUntilMs : null,
+    running: live.running === undefined ? null : messageOf(live.running),
+    ...{ pendingCount: live.pendingCount, pending: live.pending.map(messageOf) },
+    history: { ended, deadLetters },
+  };
+  terminal.answer(shown, () => entityText(shown, view.nowMs));
+}
+
+const NOTHING_LIVE: EntityAnswer = {
+  ...{ ok: true, owner: 0, fence: 0, holdUntilMs: 0, running: undefined, pendingCount: 0, pending: [] },
+};
+
+interface ShownEntity {
+  readonly owner: string;
+  readonly incarnation: number;
+  readonly fence: number;
+  readonly heldUntilMs: number | null;
+  readonly running: ShownMessage | null;
+  readonly pendingCount: number;
+  readonly pending: readonly ShownMessage[];
+  readonly history: {
+    readonly ended: readonly { readonly messageId: string; readonly sequence: number; readonly state: string }[];
+    readonly deadLetters: readonly {
+      readonly id: string;
+      readonly sequence: number;
+      readonly name: string;
+      readonly reason: string;
+    }[];
+  };
+}
+
+function entityText(shown: ShownEntity, nowMs: number): string {
+  const { owner, incarnation, fence, heldUntilMs, running, pendingCount, pending, history } = shown;
+  const line = (m: ShownMessage): string =>
+    `${m.sequence} ${m.name} ${shortened(m.messageId, 60)} (attempt ${m.attempt}, logged ${durationText(nowMs - m.enqueuedAtMs)} ago)`;
+  const { ended, deadLetters } = history;
+  return [
+    `owner    ${incarnation === 0 ? owner : `${owner}, incarnation ${incarnation}, fence ${fence}`}`,
+    ...(heldUntilMs === null ? [] : [`held     until ${timeText(heldUntilMs)}, after a take-over`]),
+    `running  ${running === null ? '-' : line(running)}`,
+    `pending  ${pendingCount}`,
+    ...pending.map((m) => `         ${line(m)}`),
+    ...(pendingCount > pending.length ? ['         ...'] : []),
+    ...ended.map((m) => `ended    ${m.sequence} ${shortened(m.messageId, 60)} ${m.state}`),
+    ...deadLetters.map((l) => `letter   ${l.id}: ${l.sequence} ${l.name} ${l.reason}`),
+  ].join('\n');
+}

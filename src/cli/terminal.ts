@@ -1,0 +1,100 @@
+/** Where a command writes, and whom it can ask. */
+import { createInterface } from 'node:readline/promises';
+
+/** A mistake of the caller: one line, exit 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** Something that could not be done: one line, exit 1. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+}
+
+export type Colour = 'red' | 'yellow' | 'green' | 'bold' | 'dim';
+
+const CODES: Readonly<Record<Colour, string>> = { red: '31', yellow: '33', green: '32', bold: '1', dim: '2' };
+
+export class Terminal {
+  /** Aborted by the first SIGINT. */
+  readonly signal: AbortSignal;
+  readonly #isColoured: boolean;
+  readonly #isLive: boolean;
+  #hasProgress = false;
+
+  constructor(
+    private readonly json: boolean,
+    signal: AbortSignal,
+  ) {
+    this.signal = signal;
+    this.#isColoured = !json && process.stdout.isTTY === true && !process.env.NO_COLOR;
+    this.#isLive = process.stderr.isTTY === true;
+  }
+
+  /** The answer of a command: `value` as one line of JSON, or `text` for people. */
+  answer(value: object, text: () => string): void {
+    this.#endProgress();
+    process.stdout.write(`${this.json ? JSON.stringify(value) : text()}\n`);
+  }
+
+  note(text: string): void {
+    this.#endProgress();
+    process.stderr.write(`${text}\n`);
+  }
+
+  /** A line that is written over by the next one; only where somebody looks. */
+  progress(text: string): void {
+    if (!this.#isLive) return;
+    this.#hasProgress = true;
+    process.stderr.write(`\r${text}\x1b[K`);
+  }
+
+  #endProgress(): void {
+    if (this.#hasProgress) process.stderr.write('\n');
+    this.#hasProgress = false;
+  }
+
+  paint(colour: Colour, text: string): string {
+    return this.#isColoured ? `\x1b[${CODES[colour]}m${text}\x1b[0m` : text;
+  }
+
+  /** Whether a person at a terminal agrees. Off one it needs `--yes`. */
+  async confirm(question: string, yes: boolean): Promise<boolean> {
+    if (yes) return true;
+    if (process.stdin.isTTY !== true || process.stderr.isTTY !== true)
+      throw new UsageError(`${question} There is no terminal to ask on: add --yes, or --dry-run to only count`);
+    const lines = createInterface({ input: process.stdin, output: process.stderr });
+    try {
+      return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `, { signal: this.signal })).trim());
+    } finally {
+      lines.close();
+    }
+  }
+
+  /** Columns with two spaces between them; the last one as long as it is. */
+  table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+    const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => (row[i] ?? '').length)));
+    const line = (cells: readonly string[]): string =>
+      cells
+        .map((cell, i) => (i === head.length - 1 ? cell : cell.padEnd(widths[i] ?? 0)))
+        .join('  ')
+        .trimEnd();
+    return [this.paint('bold', line(head)), ...rows.map(line)].join('\n');
+  }
+}
+
+/** One line, without what would move a terminal's cursor, and not longer than `max`. */
+export function shortened(text: string, max: number): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the control characters are the point
+  const flat = text.replace(/[\x00-\x1f\x7f-\x9f]+/g, ' ');
+  return flat.length <= max ? flat : `${flat.slice(0, max - 1)}…`;
+}
+
+export const timeText = (ms: number): string => new Date(ms).toISOString();
+
+export function durationText(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 120_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 7_200_000) return `${Math.round(ms / 60_000)} min`;
+  return ms < 172_800_000 ? `${Math.round(ms / 3_600_000)} h` : `${Math.round(ms / 86_400_000)} d`;
+}

@@ -1,0 +1,261 @@
+import { once } from 'node:events';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { lastLine } from '../support/command.js';
+import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
+import { cli, compileCli, joined, startCli, Writer } from './support.js';
+
+interface Page {
+  readonly letters: readonly { readonly id: string; readonly replayedAs: string | null; readonly entityId: string }[];
+  readonly next: string | null;
+  readonly total: number;
+}
+
+const MANY = 100_000;
+
+describeRedis('the dead letters from the command line', () => {
+  let server: RedisServer;
+  let admin: Redis;
+  let writer: Writer;
+
+  beforeAll(async () => {
+    compileCli();
+    server = await startRedis();
+    admin = new Redis(server.url);
+  }, 60_000);
+  afterAll(async () => {
+    admin.disconnect();
+    await server.stop();
+  });
+
+  const dlq = (...args: readonly string[]) => cli('dlq', ...args, '--redis', server.url, '--prefix', 'shop');
+  const list = async (...args: readonly string[]) => lastLine<Page>(await dlq('list', '--json', ...args));
+
+  describe('of a few', () => {
+    beforeEach(async () => {
+      await admin.flushdb();
+      writer = await Writer.open(server.port, 'shop', 'account:a-1');
+      const headers = '{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}';
+      await writer.fail(3, { headers });
+      await (await Writer.of(writer.session, 'order:%0ao 2')).fail(2);
+      return () => writer.close();
+    });
+
+    it('are listed with all that is kept of them, by what is asked for, and in pages', async () => {
+      const page = await list();
+      expect(page).toMatchObject({ total: 5, next: null });
+      expect(page.letters[0]).toEqual({
+        ...{
+          id: '1',
+          entityType: 'account',
+          entityId: 'a-1',
+          name: 'Deposit',
+          payload: { amount: 1 },
+          messageId: 'm1',
+          sequence: 1,
+        },
+        ...{ attempts: 1, reason: 'failed', error: { name: 'TypeError', message: 'no connection' } },
+        headers: { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' },
+        ...{ traceId: '4bf92f3577b34da6a3ce929d0e0e4736', enqueuedAtMs: expect.any(Number), diedAtMs: expect.any(Number) },
+        ...{ incarnation: 1, late: null, replayOf: null, replayedAs: null },
+      });
+      const idsOf = async (...args: readonly string[]) => (await list(...args)).letters.map(({ id }) => id);
+      expect(await list('--limit', '2')).toMatchObject({ letters: [{ id: '1' }, { id: '2' }], next: '2', total: 5 });
+      expect(await idsOf('--after', '2', '--limit', '2')).toEqual(['3', '4']);
+      expect(await idsOf('--type', 'order')).toEqual(['4', '5']);
+      expect(await idsOf('--type', 'order', '--entity', '\no 2')).toEqual(['4', '5']);
+      expect(await idsOf('--reason', 'interrupted')).toEqual([]);
+      expect(await idsOf('--since', '1h', '--type', 'account')).toEqual(['1', '2', '3']);
+      expect(await idsOf('--since', '2100-01-01')).toEqual([]);
+    });
+
+    it('are shown to people as a table, without colours and control characters where nobody looks', async () => {
+      const { stdout, code } = await dlq('list');
+      expect(code).toBe(0);
+      const lines = stdout.trimEnd().split('\n');
+      expect(lines[0]).toMatch(/^ID +DIED +ENTITY +MESSAGE +REASON +ATTEMPTS +REPLAYED +ERROR$/);
+      expect(lines[4]).toMatch(/^4 +\S+Z +order: o 2 +Deposit +failed +1 +TypeError: no connection$/);
+      expect(lines.at(-1)).toBe('5 shown of 5 in all');
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: the control characters are the point
+      expect(stdout).not.toMatch(/[\x00-\x09\x0b-\x1f]/);
+      expect((await dlq('show', '4')).stdout).toMatch(/^entityType +order$/m);
+    });
+
+    it('are replayed once, one of them or those that match, and counted before', async () => {
+      expect(lastLine(await dlq('replay', '--id', '2', '--dry-run', '--json'))).toMatchObject({ done: 1 });
+      const first = await dlq('replay', '--id', '2', '--json');
+      expect(lastLine(first)).toEqual({ ok: true, messageId: '%.replay-2', sequence: 4 });
+      const second = await dlq('replay', '--id', '2', '--json');
+      expect(second).toEqual({ code: 1, stdout: '', stderr: 'error: dead letter 2 was replayed already\n' });
+      expect(lastLine(await dlq('replay', '--type', 'account', '--dry-run', '--json'))).toMatchObject({ done: 2 });
+      expect(lastLine(await dlq('replay', '--type', 'account', '--json'))).toEqual({ done: 2, refused: {}, stopped: null });
+      expect((await list('--open')).letters.map(({ id }) => id)).toEqual(['4', '5']);
+      expect((await list('--replayed')).letters.map(({ id }) => id)).toEqual(['1', '2', '3']);
+    });
+
+    it('need force where the handler completed late, and say why; where it failed late or never ran they do not', async () => {
+      const lost = await joined(server.port, 'shop', { serverId: 'lost', leaseTtlMs: 1 });
+      const { incarnation } = lost.joined;
+      const entities = ['account:x', 'account:y', 'account:z'];
+      for (const entity of entities) await (await Writer.of(lost, entity)).pile(0);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      const { store } = writer.session;
+      expect(await store.control({ op: 'bury', incarnation, beatSeen: 0 })).toMatchObject({ ok: true, count: 3 });
+      for (const [i, outcome] of (['completed', 'failed', 'not-run'] as const).entries()) {
+        const late = { op: 'late', entity: entities[i] ?? '', seq: 1, attempt: 1, incarnation, outcome, detail: '' } as const;
+        await writer.session.apply({ op: 'takeover', entity: entities[i] ?? '', incarnation }, late);
+      }
+      expect((await list('--reason', 'interrupted')).letters).toMatchObject([
+        { id: '6', late: { outcome: 'completed' } },
+        { id: '7', late: { outcome: 'failed' } },
+        { id: '8', late: { outcome: 'not-run' } },
+      ]);
+      expect(await dlq('replay', '--id', '6')).toEqual({
+        ...{ code: 1, stdout: '' },
+        stderr:
+          'error: the handler of dead letter 6 completed after its node was given up: a replay would have its effect a second time; --force if that is wanted\n',
+      });
+      const all = lastLine(await dlq('replay', '--reason', 'interrupted', '--json'));
+      expect(all).toEqual({ done: 2, refused: { 'needs-force': 1 }, stopped: null });
+      expect(await dlq('replay', '--id', '6', '--force')).toMatchObject({ code: 0 });
+      await lost.store.close();
+    });
+
+    it('are deleted only by who says so', async () => {
+      const asked = await dlq('purge', '--type', 'order');
+      expect(asked).toMatchObject({ code: 2, stdout: '' });
+      expect(asked.stderr).toMatch(/^error: Delete 2 dead letters for good\? There is no terminal to ask on: add --yes/);
+      expect(lastLine(await dlq('purge', '--type', 'order', '--dry-run', '--json'))).toMatchObject({ done: 2 });
+      expect((await list()).total).toBe(5);
+      expect(lastLine(await dlq('purge', '--type', 'order', '--yes', '--json'))).toMatchObject({ done: 2 });
+      expect(lastLine(await dlq('purge', '--id', '1', '--yes', '--json'))).toMatchObject({ done: 1 });
+      expect((await list()).letters.map(({ id }) => id)).toEqual(['2', '3']);
+    });
+
+    it('that are not there, or not said which, are a clear line', async () => {
+      for (const command of [
+        ['show', '9'],
+        ['replay', '--id', '9'],
+        ['purge', '--id', '9', '--yes'],
+      ]) {
+        expect(await dlq(...command)).toEqual({ code: 1, stdout: '', stderr: 'error: there is no dead letter 9\n' });
+      }
+      for (const command of [
+        ['replay'],
+        ['purge', '--yes'],
+        ['replay', '--all', '--id', '1'],
+        ['list', '--entity', 'x'],
+        ['list', '--since', '1'],
+      ]) {
+        const { code, stderr } = await dlq(...command);
+        expect(code, command.join(' ')).toBe(2);
+        expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+      }
+    });
+  });
+
+  it('stop at SIGINT between two, and say how far they came', async () => {
+    await admin.flushdb();
+    writer = await Writer.open(server.port, 'shop', 'account:a-1');
+    await writer.fail(50);
+    const { child, ended } = startCli([
+      'dlq',
+      'replay',
+      '--all',
+      '--rate',
+      '20',
+      '--json',
+      '--redis',
+      server.url,
+      '--prefix',
+      'shop',
+    ]);
+    const replayed = async () =>
+      (await writer.session.store.control({ op: 'letters', after: '', max: 500, replayed: true })).letters.length;
+    while ((await replayed()) < 3) await new Promise((resolve) => setTimeout(resolve, 20));
+    child.kill('SIGINT');
+    const result = await ended;
+    expect(result).toMatchObject({ code: 1, stderr: 'error: interrupted: what was not reached is as it was\n' });
+    const { done } = lastLine<{ done: number }>(result);
+    expect(done).toBeLessThan(50);
+    expect(await replayed()).toBe(done);
+    await writer.close();
+  });
+
+  describe('of a hundred thousand', () => {
+    beforeAll(async () => {
+      await admin.flushdb();
+      writer = await Writer.open(server.port, 'shop', 'account:a-1');
+      const payload = JSON.stringify({ amount: 1, note: 'x'.repeat(200) });
+      await writer.fail(MANY - 1, { payload });
+      await (await Writer.of(writer.session, 'order:last')).fail(1, { payload });
+      return () => writer.close();
+    }, 60_000);
+
+    // What the process used, told at its end.
+    const measured = [
+      ...[
+        '--import',
+        'data:text/javascript,process.on("exit",()=>process.stderr.write(JSON.stringify(process.resourceUsage())))',
+      ],
+    ];
+
+    /**
+     * Times of CPU, of the command and of Redis together: on a machine of its own it takes no longer, and what else runs here does
+     * not count. For the same reason a command of Redis is judged by the ninth of ten, not by the slowest.
+     */
+    // Not 0, or each step within a script were logged too.
+    async function measure(...args: readonly string[]) {
+      await admin.config('SET', 'slowlog-log-slower-than', '200');
+      await admin.config('SET', 'slowlog-max-len', '5000');
+      await admin.call('SLOWLOG', 'RESET');
+      const before = await redisCpuMs();
+      const result = await startCli(['dlq', 'list', '--json', ...args, '--redis', server.url, '--prefix', 'shop'], {}, measured)
+        .ended;
+      const redisMs = (await redisCpuMs()) - before;
+      const log = (await admin.call('SLOWLOG', 'GET', '5000')) as readonly [number, number, number, readonly string[]][];
+      const commandMs = log.filter(([, , , [name]]) => /^eval/i.test(name ?? '')).map(([, , micros]) => micros / 1000);
+      commandMs.sort((x, y) => x - y);
+      const usage = JSON.parse(result.stderr) as { userCPUTime: number; systemCPUTime: number; maxRSS: number };
+      const found = {
+        cpuMs: Math.round((usage.userCPUTime + usage.systemCPUTime) / 1000 + redisMs),
+        megabytes: Math.round(usage.maxRSS / 1024),
+        commands: commandMs.length,
+        commandMs: commandMs[Math.floor(commandMs.length * 0.9)],
+      };
+      process.stdout.write(`dlq list ${args.join(' ')}, of ${MANY}: ${JSON.stringify(found)}\n`);
+      return { ...found, page: lastLine<Page>(result) };
+    }
+
+    async function redisCpuMs(): Promise<number> {
+      const info = await admin.info('cpu');
+      const of = (name: string): number => Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1]) * 1000;
+      return of('used_cpu_user') + of('used_cpu_sys');
+    }
+
+    it('lists a page within a second, 100 MB, and 10 ms of Redis at a time', async () => {
+      const { cpuMs, megabytes, page, commandMs } = await measure('--limit', '1000');
+      expect(page).toMatchObject({ total: MANY, next: '1000' });
+      expect(page.letters).toHaveLength(1000);
+      expect(cpuMs).toBeLessThan(1000);
+      expect(megabytes).toBeLessThan(100);
+      expect(commandMs).toBeLessThan(10);
+    }, 30_000);
+
+    it('finds the only one that matches among all within the same bounds', async () => {
+      const { cpuMs, megabytes, page, commandMs } = await measure('--type', 'order');
+      expect(page.letters).toMatchObject([{ id: String(MANY), entityId: 'last' }]);
+      expect(cpuMs).toBeLessThan(1000);
+      expect(megabytes).toBeLessThan(100);
+      expect(commandMs).toBeLessThan(10);
+    }, 30_000);
+  });
+});
+
+describe('a reader that goes away', () => {
+  it('ends the command without a fault', async () => {
+    const { child } = startCli(['dlq', 'list', '--help']);
+    child.stdout?.destroy();
+    expect((await once(child, 'exit'))[0]).toBe(0);
+  });
+});

@@ -1,0 +1,167 @@
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { lastLine } from '../support/command.js';
+import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
+import { cli, compileCli, joined, startCli, Writer } from './support.js';
+
+describeRedis(
+  'a look into the log from the command line',
+  () => {
+    let server: RedisServer;
+    let admin: Redis;
+    let writer: Writer;
+
+    beforeAll(async () => {
+      compileCli();
+      server = await startRedis();
+      admin = new Redis(server.url);
+      const session = await joined(server.port, 'shop');
+      writer = await Writer.of(session, 'account:a-1');
+      await writer.fail(1);
+      await writer.pile(3);
+      await (await Writer.of(session, 'order:o:{1}')).pile(0);
+      await session.store.control({ op: 'lead', incarnation: 1 });
+    }, 60_000);
+    afterAll(async () => {
+      admin.disconnect();
+      await writer.close();
+      await server.stop();
+    });
+
+    const run = (...args: readonly string[]) => cli(...args, '--redis', server.url, '--prefix', 'shop');
+
+    it('tells the nodes with their roles, what waits by type, and what blocks', async () => {
+      const told = lastLine<{ nodes: object[] }>(await run('status', '--json'));
+      expect(told).toEqual({
+        nodes: [
+          {
+            ...{ serverId: 'node-1', serviceGroup: 'bank', incarnation: 1, role: 'master', epoch: 1, owns: 2 },
+            ...{ leaseLeftMs: expect.any(Number), types: ['account', 'order'], address: 'host:1' },
+          },
+        ],
+        types: [
+          { type: 'account', entities: 1, running: 1, pending: 3 },
+          { type: 'order', entities: 1, running: 1, pending: 0 },
+        ],
+        totals: { messages: 5, entities: 2, deadLetters: 1 },
+        blocked: [],
+      });
+      const { stdout } = await run('status');
+      expect(stdout).toMatch(/^node-1 +bank +1 +master +1 +\S+ \w+ +2 +account, order$/m);
+      expect(stdout).toContain('5 messages wait or run, for 2 entities; 1 dead letters');
+    });
+
+    it('names what has been running for long, and who died', async () => {
+      const old = await joined(server.port, 'old', { leaseTtlMs: 1 });
+      await (await Writer.of(old, 'account:a-1')).pile(2);
+      // As if it had been logged a minute ago.
+      const key = 'old:{0}:msg';
+      for (const [field, record] of Object.entries(await admin.hgetall(key))) {
+        const parts = record.split('\x1f');
+        parts[11] = String(Number(parts[11]) - 60_000);
+        await admin.hset(key, field, parts.join('\x1f'));
+      }
+      const told = lastLine(await cli('status', '--json', '--redis', server.url, '--prefix', 'old'));
+      expect(told).toMatchObject({
+        nodes: [{ role: 'lapsed', epoch: null }],
+        blocked: [{ entityType: 'account', entityId: 'a-1', name: 'Deposit', messageId: 'm1', pending: 2, owner: 'node-1' }],
+      });
+      await old.store.control({ op: 'bury', incarnation: 1, beatSeen: 0 });
+      const { stdout } = await cli('status', '--redis', server.url, '--prefix', 'old');
+      expect(stdout).toMatch(/^node-1 +bank +1 +dead +over for /m);
+      expect(stdout).toMatch(/^account:a-1 +Deposit +6\d\.\d s ago +2 +node-1 \(dead\)$/m);
+      await old.store.close();
+    });
+
+    it('shows one entity: its owner, what runs, what waits, and its past', async () => {
+      const told = lastLine(await run('entity', 'show', 'account', 'a-1', '--json'));
+      const message = { name: 'Deposit', attempt: 1, enqueuedAtMs: expect.any(Number), replayOf: null };
+      expect(told).toEqual({
+        ...{ entityType: 'account', entityId: 'a-1', owner: 'node-1', incarnation: 1, fence: 1, heldUntilMs: null },
+        running: { ...message, messageId: 'm2', sequence: 2 },
+        pendingCount: 3,
+        pending: [3, 4, 5].map((sequence) => ({ ...message, messageId: `m${sequence}`, sequence })),
+        history: {
+          ended: [],
+          deadLetters: [{ id: '1', messageId: 'm1', sequence: 1, name: 'Deposit', reason: 'failed', replayedAs: null }],
+        },
+      });
+      expect((await run('entity', 'show', 'order', 'o:{1}')).stdout).toMatch(/^running {2}1 Deposit m1 /m);
+      const unknown = await run('entity', 'show', 'account', 'nobody');
+      expect(unknown).toMatchObject({ code: 1, stdout: '' });
+      expect(unknown.stderr).toMatch(/^error: the log knows nothing of account "nobody": /);
+      expect(await run('entity', 'show', 'a:b', 'x')).toMatchObject({ code: 2 });
+    });
+
+    it('changes nothing, and makes no member', async () => {
+      const dump = async () => {
+        const keys = (await admin.keys('shop:*')).sort();
+        return Promise.all(keys.map(async (key) => [key, await admin.dump(key)]));
+      };
+      const before = await dump();
+      for (const command of [
+        ['status'],
+        ['entity', 'show', 'account', 'a-1'],
+        ['dlq', 'list'],
+        ['dlq', 'show', '1'],
+        ['doctor'],
+      ]) {
+        expect(await run(...command), command.join(' ')).toMatchObject({ code: 0 });
+      }
+      expect(await run('dlq', 'replay', '--all', '--dry-run')).toMatchObject({ code: 0 });
+      expect(await dump()).toEqual(before);
+    });
+
+    it('finds Redis and prefix in the environment, options first', async () => {
+      const by = (env: NodeJS.ProcessEnv, ...args: string[]) => startCli(['dlq', 'list', ...args], env).ended;
+      expect(await by({ AQ_REDIS_URL: server.url, REDIS_URL: 'redis://127.0.0.1:1', AQ_PREFIX: 'shop' })).toMatchObject({
+        code: 0,
+      });
+      expect(await by({ REDIS_URL: server.url, AQ_PREFIX: 'x' }, '--prefix', 'shop')).toMatchObject({ code: 0 });
+      expect(await by({ REDIS_URL: 'http://x' })).toMatchObject({ code: 2, stderr: /^error: REDIS_URL is no URL of a Redis/ });
+    });
+
+    it('says which prefixes there are where the given one is none', async () => {
+      const { code, stderr } = await cli('status', '--redis', server.url, '--prefix', 'shpo');
+      expect(code).toBe(1);
+      expect(stderr).toBe('error: nothing is under prefix "shpo"; prefixes that are there: "old", "shop"\n');
+    });
+
+    it('says what is in the way, in one line', async () => {
+      await admin.set('foreign:{0}:meta', 'x');
+      const foreign = await cli('status', '--redis', server.url, '--prefix', 'foreign');
+      expect(foreign).toMatchObject({ code: 1, stderr: /^error: foreign:\{0\}:meta is none of our keys: WRONGTYPE/ });
+      await admin.hset('newer:{0}:meta', { generation: 'g', schema: '9' });
+      const newer = await cli('status', '--redis', server.url, '--prefix', 'newer');
+      expect(newer).toMatchObject({ code: 1, stderr: /^error: prefix "newer" holds records of schema version 9, / });
+      await admin.del('foreign:{0}:meta', 'newer:{0}:meta');
+      for (const command of [['status'], ['doctor'], ['dlq', 'list']]) {
+        const none = await cli(...command, '--redis', 'redis://:secret@127.0.0.1:1');
+        expect(none).toEqual({
+          code: 1,
+          stdout: '',
+          stderr: 'error: cannot use Redis at 127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1\n',
+        });
+      }
+    });
+
+    describe('doctor', () => {
+      it('finds what endangers the log, and fails for what no node can start with', async () => {
+        const well = await run('doctor', '--json');
+        expect(well.code).toBe(0);
+        const { findings } = lastLine<{ findings: { check: string; level: string; found: string }[] }>(well);
+        expect(findings.filter(({ level }) => level !== 'ok').map(({ check }) => check)).toEqual(['memory']);
+        expect(findings.find(({ check }) => check === 'keys')?.found).toMatch(/^\d+ keys, each of the type it must have$/);
+        await admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
+        await admin.set('shop:{0}:mine', 'x');
+        const ill = await run('doctor');
+        await admin.config('SET', 'maxmemory-policy', 'noeviction');
+        await admin.del('shop:{0}:mine');
+        expect(ill).toMatchObject({ code: 1, stderr: /^error: 2 of \d+ checks failed$/m });
+        expect(ill.stdout).toMatch(/^fail eviction +allkeys-lru\n +logged messages may vanish/m);
+        expect(ill.stdout).toMatch(/^fail keys +shop:\{0\}:mine \(string\)$/m);
+      });
+    });
+  },
+  { own: true },
+);
