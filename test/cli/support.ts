@@ -56,7 +56,7 @@ export interface JoinOptions {
 }
 
 const CONTRACTS: readonly Contract[] = ['account', 'order'].map((type) => ({
-  ...{ type, maxAttempts: 1, onInterrupt: 'dead-letter' as const, names: ['Deposit'] },
+  ...{ type, maxAttempts: 1, onInterrupt: 'dead-letter' as const, names: ['Deposit'], depthMax: 0 },
 }));
 
 /** A member by hand: it does nothing but what it is told. */
