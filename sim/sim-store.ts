@@ -16,7 +16,7 @@ import { type Life, never, SimEvent, type World } from './world.js';
 const START_MS = 1_700_000_000_000;
 const LATENCY_MS = { low: 0.15, high: 1.2 };
 const LEAVE_MS_MAX = 0.05;
-const WRITES = new Set<ControlOp['op']>(['join', 'beat', 'leave', 'bury', 'lead', 'replay', 'purge']);
+const WRITES = new Set<ControlOp['op']>(['join', 'beat', 'leave', 'bury', 'lead', 'replay', 'purge', 'shut']);
 
 interface Applied {
   readonly batch: Batch | undefined;

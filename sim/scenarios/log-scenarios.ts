@@ -349,4 +349,31 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
       must('and has run nothing twice', new Set(startedOn(sim, A)).size === startedOn(sim, A).length);
     },
   },
+  {
+    name: 'tail-lost-newcomer',
+    shows: 'one node remembers what the store forgot: it closes the store, to a node that lost nothing and to one that comes',
+    keepsLog: true,
+    stays: true,
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1500);
+      for (const c of ['t1', 't2', 't3']) {
+        sim.send('n1', A, { c });
+        sim.run(100);
+      }
+      const before = startedOn(sim, A);
+      sim.server.forgetTail(sim.server.steps - 8);
+      sim.send('n1', A, { c: 't4' });
+      sim.run(200);
+      sim.start('n3');
+      sim.storeLost = true;
+      sim.run(2500);
+      must('who had it acknowledged has noticed', hasState(sim, 'n1', 'store-lost'));
+      for (let i = 0; i < 8; i++) sim.send('n2', `plain:x${i}`, { c: `x${i}` });
+      sim.run(1000);
+      must('the other has closed too', hasState(sim, 'n2', 'closed'));
+      must('the newcomer was not let in', hasState(sim, 'n3', 'start-failed'));
+      must('nothing that had begun began again', startedOn(sim, A).length === new Set([...before, ...startedOn(sim, A)]).size);
+    },
+  },
 ];

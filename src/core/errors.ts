@@ -146,7 +146,7 @@ export const ERRORS = {
     false,
     false,
     'The store lost acknowledged writes, or was replaced; this node has closed and starts nothing.',
-    'Find out what the store lost, then restart the group.',
+    'Find out what the store lost, reopen it (docs/guide.md), then restart the group.',
   ),
   WITHDRAWN: entry(false, true, 'The message was taken back before it began.', 'Nothing: it did not run and will not.'),
 } as const satisfies Record<string, ErrorEntry>;

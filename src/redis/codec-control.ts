@@ -39,6 +39,8 @@ function argumentsOf(op: ControlOp): string[] {
       return [op.letter, op.force ? '1' : '0'];
     case 'purge':
       return [op.letter];
+    case 'shut':
+      return [op.generation];
     case 'ready':
       return [String(op.ageMs), String(op.max)];
     case 'owned':
@@ -110,6 +112,7 @@ export function decodeControl(op: ControlOp, text: string): ControlAnswer {
     case 'leave':
     case 'report':
     case 'purge':
+    case 'shut':
       return { ok: true };
     case 'bury':
       return { ok: true, count: Number(text) };

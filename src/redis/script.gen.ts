@@ -264,32 +264,33 @@ local function open_writes() local bad = check_type(MEMBER, 'hash') or check_typ
 or check_type(DLQ, 'hash') or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') if bad then return bad end call('HDEL', META, '') written = true return nil end local function live_members()
 local all, list, sum = call('HGETALL', MEMBER), {}, 0 local bounded = true for i = 1, #all, 2 do local m = split(all[i + 1]) if m[9] ~= '1' then list[all[i]] = m if m[10] ~= '' then
 if m[6] == '0' then bounded = false end sum = sum + m[6] end end end return list, bounded and sum or 0 end local function recount_workers() local _, sum = live_members()
-call('HSET', META, 'workersMax', int(sum)) end local function join() local schema = hget(META, 'schema') if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end
-for incarnation, m in pairs((live_members())) do if m[1] == ARGV[4] then if m[4] ~= ARGV[7] then return refuse('TWIN', incarnation) end
-return incarnation .. FS .. hget(META, 'generation') .. FS .. nowS .. FS .. m[8] end end local bad = open_writes() if bad then return bad end local generation = hget(META, 'generation')
-if not generation then generation = ARGV[9] call('HSET', META, 'generation', generation, 'schema', ARGV[8], 'seq', '0', 'fence', '0', 'letter', '0', 'depth', '0', 'active', '0') end
-local incarnation = int((hget(META, 'incarnation') or 0) + 1) local leaseUntil = int(now + ARGV[11])
-call('HSET', META, 'incarnation', incarnation, 's' .. incarnation, '0', 'leaseTtl', ARGV[11], 'hold', ARGV[12], 'entryTtl', ARGV[13],
+call('HSET', META, 'workersMax', int(sum)) end local CLOSED = 'closed' local function join() local schema = hget(META, 'schema')
+if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end if generation == CLOSED then return refuse('CLOSED') end for incarnation, m in pairs((live_members())) do
+if m[1] == ARGV[4] then if m[4] ~= ARGV[7] then return refuse('TWIN', incarnation) end return incarnation .. FS .. generation .. FS .. nowS .. FS .. m[8] end end local bad = open_writes()
+if bad then return bad end local its = generation or ARGV[9] if not generation then
+call('HSET', META, 'generation', its, 'schema', ARGV[8], 'seq', '0', 'fence', '0', 'letter', '0', 'depth', '0', 'active', '0') end local incarnation = int((hget(META, 'incarnation') or 0) + 1)
+local leaseUntil = int(now + ARGV[11]) call('HSET', META, 'incarnation', incarnation, 's' .. incarnation, '0', 'leaseTtl', ARGV[11], 'hold', ARGV[12], 'entryTtl', ARGV[13],
 'resultTtl', ARGV[14], 'depthMax', ARGV[15], 'leaderTtl', ARGV[16], 'leaderDebounce', ARGV[17])
 call('HSET', MEMBER, incarnation, concat({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], nowS, ARGV[10], '0', leaseUntil, '0', ARGV[18], '1', '' }, FS))
-for i = 1, ARGV[19] + 0 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[18 + 2 * i], ARGV[19 + 2 * i]) end recount_workers()
-return incarnation .. FS .. generation .. FS .. nowS .. FS .. leaseUntil end local function beat(incarnation, number) local m = member_of(incarnation)
-if not m or m[9] == '1' then return refuse('FENCED') end if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end local bad = open_writes() if bad then return bad end
-m[7], m[8] = number, int(now + hget(META, 'leaseTtl')) call('HSET', MEMBER, incarnation, concat(m, FS)) return nowS .. FS .. m[8] end local function seal(incarnation, m)
-local session = 's' .. incarnation call('HDEL', META, session, session .. ':0', session .. ':1') m[9] = '1' if owns_count(incarnation) > 0 then call('HSET', MEMBER, incarnation, concat(m, FS)) else
-call('HDEL', MEMBER, incarnation) call('HDEL', OWNS, incarnation) for type in gmatch(m[10], '[^,]+') do call('HDEL', CONTRACT, incarnation .. FS .. type) end end recount_workers() end
-local function leave(incarnation) local m = member_of(incarnation) if not m or m[9] == '1' then return '' end local owns = owns_count(incarnation) if owns > 0 then return refuse('OWNS', int(owns)) end
-local bad = open_writes() if bad then return bad end seal(incarnation, m) return '' end local function bury(incarnation, beatSeen) local m = member_of(incarnation) if not m then return '0' end
-if m[9] ~= '1' then if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end if m[7] ~= beatSeen then return refuse('BEATING', m[7]) end local bad = open_writes() if bad then return bad end
-seal(incarnation, m) end return int(owns_count(incarnation)) end local function report(incarnation, eligible, unreachable) local m = member_of(incarnation)
-if not m or m[9] == '1' then return refuse('FENCED') end local bad = open_writes() if bad then return bad end m[11], m[12] = eligible, unreachable call('HSET', MEMBER, incarnation, concat(m, FS))
-return '' end local function precedes(a, b) for i = 1, #a < #b and #a or #b do local x, y = byte(a, i), byte(b, i) if x ~= y then return x < y end end return #a < #b end
-local function is_cut_off(incarnation, group, count) local reports = 0 for other, m in pairs(group) do
-if other ~= incarnation and find(',' .. m[12] .. ',', ',' .. incarnation .. ',', 1, true) then reports = reports + 1 end end return reports * 2 > count - 1 end local function lowest_of(list)
-local lowest, name for incarnation, m in pairs(list) do if not lowest or precedes(m[1], name) then lowest, name = incarnation, m[1] end end return lowest end local function group_of(me)
-local group, eligible, count = {}, {}, 0 for incarnation, m in pairs((live_members())) do if m[8] + 0 > now and m[2] == me[2] and m[10] ~= '' then group[incarnation], count = m, count + 1 end end
-for incarnation, m in pairs(group) do if m[11] == '1' and not is_cut_off(incarnation, group, count) then eligible[incarnation] = m end end return group, eligible end local function lead(incarnation)
-local me = member_of(incarnation) if not me or me[9] == '1' or me[8] + 0 <= now then return refuse('FENCED') end local record = hget(LEADER, me[2]) local leader, epoch, untilMs
+for i = 1, ARGV[19] + 0 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[18 + 2 * i], ARGV[19 + 2 * i]) end recount_workers() return incarnation .. FS .. its .. FS .. nowS .. FS .. leaseUntil end
+local function shut(of) if generation ~= of then return '' end local bad = open_writes() if bad then return bad end call('HSET', META, 'generation', CLOSED) return '' end
+local function beat(incarnation, number) local m = member_of(incarnation) if not m or m[9] == '1' then return refuse('FENCED') end if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end
+local bad = open_writes() if bad then return bad end m[7], m[8] = number, int(now + hget(META, 'leaseTtl')) call('HSET', MEMBER, incarnation, concat(m, FS)) return nowS .. FS .. m[8] end
+local function seal(incarnation, m) local session = 's' .. incarnation call('HDEL', META, session, session .. ':0', session .. ':1') m[9] = '1' if owns_count(incarnation) > 0 then
+call('HSET', MEMBER, incarnation, concat(m, FS)) else call('HDEL', MEMBER, incarnation) call('HDEL', OWNS, incarnation)
+for type in gmatch(m[10], '[^,]+') do call('HDEL', CONTRACT, incarnation .. FS .. type) end end recount_workers() end local function leave(incarnation) local m = member_of(incarnation)
+if not m or m[9] == '1' then return '' end local owns = owns_count(incarnation) if owns > 0 then return refuse('OWNS', int(owns)) end local bad = open_writes() if bad then return bad end
+seal(incarnation, m) return '' end local function bury(incarnation, beatSeen) local m = member_of(incarnation) if not m then return '0' end if m[9] ~= '1' then
+if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end if m[7] ~= beatSeen then return refuse('BEATING', m[7]) end local bad = open_writes() if bad then return bad end seal(incarnation, m) end
+return int(owns_count(incarnation)) end local function report(incarnation, eligible, unreachable) local m = member_of(incarnation) if not m or m[9] == '1' then return refuse('FENCED') end
+local bad = open_writes() if bad then return bad end m[11], m[12] = eligible, unreachable call('HSET', MEMBER, incarnation, concat(m, FS)) return '' end local function precedes(a, b)
+for i = 1, #a < #b and #a or #b do local x, y = byte(a, i), byte(b, i) if x ~= y then return x < y end end return #a < #b end local function is_cut_off(incarnation, group, count) local reports = 0
+for other, m in pairs(group) do if other ~= incarnation and find(',' .. m[12] .. ',', ',' .. incarnation .. ',', 1, true) then reports = reports + 1 end end return reports * 2 > count - 1 end
+local function lowest_of(list) local lowest, name for incarnation, m in pairs(list) do if not lowest or precedes(m[1], name) then lowest, name = incarnation, m[1] end end return lowest end
+local function group_of(me) local group, eligible, count = {}, {}, 0 for incarnation, m in pairs((live_members())) do
+if m[8] + 0 > now and m[2] == me[2] and m[10] ~= '' then group[incarnation], count = m, count + 1 end end for incarnation, m in pairs(group) do
+if m[11] == '1' and not is_cut_off(incarnation, group, count) then eligible[incarnation] = m end end return group, eligible end local function lead(incarnation) local me = member_of(incarnation)
+if not me or me[9] == '1' or me[8] + 0 <= now then return refuse('FENCED') end local record = hget(LEADER, me[2]) local leader, epoch, untilMs
 if record then leader, epoch, untilMs = match(record, '^(%d+)\31(%d+)\31(%d+)') end local newUntil = int(now + hget(META, 'leaderTtl')) local inForce = leader and untilMs + 0 > now
 if inForce and leader ~= incarnation then return refuse('LED', leader) end local group, eligible = group_of(me) if inForce then
 if not eligible[incarnation] and next(eligible) then return refuse('NOT_LOWEST', lowest_of(eligible)) end else local candidate = lowest_of(next(eligible) and eligible or group)
@@ -334,7 +335,7 @@ if e.running ~= '0' then t[2] = t[2] + 1 running[#running + 1] = FS .. e.key .. 
 list[#list + 1] = order[i] .. FS .. int(t[1]) .. FS .. int(t[2]) .. FS .. int(t[3]) end for i = 1, #running do list[#list + 1] = running[i] end return concat(list, RS) end local function list_counts()
 return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) end local op, a, b, c = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 if op == 'beat' then return beat(a, b) end if op == 'join' then return join() end if op == 'leave' then return leave(a) end if op == 'bury' then return bury(a, b) end
-if op == 'report' then return report(a, b, c) end if op == 'lead' then return lead(a) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a) end
-if op == 'members' then return list_members(a) end if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end if op == 'lookup' then return lookup(a, b, c) end
-if op == 'letters' then return list_letters(a, b, c, ARGV[7], ARGV[8], ARGV[9], ARGV[10]) end if op == 'entity' then return show_entity(a, b) end if op == 'history' then return list_history(a, b) end
-if op == 'survey' then return survey(a) end return list_counts()`;
+if op == 'report' then return report(a, b, c) end if op == 'shut' then return shut(a) end if op == 'lead' then return lead(a) end if op == 'replay' then return replay(a, b) end
+if op == 'purge' then return purge(a) end if op == 'members' then return list_members(a) end if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end
+if op == 'lookup' then return lookup(a, b, c) end if op == 'letters' then return list_letters(a, b, c, ARGV[7], ARGV[8], ARGV[9], ARGV[10]) end if op == 'entity' then return show_entity(a, b) end
+if op == 'history' then return list_history(a, b) end if op == 'survey' then return survey(a) end return list_counts()`;

@@ -25,6 +25,9 @@ import type { Pulse } from '../ports/pulse.js';
 import type { Random } from '../ports/random.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 
+const CLOSED_TEXT =
+  'the store has lost acknowledged writes and was closed by a node that noticed it; find out what is missing, then reopen it (docs/guide.md)';
+
 export interface MembershipEvents {
   suspended(): void;
   resumed(): void;
@@ -99,7 +102,8 @@ export class Membership {
 
   /**
    * Becomes a new incarnation. Waits for the lease of a predecessor of the same serverId, then buries it.
-   * Throws CONFIG_INVALID for a living twin or another schema, STORE_UNAVAILABLE (`patient` false) if the store does not answer.
+   * Throws CONFIG_INVALID for a living twin or another schema, STORE_LOST for a closed store, STORE_UNAVAILABLE (`patient` false)
+   * if the store does not answer.
    */
   async join(patient: boolean): Promise<void> {
     const token = this.random.token();
@@ -120,8 +124,15 @@ export class Membership {
           'CONFIG_INVALID',
           `keyPrefix "${this.config.keyPrefix}" holds records of schema version ${answer.at}, this version reads ${SCHEMA_VERSION}; use another keyPrefix or the version that wrote them`,
         );
+      if (answer.code === 'CLOSED') throw new AtomicQueuesError('STORE_LOST', CLOSED_TEXT);
       await this.waitForTwin(answer.at, startedMs, patient);
     }
+  }
+
+  /** Closes the store to every node: it lost acknowledged writes. Tries until it is told, or until `isOver`. */
+  async shutStore(generation: string, isOver: () => boolean): Promise<void> {
+    while (!isOver() && (await this.attempt(() => this.store.control({ op: 'shut', generation }), true)) === undefined)
+      await this.sleep(this.config.timing.heartbeatMs);
   }
 
   private joinOp(token: string): JoinOp {

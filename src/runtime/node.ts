@@ -142,7 +142,7 @@ export class Node {
     if (this.state !== 'new') throw new AtomicQueuesError('CONFIG_INVALID', `the node was started before (${this.state})`);
     this.state = 'starting';
     const { store } = this.options;
-    store.onReplaced((why) => this.storeLost(why));
+    store.onReplaced((why) => this.noticeLoss(why));
     try {
       await store.open();
       await this.membership.join(false);
@@ -164,7 +164,7 @@ export class Node {
     const { incarnation, generation } = this.membership;
     const session = new StoreSession(store, clock, random, generation, incarnation, {
       fenced: () => this.fenced('the store counts this incarnation as dead'),
-      lost: (why) => this.storeLost(why),
+      lost: (why) => this.noticeLoss(why),
       health: (error) => this.noteHealth(error),
     });
     this.session = session;
@@ -296,6 +296,13 @@ export class Node {
       if (why.code === 'STORE_LOST') this.storeLost(why.message);
       else this.close(why);
     }
+  }
+
+  /** This node remembers what the store does not: no other may go on with what is left, nor one that starts now. */
+  private noticeLoss(why: string): void {
+    const { generation } = this.membership;
+    this.storeLost(why);
+    if (generation !== '') this.membership.shutStore(generation, () => this.state === 'stopped').catch(() => undefined);
   }
 
   /** The store lost acknowledged writes: nothing is started on a guess. */

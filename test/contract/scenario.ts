@@ -82,7 +82,7 @@ const commandArb = fc.oneof(
       do: fc.constant('control' as const),
       kind: fc.constantFrom(
         ...(['join', 'join', 'beat', 'beat', 'leave', 'bury', 'bury', 'lead', 'lead', 'report'] as const),
-        ...(['replay', 'replay', 'replay', 'purge'] as const),
+        ...(['replay', 'replay', 'replay', 'purge', 'shut'] as const),
         ...(['members', 'ready', 'owned', 'lookup', 'letters', 'letters', 'entity', 'history', 'survey', 'counts'] as const),
       ),
       node: small,
@@ -409,6 +409,9 @@ export class Driver {
         return { op: 'replay', letter, force: c.y % 2 === 0 };
       case 'purge':
         return { op: 'purge', letter };
+      case 'shut':
+        // Seldom the right one: nothing works afterwards.
+        return { op: 'shut', generation: c.x % 8 === 0 ? 'g1' : 'g0' };
       case 'ready':
         return { op: 'ready', ageMs: c.x % 20, max: c.y % 4 };
       case 'owned':

@@ -64,6 +64,7 @@ describe('the store protocol', () => {
       'lead',
       'replay',
       'purge',
+      'shut',
       'members',
       'ready',
       'owned',

@@ -241,6 +241,42 @@ describe('a store that lost its data', () => {
   });
 });
 
+describe('a store that has lost the tail of its log', () => {
+  it('is closed by the node that remembers it: to the others, and to newcomers', async () => {
+    const w = world();
+    const log: (() => void)[] = [];
+    let inner = new MemoryStore(w.clock);
+    const store = {
+      apply(b: never) {
+        log.push(() => inner.apply(b));
+        return inner.apply(b);
+      },
+      control(o: never) {
+        log.push(() => inner.control(o));
+        return inner.control(o);
+      },
+      onReplaced() {},
+      async open() {},
+      async close() {},
+    };
+    const [a, b] = ['a', 'b'].map((serverId) =>
+      track(node({ ...w, store: store as never }, () => sleep(1), { ...FAST, serverId })),
+    );
+    await a?.start();
+    await b?.start();
+    await a?.enqueueAndWait(msg('x'), { timeoutMs: 2000 });
+    const kept = log.length;
+    await a?.enqueueAndWait(msg('x'), { timeoutMs: 2000 });
+    inner = new MemoryStore(w.clock);
+    for (const call of log.splice(0, kept)) call();
+    expect(await outcome(a!.enqueue(msg('x')))).toBe('OUTCOME_UNKNOWN');
+    await until('both have closed', async () => [a, b].every((n) => n?.status().state === 'closed'));
+    expect(await outcome(track(node({ ...w, store: store as never }, () => sleep(1), { ...FAST, serverId: 'c' })).start())).toBe(
+      'STORE_LOST',
+    );
+  });
+});
+
 describe.each([1, 2, 3, 4, 5, 6])('lost, late, doubled and refused store calls, seed %i', (seed) => {
   it('run every accepted message once and in order, and tell the truth about the others', async () => {
     const random = prng(seed);

@@ -11,7 +11,7 @@ import { append, begin, claim, finish, late, release, retry, takeover, withdraw 
 import { counts, entity, history, survey } from './inspection.js';
 import { lead } from './leadership.js';
 import { expire, letters, lookup, purge, replay } from './letters.js';
-import { beat, bury, join, leave, members, owned, ready, report } from './membership.js';
+import { beat, bury, join, leave, members, owned, ready, report, shut } from './membership.js';
 import type { Answer, Batch, BatchReply, SessionOp } from './operations.js';
 import type { PartitionState } from './state.js';
 
@@ -70,6 +70,8 @@ export function applyControl(state: PartitionState, op: ControlOp, nowMs: number
       return bury(state, op, nowMs);
     case 'report':
       return report(state, op);
+    case 'shut':
+      return shut(state, op);
     case 'lead':
       return lead(state, op, nowMs);
     case 'replay':

@@ -71,6 +71,14 @@ export interface ReportOp {
   /** Incarnations that it cannot reach. */
   readonly unreachable: readonly number[];
 }
+/**
+ * Closes the store to whoever works with that generation, and to newcomers: it lost acknowledged writes, and what is left of
+ * the log may say that nothing ran where something did. Another generation is left alone.
+ */
+export interface ShutOp {
+  readonly op: 'shut';
+  readonly generation: string;
+}
 export interface LeadOp {
   readonly op: 'lead';
   readonly incarnation: number;
@@ -270,6 +278,7 @@ export interface ControlAnswerOf {
   leave: Done | Refusal;
   bury: CountAnswer | Refusal;
   report: Done | Refusal;
+  shut: Done;
   lead: LeadAnswer | Refusal;
   replay: ReplayAnswer | Refusal;
   purge: Done | Refusal;
@@ -289,6 +298,7 @@ export type ControlOp =
   | LeaveOp
   | BuryOp
   | ReportOp
+  | ShutOp
   | LeadOp
   | ReplayOp
   | PurgeOp

@@ -12,12 +12,17 @@ import type {
   ReadyAnswer,
   ReadyOp,
   ReportOp,
+  ShutOp,
 } from './control-operations.js';
-import { refuse } from './operations.js';
+import { type Done, refuse } from './operations.js';
 import { type MemberRecord, type PartitionState, sumWorkersMax } from './state.js';
+
+/** The generation of a closed store: no session has it. An operator who has looked gives it another. */
+export const CLOSED = 'closed';
 
 export function join(state: PartitionState, op: JoinOp, nowMs: number): ControlAnswerOf['join'] {
   if (state.schema !== 0 && state.schema !== op.schema) return refuse('SCHEMA', state.schema);
+  if (state.generation === CLOSED) return refuse('CLOSED');
   const twin = liveMemberOf(state, op.serverId);
   if (twin !== undefined && twin.token !== op.token) return refuse('TWIN', twin.incarnation);
   if (state.generation === '') {
@@ -27,6 +32,11 @@ export function join(state: PartitionState, op: JoinOp, nowMs: number): ControlA
   const member = twin ?? enter(state, op, nowMs);
   const { incarnation, leaseUntilMs } = member;
   return { ok: true, incarnation, generation: state.generation, nowMs, leaseUntilMs };
+}
+
+export function shut(state: PartitionState, op: ShutOp): Done {
+  if (state.generation === op.generation) state.generation = CLOSED;
+  return { ok: true };
 }
 
 function enter(state: PartitionState, op: JoinOp, nowMs: number): MemberRecord {

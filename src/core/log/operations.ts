@@ -28,6 +28,7 @@ export const REFUSALS = [
   'NO_LETTER', // that attempt left no letter
   'TWIN', // a live incarnation of this serverId exists: `at` is it
   'SCHEMA', // the store holds another schema version: `at` is it
+  'CLOSED', // a node found that the store had lost acknowledged writes, and closed it
   'OWNS', // it still owns `at` entities
   'NOT_LAPSED', // its lease runs until `at`
   'BEATING', // it has beaten since: `at` is its counter

@@ -8,6 +8,7 @@ if op == 'join' then return join() end
 if op == 'leave' then return leave(a) end
 if op == 'bury' then return bury(a, b) end
 if op == 'report' then return report(a, b, c) end
+if op == 'shut' then return shut(a) end
 if op == 'lead' then return lead(a) end
 if op == 'replay' then return replay(a, b) end
 if op == 'purge' then return purge(a) end

@@ -2,7 +2,7 @@
 -- args     serverId group address token schema generation workersMax leaseTtl hold entryTtl resultTtl depthMax leaderTtl
 --          leaderDebounce types (joined by ','), number of contracts, and per contract: type, record
 -- answer   incarnation generation now leaseUntil
--- refuses  SCHEMA(version) TWIN(incarnation)
+-- refuses  SCHEMA(version) CLOSED TWIN(incarnation)
 
 -- Every live member's fields, by incarnation, and the sum of the worker limits of those that handle something (0 if one has
 -- none).
@@ -27,21 +27,24 @@ local function recount_workers()
   call('HSET', META, 'workersMax', int(sum))
 end
 
+-- The generation of a closed store.
+local CLOSED = 'closed'
+
 local function join()
   local schema = hget(META, 'schema')
   if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end
+  if generation == CLOSED then return refuse('CLOSED') end
   for incarnation, m in pairs((live_members())) do
     if m[1] == ARGV[4] then
       if m[4] ~= ARGV[7] then return refuse('TWIN', incarnation) end
-      return incarnation .. FS .. hget(META, 'generation') .. FS .. nowS .. FS .. m[8]
+      return incarnation .. FS .. generation .. FS .. nowS .. FS .. m[8]
     end
   end
   local bad = open_writes()
   if bad then return bad end
-  local generation = hget(META, 'generation')
+  local its = generation or ARGV[9]
   if not generation then
-    generation = ARGV[9]
-    call('HSET', META, 'generation', generation, 'schema', ARGV[8], 'seq', '0', 'fence', '0', 'letter', '0', 'depth', '0', 'active', '0')
+    call('HSET', META, 'generation', its, 'schema', ARGV[8], 'seq', '0', 'fence', '0', 'letter', '0', 'depth', '0', 'active', '0')
   end
   local incarnation = int((hget(META, 'incarnation') or 0) + 1)
   local leaseUntil = int(now + ARGV[11])
@@ -50,5 +53,5 @@ local function join()
   call('HSET', MEMBER, incarnation, concat({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], nowS, ARGV[10], '0', leaseUntil, '0', ARGV[18], '1', '' }, FS))
   for i = 1, ARGV[19] + 0 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[18 + 2 * i], ARGV[19 + 2 * i]) end
   recount_workers()
-  return incarnation .. FS .. generation .. FS .. nowS .. FS .. leaseUntil
+  return incarnation .. FS .. its .. FS .. nowS .. FS .. leaseUntil
 end
