@@ -1,7 +1,9 @@
 /** How an attempt's error is logged, and how it reaches the caller: JSON text, on one node as across nodes. */
+
 import { AtomicQueuesError, type ErrorCode, isErrorCode } from '../core/errors.js';
 import type { TerminalState } from '../core/log/operations.js';
 import { FinalFailure } from '../ports/handler.js';
+import { StoreCallError } from '../ports/store.js';
 
 /** The wire form of a handler's error. */
 interface ErrorRecord {
@@ -43,4 +45,15 @@ export function errorOfState(state: TerminalState, detail: string, entity: strin
   const code: ErrorCode = error.code !== undefined && isErrorCode(error.code) ? error.code : 'HANDLER_FAILED';
   const text = error.code === undefined ? `${error.name}: ${error.message}` : error.message.replace(`[${error.code}] `, '');
   return new AtomicQueuesError(code, text, { definite: false, details: { entity, id, error } });
+}
+
+/** What a start or a join failed of, as callers are told. */
+export function asError(error: unknown): AtomicQueuesError {
+  if (error instanceof AtomicQueuesError) return error;
+  const text = error instanceof Error ? error.message : String(error);
+  const permanent = error instanceof StoreCallError && error.permanent;
+  return new AtomicQueuesError(permanent ? 'CONFIG_INVALID' : 'STORE_UNAVAILABLE', text, {
+    cause: error,
+    details: { cause: text },
+  });
 }

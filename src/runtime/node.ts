@@ -15,12 +15,13 @@ import type { HandlerPort } from '../ports/handler.js';
 import type { Network, PeerMessage } from '../ports/network.js';
 import type { Pulse } from '../ports/pulse.js';
 import type { Random } from '../ports/random.js';
-import { type Store, StoreCallError } from '../ports/store.js';
+import type { Store, StoreCallError } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
 import { EntityContext } from './context.js';
 import { Directory } from './directory.js';
 import { DueTimes } from './due-times.js';
 import { type BulkOutcome, Enqueue, type OutgoingMessage, type Receipt } from './enqueue.js';
+import { asError } from './error-record.js';
 import { Master } from './master.js';
 import { Membership } from './membership.js';
 import { Ownership } from './ownership.js';
@@ -441,14 +442,4 @@ export class Node {
       throw asError(error);
     }
   }
-}
-
-function asError(error: unknown): AtomicQueuesError {
-  if (error instanceof AtomicQueuesError) return error;
-  const text = error instanceof Error ? error.message : String(error);
-  const permanent = error instanceof StoreCallError && error.permanent;
-  return new AtomicQueuesError(permanent ? 'CONFIG_INVALID' : 'STORE_UNAVAILABLE', text, {
-    cause: error,
-    details: { cause: text },
-  });
 }
