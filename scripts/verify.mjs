@@ -18,6 +18,7 @@ const CHECKS = [
   ['build', 'npm', ['run', '--silent', 'build']],
   ['package', 'node', ['scripts/check-package.mjs']],
   [`simulator: npm run sim -- ${SEEDS.join(' ')}`, 'npm', ['run', '--silent', 'sim', '--', ...SEEDS]],
+  ['three nodes over gRPC, a minute of faults', 'npm', ['run', '--silent', 'campaign:cluster', '--', '--minutes', '1']],
   ['Nest 11', 'npm', ['run', '--silent', 'test:nest11']],
 ];
 

@@ -3,8 +3,10 @@ import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
 import { LoggerService, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { Redis } from 'ioredis';
 import { AtomicQueuesConfig, AtomicQueuesModule, QueueBus } from '../../src/index.js';
 import { Driver, Resend } from './driver.js';
+import { Ledger } from './ledger.js';
 import { AccountHandler, OrderHandler, Performer } from './messages.js';
 import { TYPES } from './plan.js';
 import { RecordWriter, recordPath } from './record.js';
@@ -20,6 +22,10 @@ export interface AppOptions {
   /** 'load' sends until it is killed; 'drain' sends only what is to be sent again. */
   readonly role: 'load' | 'drain';
   readonly nodeTTLMs: number;
+  /** How much slower than planned handlers are: what runs for longer is stopped more often. */
+  readonly pace: number;
+  /** Host and port of this node, for its peers over gRPC; undefined: over pub/sub. */
+  readonly address: string | undefined;
   /** File with the messages to send again. */
   readonly resendsPath: string;
 }
@@ -35,14 +41,13 @@ class KillApp {}
 
 const HANDLER_WAITS_MS = { backoffDelay: 20, maxDelay: 20 };
 
-function configOf({ redisUrl, keyPrefix, serverId, nodeTTLMs }: AppOptions): AtomicQueuesConfig {
+function configOf({ redisUrl, keyPrefix, serverId, nodeTTLMs, pace, address }: AppOptions): AtomicQueuesConfig {
   const { account, order } = TYPES;
   return {
     redis: { url: redisUrl },
     keyPrefix,
     serverId,
     maxConcurrentHandlers: 16,
-    storeCallTimeoutMs: 500,
     enqueueTimeoutMs: 2000,
     entities: {
       account: { workerIdleTimeout: 100, onInterrupt: account.onInterrupt, retry: { maxAttempts: account.maxAttempts } },
@@ -55,11 +60,15 @@ function configOf({ redisUrl, keyPrefix, serverId, nodeTTLMs }: AppOptions): Ato
     },
     // Short, so that a campaign of a hundred kills takes minutes: what is tested is the order of events, not their length.
     grpc: {
+      ...(address === undefined ? {} : { enabled: true, listenAddress: address, advertisedAddress: address }),
       nodeTTLMs,
       heartbeatMs: nodeTTLMs / 5,
       leaseMarginMs: Math.round(nodeTTLMs / 7),
-      takeoverHoldMs: 150,
+      takeoverHoldMs: 150 * pace,
       reconcileIntervalMs: 100,
+      leaderTTLMs: nodeTTLMs,
+      leaderRenewalMs: nodeTTLMs / 5,
+      leaderDebounceMs: nodeTTLMs / 5,
     },
   };
 }
@@ -85,29 +94,29 @@ function watchLoop(record: RecordWriter): void {
 const tell = (news: AppNews): void => void process.send?.(news);
 
 async function main(options: AppOptions): Promise<void> {
-  const { run, seed, serverId } = options;
+  const { run, seed, serverId, pace } = options;
   const record = new RecordWriter(recordPath(options.dir, run), run);
   record.write({ kind: 'boot', serverId });
   // Whoever ends the campaign ends its app with it.
   process.on('disconnect', () => process.exit(1));
   watchLoop(record);
+  const redis = new Redis(options.redisUrl);
   const app = await NestFactory.createApplicationContext(
     {
       module: KillApp,
       imports: [AtomicQueuesModule.forRoot(configOf(options))],
-      providers: [{ provide: RecordWriter, useValue: record }, Performer, AccountHandler, OrderHandler],
+      providers: [
+        { provide: RecordWriter, useValue: record },
+        { provide: Ledger, useValue: new Ledger(redis) },
+        Performer,
+        AccountHandler,
+        OrderHandler,
+      ],
     },
     { logger: loggerInto(record), abortOnError: false },
   );
-  record.write({ kind: 'ready' });
-  tell('ready');
-  const resends = JSON.parse(readFileSync(options.resendsPath, 'utf8')) as Resend[];
-  const driver = new Driver({ bus: app.get(QueueBus), record, seed, run, resends });
-  if (options.role === 'load') await driver.load();
-  await driver.resendAll();
-  tell('resent');
-  process.once('message', () => {
-    // Closing in good order is part of what is tested: the exit code tells whether it went well.
+  // Closing in good order is part of what is tested: the exit code tells whether it went well.
+  process.on('SIGTERM', () => {
     app.close().then(
       () => process.exit(0),
       (error: unknown) => {
@@ -116,6 +125,13 @@ async function main(options: AppOptions): Promise<void> {
       },
     );
   });
+  record.write({ kind: 'ready' });
+  tell('ready');
+  const resends = JSON.parse(readFileSync(options.resendsPath, 'utf8')) as Resend[];
+  const driver = new Driver({ bus: app.get(QueueBus), record, seed, run, pace, resends });
+  if (options.role === 'load') await driver.load();
+  await driver.resendAll();
+  tell('resent');
 }
 
 await main(JSON.parse(process.argv[2] ?? '{}') as AppOptions);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { findRedisServer, startLocalRedis } from '../../demo/local-redis.js';
 import { checkAll } from './checkers.js';
 import { Facts } from './facts.js';
+import { type Fault, type FaultCounts, notMet } from './faults.js';
 import type { Violation } from './history.js';
 import { type CommandOptions, parseOptions, USAGE, UsageError } from './options.js';
 import { runCampaign } from './runner.js';
@@ -17,21 +18,25 @@ const PROGRESS_EVERY = 10;
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 async function main(options: CommandOptions, binary: string): Promise<number> {
-  const { kills, seed, apps } = options;
+  const { kills, minutes, seed, apps, cluster } = options;
   const startMs = performance.now();
   const dir = mkdtempSync(join(tmpdir(), 'aq-kill-'));
   const redis = await startLocalRedis(binary, 'everysec');
   let violations: readonly Violation[] = [];
   let isDone = false;
   try {
-    const onKill = (done: number): void => {
-      if (done % PROGRESS_EVERY === 0 || done === kills)
-        say(`${done} of ${kills} kills, ${((performance.now() - startMs) / 1000).toFixed(0)} s`);
+    const faults: FaultCounts = {};
+    const onFault = (done: number, fault: Fault): void => {
+      faults[fault] = (faults[fault] ?? 0) + 1;
+      if (done % PROGRESS_EVERY === 0) say(`${done} faults, ${((performance.now() - startMs) / 1000).toFixed(0)} s`);
     };
-    const facts = new Facts(await runCampaign({ redisUrl: redis.url, kills, seed, apps, dir, onKill }));
-    violations = checkAll(facts);
+    const redisUrl = redis.url;
+    const facts = new Facts(await runCampaign({ redisUrl, kills, minutes, seed, apps, cluster, dir, onFault }));
+    const summary = summaryOf(facts);
+    const missing = notMet(faults, summary).map((what): Violation => ({ invariant: 'campaign', entity: '', what }));
+    violations = [...checkAll(facts), ...missing];
     const seconds = Number(((performance.now() - startMs) / 1000).toFixed(1));
-    const result = { kills, seed, apps, ...summaryOf(facts), violations, seconds };
+    const result = { seed, apps, faults, ...summary, violations, seconds };
     for (const violation of violations.slice(0, TIMELINES_MAX)) tellViolation(facts, violation, options);
     say(summaryLine(result));
     if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
@@ -44,21 +49,31 @@ async function main(options: CommandOptions, binary: string): Promise<number> {
   return violations.length === 0 ? 0 : 1;
 }
 
-function tellViolation(facts: Facts, violation: Violation, { seed, kills, apps }: CommandOptions): void {
+function tellViolation(facts: Facts, violation: Violation, { seed, kills, minutes, apps, cluster }: CommandOptions): void {
   say(`\nVIOLATED ${violation.invariant} ${violation.entity}: ${violation.what}`);
-  say(`replay of the draws: npm run campaign:kill -- --kills ${kills} --seed ${seed} --apps ${apps}`);
+  const length = minutes === undefined ? `--kills ${kills}` : `--minutes ${minutes}`;
+  say(`replay of the draws: npm run campaign:kill -- ${length} --seed ${seed} --apps ${apps}${cluster ? ' --cluster' : ''}`);
   for (const line of timelineOf(facts, violation)) say(line);
 }
 
 function summaryLine(
-  result: ReturnType<typeof summaryOf> & { kills: number; violations: readonly Violation[]; seconds: number },
+  result: ReturnType<typeof summaryOf> & {
+    faults: FaultCounts;
+    violations: readonly Violation[];
+    seconds: number;
+  },
 ): string {
-  const { kills, messages, completed, failed, interrupted, withdrawn, unknown, violations, seconds } = result;
+  const { faults, messages, completed, failed, interrupted, withdrawn, unknown, violations, seconds } = result;
   return [
-    `${kills} kills in ${seconds} s: ${messages} messages accepted = ${completed} completed + ${failed} failed`,
+    `${shownFaults(faults)} in ${seconds} s: ${messages} messages accepted = ${completed} completed + ${failed} failed`,
     ` + ${interrupted} interrupted + ${withdrawn} withdrawn; ${unknown} calls unknown; ${violations.length} violations`,
   ].join('');
 }
+
+const shownFaults = (faults: FaultCounts): string =>
+  Object.entries(faults)
+    .map(([fault, count]) => `${count} ${fault}`)
+    .join(', ');
 
 async function run(): Promise<number> {
   try {

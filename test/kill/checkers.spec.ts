@@ -5,8 +5,9 @@ import { describe, expect, it } from 'vitest';
 import { checkAll } from './checkers.js';
 import { Facts } from './facts.js';
 import { type FinalState, givenKey, type StoredLetter, type StoredState } from './history.js';
+import type { Effect } from './ledger.js';
 import type { Plan } from './plan.js';
-import { type RecordEvent, RecordWriter, readRecord } from './record.js';
+import { type End, type RecordEvent, RecordWriter, readRecord } from './record.js';
 import { summaryOf } from './summary.js';
 import { timelineOf } from './timeline.js';
 
@@ -27,6 +28,7 @@ class Story {
   readonly events: RecordEvent[] = [];
   readonly letters: StoredLetter[] = [];
   readonly given = new Map<string, StoredState>();
+  readonly effects: Effect[] = [];
   depth = 0;
   members = 0;
   #nowUs = 0;
@@ -34,6 +36,11 @@ class Story {
   add(draft: Draft): this {
     this.#nowUs += 1000;
     this.events.push({ atUs: this.#nowUs, ...draft } as RecordEvent);
+    return this;
+  }
+
+  sleep(ms: number): this {
+    this.#nowUs += ms * 1000;
     return this;
   }
 
@@ -59,11 +66,13 @@ class Story {
     return this.add({ kind: 'start', run, ref, id: ref, entity, seq, attempt, fence });
   }
 
+  /** A handler that ends well has had its effect. */
   end(
     ref: string,
     seq: number,
-    { run = 1, attempt = 1, fence = 1, entity = 'account:a-1', how = 'ok' as 'ok' | 'threw' } = {},
+    { run = 1, attempt = 1, fence = 1, entity = 'account:a-1', how = 'ok' as End['how'] } = {},
   ): this {
+    if (how === 'ok') this.effects.push({ entity, ref, run, seq, attempt, fence });
     return this.add({ kind: 'end', run, ref, id: ref, entity, seq, attempt, fence, how });
   }
 
@@ -83,7 +92,8 @@ class Story {
 
   facts(): Facts {
     const counts = { depth: this.depth, active: this.depth, letters: this.letters.length };
-    const final: FinalState = { letters: this.letters, given: this.given, counts, members: this.members };
+    const { letters, given, effects, members } = this;
+    const final: FinalState = { letters, given, effects, counts, members };
     return new Facts({ events: this.events, final, leaseMs: 250 });
   }
 
@@ -91,6 +101,9 @@ class Story {
     return checkAll(this.facts()).map(({ invariant, what }) => `${invariant} ${what}`);
   }
 }
+
+const withEffects = (story: Story, ...effects: readonly Effect[]): Story =>
+  Object.assign(story, { effects: [...story.effects, ...effects] });
 
 const order = (ref: string): Plan => plan(ref, { type: 'order', entityId: 'o-1' });
 const ORDER = { entity: 'order:o-1' };
@@ -111,6 +124,33 @@ const sound = (): Story =>
     .error('2.2', 'QUEUE_DEPTH_EXCEEDED', true, 2)
     .call(plan('x'), '2.3', 2)
     .receipt('2.3', 'x', 1, 2);
+
+/** x runs when its process is stopped for 300 ms, past its lease of 250; y runs elsewhere meanwhile, and x is fenced off when it wakes. */
+const stopped = (sleptMs = 300): Story =>
+  new Story()
+    .call(plan('x'), '1.1', 1, 'interrupted')
+    .call(plan('y'), '2.1', 2)
+    .start('x', 1)
+    .add({ kind: 'stop', run: 1 })
+    .ran('y', 2, { run: 2, fence: 2 })
+    .letter('x', 1, 'interrupted')
+    .sleep(sleptMs)
+    .add({ kind: 'cont', run: 1 })
+    .sleep(20)
+    .end('x', 1, { how: 'fenced' });
+
+/** Its handler was about to start when the process was stopped: the lease was checked already. */
+const startedAfterWaking = (afterMs: number): Story =>
+  new Story()
+    .call(plan('x'), '1.1', 1, 'interrupted')
+    .call(plan('y'), '2.1', 2)
+    .add({ kind: 'stop', run: 1 })
+    .sleep(300)
+    .ran('y', 2, { run: 2, fence: 2 })
+    .letter('x', 1, 'interrupted')
+    .add({ kind: 'cont', run: 1 })
+    .sleep(afterMs)
+    .ran('x', 1, { how: 'fenced' });
 
 describe('the checkers of the kill campaign', () => {
   it('find nothing in sound histories', () => {
@@ -133,8 +173,9 @@ describe('the checkers of the kill campaign', () => {
   it('count what happened', () => {
     expect(summaryOf(sound().facts())).toEqual({
       ...{ messages: 2, completed: 1, failed: 0, interrupted: 1, withdrawn: 0, starts: 2, killedRunning: 1 },
-      ...{ unknown: 2, resent: 2, retriedInterruptions: 0 },
+      ...{ unknown: 2, resent: 2, retriedInterruptions: 0, stoppedRunning: 0, fenced: 0, excusedStarts: 0 },
     });
+    expect(summaryOf(stopped().facts())).toMatchObject({ stoppedRunning: 1, fenced: 1, interrupted: 1, killedRunning: 0 });
   });
 
   const broken: readonly (readonly [name: string, story: Story, found: RegExp])[] = [
@@ -264,7 +305,7 @@ describe('the checkers of the kill campaign', () => {
     [
       'an interruption without a kill',
       new Story().call(plan('x'), '1.1', 1, 'interrupted').ran('x', 1).letter('x', 1, 'interrupted'),
-      /^I4 x is interrupted, but .* not killed/,
+      /^I4 x is interrupted, but .* neither killed nor stopped/,
     ],
     ['a handler that never ends', new Story().call(plan('x'), '1.1').start('x', 1), /^I4 x .*never ended/],
     [
@@ -321,6 +362,42 @@ describe('the checkers of the kill campaign', () => {
       new Story().call(plan('x'), '1.1', 1, 'absent').error('1.1', 'STORE_LOST', false),
       /^I5 .* told STORE_LOST/,
     ],
+    [
+      'an effect of nobody',
+      withEffects(sound(), { entity: 'account:a-9', ref: 'x', run: 1, seq: 1, attempt: 1, fence: 9 }),
+      /^I1 the effect of x .* no such handler/,
+    ],
+    [
+      'an effect twice',
+      withEffects(sound(), { entity: 'account:a-1', ref: 'x', run: 1, seq: 1, attempt: 1, fence: 1 }),
+      /^I1 the effect of x .* is there twice/,
+    ],
+    [
+      'effects out of order',
+      withEffects(
+        new Story().call(plan('x'), '1.1').call(plan('y'), '1.2').ran('y', 2),
+        ...[{ entity: 'account:a-1', ref: 'x', run: 1, seq: 1, attempt: 1, fence: 1 }],
+      ),
+      /^I3 the effect of x .* landed after the effect of y/,
+    ],
+    [
+      'an effect of a lower fence',
+      withEffects(stopped(), { entity: 'account:a-1', ref: 'x', run: 1, seq: 1, attempt: 1, fence: 1 }),
+      /^I2f the effect of x .* landed after the effect of y/,
+    ],
+    [
+      'an effect that was refused and is there',
+      withEffects(stopped(), { entity: 'account:a-1', ref: 'x', run: 1, seq: 1, attempt: 1, fence: 1 }),
+      /^I2f x was refused by the fence, and its effect is there/,
+    ],
+    [
+      'a completed message without its effect',
+      Object.assign(new Story().call(plan('x'), '1.1').ran('x', 1), { effects: [] }),
+      /^I4 x is completed, and its effect is not there/,
+    ],
+    ['a process that was fenced off though it was well', stopped(100), /^I2 x was refused by the fence, .* was well/],
+    ['an interruption without a kill or a long stop', stopped(100), /^I4 x is interrupted, but .* neither killed nor stopped/],
+    ['a start after its process was stopped for too long', startedAfterWaking(20), /^I2f x .*started after y/],
     ['a depth that is not zero', Object.assign(sound(), { depth: -1 }), /^I7 -1 messages/],
     ['a member that never left', Object.assign(sound(), { members: 1 }), /^I7 1 members/],
     [
@@ -351,6 +428,12 @@ describe('the checkers of the kill campaign', () => {
         .violations();
     expect(overlap(300)).toEqual([]);
     expect(overlap(200)).toEqual([expect.stringMatching(/^I2 y/)]);
+  });
+
+  it('find nothing where the fence stopped who woke too late, nor in a start that was under way at the stop', () => {
+    expect(stopped().violations()).toEqual([]);
+    expect(startedAfterWaking(1).violations()).toEqual([]);
+    expect(startedAfterWaking(1).facts().excusedStarts).toBe(1);
   });
 
   it('tell what happened to the entity around the violation', () => {

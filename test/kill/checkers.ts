@@ -1,4 +1,5 @@
 /** The invariants of the design, asked of a history. Each checker is shown to fail on broken histories in checkers.spec.ts. */
+import { checkEffects } from './effects-checker.js';
 import { type Facts, type HandlerRun, isWithdrawn, type Message, saysAccepted, type Verdict } from './facts.js';
 import type { Violation } from './history.js';
 import { TYPES } from './plan.js';
@@ -36,7 +37,7 @@ export function checkAtMostOnce(facts: Facts): Found {
 function checkPair(facts: Facts, before: HandlerRun, after: HandlerRun, report: Report): void {
   if (after.attempt <= before.attempt) report(`${shown(after)} started after ${shown(before)}`);
   if (before.end?.how === 'threw') return;
-  if (facts.killedUs(before.run) > after.atUs) report(`${shown(after)} started, though ${shown(before)} had not failed`);
+  if (facts.lostUs(before) > after.atUs) report(`${shown(after)} started, though ${shown(before)} had not failed`);
 }
 
 function checkNotAfterVerdict(message: Message, last: HandlerRun, report: Report): void {
@@ -54,7 +55,8 @@ export function checkSingleWriter(facts: Facts): Found {
   for (const [entity, runs] of facts.byEntity) {
     for (let i = 1; i < runs.length; i++) {
       const [before, after] = [runs[i - 1] as HandlerRun, runs[i] as HandlerRun];
-      if (facts.endUs(before) > after.atUs && !isExcused(facts, before))
+      // I2 assumes that no process stands still past its lease with a handler running.
+      if (facts.endUs(before) > after.atUs && facts.lostUs(before) > after.atUs)
         reporter(found, 'I2', entity)(`${shown(after)} started while ${shown(before)} ran`);
       if (after.fence < before.fence) reporter(found, 'I2f', entity)(`${shown(after)} started after ${shown(before)}`);
       if (after.fence === before.fence && after.run !== before.run)
@@ -62,13 +64,6 @@ export function checkSingleWriter(facts: Facts): Found {
     }
   }
   return found;
-}
-
-/** I2 assumes that no process stands still past its lease with a handler running. */
-function isExcused({ history }: Facts, { run, atUs }: HandlerRun): boolean {
-  return history.events.some(
-    (event) => event.kind === 'stall' && event.run === run && event.forMs >= history.leaseMs && event.atUs >= atUs,
-  );
 }
 
 /** I3: handlers start in log order, and the log has the order of the calls. */
@@ -161,8 +156,8 @@ function checkEvidence(facts: Facts, message: Message, verdict: Verdict, report:
   if (letter.attempt !== maxAttempts(message)) report(`${ref} became a dead letter at attempt ${letter.attempt} already`);
   if (verdict === 'failed' && (last?.end?.how !== 'threw' || last.attempt !== letter.attempt))
     report(`${ref} is failed, but its last handler did not throw`);
-  if (verdict === 'interrupted' && last?.attempt === letter.attempt && facts.killedUs(last.run) === Number.POSITIVE_INFINITY)
-    report(`${ref} is interrupted, but the process that ran it was not killed: ${shown(last)}`);
+  if (verdict === 'interrupted' && last?.attempt === letter.attempt && facts.lostUs(last) === Number.POSITIVE_INFINITY)
+    report(`${ref} is interrupted, but the process that ran it was neither killed nor stopped: ${shown(last)}`);
 }
 
 /** What was running at a kill is one dead letter, or the next attempt where interruptions are retried. */
@@ -251,5 +246,6 @@ export const checkAll = (facts: Facts): Violation[] => [
   ...checkOrder(facts),
   ...checkNothingLost(facts),
   ...checkOneVerdict(facts),
+  ...checkEffects(facts),
   ...checkBaseline(facts),
 ];

@@ -21,6 +21,7 @@ export interface DriverOptions {
   readonly record: RecordWriter;
   readonly seed: number;
   readonly run: number;
+  readonly pace: number;
   readonly resends: readonly Resend[];
 }
 
@@ -80,7 +81,7 @@ export class Driver {
   }
 
   #plan(random: Random): Plan {
-    return drawPlan(random, `m${this.#options.run}.${++this.#messages}`);
+    return drawPlan(random, `m${this.#options.run}.${++this.#messages}`, this.#options.pace);
   }
 
   #invoke(mode: Invoke['mode'], plan: Plan, id: string | undefined): string {

@@ -1,6 +1,7 @@
 /** Asks the store what became of everything, when all has ended. */
 import type { RedisStore } from '../../src/redis/store.js';
 import { type FinalState, givenKey, type StoredLetter, type StoredState } from './history.js';
+import type { Ledger } from './ledger.js';
 import { entityKey, type Plan } from './plan.js';
 import type { RecordEvent } from './record.js';
 
@@ -41,12 +42,13 @@ export async function readGiven(store: RedisStore, events: readonly RecordEvent[
   return found;
 }
 
-export async function readFinalState(store: RedisStore, events: readonly RecordEvent[]): Promise<FinalState> {
+export async function readFinalState(store: RedisStore, ledger: Ledger, events: readonly RecordEvent[]): Promise<FinalState> {
   const { depth, active, letters } = await store.control({ op: 'counts' });
   const { members } = await store.control({ op: 'members' });
   return {
     letters: await readLetters(store),
     given: await readGiven(store, events),
+    effects: await ledger.read(),
     counts: { depth, active, letters },
     members: members.length,
   };

@@ -1,4 +1,5 @@
 /** What is known when a campaign has ended: the record of all processes, and what the store says. */
+import type { Effect } from './ledger.js';
 import type { RecordEvent } from './record.js';
 
 export interface StoredLetter {
@@ -20,6 +21,8 @@ export interface FinalState {
   /** What the store says of each id that a caller gave, by `entity id`. */
   readonly given: ReadonlyMap<string, StoredState>;
   readonly counts: { readonly depth: number; readonly active: number; readonly letters: number };
+  /** What the handlers' own store holds; of each entity in the order in which it came. */
+  readonly effects: readonly Effect[];
   /** Members after the last process has left in good order. */
   readonly members: number;
 }

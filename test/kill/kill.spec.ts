@@ -1,42 +1,40 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { expect, it } from 'vitest';
+import { type Ended, lastLine, runCommand } from '../support/command.js';
 import { describeRedis } from '../support/redis-server.js';
+import type { FaultCounts } from './faults.js';
 import type { Violation } from './history.js';
 import type { Summary } from './summary.js';
 
-const RUN = ['scripts/run.mjs', 'kill', 'test/kill/campaign'];
-
-async function campaign(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [...RUN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (chunk: Buffer) => {
-    stdout += chunk.toString();
-  });
-  child.stderr.on('data', (chunk: Buffer) => {
-    stderr += chunk.toString();
-  });
-  const [code] = (await once(child, 'close')) as [number];
-  return { code, stdout, stderr };
+interface Found extends Summary {
+  readonly faults: FaultCounts;
+  readonly violations: readonly Violation[];
 }
+
+const campaign = (...args: string[]): Promise<Ended> => runCommand('kill', 'test/kill/campaign', ...args);
 
 describeRedis(
   'an app on Redis that is killed by kill -9 under load',
   () => {
     it('leaves every message with one verdict, and runs none twice', { timeout: 180_000 }, async () => {
-      const { code, stdout, stderr } = await campaign('--kills', '6', '--seed', '1', '--json');
-      expect(code, stderr).toBe(0);
-      const result = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Summary & {
-        kills: number;
-        violations: Violation[];
-        seconds: number;
-      };
+      const ended = await campaign('--kills', '6', '--seed', '1', '--json');
+      expect(ended.code, ended.stderr).toBe(0);
+      const result = lastLine<Found>(ended);
       expect(result.violations).toEqual([]);
-      expect(result.kills).toBe(6);
+      expect(result.faults).toEqual({ kill: 6 });
       // A campaign that met nothing would prove nothing.
       expect(result.messages).toBeGreaterThan(100);
       expect(result.messages).toBe(result.completed + result.failed + result.interrupted + result.withdrawn);
       expect(Math.min(result.killedRunning, result.interrupted, result.failed, result.unknown, result.resent)).toBeGreaterThan(0);
+    });
+
+    it('does so too when three talk over gRPC, and some are stopped past their lease', { timeout: 240_000 }, async () => {
+      const ended = await campaign('--cluster', '--kills', '6', '--seed', '1', '--json');
+      expect(ended.code, ended.stderr).toBe(0);
+      const result = lastLine<Found>(ended);
+      expect(result.violations).toEqual([]);
+      expect(result.faults).toEqual({ 'stop-long': 3, 'kill-master': 1, kill: 1, terminate: 1 });
+      expect(result.messages).toBeGreaterThan(200);
+      expect(Math.min(result.killedRunning + result.stoppedRunning, result.interrupted)).toBeGreaterThan(0);
     });
 
     it('tells a wrong command line, with exit 2', { timeout: 60_000 }, async () => {

@@ -1,13 +1,14 @@
 /** The app as a process of its own, to be killed. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { AppNews, AppOptions } from './app.js';
 import type { Resend } from './driver.js';
 import { RecordWriter, recordPath } from './record.js';
 
 const APP = fileURLToPath(new URL('./app.js', import.meta.url));
-const NEWS_TIMEOUT_MS = 30_000;
+const NEWS_TIMEOUT_MS = 90_000;
 
 export class AppProcess {
   readonly #options: AppOptions;
@@ -35,6 +36,10 @@ export class AppProcess {
 
   get run(): number {
     return this.#options.run;
+  }
+
+  get serverId(): string {
+    return this.#options.serverId;
   }
 
   get isGone(): boolean {
@@ -73,9 +78,26 @@ export class AppProcess {
     await this.#exited;
   }
 
-  /** Lets the app close in good order. */
+  /** Lets the app close in good order: SIGTERM. */
   async close(): Promise<void> {
-    if (!this.isGone) this.#child.send('close');
+    if (!this.isGone) this.#child.kill('SIGTERM');
     await this.#exited;
+  }
+
+  /** SIGSTOP for that long, then SIGCONT; meanwhile the process may be killed. */
+  async stopFor(ms: number): Promise<void> {
+    this.#signal('stop', 'SIGSTOP');
+    await sleep(ms);
+    this.#signal('cont', 'SIGCONT');
+  }
+
+  #signal(kind: 'stop' | 'cont', signal: 'SIGSTOP' | 'SIGCONT'): void {
+    if (this.isGone) return;
+    const { dir, run } = this.#options;
+    const record = new RecordWriter(recordPath(dir, run), run);
+    // What it says must not be later than what it tells of: a stop is written first, a going on as well.
+    record.write({ kind });
+    record.close();
+    this.#child.kill(signal);
   }
 }

@@ -67,7 +67,12 @@ export interface Start extends HandlerEvent {
 }
 export interface End extends HandlerEvent {
   readonly kind: 'end';
-  readonly how: 'ok' | 'threw';
+  /** 'fenced': the handlers' own store refused what it wrote, since the entity has a newer owner. */
+  readonly how: 'ok' | 'threw' | 'fenced';
+}
+/** The process was stopped by the campaign (SIGSTOP), or goes on (SIGCONT). */
+export interface Pause extends At {
+  readonly kind: 'stop' | 'cont';
 }
 /** The process is gone. `killed`: by us, as planned. */
 export interface Exit extends At {
@@ -76,7 +81,7 @@ export interface Exit extends At {
   readonly code: number | null;
 }
 
-export type RecordEvent = Boot | Ready | Stall | Logged | Invoke | Told | Start | End | Exit;
+export type RecordEvent = Boot | Ready | Stall | Pause | Logged | Invoke | Told | Start | End | Exit;
 
 type Body<E> = E extends RecordEvent ? Omit<E, 'atUs' | 'run'> : never;
 export type EventBody = Body<RecordEvent>;
@@ -86,15 +91,16 @@ export const nowUs = (): number => Number(process.hrtime.bigint() / 1000n);
 /** Appends events by single writes: what was written survives the kill of its process, only the power must stay on. */
 export class RecordWriter {
   readonly #fd: number;
-  readonly #run: number;
 
-  constructor(path: string, run: number) {
+  constructor(
+    path: string,
+    readonly run: number,
+  ) {
     this.#fd = openSync(path, 'a');
-    this.#run = run;
   }
 
   write(event: EventBody): void {
-    writeSync(this.#fd, `${JSON.stringify({ atUs: nowUs(), run: this.#run, ...event })}\n`);
+    writeSync(this.#fd, `${JSON.stringify({ atUs: nowUs(), run: this.run, ...event })}\n`);
   }
 
   /** Ends a line that another process may have left torn. */

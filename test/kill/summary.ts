@@ -17,11 +17,16 @@ export interface Summary {
   readonly resent: number;
   /** Attempts that followed on an interrupted one. */
   readonly retriedInterruptions: number;
+  /** Handlers that were running when their process was stopped for longer than its lease, and that it finished later. */
+  readonly stoppedRunning: number;
+  /** Of those, how many the handlers' own store refused by the fence. */
+  readonly fenced: number;
+  readonly excusedStarts: number;
 }
 
 export function summaryOf(facts: Facts): Summary {
   const verdicts = new Map<Verdict, number>();
-  let [unknown, starts, killedRunning, resent, retriedInterruptions] = [0, 0, 0, 0, 0];
+  let [unknown, starts, killedRunning, resent, retriedInterruptions, stoppedRunning, fenced] = [0, 0, 0, 0, 0, 0, 0];
   for (const message of facts.messages.values()) {
     const verdict = facts.verdictOf(message);
     verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1);
@@ -30,6 +35,8 @@ export function summaryOf(facts: Facts): Summary {
     starts += message.runs.length;
     const cut = message.runs.filter(({ end }) => end === undefined);
     killedRunning += cut.length;
+    stoppedRunning += message.runs.filter((run) => run.end !== undefined && facts.lostUs(run) < run.end.atUs).length;
+    fenced += message.runs.filter(({ end }) => end?.how === 'fenced').length;
     retriedInterruptions += cut.filter((run) => run !== message.runs.at(-1)).length;
   }
   const count = (verdict: Verdict): number => verdicts.get(verdict) ?? 0;
@@ -44,5 +51,8 @@ export function summaryOf(facts: Facts): Summary {
     killedRunning,
     resent,
     retriedInterruptions,
+    stoppedRunning,
+    fenced,
+    excusedStarts: facts.excusedStarts,
   };
 }
