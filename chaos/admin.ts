@@ -1,0 +1,115 @@
+/** Redis as its operator sees it: past all proxies. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import type { Heal } from './links.js';
+
+const BASE = 'chaos:{0}:';
+
+export interface StoreAtRest {
+  readonly live: readonly (readonly [entity: string, seq: number])[];
+  readonly depth: number;
+  readonly active: number;
+  readonly ready: number;
+}
+
+export class Admin {
+  static readonly keyPrefix = 'chaos';
+  static readonly base = BASE;
+  private readonly client: Redis;
+  private marks = 0;
+
+  constructor(
+    host: string,
+    private readonly port: number,
+  ) {
+    this.client = new Redis({ host, port, retryStrategy: () => 50, maxRetriesPerRequest: null });
+    this.client.on('error', () => undefined);
+  }
+
+  /** Leaves a mark in the order of what Redis does. */
+  async mark(): Promise<string> {
+    const mark = `chaos-mark-${this.port}-${++this.marks}`;
+    await this.client.echo(mark);
+    return mark;
+  }
+
+  nextMark(): string {
+    return `chaos-mark-${this.port}-${this.marks + 1}`;
+  }
+
+  private async set(name: string, value: string): Promise<void> {
+    await this.client.config('SET', name, value);
+  }
+
+  /** No memory for anything that needs some. */
+  async outOfMemory(): Promise<Heal> {
+    await this.set('maxmemory', '1');
+    return () => this.set('maxmemory', '0');
+  }
+
+  async clientPause(ms: number): Promise<void> {
+    await this.client.client('PAUSE', ms, 'ALL');
+  }
+
+  /** A replica of a server that is not there: it answers reads, and refuses writes with READONLY. */
+  async readonly(): Promise<Heal> {
+    await this.client.replicaof('127.0.0.1', 1);
+    return async () => {
+      await this.client.replicaof('NO', 'ONE');
+    };
+  }
+
+  /** The snapshot cannot be written, as on a full disk: writes are refused with MISCONF. Needs a folder in the way of dump.rdb. */
+  async snapshotFails(): Promise<Heal> {
+    await this.set('save', '3600 1000000');
+    await this.client.bgsave();
+    await this.bgsaveEnds();
+    return async () => {
+      await this.set('save', '');
+      await this.client.bgsave();
+      await this.bgsaveEnds();
+    };
+  }
+
+  private async bgsaveEnds(): Promise<void> {
+    while (/rdb_bgsave_in_progress:1/.test(await this.client.info('persistence'))) await sleep(20);
+  }
+
+  /** A script that runs and runs: everybody else is told BUSY. */
+  async busy(): Promise<Heal> {
+    const other = this.client.duplicate();
+    const ended = other.eval('while true do end', 0).catch(() => undefined);
+    return async () => {
+      await this.client.script('KILL');
+      await ended;
+      other.disconnect();
+    };
+  }
+
+  /** Scripts are forgotten: the next call of each is told NOSCRIPT. */
+  async forgetScripts(): Promise<void> {
+    await this.client.script('FLUSH');
+  }
+
+  /** All connections of clients are cut, this one excepted. */
+  async killClients(): Promise<void> {
+    await this.client.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+  }
+
+  async atRest(): Promise<StoreAtRest> {
+    const [fields, meta, ready] = await Promise.all([
+      this.client.hkeys(`${BASE}msg`),
+      this.client.hmget(`${BASE}meta`, 'depth', 'active'),
+      this.client.zcard(`${BASE}ready`),
+    ]);
+    const live = fields.map((field) => {
+      const [entity = '', seq = ''] = field.split('\x1e');
+      return [entity, Number(seq)] as const;
+    });
+    return { live, depth: Number(meta[0] ?? 0), active: Number(meta[1] ?? 0), ready };
+  }
+
+  close(): void {
+    this.client.disconnect();
+  }
+}

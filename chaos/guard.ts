@@ -1,0 +1,39 @@
+/** A shell that outlives this process whatever ends it, and then kills what it was told of and removes the folder. */
+import { type ChildProcess, spawn } from 'node:child_process';
+
+const SCRIPT = [
+  'trap "" INT TERM HUP; pids=""',
+  'while read -r line; do pids=$line; done',
+  '[ -n "$pids" ] && kill -9 $pids 2>/dev/null',
+  'rm -rf "$1"',
+].join('; ');
+
+export class Guard {
+  readonly #shell: ChildProcess;
+  readonly #pids = new Set<number>();
+
+  constructor(dir: string) {
+    this.#shell = spawn('/bin/sh', ['-c', SCRIPT, 'chaos-guard', dir], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+    this.#shell.unref();
+  }
+
+  add(pid: number): void {
+    this.#pids.add(pid);
+    this.#tell();
+  }
+
+  /** A number that is used again must not be killed. */
+  remove(pid: number): void {
+    this.#pids.delete(pid);
+    this.#tell();
+  }
+
+  #tell(): void {
+    this.#shell.stdin?.write(`${[...this.#pids].join(' ')}\n`);
+  }
+
+  /** The folder goes now, and nothing is killed. */
+  end(): void {
+    this.#shell.stdin?.end('\n');
+  }
+}

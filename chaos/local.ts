@@ -1,0 +1,237 @@
+/** The world as child processes of this one, on the loopback interface. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdirSync, openSync, rmdirSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Driver, Process, ProxySpec, StoreProcess, Versions, World, WorldOptions } from './driver.js';
+import { Guard } from './guard.js';
+import { answersPing, toxiproxyAnswers } from './probes.js';
+import type { NodeOptions } from './wire.js';
+
+export interface LocalTools {
+  readonly redisServer: string;
+  readonly toxiproxy: string;
+  readonly toxiproxyVersion: string;
+  /** The program of a node. */
+  readonly nodeFile: string;
+}
+
+export const NODE_FILE = fileURLToPath(new URL('./node.js', import.meta.url));
+
+const HOST = '127.0.0.1';
+const START_MS = 15_000;
+/** Linux answers on all of 127/8, so that every ordered pair of nodes has an address of its own. */
+const pairAddress = (from: number, to: number): string => `127.77.${from}.${to}`;
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, HOST);
+  await once(probe, 'listening');
+  const address = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
+}
+
+export class LocalDriver implements Driver {
+  readonly name = 'local';
+
+  constructor(private readonly tools: LocalTools) {}
+
+  async versions(): Promise<Versions> {
+    const redis = /v=(\S+)/.exec(execFileSync(this.tools.redisServer, ['--version'], { encoding: 'utf8' }))?.[1] ?? 'unknown';
+    return { redis, toxiproxy: this.tools.toxiproxyVersion, node: process.versions.node };
+  }
+
+  async open(options: WorldOptions): Promise<World> {
+    const ports = await Promise.all(Array.from({ length: 2 + 2 * options.names.length }, freePort));
+    const world = new LocalWorld(this.tools, options, ports);
+    try {
+      await world.open();
+    } catch (error) {
+      await world.close();
+      throw error;
+    }
+    return world;
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+class Child implements Process {
+  readonly exited: Promise<number | null>;
+  stderr = '';
+
+  constructor(
+    readonly child: ChildProcess,
+    guard: Guard,
+  ) {
+    const { pid = 0 } = child;
+    guard.add(pid);
+    child.stderr?.on('data', (chunk: Buffer) => {
+      this.stderr = (this.stderr + chunk.toString()).slice(-4000);
+    });
+    this.exited = new Promise((resolve) => {
+      child.once('exit', (code) => {
+        guard.remove(pid);
+        resolve(code);
+      });
+      child.once('error', () => resolve(127));
+    });
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+}
+
+class LocalWorld implements World {
+  readonly redis: { readonly host: string; readonly port: number };
+  readonly toxiproxyUrl: string;
+  readonly store: StoreProcess;
+  private readonly guard: Guard;
+  private readonly children = new Set<Child>();
+  private readonly toxiproxyPort: number;
+
+  constructor(
+    private readonly tools: LocalTools,
+    private readonly options: WorldOptions,
+    private readonly ports: readonly number[],
+  ) {
+    this.guard = new Guard(join(options.dir, 'data'));
+    this.redis = { host: HOST, port: ports[0] as number };
+    this.toxiproxyPort = ports[1] as number;
+    this.toxiproxyUrl = `http://${HOST}:${this.toxiproxyPort}`;
+    this.store = new LocalStore(join(options.dir, 'data'), this.redis.port, () => this.startRedis());
+  }
+
+  async open(): Promise<void> {
+    mkdirSync(join(this.options.dir, 'data'), { recursive: true });
+    await this.store.start();
+    const child = this.run(this.tools.toxiproxy, ['-host', HOST, '-port', String(this.toxiproxyPort)], 'toxiproxy.log');
+    await started('toxiproxy', child, () => toxiproxyAnswers(this.toxiproxyUrl));
+  }
+
+  private run(command: string, args: readonly string[], log: string): Child {
+    const out = openSync(join(this.options.dir, log), 'a');
+    const child = new Child(spawn(command, args, { stdio: ['ignore', out, out] }), this.guard);
+    closeSync(out);
+    return this.kept(child);
+  }
+
+  private kept(child: Child): Child {
+    this.children.add(child);
+    void child.exited.then(() => this.children.delete(child));
+    return child;
+  }
+
+  private async startRedis(): Promise<Child> {
+    const { port } = this.redis;
+    const dir = join(this.options.dir, 'data');
+    const child = this.run(
+      this.tools.redisServer,
+      [
+        ...['--port', String(port), '--bind', HOST, '--dir', dir, '--daemonize', 'no', '--save', ''],
+        ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--busy-reply-threshold', '200'],
+        ...['--client-output-buffer-limit', 'normal', '0', '0', '0'],
+      ],
+      'redis.log',
+    );
+    await started('redis-server', child, () => answersPing(HOST, port));
+    return child;
+  }
+
+  private number(name: string): number {
+    return this.options.names.indexOf(name);
+  }
+
+  private redisPort(name: string): number {
+    return this.ports[2 + 2 * this.number(name)] as number;
+  }
+
+  private grpcPort(name: string): number {
+    return this.ports[3 + 2 * this.number(name)] as number;
+  }
+
+  redisLink(name: string): ProxySpec {
+    return { listen: `${HOST}:${this.redisPort(name)}`, upstream: `${HOST}:${this.redis.port}` };
+  }
+
+  peerLink(from: string, to: string): ProxySpec {
+    const port = this.grpcPort(to);
+    return { listen: `${pairAddress(this.number(from) + 1, this.number(to) + 1)}:${port}`, upstream: `${HOST}:${port}` };
+  }
+
+  placeOf(name: string): ReturnType<World['placeOf']> {
+    const hosts = Object.fromEntries(
+      this.options.names.map((to) => [
+        `${to}.chaos`,
+        to === name ? HOST : pairAddress(this.number(name) + 1, this.number(to) + 1),
+      ]),
+    );
+    const port = this.grpcPort(name);
+    return {
+      redisUrl: `redis://${HOST}:${this.redisPort(name)}`,
+      control: { host: HOST, port: this.options.controlPort },
+      recordPath: this.options.dir,
+      hosts,
+      grpc: { listen: `${HOST}:${port}`, advertise: `${name}.chaos:${port}` },
+    };
+  }
+
+  spawn(options: NodeOptions, env: Readonly<Record<string, string>>): Process {
+    const child = spawn(process.execPath, ['--enable-source-maps', this.tools.nodeFile, JSON.stringify(options)], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, ...env },
+    });
+    return this.kept(new Child(child, this.guard));
+  }
+
+  async close(): Promise<void> {
+    const children = [...this.children];
+    for (const child of children) child.signal('SIGKILL');
+    await Promise.all(children.map((child) => child.exited));
+    this.guard.end();
+  }
+}
+
+class LocalStore implements StoreProcess {
+  private child: Child | undefined;
+
+  constructor(
+    private readonly dir: string,
+    readonly port: number,
+    private readonly run: () => Promise<Child>,
+  ) {}
+
+  async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    this.child?.signal(signal);
+    await this.child?.exited;
+  }
+
+  async start(): Promise<void> {
+    this.child = await this.run();
+  }
+
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.child?.signal(signal);
+  }
+
+  block(name: string): Promise<() => Promise<void>> {
+    const path = join(this.dir, name);
+    mkdirSync(path);
+    return Promise.resolve(() => Promise.resolve(rmdirSync(path)));
+  }
+}
+
+async function started(what: string, child: Child, answers: () => Promise<boolean>): Promise<void> {
+  for (const endMs = performance.now() + START_MS; !(await answers()); await sleep(30)) {
+    if (child.child.exitCode !== null || child.child.pid === undefined || performance.now() > endMs)
+      throw new Error(`${what} did not start; see its log`);
+  }
+}

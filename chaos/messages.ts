@@ -1,0 +1,70 @@
+/** The messages of the workload and their handlers: one class a type of entity, all with the simulator's jobs. */
+import { Inject, Injectable } from '@nestjs/common';
+import { CommandHandler, ICommandHandler } from '@nestjs/cqrs';
+import { idOf, type Job, type Target, typeOf } from '../sim/job.js';
+import { EntityType, QueueEntityId, Reply } from '../src/index.js';
+import { Performer } from './performer.js';
+
+/** `c` first: whoever reads the log finds the call by it. */
+@EntityType('plain')
+export class PlainJob implements Reply<number> {
+  @QueueEntityId() readonly id: string;
+
+  constructor(
+    readonly c: string,
+    id: string,
+    readonly job: Job,
+  ) {
+    this.id = id;
+  }
+}
+
+@EntityType('fenced')
+export class FencedJob implements Reply<number> {
+  @QueueEntityId() readonly id: string;
+
+  constructor(
+    readonly c: string,
+    id: string,
+    readonly job: Job,
+  ) {
+    this.id = id;
+  }
+}
+
+@EntityType('retried')
+export class RetriedJob implements Reply<number> {
+  @QueueEntityId() readonly id: string;
+
+  constructor(
+    readonly c: string,
+    id: string,
+    readonly job: Job,
+  ) {
+    this.id = id;
+  }
+}
+
+const CLASSES = { plain: PlainJob, fenced: FencedJob, retried: RetriedJob };
+
+export type AnyJob = PlainJob | FencedJob | RetriedJob;
+
+export const messageOf = ({ entity, job }: Target): AnyJob => new CLASSES[typeOf(entity)](job.c, idOf(entity), job);
+
+@Injectable()
+class JobHandler {
+  constructor(@Inject(Performer) private readonly performer: Performer) {}
+
+  execute({ job }: AnyJob): Promise<number> {
+    return this.performer.perform(job);
+  }
+}
+
+@CommandHandler(PlainJob)
+export class PlainHandler extends JobHandler implements ICommandHandler<PlainJob> {}
+
+@CommandHandler(FencedJob)
+export class FencedHandler extends JobHandler implements ICommandHandler<FencedJob> {}
+
+@CommandHandler(RetriedJob)
+export class RetriedHandler extends JobHandler implements ICommandHandler<RetriedJob> {}

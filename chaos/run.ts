@@ -1,0 +1,158 @@
+/** Plays one scenario: nodes start, load begins, faults come and go, all heals, and then liveness is owed. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { HistoryEvent, NodeAtRest } from '../sim/history.js';
+import { Admin } from './admin.js';
+import { assemble } from './assemble.js';
+import { hostMs, WallClock } from './clock.js';
+import { Control } from './control.js';
+import type { Driver, World } from './driver.js';
+import { Links } from './links.js';
+import { Load } from './load.js';
+import { Monitor } from './monitor.js';
+import { readRecord } from './record.js';
+import type { Scenario } from './scenarios/scenario.js';
+import { factsOf, RECOVERY_MS_MAX, SETTINGS } from './settings.js';
+import { Stage } from './stage.js';
+import { StoreLog, type Tell } from './store-log.js';
+
+export interface RunOptions {
+  readonly driver: Driver;
+  readonly scenario: Scenario;
+  readonly seed: number;
+  readonly dir: string;
+  readonly signal: AbortSignal;
+}
+
+const WARM_MS = 1500;
+/** Load goes on after the heal: by it the recovery is seen. */
+const AFTER_MS = 4000;
+const POLL_MS = 100;
+const PROBES_MAX = 10;
+const CLOSE_MS = 15_000;
+const SETTLE_MS_MAX = 30_000;
+const REST_MS = 1000;
+
+export async function play({ driver, scenario, seed, dir, signal }: RunOptions): Promise<HistoryEvent[]> {
+  const names = Array.from({ length: scenario.nodes ?? 3 }, (_, i) => `n${i + 1}`);
+  const originMs = hostMs();
+  const nowMs = (): number => hostMs() - originMs;
+  const events: HistoryEvent[] = [];
+  const tell: Tell = (atMs, event) => void events.push({ ...event, index: 0, atMs } as HistoryEvent);
+  tell(0, { kind: 'run', node: '', incarnation: 0, facts: factsOf(SETTINGS) });
+  const wall = new WallClock();
+  const control = await Control.open(driver.name === 'local' ? '127.0.0.1' : '0.0.0.0', nowMs, tell);
+  let world: World | undefined;
+  let stage: Stage | undefined;
+  try {
+    world = await driver.open({ names, dir, controlPort: control.port });
+    const links = new Links(world, names);
+    await links.open();
+    const { redis } = world;
+    const admin = new Admin(redis.host, redis.port);
+    const storeLog = new StoreLog(Admin.base, tell);
+    const openMonitor = (): Promise<Monitor> =>
+      Monitor.open(redis.host, redis.port, (line) => storeLog.take(line, wall.toHostMs(line.wallMs) - originMs));
+    const { pubsub = false, env = {} } = scenario;
+    const parts = { names, world, links, control, admin, storeLog, openMonitor, nowMs, originMs, tell, pubsub, env };
+    stage = new Stage(parts);
+    try {
+      await new Run(scenario, seed, stage, control, admin, storeLog, tell, nowMs, signal).play();
+    } finally {
+      admin.close();
+    }
+  } finally {
+    await stage?.abandon();
+    await world?.close();
+    control.close();
+    wall.close();
+  }
+  const records = readdirSync(dir).filter((file) => file.endsWith('.jsonl') && file.startsWith('node-'));
+  return assemble([events, ...records.sort().map((file) => readRecord(join(dir, file)))]);
+}
+
+class Run {
+  constructor(
+    private readonly scenario: Scenario,
+    private readonly seed: number,
+    private readonly stage: Stage,
+    private readonly control: Control,
+    private readonly admin: Admin,
+    private readonly storeLog: StoreLog,
+    private readonly tell: Tell,
+    private readonly nowMs: () => number,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  async play(): Promise<void> {
+    const { stage, scenario, control, seed } = this;
+    await stage.watch();
+    stage.start(...stage.names);
+    await stage.ready(...stage.names);
+    const load = new Load(seed, stage.names, control.peers, scenario.perSecond);
+    load.start();
+    await this.wait(WARM_MS);
+    await scenario.play(stage);
+    this.signal.throwIfAborted();
+    await stage.heal();
+    await this.wait(AFTER_MS);
+    await load.stop();
+    await this.until(async () => this.storeLog.depth === 0 && (await this.isWell()), SETTLE_MS_MAX);
+    await load.told(SETTINGS.replyTimeoutMs + SETTINGS.storeCallTimeoutMs + 2000);
+    await Promise.all(stage.names.map((name, i) => this.probe(name, i + 1, 1)));
+    await this.until(async () => this.storeLog.depth === 0, RECOVERY_MS_MAX);
+    await this.until(async () => (await this.atRest()).every((n) => n.waiting === 0), RECOVERY_MS_MAX);
+    await this.wait(SETTINGS.idleTimeoutMs + REST_MS);
+    await this.finish();
+    await stage.end(CLOSE_MS);
+  }
+
+  private async wait(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.signal });
+  }
+
+  private async until(holds: () => Promise<boolean>, withinMs: number): Promise<void> {
+    for (const endMs = performance.now() + withinMs; performance.now() < endMs; await this.wait(POLL_MS))
+      if (await holds()) return;
+  }
+
+  private async isWell(): Promise<boolean> {
+    const { stage, control } = this;
+    if (!stage.names.every((name) => stage.isReady(name))) return false;
+    const all = await Promise.all(stage.names.map((name) => control.peers.get(name)?.status()));
+    return all.every((s) => s?.state === 'running' && !s.suspended && !s.degraded);
+  }
+
+  /** New work is accepted by every node, and done; one that has just come back may still say no for a moment. */
+  private async probe(name: string, i: number, tries: number): Promise<void> {
+    const { independentMs: timeoutMs } = factsOf(SETTINGS);
+    const job = { c: `p${i}-${tries}`, op: 'deposit', amount: 1, ms: 5, how: 'ok' } as const;
+    const told = await this.control.peers
+      .get(name)
+      ?.call({ entity: `plain:probe-${i}`, job, how: 'wait', timeoutMs, probe: true });
+    if ((told?.code === 'STORE_UNAVAILABLE' || told?.code === 'OUTCOME_UNKNOWN') && tries < PROBES_MAX) {
+      await this.wait(300);
+      await this.probe(name, i, tries + 1);
+    }
+  }
+
+  private atRest(): Promise<NodeAtRest[]> {
+    return Promise.all(
+      this.stage.names.map(async (node) => {
+        const status = this.stage.isReady(node) ? await this.control.peers.get(node)?.status() : undefined;
+        const { state = 'down', running = 0, waiting = 0, owned = 0 } = status ?? {};
+        // Timers of a real process belong to many; the simulator counts those of the runtime.
+        return { node, state, running, waiting, owned, timers: 0 };
+      }),
+    );
+  }
+
+  private async finish(): Promise<void> {
+    const { live, depth, active, ready } = await this.admin.atRest();
+    const balances: Record<string, number> = {};
+    for (const [entity, { balance }] of this.control.bank.accounts) balances[entity] = balance;
+    const nodes = await this.atRest();
+    this.tell(this.nowMs(), { kind: 'final', node: '', incarnation: 0, live, depth, active, ready, nodes, balances });
+  }
+}

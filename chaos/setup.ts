@@ -1,0 +1,112 @@
+/** Finds what the drivers need, and installs what can be installed: one line for each thing that is missing. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { UsageError } from './driver.js';
+import { type LocalTools, NODE_FILE } from './local.js';
+
+const TOXIPROXY_VERSION = 'v2.12.0';
+const TOXIPROXY_MODULE = `github.com/Shopify/toxiproxy/v2/cmd/server@${TOXIPROXY_VERSION}`;
+const TOXIPROXY_DIR = 'build/chaos-tools';
+const GO_MIN = 1.23;
+
+export type Say = (line: string) => void;
+
+export function findOnPath(...names: readonly string[]): string | undefined {
+  for (const name of names)
+    for (const dir of [...(process.env.PATH ?? '').split(delimiter), '/usr/local/go/bin']) {
+      const path = join(dir, name);
+      if (isProgram(path)) return path;
+    }
+  return undefined;
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const hasApt = (): boolean => process.getuid?.() === 0 && findOnPath('apt-get') !== undefined;
+
+/** Installs a package of Debian or Ubuntu; answers whether that went well. */
+export function aptInstall(name: string, say: Say): boolean {
+  if (!hasApt()) return false;
+  say(`installing ${name} with apt-get`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const run = (...args: readonly string[]): boolean => spawnSync('apt-get', args, { env, stdio: 'ignore' }).status === 0;
+  return (
+    run('install', '-y', '--no-install-recommends', name) ||
+    (run('update') && run('install', '-y', '--no-install-recommends', name))
+  );
+}
+
+function redisServerOf(given: string | undefined, say: Say): string {
+  if (given !== undefined) {
+    if (!isProgram(given)) throw new UsageError(`--redis-server ${given}: there is no such program`);
+    return given;
+  }
+  const found = (): string | undefined => findOnPath('redis-server', 'valkey-server');
+  const path = found() ?? (aptInstall('redis-server', say) ? found() : undefined);
+  if (path === undefined)
+    throw new UsageError('no redis-server or valkey-server on PATH: install one, or name it with --redis-server FILE');
+  return path;
+}
+
+/** Of Go, or undefined if it is missing or too old for the module. */
+function goOf(): string | undefined {
+  const go = findOnPath('go');
+  if (go === undefined) return undefined;
+  const version = /go(\d+\.\d+)/.exec(execFileSync(go, ['version'], { encoding: 'utf8' }))?.[1] ?? '0';
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > 1 || minor >= (GO_MIN - 1) * 100 ? go : undefined;
+}
+
+export function toxiproxyOf(given: string | undefined, say: Say): string {
+  if (given !== undefined) {
+    if (!isProgram(given)) throw new UsageError(`--toxiproxy ${given}: there is no such program`);
+    return given;
+  }
+  const found = findOnPath('toxiproxy-server');
+  if (found !== undefined) return found;
+  const built = join(process.cwd(), TOXIPROXY_DIR, 'server');
+  if (existsSync(built)) return built;
+  const go = goOf();
+  if (go === undefined)
+    throw new UsageError(`no toxiproxy-server on PATH, and no Go >= ${GO_MIN} to build it: name one with --toxiproxy FILE`);
+  say(`building Toxiproxy ${TOXIPROXY_VERSION} with Go, which takes about a minute`);
+  mkdirSync(join(process.cwd(), TOXIPROXY_DIR), { recursive: true });
+  const env = { ...process.env, CGO_ENABLED: '0', GOBIN: join(process.cwd(), TOXIPROXY_DIR) };
+  const { status, stderr } = spawnSync(go, ['install', TOXIPROXY_MODULE], { env, encoding: 'utf8' });
+  if (status !== 0)
+    throw new UsageError(`Toxiproxy could not be built: ${stderr.trim().split('\n').at(-1)}; name one with --toxiproxy FILE`);
+  return built;
+}
+
+/** A server that was built from its module calls itself "git"; Go knows the version. */
+export function toxiproxyVersionOf(path: string): string {
+  const own = spawnSync(path, ['--version'], { encoding: 'utf8' });
+  const told = /(\d+\.\d+\.\d+)/.exec(`${own.stdout}${own.stderr}`)?.[1];
+  const go = told === undefined ? findOnPath('go') : undefined;
+  if (told !== undefined || go === undefined) return told ?? 'unknown';
+  const built = spawnSync(go, ['version', '-m', path], { encoding: 'utf8' }).stdout;
+  return /\tmod\tgithub\.com\/Shopify\/toxiproxy\S*\tv(\S+)/.exec(built)?.[1] ?? 'unknown';
+}
+
+export function localTools(
+  given: { readonly toxiproxy: string | undefined; readonly redisServer: string | undefined },
+  say: Say,
+): LocalTools {
+  if (process.platform !== 'linux')
+    throw new UsageError('the local driver needs Linux, where every address of 127/8 is this machine; use --driver docker');
+  const toxiproxy = toxiproxyOf(given.toxiproxy, say);
+  return {
+    redisServer: redisServerOf(given.redisServer, say),
+    toxiproxy,
+    toxiproxyVersion: toxiproxyVersionOf(toxiproxy),
+    nodeFile: NODE_FILE,
+  };
+}

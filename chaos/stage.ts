@@ -1,0 +1,316 @@
+/** The verbs of a scenario: what is done to nodes, links and Redis. Every fault is told to the history, and healed at the end. */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FaultEvent } from '../sim/history.js';
+import type { Admin } from './admin.js';
+import type { Control } from './control.js';
+import type { Process, World } from './driver.js';
+import type { Heal, Links, ToxicSpec } from './links.js';
+import { Monitor } from './monitor.js';
+import { SETTINGS } from './settings.js';
+import type { StoreLog, Tell } from './store-log.js';
+import type { NodeOptions } from './wire.js';
+
+export interface StageParts {
+  readonly names: readonly string[];
+  readonly world: World;
+  readonly links: Links;
+  readonly control: Control;
+  readonly admin: Admin;
+  readonly storeLog: StoreLog;
+  readonly openMonitor: () => Promise<Monitor>;
+  readonly nowMs: () => number;
+  readonly originMs: number;
+  readonly tell: Tell;
+  readonly pubsub: boolean;
+  /** Environment of nodes, for what is preloaded. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+interface Actor {
+  process: Process | undefined;
+  run: number;
+  paused: boolean;
+  /** We ended it. */
+  ending: boolean;
+  /** It is to be up. */
+  wanted: boolean;
+}
+
+const RESTART_MS = 500;
+const READY_MS = 40_000;
+/** What the way of a beat takes: the node counts its lease from when it was sent. */
+const BEAT_WAY_MS = 50;
+
+export class Stage {
+  readonly names: readonly string[];
+  readonly records: string[] = [];
+  private readonly actors = new Map<string, Actor>();
+  private readonly heals = new Set<Heal>();
+  private monitor: Monitor | undefined;
+  private runs = 0;
+
+  constructor(private readonly parts: StageParts) {
+    this.names = parts.names;
+    for (const name of parts.names)
+      this.actors.set(name, { process: undefined, run: 0, paused: false, ending: false, wanted: false });
+  }
+
+  sleep(ms: number): Promise<unknown> {
+    return sleep(ms);
+  }
+
+  // ---- nodes
+
+  private actor(name: string): Actor {
+    const actor = this.actors.get(name);
+    if (actor === undefined) throw new Error(`there is no node ${name}`);
+    return actor;
+  }
+
+  async watch(): Promise<void> {
+    this.monitor = await this.parts.openMonitor();
+  }
+
+  start(...names: readonly string[]): void {
+    for (const name of names) this.boot(name);
+  }
+
+  private boot(name: string): void {
+    const actor = this.actor(name);
+    actor.wanted = true;
+    if (actor.process !== undefined) return;
+    const { world, originMs, pubsub, env } = this.parts;
+    const run = ++this.runs;
+    const place = world.placeOf(name);
+    const file = `node-${String(run).padStart(3, '0')}-${name}.jsonl`;
+    this.records.push(file);
+    const options: NodeOptions = {
+      ...place,
+      ...{ name, run, originMs, settings: SETTINGS, keyPrefix: 'chaos', recordPath: join(place.recordPath, file) },
+      grpc: pubsub ? undefined : place.grpc,
+    };
+    const process = world.spawn(options, env);
+    Object.assign(actor, { process, run, ending: false, paused: false });
+    void process.exited.then((code) => this.exited(name, run, code));
+  }
+
+  private exited(name: string, run: number, code: number | null): void {
+    const actor = this.actor(name);
+    if (actor.run !== run) return;
+    const { stderr } = actor.process as Process;
+    actor.process = undefined;
+    const why = code === null ? 'killed' : `exit ${code}`;
+    this.tell({ kind: 'node', node: name, incarnation: 0, state: actor.ending ? 'crashed' : 'exited', why });
+    if (stderr !== '' && !actor.ending)
+      this.tell({ kind: 'defect', node: name, incarnation: 0, what: `${name} ended by itself (${why}): ${stderr.slice(-600)}` });
+    if (!actor.ending && actor.wanted) setTimeout(() => actor.wanted && this.boot(name), RESTART_MS);
+  }
+
+  isReady(name: string): boolean {
+    return this.parts.control.peers.get(name)?.ready === true;
+  }
+
+  async ready(...names: readonly string[]): Promise<void> {
+    for (const endMs = performance.now() + READY_MS; !names.every((n) => this.isReady(n)); await sleep(20)) {
+      if (performance.now() > endMs) throw new Error(`${names.filter((n) => !this.isReady(n)).join(', ')} did not start`);
+    }
+  }
+
+  /** kill -9; it stays down until it is started. */
+  async kill(...names: readonly string[]): Promise<void> {
+    await Promise.all(
+      names.map(async (name) => {
+        const actor = this.actor(name);
+        Object.assign(actor, { ending: true, wanted: false });
+        this.fault('kill -9', 'once', name);
+        actor.process?.signal('SIGKILL');
+        await actor.process?.exited;
+      }),
+    );
+  }
+
+  /** SIGTERM's way: drain, hand off, leave. Resolves when the process is gone. */
+  async stop(name: string): Promise<void> {
+    const actor = this.actor(name);
+    Object.assign(actor, { ending: true, wanted: false });
+    this.fault('graceful stop', 'once', name);
+    this.parts.control.peers.get(name)?.tell({ kind: 'close' });
+    await actor.process?.exited;
+  }
+
+  pause(name: string): Heal {
+    const actor = this.actor(name);
+    this.pauseBegins(name);
+    actor.paused = true;
+    actor.process?.signal('SIGSTOP');
+    return this.healing(async () => {
+      if (!actor.paused) return;
+      actor.process?.signal('SIGCONT');
+      actor.paused = false;
+      this.fault('pause', 'end', name);
+    });
+  }
+
+  private pauseBegins(name: string): void {
+    const { storeLog, nowMs } = this.parts;
+    const { nodeTTLMs, leaseMarginMs } = SETTINGS;
+    const leaseLeftMs = Math.max(0, storeLog.lastBeatMs(name) - BEAT_WAY_MS + nodeTTLMs - leaseMarginMs - nowMs());
+    this.fault('pause', 'begin', name, { leaseLeftMs });
+  }
+
+  /** The main loop stands still; the threads of the process go on. */
+  block(name: string, ms: number): void {
+    this.fault(`loop blocked for ${ms} ms`, 'once', name);
+    this.parts.control.peers.get(name)?.tell({ kind: 'block', ms });
+  }
+
+  /** Of a container: its control group is frozen. */
+  async freeze(name: string): Promise<Heal> {
+    this.pauseBegins(name);
+    const thaw = await this.actor(name).process?.freeze?.();
+    return this.healing(async () => {
+      await thaw?.();
+      this.fault('pause', 'end', name);
+    });
+  }
+
+  /** Of a container: it is taken off its data network. */
+  async disconnect(name: string): Promise<Heal> {
+    return this.during('network disconnected', name, async () => (await this.actor(name).process?.disconnect?.()) as Heal);
+  }
+
+  // ---- links
+
+  redisToxic(names: readonly string[], spec: ToxicSpec, label = spec.type as string): Promise<Heal> {
+    const { links } = this.parts;
+    const targets = names.map((name) => links.redis(name));
+    return this.during(`redis link: ${label}`, names.join(' '), () => links.poison(targets, spec));
+  }
+
+  redisDown(...names: readonly string[]): Promise<Heal> {
+    const { links } = this.parts;
+    const targets = names.map((name) => links.redis(name));
+    return this.during('redis link: down', names.join(' '), () => links.down(targets));
+  }
+
+  /** On all links between the pairs of these nodes. */
+  peerToxic(names: readonly string[], spec: ToxicSpec, label = spec.type as string): Promise<Heal> {
+    const { links } = this.parts;
+    return this.during(`peer links: ${label}`, names.join(' '), () => links.poison(this.pairsOf(names), spec));
+  }
+
+  peersDown(...names: readonly string[]): Promise<Heal> {
+    const { links } = this.parts;
+    return this.during('peer links: down', names.join(' '), () => links.down(this.pairsOf(names)));
+  }
+
+  mute(from: string, to: string): Promise<Heal> {
+    return this.during(`peer link: nothing reaches ${to}`, from, () => this.parts.links.mute(from, to));
+  }
+
+  private pairsOf(names: readonly string[]): string[] {
+    return names.flatMap((a, i) => names.slice(i + 1).flatMap((b) => this.parts.links.pair(a, b)));
+  }
+
+  // ---- Redis
+
+  redis(label: string, begin: (admin: Admin, world: World) => Promise<Heal>): Promise<Heal> {
+    return this.during(`redis: ${label}`, 'store', () => begin(this.parts.admin, this.parts.world));
+  }
+
+  async redisOnce(label: string, act: (admin: Admin) => Promise<void>): Promise<void> {
+    this.fault(`redis: ${label}`, 'once', 'store');
+    await act(this.parts.admin);
+  }
+
+  stopRedis(): Promise<Heal> {
+    return this.redis('SIGSTOP', (_, { store }) => {
+      store.signal('SIGSTOP');
+      return Promise.resolve(() => Promise.resolve(store.signal('SIGCONT')));
+    });
+  }
+
+  /**
+   * Ends Redis and starts it again on its data. The links are cut just before, and all that it did until then is seen by the
+   * monitor: what a server does in its last moment is reported to nobody.
+   */
+  async restartRedis(signal: 'SIGTERM' | 'SIGKILL', downMs: number): Promise<void> {
+    const { links, world, admin } = this.parts;
+    this.fault(`redis: restart (${signal})`, 'begin', 'store');
+    const up = await links.down(this.names.map((name) => links.redis(name)));
+    await sleep(100);
+    const seen = this.monitor?.seen(admin.nextMark());
+    await admin.mark();
+    await seen;
+    // What `everysec` has not written yet is acknowledged all the same; a killed process leaves it to the kernel.
+    await world.store.end(signal);
+    await sleep(downMs);
+    await world.store.start();
+    this.monitor?.close();
+    await this.watch();
+    await up();
+    this.fault(`redis: restart (${signal})`, 'end', 'store');
+  }
+
+  // ---- faults
+
+  private async during(fault: string, node: string, begin: () => Promise<Heal>): Promise<Heal> {
+    this.fault(fault, 'begin', node);
+    const end = await begin();
+    return this.healing(async () => {
+      await end();
+      this.fault(fault, 'end', node);
+    });
+  }
+
+  private healing(end: Heal): Heal {
+    const heal = async (): Promise<void> => {
+      if (this.heals.delete(heal)) await end();
+    };
+    this.heals.add(heal);
+    return heal;
+  }
+
+  private fault(fault: string, phase: FaultEvent['phase'], node: string, more: { leaseLeftMs?: number } = {}): void {
+    this.tell({ kind: 'fault', node, incarnation: 0, fault, phase, ...more });
+  }
+
+  private tell(event: Parameters<Tell>[1]): void {
+    this.parts.tell(this.parts.nowMs(), event);
+  }
+
+  /** Everything that was begun is over, and every node is up. */
+  async heal(): Promise<void> {
+    for (const heal of [...this.heals]) await heal();
+    this.tell({ kind: 'healed', node: '', incarnation: 0 });
+    this.start(...this.names);
+  }
+
+  // ---- the end
+
+  /** Ends all processes in good order; those that do not end are killed. Answers what went wrong. */
+  async end(withinMs: number): Promise<void> {
+    await Promise.all(
+      this.names.map(async (name) => {
+        const actor = this.actor(name);
+        const { process } = actor;
+        if (process === undefined) return;
+        Object.assign(actor, { ending: true, wanted: false });
+        this.parts.control.peers.get(name)?.tell({ kind: 'close' });
+        const isLate = await Promise.race([process.exited.then(() => false), sleep(withinMs, true, { ref: false })]);
+        if (!isLate) return;
+        this.tell({ kind: 'defect', node: name, incarnation: 0, what: `${name} did not close within ${withinMs} ms` });
+        process.signal('SIGKILL');
+        await process.exited;
+      }),
+    );
+    this.monitor?.close();
+  }
+
+  async abandon(): Promise<void> {
+    for (const actor of this.actors.values()) Object.assign(actor, { ending: true, wanted: false });
+    this.monitor?.close();
+    await Promise.resolve();
+  }
+}

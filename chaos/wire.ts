@@ -1,0 +1,100 @@
+/** What a node is started with, and what goes between it and the harness: one JSON object a line. */
+import type { Socket } from 'node:net';
+import type { Job } from '../sim/job.js';
+import type { Settings } from '../sim/plan.js';
+
+export interface NodeOptions {
+  readonly name: string;
+  /** Number of the process, over all nodes. */
+  readonly run: number;
+  readonly redisUrl: string;
+  readonly keyPrefix: string;
+  readonly control: { readonly host: string; readonly port: number };
+  /** File of this process's events. */
+  readonly recordPath: string;
+  /** Host time at which the history begins. */
+  readonly originMs: number;
+  readonly settings: Settings;
+  /** Undefined: nodes talk over pub/sub. */
+  readonly grpc: { readonly listen: string; readonly advertise: string } | undefined;
+  /** Addresses of host names as this node sees them. */
+  readonly hosts: Readonly<Record<string, string>>;
+}
+
+/** A client's call. */
+export interface Send {
+  readonly entity: string;
+  readonly job: Job;
+  readonly how: 'enqueue' | 'wait';
+  readonly id?: string | undefined;
+  readonly onTimeout?: 'keep' | 'withdraw' | undefined;
+  readonly timeoutMs?: number | undefined;
+  readonly probe: boolean;
+}
+
+export interface Told {
+  readonly outcome: 'ok' | 'fail' | 'unknown';
+  readonly code: string;
+}
+
+/** What a handler asks of the bank, which is in the harness, as a database would be elsewhere. */
+export interface BankAsk {
+  readonly do: 'read' | 'write';
+  readonly entity: string;
+  readonly seq: number;
+  readonly incarnation: number;
+  readonly fence: number;
+  readonly fenced: boolean;
+  /** A handler that may run twice finds what its first run wrote. */
+  readonly journal: boolean;
+  /** Of a write. */
+  readonly balance: number;
+}
+export interface BankAnswer {
+  readonly accepted: boolean;
+  readonly balance: number;
+}
+
+export interface NodeStatus {
+  readonly state: string;
+  readonly running: number;
+  readonly waiting: number;
+  readonly owned: number;
+  readonly suspended: boolean;
+  readonly degraded: boolean;
+}
+
+export type ToNode =
+  | { readonly kind: 'send'; readonly n: number; readonly send: Send }
+  | { readonly kind: 'answer'; readonly n: number; readonly answer: BankAnswer }
+  | { readonly kind: 'status'; readonly n: number }
+  | { readonly kind: 'block'; readonly ms: number }
+  | { readonly kind: 'close' };
+
+export type FromNode =
+  | { readonly kind: 'hello'; readonly name: string; readonly run: number }
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'told'; readonly n: number; readonly told: Told }
+  | { readonly kind: 'ask'; readonly n: number; readonly ask: BankAsk }
+  | { readonly kind: 'status'; readonly n: number; readonly status: NodeStatus };
+
+/** Sends and receives lines of JSON over a socket. */
+export class Lines<In, Out> {
+  #rest = '';
+
+  constructor(
+    readonly socket: Socket,
+    onMessage: (message: In) => void,
+  ) {
+    socket.setNoDelay(true);
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      const lines = (this.#rest + chunk).split('\n');
+      this.#rest = lines.pop() ?? '';
+      for (const line of lines) onMessage(JSON.parse(line) as In);
+    });
+  }
+
+  send(message: Out): void {
+    if (this.socket.writable) this.socket.write(`${JSON.stringify(message)}\n`);
+  }
+}
