@@ -91,9 +91,12 @@ export class Admin {
     await this.client.script('FLUSH');
   }
 
-  /** All connections of clients are cut, this one excepted. */
+  /** The connections of nodes are cut; this one, and the monitor's, are not. */
   async killClients(): Promise<void> {
-    await this.client.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    const self = await this.client.client('ID');
+    const list = (await this.client.client('LIST')) as string;
+    for (const [, id, flags] of list.matchAll(/^id=(\d+) .*? flags=(\S+)/gm))
+      if (Number(id) !== self && flags?.includes('O') === false) await this.client.client('KILL', 'ID', Number(id));
   }
 
   async atRest(): Promise<StoreAtRest> {

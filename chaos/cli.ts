@@ -6,6 +6,8 @@ export interface Options {
   readonly driver: 'local' | 'docker';
   /** Names of scenarios; empty: all. */
   readonly scenarios: readonly string[];
+  /** Only the few that CI runs. */
+  readonly ci: boolean;
   readonly list: boolean;
   readonly json: boolean;
   readonly seed: number;
@@ -25,6 +27,7 @@ export interface Options {
 export const USAGE = `npm run chaos -- [options]
   --driver local|docker    child processes, or containers (local)
   --scenario NAME[,NAME]   only these
+  --ci                     only the few that CI runs
   --list                   the scenarios
   --seed N                 which messages are sent (1)
   --json                   one JSON object as the last line of standard output
@@ -42,7 +45,7 @@ const flag = { type: 'boolean' } as const;
 const KNOWN = {
   ...{ driver: text, scenario: text, seed: text, out: text, check: text, canary: text },
   ...{ toxiproxy: text, 'redis-server': text, 'redis-image': text, 'toxiproxy-image': text },
-  ...{ list: flag, json: flag, keep: flag, setup: flag, help: flag },
+  ...{ ci: flag, list: flag, json: flag, keep: flag, setup: flag, help: flag },
 };
 
 export function optionsOf(args: readonly string[]): Options {
@@ -60,6 +63,7 @@ export function optionsOf(args: readonly string[]): Options {
   return {
     driver,
     scenarios: (given('scenario') ?? '').split(',').filter((name) => name !== ''),
+    ci: values.ci === true,
     ...{ list: values.list === true, json: values.json === true, keep: values.keep === true, setup: values.setup === true },
     seed: Number(seed),
     out: given('out') ?? 'build/chaos-report',

@@ -73,6 +73,8 @@ export class Peer {
 export class Control {
   readonly bank = new Bank();
   readonly peers = new Map<string, Peer>();
+  /** By account: the node whose handler has read it last. */
+  readonly readers = new Map<string, string>();
 
   private constructor(
     private readonly server: Server,
@@ -113,6 +115,7 @@ export class Control {
   /** One step, as a row of a database with `WHERE fence <= ?` would take it. */
   private serve(node: string, ask: BankAsk): BankAnswer {
     const { entity, seq, incarnation, fence, fenced, journal } = ask;
+    if (ask.do === 'read') this.readers.set(entity, node);
     const account = this.bank.account(entity);
     const known = ask.do === 'write' && journal ? account.journal.get(seq) : undefined;
     if (known !== undefined) return { accepted: true, balance: known };

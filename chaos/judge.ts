@@ -2,6 +2,7 @@
 import { check, IN_WORDS } from '../sim/checkers/check.js';
 import type { Violation } from '../sim/checkers/view.js';
 import type { HistoryEvent } from '../sim/history.js';
+import type { Expectation } from './scenarios/scenario.js';
 import { RECOVERY_MS_MAX } from './settings.js';
 
 export interface Judgement {
@@ -18,13 +19,25 @@ export interface Judgement {
   readonly log: Readonly<Record<'completed' | 'failed' | 'interrupted' | 'withdrawn', number>>;
   /** Effects that the fence refused. */
   readonly refusedEffects: number;
+  /** Of living processes: by a fault, or because the machine gave them no time. */
+  readonly leasesLost: number;
   /** From the heal until all that was accepted before it has ended and every node has served a call; null: never. */
   readonly recoveredMs: number | null;
   /** Smallest time between the log's begin of an attempt and its start: how well the clocks of the history agree. */
   readonly clockSlackMs: number;
 }
 
-export function judge(events: readonly HistoryEvent[]): Judgement {
+/** `must`: what, besides the invariants, has to have happened. */
+export function judge(events: readonly HistoryEvent[], must: readonly Expectation[] = []): Judgement {
+  const judgement = judgeInvariants(events);
+  const missed = must
+    .filter((m) => !m.holds(judgement))
+    .map(({ what }) => ({ invariant: 'scenario', what: `not so: ${what}`, index: 0 }));
+  if (missed.length === 0) return judgement;
+  return { ...judgement, verdict: 'invalid', violations: [...judgement.violations, ...missed] };
+}
+
+function judgeInvariants(events: readonly HistoryEvent[]): Judgement {
   const { violations, excused, unknown: openSearches } = check(events);
   const recoveredMs = recoveryOf(events);
   const all: Judgement['violations'] = [...violations, ...tooLate(recoveredMs, events.length - 1)];
@@ -35,6 +48,7 @@ export function judge(events: readonly HistoryEvent[]): Judgement {
     ...toldOf(events),
     log: endsOf(events),
     refusedEffects: events.filter((e) => e.kind === 'effect' && !e.accepted).length,
+    leasesLost: events.filter((e) => e.kind === 'node' && e.state === 'lease-lost').length,
     recoveredMs,
     clockSlackMs: slackOf(events),
   };
@@ -46,7 +60,8 @@ function tooLate(recoveredMs: number | null, index: number): Violation[] {
   return [{ invariant: 'L1', what: `${what}, allowed ${RECOVERY_MS_MAX}`, index }];
 }
 
-export const inWords = (invariant: string): string => IN_WORDS[invariant as keyof typeof IN_WORDS] ?? '';
+export const inWords = (invariant: string): string =>
+  IN_WORDS[invariant as keyof typeof IN_WORDS] ?? 'what the fault must have led to';
 
 function toldOf(events: readonly HistoryEvent[]): Pick<Judgement, 'messages' | 'ok' | 'failed' | 'rejected' | 'unknown'> {
   const count = { ok: 0, failed: 0, rejected: 0, unknown: 0 };

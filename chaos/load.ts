@@ -29,9 +29,8 @@ export class Load {
     seed: number,
     private readonly names: readonly string[],
     private readonly peers: ReadonlyMap<string, Peer>,
-    perSecond: number = PER_SECOND,
   ) {
-    const shape = { ...SHAPE, messages: DRAWN_S * perSecond, toMs: DRAWN_S * 1000 };
+    const shape = { ...SHAPE, messages: DRAWN_S * PER_SECOND, toMs: DRAWN_S * 1000 };
     const nodes = names.map((name) => ({ name, startMs: 0, group: 'default' }));
     this.plans = drawMessages(new Stream(seed, 'chaos workload'), shape, nodes);
   }

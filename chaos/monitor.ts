@@ -59,18 +59,19 @@ export class Monitor {
   readonly #socket: Socket;
   #rest = '';
   readonly #marks = new Map<string, () => void>();
-  readonly ended: Promise<void>;
+  #isClosed = false;
 
-  private constructor(socket: Socket, onLine: (line: MonitorLine) => void) {
+  /** `onLost`: the server has ended the connection, so the rest of what it does is not known. */
+  private constructor(socket: Socket, onLine: (line: MonitorLine) => void, onLost: () => void) {
     this.#socket = socket;
-    this.ended = new Promise((resolve) => socket.once('close', () => resolve()));
+    socket.once('close', () => this.#isClosed || onLost());
     socket.on('error', () => undefined);
     // Latin 1 keeps bytes as they are; MONITOR escapes all that is not ASCII.
     socket.setEncoding('latin1').on('data', (chunk: string) => this.#take(chunk, onLine));
   }
 
   /** Resolves when the server has begun to report. */
-  static async open(host: string, port: number, onLine: (line: MonitorLine) => void): Promise<Monitor> {
+  static async open(host: string, port: number, onLine: (line: MonitorLine) => void, onLost: () => void): Promise<Monitor> {
     const socket = connect(port, host);
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
@@ -81,7 +82,7 @@ export class Monitor {
         else reject(new Error(`MONITOR answered ${data.toString().trim()}`));
       });
     });
-    return new Monitor(socket, onLine);
+    return new Monitor(socket, onLine, onLost);
   }
 
   #take(chunk: string, onLine: (line: MonitorLine) => void): void {
@@ -102,6 +103,7 @@ export class Monitor {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#socket.destroy();
   }
 }

@@ -17,6 +17,8 @@ class ChaosApp {}
 
 /** Timers of a busy machine are late, and the runtime's own have granules, on top of what the config promises. */
 const SLACK_MS = 1500;
+/** Two accounts whose handlers wait for each other end by it, and what waits behind them counts as not recovered. */
+const ASK_TIMEOUT_MS = 1000;
 const HOST = Symbol.for('atomic-queues:host');
 
 /** Lines of the library's log, as an operator would read them, and what they say of the node. */
@@ -64,7 +66,7 @@ class ChaosNode {
         return new Promise((resolve) => this.asked.set(n, resolve));
       },
       send: (context: EntityContext, target) => void context.enqueue(messageOf(target)),
-      ask: (target) => this.bus.enqueueAndWait(messageOf(target)),
+      ask: (target) => this.bus.enqueueAndWait(messageOf(target), { timeoutMs: ASK_TIMEOUT_MS }),
     };
     this.app = await NestFactory.createApplicationContext(
       {

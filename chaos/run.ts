@@ -14,6 +14,7 @@ import { Monitor } from './monitor.js';
 import { readRecord } from './record.js';
 import type { Scenario } from './scenarios/scenario.js';
 import { factsOf, RECOVERY_MS_MAX, SETTINGS } from './settings.js';
+import { FAKETIME } from './setup.js';
 import { Stage } from './stage.js';
 import { StoreLog, type Tell } from './store-log.js';
 
@@ -52,18 +53,40 @@ export async function play({ driver, scenario, seed, dir, signal }: RunOptions):
     const { redis } = world;
     const admin = new Admin(redis.host, redis.port);
     const storeLog = new StoreLog(Admin.base, tell);
+    const onLost = (): void =>
+      tell(nowMs(), { kind: 'defect', node: 'store', incarnation: 0, what: 'MONITOR has ended: the history has a hole' });
     const openMonitor = (): Promise<Monitor> =>
-      Monitor.open(redis.host, redis.port, (line) => storeLog.take(line, wall.toHostMs(line.wallMs) - originMs));
-    const { pubsub = false, env = {} } = scenario;
-    const parts = { names, world, links, control, admin, storeLog, openMonitor, nowMs, originMs, tell, pubsub, env };
+      Monitor.open(redis.host, redis.port, (line) => storeLog.take(line, wall.toHostMs(line.wallMs) - originMs), onLost);
+    const { pubsub = false, needs } = scenario;
+    const faketime = needs === 'libfaketime' ? FAKETIME : undefined;
+    const parts = {
+      names,
+      world,
+      links,
+      control,
+      admin,
+      storeLog,
+      openMonitor,
+      nowMs,
+      originMs,
+      tell,
+      pubsub,
+      faketime,
+      dir,
+      signal,
+    };
     stage = new Stage(parts);
     try {
       await new Run(scenario, seed, stage, control, admin, storeLog, tell, nowMs, signal).play();
+    } catch (error) {
+      signal.throwIfAborted();
+      const what = `the scenario could not be played: ${String((error as Error).stack ?? error)}`;
+      tell(nowMs(), { kind: 'defect', node: '', incarnation: 0, what });
     } finally {
       admin.close();
     }
   } finally {
-    await stage?.abandon();
+    stage?.abandon();
     await world?.close();
     control.close();
     wall.close();
@@ -86,12 +109,21 @@ class Run {
   ) {}
 
   async play(): Promise<void> {
-    const { stage, scenario, control, seed } = this;
+    const { stage, control, seed } = this;
     await stage.watch();
     stage.start(...stage.names);
     await stage.ready(...stage.names);
-    const load = new Load(seed, stage.names, control.peers, scenario.perSecond);
+    const load = new Load(seed, stage.names, control.peers);
     load.start();
+    try {
+      await this.playUnder(load);
+    } finally {
+      await load.stop();
+    }
+  }
+
+  private async playUnder(load: Load): Promise<void> {
+    const { stage, scenario } = this;
     await this.wait(WARM_MS);
     await scenario.play(stage);
     this.signal.throwIfAborted();

@@ -9,6 +9,9 @@ const TOXIPROXY_VERSION = 'v2.12.0';
 const TOXIPROXY_MODULE = `github.com/Shopify/toxiproxy/v2/cmd/server@${TOXIPROXY_VERSION}`;
 const TOXIPROXY_DIR = 'build/chaos-tools';
 const GO_MIN = 1.23;
+const FAKETIME_PATHS = ['x86_64', 'aarch64'].map((cpu) => `/usr/lib/${cpu}-linux-gnu/faketime/libfaketimeMT.so.1`);
+/** Undefined where it is not installed. */
+export const FAKETIME = FAKETIME_PATHS.find((path) => existsSync(path));
 
 export type Say = (line: string) => void;
 

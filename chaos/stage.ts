@@ -1,4 +1,5 @@
 /** The verbs of a scenario: what is done to nodes, links and Redis. Every fault is told to the history, and healed at the end. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultEvent } from '../sim/history.js';
@@ -23,8 +24,10 @@ export interface StageParts {
   readonly originMs: number;
   readonly tell: Tell;
   readonly pubsub: boolean;
-  /** Environment of nodes, for what is preloaded. */
-  readonly env: Readonly<Record<string, string>>;
+  /** What has to be preloaded to jump the wall clock of a node; undefined: nothing. */
+  readonly faketime: string | undefined;
+  readonly dir: string;
+  readonly signal: AbortSignal;
 }
 
 interface Actor {
@@ -41,6 +44,9 @@ const RESTART_MS = 500;
 const READY_MS = 40_000;
 /** What the way of a beat takes: the node counts its lease from when it was sent. */
 const BEAT_WAY_MS = 50;
+const OCCUPY_MS = 3000;
+/** Enough that each node gets some. */
+const OCCUPY_ENTITIES = 10;
 
 export class Stage {
   readonly names: readonly string[];
@@ -49,6 +55,7 @@ export class Stage {
   private readonly heals = new Set<Heal>();
   private monitor: Monitor | undefined;
   private runs = 0;
+  private sent = 0;
 
   constructor(private readonly parts: StageParts) {
     this.names = parts.names;
@@ -57,7 +64,7 @@ export class Stage {
   }
 
   sleep(ms: number): Promise<unknown> {
-    return sleep(ms);
+    return sleep(ms, undefined, { signal: this.parts.signal });
   }
 
   // ---- nodes
@@ -80,7 +87,7 @@ export class Stage {
     const actor = this.actor(name);
     actor.wanted = true;
     if (actor.process !== undefined) return;
-    const { world, originMs, pubsub, env } = this.parts;
+    const { world, originMs, pubsub } = this.parts;
     const run = ++this.runs;
     const place = world.placeOf(name);
     const file = `node-${String(run).padStart(3, '0')}-${name}.jsonl`;
@@ -90,7 +97,7 @@ export class Stage {
       ...{ name, run, originMs, settings: SETTINGS, keyPrefix: 'chaos', recordPath: join(place.recordPath, file) },
       grpc: pubsub ? undefined : place.grpc,
     };
-    const process = world.spawn(options, env);
+    const process = world.spawn(options, this.clockOf(name));
     Object.assign(actor, { process, run, ending: false, paused: false });
     void process.exited.then((code) => this.exited(name, run, code));
   }
@@ -104,7 +111,7 @@ export class Stage {
     this.tell({ kind: 'node', node: name, incarnation: 0, state: actor.ending ? 'crashed' : 'exited', why });
     if (stderr !== '' && !actor.ending)
       this.tell({ kind: 'defect', node: name, incarnation: 0, what: `${name} ended by itself (${why}): ${stderr.slice(-600)}` });
-    if (!actor.ending && actor.wanted) setTimeout(() => actor.wanted && this.boot(name), RESTART_MS);
+    if (!actor.ending && actor.wanted) setTimeout(() => actor.wanted && this.boot(name), RESTART_MS).unref();
   }
 
   isReady(name: string): boolean {
@@ -112,7 +119,7 @@ export class Stage {
   }
 
   async ready(...names: readonly string[]): Promise<void> {
-    for (const endMs = performance.now() + READY_MS; !names.every((n) => this.isReady(n)); await sleep(20)) {
+    for (const endMs = performance.now() + READY_MS; !names.every((n) => this.isReady(n)); await this.sleep(20)) {
       if (performance.now() > endMs) throw new Error(`${names.filter((n) => !this.isReady(n)).join(', ')} did not start`);
     }
   }
@@ -180,6 +187,46 @@ export class Stage {
     return this.during('network disconnected', name, async () => (await this.actor(name).process?.disconnect?.()) as Heal);
   }
 
+  // ---- clocks
+
+  private clockFile(name: string): string {
+    return join(this.parts.dir, `${name}.clock`);
+  }
+
+  /** The wall clock is libfaketime's, and follows a file; the monotonic one stays the host's. */
+  private clockOf(name: string): Readonly<Record<string, string>> {
+    const { faketime } = this.parts;
+    if (faketime === undefined) return {};
+    writeFileSync(this.clockFile(name), '+0\n');
+    const follow = { FAKETIME_TIMESTAMP_FILE: this.clockFile(name), FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' };
+    return { LD_PRELOAD: faketime, ...follow };
+  }
+
+  jumpClock(name: string, seconds: number): void {
+    writeFileSync(this.clockFile(name), `${seconds < 0 ? '' : '+'}${seconds}\n`);
+    this.fault(`wall clock ${seconds} s off`, 'once', name);
+  }
+
+  // ---- work
+
+  /** Sends a message whose handler works for that long. */
+  send(via: string, entity: string, ms: number): void {
+    const job = { c: `stage-${++this.sent}`, op: 'deposit', amount: 1, ms, how: 'ok' } as const;
+    void this.parts.control.peers.get(via)?.call({ entity, job, how: 'enqueue', probe: false });
+  }
+
+  /** Resolves when a handler that works for seconds, on a fenced account, runs on that node: answers the account. */
+  async occupy(name: string): Promise<string> {
+    const entities = Array.from({ length: OCCUPY_ENTITIES }, (_, i) => `fenced:busy-${this.sent}-${i}`);
+    for (const entity of entities) this.send(name, entity, OCCUPY_MS);
+    const { readers } = this.parts.control;
+    for (const endMs = performance.now() + OCCUPY_MS / 3; performance.now() < endMs; await sleep(5)) {
+      const entity = entities.find((e) => readers.get(e) === name);
+      if (entity !== undefined) return entity;
+    }
+    throw new Error(`no handler of ${OCCUPY_ENTITIES} entities started on ${name}`);
+  }
+
   // ---- links
 
   redisToxic(names: readonly string[], spec: ToxicSpec, label = spec.type as string): Promise<Heal> {
@@ -243,11 +290,11 @@ export class Stage {
     const seen = this.monitor?.seen(admin.nextMark());
     await admin.mark();
     await seen;
-    // What `everysec` has not written yet is acknowledged all the same; a killed process leaves it to the kernel.
+    this.monitor?.close();
+    // A killed process loses nothing of what it has answered: the kernel has it, and only the power must stay on.
     await world.store.end(signal);
     await sleep(downMs);
     await world.store.start();
-    this.monitor?.close();
     await this.watch();
     await up();
     this.fault(`redis: restart (${signal})`, 'end', 'store');
@@ -308,9 +355,9 @@ export class Stage {
     this.monitor?.close();
   }
 
-  async abandon(): Promise<void> {
+  /** Nothing is started any more, and the end of a process is no news. */
+  abandon(): void {
     for (const actor of this.actors.values()) Object.assign(actor, { ending: true, wanted: false });
     this.monitor?.close();
-    await Promise.resolve();
   }
 }

@@ -1,3 +1,4 @@
+import type { Judgement } from '../judge.js';
 import type { Stage } from '../stage.js';
 
 /** What is done to a cluster that works. */
@@ -9,14 +10,34 @@ export interface Scenario {
   readonly faults: readonly string[];
   /** Its twin in the simulator: a scenario, or a kind of fault that seeds draw. */
   readonly twin: string;
+  /** One of the few that CI runs. */
+  readonly ci?: boolean;
   /** Default 3. */
   readonly nodes?: number;
-  readonly perSecond?: number;
   /** Nodes talk over pub/sub instead of gRPC. */
   readonly pubsub?: boolean;
-  readonly env?: Readonly<Record<string, string>>;
-  /** Default: both drivers. */
-  readonly only?: 'docker' | 'local';
+  /** What a machine may lack. */
+  readonly needs?: 'containers' | 'libfaketime';
+  /** What the fault must have led to, or it was none. */
+  readonly must?: readonly Expectation[];
   /** Faults; load runs before, meanwhile and after. What is not healed here is healed after it. */
   play(stage: Stage): Promise<void>;
 }
+
+export interface Expectation {
+  readonly what: string;
+  holds(judgement: Judgement): boolean;
+}
+
+export const interrupts: Expectation = { what: 'a handler was interrupted', holds: ({ log }) => log.interrupted > 0 };
+/** A node that the machine gives no time for a whole lease is buried rightly, whatever the fault. */
+export const noneInterrupted: Expectation = {
+  what: 'no handler was interrupted while every node kept its lease',
+  holds: ({ log, leasesLost }) => log.interrupted === 0 || leasesLost > 0,
+};
+export const refusesEffects: Expectation = {
+  what: 'the fence refused an effect',
+  holds: ({ refusedEffects }) => refusedEffects > 0,
+};
+export const rejects: Expectation = { what: 'calls were rejected', holds: ({ rejected }) => rejected > 0 };
+export const leavesUnknown: Expectation = { what: 'callers were told that nobody knows', holds: ({ unknown }) => unknown > 0 };

@@ -1,0 +1,101 @@
+/**
+ * Builds in which one guard is switched off: the suite must see it, or it is blind. A build is a copy of the compiled suite in
+ * which one module or script is replaced; nothing that ships knows of it.
+ */
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { InvariantId } from '../sim/checkers/view.js';
+import { NODE_FILE } from './local.js';
+
+export interface Canary {
+  readonly name: string;
+  /** What it does, for people. */
+  readonly does: string;
+  /** One of these must be among what is violated. */
+  readonly expected: readonly InvariantId[];
+  /** By which it is tried. */
+  readonly scenario: string;
+  readonly patches: readonly Patch[];
+}
+
+interface Patch {
+  /** A compiled module. */
+  readonly file: string;
+  /** Must be found exactly once. */
+  readonly what: RegExp;
+  readonly by: string;
+}
+
+/** Puts code behind the class, which must have the method that the code replaces. */
+const replaceMethod = (file: string, className: string, method: string, make: string): Patch => ({
+  file,
+  what: /$(?![\s\S])/g,
+  by: `
+{
+  const before = ${className}.prototype.${method};
+  if (typeof before !== 'function') throw new Error('${className} has no method ${method}: the canary replaces nothing');
+  ${className}.prototype.${method} = ${make};
+}
+`,
+});
+
+const ANY_INCARNATION = 'function () { return this.incarnation !== 0; }';
+
+export const CANARIES: readonly Canary[] = [
+  {
+    name: 'late-copies-apply',
+    does: 'a copy of a batch that comes late is applied once more',
+    expected: ['I1', 'I3', 'I4', 'I5'],
+    scenario: 'redis-sigstop',
+    patches: [
+      {
+        file: 'src/redis/script.gen.js',
+        what: /if number <= applied then\s+if number < 1 or number < applied - 1 then return 'S' end\s+return call\('HGET', META, KEPT_AS\)\s+end/g,
+        by: 'if number <= applied then ARGV[4] = last end',
+      },
+    ],
+  },
+  {
+    name: 'start-after-lease',
+    does: 'the lease is not checked before a handler starts',
+    expected: ['I1', 'I2'],
+    scenario: 'sigstop-in-flight',
+    patches: [
+      replaceMethod('src/runtime/membership.js', 'Membership', 'leaseValid', ANY_INCARNATION),
+      replaceMethod('src/runtime/ownership.js', 'Ownership', 'leaseValid', ANY_INCARNATION),
+    ],
+  },
+  {
+    name: 'ack-before-log',
+    does: 'a receipt is given when the message is sent',
+    expected: ['I4'],
+    scenario: 'redis-blackhole-one',
+    patches: [
+      replaceMethod(
+        'src/runtime/enqueue.js',
+        'Enqueue',
+        'submit',
+        'function (append) { append.onReceipt?.({ id: append.op.message.id, sequence: 1 }); return before.call(this, append); }',
+      ),
+    ],
+  },
+];
+
+/** Makes the build of a canary; answers its program of a node. */
+export function buildCanary({ name, patches }: Canary): string {
+  const built = dirname(dirname(NODE_FILE));
+  const target = join(dirname(built), `chaos-canary-${name}`);
+  rmSync(target, { recursive: true, force: true });
+  cpSync(built, target, { recursive: true });
+  for (const { file, what, by } of patches) {
+    const path = join(target, file);
+    const text = readFileSync(path, 'utf8');
+    const found = [...text.matchAll(what)].length;
+    if (found !== 1) throw new Error(`the canary ${name} finds what it replaces ${found} times in ${file}`);
+    writeFileSync(
+      path,
+      text.replace(what, () => by),
+    );
+  }
+  return join(target, 'chaos/node.js');
+}

@@ -1,0 +1,72 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { optionsOf } from '../../chaos/cli.js';
+import { UsageError } from '../../chaos/driver.js';
+import { SCENARIOS } from '../../chaos/scenarios/scenarios.js';
+import { FAULTS } from '../../sim/faults/faults.js';
+import { toLines } from '../../sim/history.js';
+import { scenarioNames } from '../../sim/scenarios/run-scenarios.js';
+import { append, final, healed, historyOf, invoke, whole } from '../sim/history.js';
+import { runCommand } from '../support/command.js';
+
+describe('the scenarios', () => {
+  it('are at least twenty on any machine, with names of their own', () => {
+    const names = SCENARIOS.map((s) => s.name);
+    expect(new Set(names).size).toBe(names.length);
+    expect(SCENARIOS.filter((s) => s.needs === undefined).length).toBeGreaterThanOrEqual(20);
+  });
+
+  it('have each a twin in the simulator', () => {
+    const twins = new Set([...scenarioNames().map((line) => line.split(':')[0]), ...FAULTS.map((f) => f.kind)]);
+    expect(SCENARIOS.filter((s) => !twins.has(s.twin)).map((s) => `${s.name}: ${s.twin}`)).toEqual([]);
+  });
+
+  it('are five of the local driver and two of containers in CI', () => {
+    const ci = SCENARIOS.filter((s) => s.ci === true);
+    expect(ci.filter((s) => s.needs === undefined)).toHaveLength(5);
+    expect(ci.filter((s) => s.needs === 'containers')).toHaveLength(2);
+  });
+});
+
+describe('the command line', () => {
+  it('says in one line what is wrong with it', () => {
+    for (const args of [['--driver', 'vm'], ['--seed', 'x'], ['--nope'], ['--out', ''], ['positional']]) {
+      expect(() => optionsOf(args)).toThrow(UsageError);
+      expect(() => optionsOf(args)).toThrow(/^[^\n]+$/);
+    }
+  });
+
+  const dir = mkdtempSync(join(tmpdir(), 'aq-chaos-test-'));
+  afterAll(() => rmSync(dir, { recursive: true }));
+  const chaos = (...args: readonly string[]) => runCommand('chaos', 'chaos/main', ...args);
+
+  it('ends with exit 2 and one line for what cannot be run', async () => {
+    const tries = [
+      [['--scenario', 'nope'], /there is no scenario "nope"/],
+      [['--scenario', 'container-paused'], /container-paused cannot be run: it needs the docker driver/],
+      [['--scenario', 'kill', '--toxiproxy', join(dir, 'none')], /there is no such program/],
+      [['--scenario', 'kill', '--redis-server', join(dir, 'none')], /there is no such program|Toxiproxy/],
+      [['--check', join(dir, 'none')], /no such file/],
+      [['--check', 'package.json'], /is no history/],
+    ] as const;
+    for (const [args, line] of tries) {
+      const { code, stderr } = await chaos(...args);
+      expect({ args, code, stderr }).toMatchObject({ code: 2, stderr: expect.stringMatching(line) as string });
+      expect(stderr.trim().split('\n')).toHaveLength(1);
+    }
+  }, 60_000);
+
+  it('judges a recorded history', async () => {
+    const good = join(dir, 'good.jsonl');
+    const bad = join(dir, 'bad.jsonl');
+    const run = [healed, ...whole('m1', 'plain:a', 1, 5), final({ balances: { 'plain:a': 5 } })];
+    writeFileSync(good, toLines(historyOf(run)));
+    writeFileSync(bad, toLines(historyOf([invoke('m2', 'plain:b'), append('m2', 'plain:b', 2), ...run])));
+    expect(await chaos('--check', good)).toMatchObject({ code: 0 });
+    const judged = await chaos('--check', bad, '--json');
+    expect(judged.code).toBe(1);
+    expect(judged.stdout).toContain('"invariant":"I4"');
+  }, 60_000);
+});

@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest';
+import { assemble } from '../../chaos/assemble.js';
+import { judge } from '../../chaos/judge.js';
+import { parseMonitorLine } from '../../chaos/monitor.js';
+import { timelineHtml } from '../../chaos/report/timeline.js';
+import { interrupts } from '../../chaos/scenarios/scenario.js';
+import { SCENARIOS } from '../../chaos/scenarios/scenarios.js';
+import { RECOVERY_MS_MAX } from '../../chaos/settings.js';
+import type { HistoryEvent } from '../../sim/history.js';
+import { append, final, healed, historyOf, invoke, move, ok, type Raw, start, whole } from '../sim/history.js';
+
+const A = 'plain:a';
+
+/** What was accepted before the heal ends `endMs` after it. */
+const healedRun = (endMs: number): Raw[] => [
+  ...whole('m1', A, 1, 5),
+  append('m2', A, 2),
+  invoke('m2', A, { how: 'enqueue' }),
+  { kind: 'ok', node: 'n1', incarnation: 1, call: 'm2', seq: 2, tookMs: 1 },
+  { ...healed, at: 1000 },
+  ...whole('m3', 'plain:b', 3, 5),
+  { ...move(A, 2, 'dispatched'), at: 1000 + endMs - 2 },
+  start('m2', A, 2),
+  { ...move(A, 2, 'completed', { result: '10', sends: [] }), at: 1000 + endMs },
+  { ...final({ balances: { [A]: 10, 'plain:b': 5 } }), at: 1000 + endMs + 1 },
+];
+
+describe('a history', () => {
+  it('is valid when everything ends in time, and says how long that took and what callers were told', () => {
+    const judgement = judge(historyOf(healedRun(700)));
+    expect(judgement.violations).toEqual([]);
+    expect(judgement).toMatchObject({ verdict: 'valid', messages: 3, ok: 3, unknown: 0, recoveredMs: 700, clockSlackMs: 1 });
+    expect(judgement.log.completed).toBe(3);
+  });
+
+  it('is invalid when it recovers too late', () => {
+    const { verdict, violations } = judge(historyOf(healedRun(RECOVERY_MS_MAX + 1)));
+    expect(verdict).toBe('invalid');
+    expect(violations.map((v) => v.invariant)).toContain('L1');
+  });
+
+  it('is invalid when a node serves nobody after the heal', () => {
+    const events = historyOf(healedRun(700)).filter((e) => !(e.kind === 'ok' && e.call === 'm3'));
+    expect(judge(events)).toMatchObject({ verdict: 'invalid', recoveredMs: null });
+  });
+
+  it('is invalid when the fault has led to nothing', () => {
+    const { verdict, violations } = judge(historyOf(healedRun(700)), [interrupts]);
+    expect(verdict).toBe('invalid');
+    expect(violations).toEqual([{ invariant: 'scenario', what: 'not so: a handler was interrupted', index: 0 }]);
+  });
+
+  it('is invalid when a caller is told what the log does not say', () => {
+    const events = historyOf(healedRun(700).map((e) => (e.kind === 'ok' && e.call === 'm3' ? ok('m3', '6') : e)));
+    expect(judge(events).violations.map((v) => v.invariant)).toEqual(['I5']);
+  });
+
+  it('is put together in the order of time, and counts what a node was paused for in no call', () => {
+    const event = (atMs: number, more: object): HistoryEvent =>
+      ({ index: 0, atMs, node: 'n1', incarnation: 1, ...more }) as never;
+    const run = historyOf([])[0] as HistoryEvent;
+    const node = [event(100, { kind: 'invoke', call: 'a' }), event(2000, { kind: 'ok', call: 'a', tookMs: 1900 })];
+    const harness = [
+      run,
+      event(500, { kind: 'fault', fault: 'pause', phase: 'begin' }),
+      event(1500, { kind: 'fault', fault: 'pause', phase: 'end' }),
+    ];
+    const events = assemble([harness, node]);
+    expect(events.map((e) => e.kind)).toEqual(['run', 'invoke', 'fault', 'fault', 'ok']);
+    expect(events.map((e) => e.index)).toEqual([0, 1, 2, 3, 4]);
+    expect(events.at(-1)).toMatchObject({ tookMs: 900 });
+  });
+
+  it('becomes a page with its faults, and with what was violated', () => {
+    const scenario = SCENARIOS[0];
+    if (scenario === undefined) throw new Error('there are no scenarios');
+    const fault = { kind: 'fault', node: 'n<1>', incarnation: 0, fault: 'link & all', phase: 'begin' } as const;
+    const events = historyOf([fault, ...healedRun(RECOVERY_MS_MAX + 1)]);
+    const page = timelineHtml(scenario, events, judge(events));
+    expect(page).toContain('<svg');
+    expect(page).toContain('link &#38; all n&#60;1&#62;');
+    expect(page).toContain('<li>L1');
+  });
+});
+
+it('a line of MONITOR keeps every byte of its arguments', () => {
+  const line = '+1795763568.628500 [0 lua] "HSET" "aq:{0}:meta" "" "a\\"b\\\\" "A\\x1fx\\x1e\\xc3\\xa9\\n"';
+  expect(parseMonitorLine(line)).toEqual({
+    wallMs: 1795763568628.5,
+    isLua: true,
+    args: ['HSET', 'aq:{0}:meta', '', 'a"b\\', 'A\x1fx\x1eé\n'],
+  });
+  expect(parseMonitorLine('+1.5 [0 127.0.0.1:1] "echo" "x"')?.isLua).toBe(false);
+  expect(parseMonitorLine('+OK')).toBeUndefined();
+});
