@@ -55,7 +55,7 @@ export interface World {
 export interface Process {
   /** Resolves with its exit code, null after a signal. */
   readonly exited: Promise<number | null>;
-  signal(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void;
+  signal(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): Promise<void>;
   /** The last lines that it wrote to standard error. */
   readonly stderr: string;
   /** Of a container only: the freezer of its control group, and its networks. */
@@ -67,7 +67,7 @@ export interface StoreProcess {
   /** Ends it; its data stays. */
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   start(): Promise<void>;
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void>;
   /** A file or folder in its data folder, to be in its way. */
   block(name: string): Promise<() => Promise<void>>;
 }

@@ -1,9 +1,12 @@
-/** A shell that outlives this process whatever ends it, and then kills what it was told of and removes the folder. */
+/**
+ * A shell that outlives this process whatever ends it, and then runs a command, kills what it was told of, and removes the folder.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 
 const SCRIPT = [
   'trap "" INT TERM HUP; pids=""',
   'while read -r line; do pids=$line; done',
+  'sh -c "$2" >/dev/null 2>&1',
   '[ -n "$pids" ] && kill -9 $pids 2>/dev/null',
   'rm -rf "$1"',
 ].join('; ');
@@ -12,8 +15,11 @@ export class Guard {
   readonly #shell: ChildProcess;
   readonly #pids = new Set<number>();
 
-  constructor(dir: string) {
-    this.#shell = spawn('/bin/sh', ['-c', SCRIPT, 'chaos-guard', dir], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  constructor(dir: string, command = ':') {
+    this.#shell = spawn('/bin/sh', ['-c', SCRIPT, 'chaos-guard', dir, command], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      detached: true,
+    });
     this.#shell.unref();
   }
 
@@ -32,7 +38,7 @@ export class Guard {
     this.#shell.stdin?.write(`${[...this.#pids].join(' ')}\n`);
   }
 
-  /** The folder goes now, and nothing is killed. */
+  /** The command runs and the folder goes now; nothing is killed. */
   end(): void {
     this.#shell.stdin?.end('\n');
   }

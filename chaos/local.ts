@@ -26,7 +26,7 @@ const START_MS = 15_000;
 /** Linux answers on all of 127/8, so that every ordered pair of nodes has an address of its own. */
 const pairAddress = (from: number, to: number): string => `127.77.${from}.${to}`;
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, HOST);
   await once(probe, 'listening');
   const address = probe.address();
@@ -85,7 +85,7 @@ class Child implements Process {
     });
   }
 
-  signal(signal: NodeJS.Signals): void {
+  async signal(signal: NodeJS.Signals): Promise<void> {
     this.child.kill(signal);
   }
 }
@@ -194,7 +194,7 @@ class LocalWorld implements World {
 
   async close(): Promise<void> {
     const children = [...this.children];
-    for (const child of children) child.signal('SIGKILL');
+    for (const child of children) await child.signal('SIGKILL');
     await Promise.all(children.map((child) => child.exited));
     this.guard.end();
   }
@@ -210,7 +210,7 @@ class LocalStore implements StoreProcess {
   ) {}
 
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    this.child?.signal(signal);
+    await this.child?.signal(signal);
     await this.child?.exited;
   }
 
@@ -218,15 +218,20 @@ class LocalStore implements StoreProcess {
     this.child = await this.run();
   }
 
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
-    this.child?.signal(signal);
+  async signal(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+    await this.child?.signal(signal);
   }
 
   block(name: string): Promise<() => Promise<void>> {
-    const path = join(this.dir, name);
-    mkdirSync(path);
-    return Promise.resolve(() => Promise.resolve(rmdirSync(path)));
+    return blockFile(this.dir, name);
   }
+}
+
+/** Puts a folder where a file is to be written. */
+export async function blockFile(dir: string, name: string): Promise<() => Promise<void>> {
+  const path = join(dir, name);
+  mkdirSync(path);
+  return async () => rmdirSync(path);
 }
 
 async function started(what: string, child: Child, answers: () => Promise<boolean>): Promise<void> {

@@ -15,9 +15,12 @@ import { keep, playOne, type Result } from './suite.js';
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
-function driverOf(options: Options): Driver {
-  if (options.driver === 'docker') throw new UsageError('the docker driver is not built yet');
-  return new LocalDriver(localTools(options, say));
+async function driverOf(options: Options): Promise<Driver> {
+  if (options.driver === 'local') return new LocalDriver(localTools(options, say));
+  // Loaded only here: it brings a client of Docker.
+  const { dockerTools } = await import('./docker-tools.js');
+  const { DockerDriver } = await import('./docker.js');
+  return new DockerDriver(await dockerTools(options, say));
 }
 
 /** What this machine, or the driver, lacks for the scenario. */
@@ -36,7 +39,7 @@ async function playAll(options: Options, signal: AbortSignal): Promise<boolean> 
   const all = chosen(options).map((scenario) => ({ scenario, lack: lackOf(scenario, options.driver) }));
   const notRun = all.flatMap(({ scenario: { name }, lack: why }) => (why === undefined ? [] : [{ name, why }]));
   if (notRun.length === all.length) throw new UsageError(`${notRun[0]?.name} cannot be run: ${notRun[0]?.why}`);
-  const driver = driverOf(options);
+  const driver = await driverOf(options);
   try {
     const versions = await driver.versions();
     say(`chaos on ${driver.name}: Redis ${versions.redis}, Toxiproxy ${versions.toxiproxy}, Node ${versions.node}`);
@@ -96,8 +99,8 @@ async function main(options: Options): Promise<boolean> {
   }
   if (options.check !== undefined) return checkFile(options.check, options.json);
   if (options.setup) {
-    localTools(options, say);
-    say('the local driver has what it needs');
+    await (await driverOf(options)).close();
+    say(`the ${options.driver} driver has what it needs`);
     return true;
   }
   const stop = new AbortController();

@@ -15,6 +15,12 @@ export const FAKETIME = FAKETIME_PATHS.find((path) => existsSync(path));
 
 export type Say = (line: string) => void;
 
+/** Programs that the caller names. */
+export interface ServerOptions {
+  readonly toxiproxy: string | undefined;
+  readonly redisServer: string | undefined;
+}
+
 export function findOnPath(...names: readonly string[]): string | undefined {
   for (const name of names)
     for (const dir of [...(process.env.PATH ?? '').split(delimiter), '/usr/local/go/bin']) {
@@ -47,7 +53,7 @@ export function aptInstall(name: string, say: Say): boolean {
   );
 }
 
-function redisServerOf(given: string | undefined, say: Say): string {
+export function redisServerOf(given: string | undefined, say: Say): string {
   if (given !== undefined) {
     if (!isProgram(given)) throw new UsageError(`--redis-server ${given}: there is no such program`);
     return given;
@@ -99,10 +105,7 @@ export function toxiproxyVersionOf(path: string): string {
   return /\tmod\tgithub\.com\/Shopify\/toxiproxy\S*\tv(\S+)/.exec(built)?.[1] ?? 'unknown';
 }
 
-export function localTools(
-  given: { readonly toxiproxy: string | undefined; readonly redisServer: string | undefined },
-  say: Say,
-): LocalTools {
+export function localTools(given: ServerOptions, say: Say): LocalTools {
   if (process.platform !== 'linux')
     throw new UsageError('the local driver needs Linux, where every address of 127/8 is this machine; use --driver docker');
   const toxiproxy = toxiproxyOf(given.toxiproxy, say);

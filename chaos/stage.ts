@@ -131,8 +131,9 @@ export class Stage {
         const actor = this.actor(name);
         Object.assign(actor, { ending: true, wanted: false });
         this.fault('kill -9', 'once', name);
-        actor.process?.signal('SIGKILL');
-        await actor.process?.exited;
+        const { process } = actor;
+        await process?.signal('SIGKILL');
+        await process?.exited;
       }),
     );
   }
@@ -146,14 +147,14 @@ export class Stage {
     await actor.process?.exited;
   }
 
-  pause(name: string): Heal {
+  async pause(name: string): Promise<Heal> {
     const actor = this.actor(name);
     this.pauseBegins(name);
     actor.paused = true;
-    actor.process?.signal('SIGSTOP');
+    await actor.process?.signal('SIGSTOP');
     return this.healing(async () => {
       if (!actor.paused) return;
-      actor.process?.signal('SIGCONT');
+      await actor.process?.signal('SIGCONT');
       actor.paused = false;
       this.fault('pause', 'end', name);
     });
@@ -272,9 +273,9 @@ export class Stage {
   }
 
   stopRedis(): Promise<Heal> {
-    return this.redis('SIGSTOP', (_, { store }) => {
-      store.signal('SIGSTOP');
-      return Promise.resolve(() => Promise.resolve(store.signal('SIGCONT')));
+    return this.redis('SIGSTOP', async (_, { store }) => {
+      await store.signal('SIGSTOP');
+      return () => store.signal('SIGCONT');
     });
   }
 
@@ -348,7 +349,7 @@ export class Stage {
         const isLate = await Promise.race([process.exited.then(() => false), sleep(withinMs, true, { ref: false })]);
         if (!isLate) return;
         this.tell({ kind: 'defect', node: name, incarnation: 0, what: `${name} did not close within ${withinMs} ms` });
-        process.signal('SIGKILL');
+        await process.signal('SIGKILL');
         await process.exited;
       }),
     );

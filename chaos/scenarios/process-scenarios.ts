@@ -57,7 +57,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     must: [interrupts, refusesEffects],
     async play(stage) {
       const entity = await stage.occupy('n2');
-      const resume = stage.pause('n2');
+      const resume = await stage.pause('n2');
       stage.send('n1', entity, 5);
       await stage.sleep(5000);
       await resume();
@@ -74,7 +74,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
       await stage.redisToxic(['n2'], latency(200, 0), 'latency 200 ms');
       for (let i = 0; i < 2; i++) {
         await stage.sleep(2500);
-        const resume = stage.pause('n2');
+        const resume = await stage.pause('n2');
         await stage.sleep(5000);
         await resume();
       }
@@ -88,7 +88,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     must: [noneInterrupted],
     async play(stage) {
       for (const name of [...stage.names, ...stage.names]) {
-        const resume = stage.pause(name);
+        const resume = await stage.pause(name);
         await stage.sleep(600);
         await resume();
         await stage.sleep(500);
@@ -101,7 +101,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     faults: ['SIGSTOP of all nodes for 4 s'],
     twin: 'common-outage',
     async play(stage) {
-      const resumes = stage.names.map((name) => stage.pause(name));
+      const resumes = await Promise.all(stage.names.map((name) => stage.pause(name)));
       await stage.sleep(4000);
       for (const resume of resumes) await resume();
       await stage.sleep(1500);
@@ -131,7 +131,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
       await stage.kill('n1');
       await stage.sleep(3000);
       stage.start('n1');
-      const resume = stage.pause('n4');
+      const resume = await stage.pause('n4');
       await stage.sleep(3000);
       await resume();
     },

@@ -8,7 +8,7 @@ const restart = (name: string, signal: 'SIGTERM' | 'SIGKILL', ci: boolean): Scen
   faults: [`Redis is ended with ${signal} and starts again 1.5 s later on its append-only file`],
   twin: 'storeDown',
   ci,
-  must: [leavesUnknown],
+  must: [rejects],
   async play(stage) {
     await stage.restartRedis(signal, 1500);
     await stage.sleep(1000);

@@ -1,0 +1,45 @@
+/** What the docker driver needs: a daemon, and three images, of a registry where they are named, else made on the spot. */
+import { dirname } from 'node:path';
+import { ensureDaemon } from './daemon.js';
+import { type DockerTools, hasImage } from './docker.js';
+import { UsageError } from './driver.js';
+import { imageOf } from './images.js';
+import { NODE_FILE } from './local.js';
+import { redisServerOf, type Say, type ServerOptions, toxiproxyOf, toxiproxyVersionOf } from './setup.js';
+
+interface ImageOptions extends ServerOptions {
+  readonly redisImage: string | undefined;
+  readonly toxiproxyImage: string | undefined;
+}
+
+export async function dockerTools(options: ImageOptions, say: Say): Promise<DockerTools> {
+  const { redisImage, toxiproxyImage } = options;
+  const end = await ensureDaemon(say);
+  try {
+    for (const image of [redisImage, toxiproxyImage])
+      if (image !== undefined && !hasImage(image)) throw new UsageError(`there is no image ${image}, and it cannot be pulled`);
+    const toxiproxy = toxiproxyImage === undefined ? toxiproxyOf(options.toxiproxy, say) : undefined;
+    return {
+      redisImage: redisImage ?? (await ownRedis(redisServerOf(options.redisServer, say))),
+      toxiproxyImage: toxiproxyImage ?? (await ownToxiproxy(toxiproxy as string)),
+      nodeImage: await ownNode(),
+      toxiproxyVersion: toxiproxy === undefined ? 'unknown' : toxiproxyVersionOf(toxiproxy),
+      root: process.cwd(),
+      nodeFile: NODE_FILE,
+      end,
+    };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+const pathTo = (program: string): string => `ENV PATH=${dirname(program)}`;
+
+const ownRedis = (program: string): Promise<string> =>
+  imageOf({ name: 'redis', program, changes: [pathTo(program), 'EXPOSE 6379', 'VOLUME /data'] });
+
+const ownToxiproxy = (program: string): Promise<string> =>
+  imageOf({ name: 'toxiproxy', program, changes: [`ENTRYPOINT ["${program}"]`, 'EXPOSE 8474'] });
+
+const ownNode = (): Promise<string> => imageOf({ name: 'node', program: process.execPath, changes: [pathTo(process.execPath)] });

@@ -1,0 +1,46 @@
+/** Images made on the spot from what is on the machine, for where no registry can be reached: a program and what it is linked with. */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { statSync } from 'node:fs';
+import { UsageError } from './driver.js';
+
+const REPOSITORY = 'atomic-queues-chaos';
+
+/** The program and its shared libraries. */
+function closureOf(program: string): string[] {
+  const { stdout, status } = spawnSync('ldd', [program], { encoding: 'utf8' });
+  // Not linked with anything.
+  if (status !== 0) return [program];
+  const libraries = [...stdout.matchAll(/(\/\S+) \(0x[0-9a-f]+\)/g)].map(([, path]) => path as string);
+  return [program, ...new Set(libraries)];
+}
+
+export interface ImageSpec {
+  readonly name: string;
+  readonly program: string;
+  /** Instructions of a Dockerfile. */
+  readonly changes: readonly string[];
+}
+
+/** Answers the name of the image; one of the same program is used again. */
+export async function imageOf({ name, program, changes }: ImageSpec): Promise<string> {
+  const { size, mtimeMs } = statSync(program);
+  const image = `${REPOSITORY}/${name}:${size.toString(36)}-${Math.round(mtimeMs).toString(36)}`;
+  if (spawnSync('docker', ['image', 'inspect', image], { stdio: 'ignore' }).status === 0) return image;
+  const files = closureOf(program).map((path) => path.slice(1));
+  const tar = spawn('tar', ['-c', '-h', '-C', '/', ...files], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const load = spawn('docker', ['import', ...changes.flatMap((c) => ['-c', c]), '-', image], {
+    stdio: ['pipe', 'ignore', 'pipe'],
+  });
+  tar.stdout.pipe(load.stdin);
+  const [code] = (await once(load, 'close')) as [number | null];
+  if (code !== 0) throw new UsageError(`the image ${image} could not be made from ${program}`);
+  return image;
+}
+
+/** What a program in an image says of its version. */
+export const toldBy = (image: string, args: readonly string[]): string =>
+  execFileSync('docker', ['run', '--rm', '--network', 'none', image, ...args], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
