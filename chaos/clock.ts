@@ -4,24 +4,41 @@ export const hostMs = (): number => Number(process.hrtime.bigint()) / 1e6;
 
 const TICKS = 4;
 const EVERY_MS = 1000;
+/** Readings so far apart are still of one difference: clocks are slewed by a few millionths. */
+const WINDOW_MS = 6000;
 /** The wall clock may be slewed, not set, while a history is recorded: beyond this it would be of no use. */
 const STEP_MS_MAX = 20;
 
-/** How far the wall clock is ahead: read where its millisecond changes, and of several readings the least late one. */
-function readOffsetMs(): number {
-  let offsetMs = Number.NEGATIVE_INFINITY;
+export interface Reading {
+  /** By the wall clock. */
+  readonly wallMs: number;
+  /** How far it was ahead of the host's. */
+  readonly offsetMs: number;
+}
+
+/** Reads where the wall clock's millisecond changes: a reading that comes late is too small, and never too large. */
+function read(): Reading {
+  let best: Reading = { wallMs: 0, offsetMs: Number.NEGATIVE_INFINITY };
   for (let tick = 0; tick < TICKS; tick++) {
     const beforeMs = Date.now();
     let wallMs = Date.now();
     while (wallMs === beforeMs) wallMs = Date.now();
-    offsetMs = Math.max(offsetMs, wallMs - hostMs());
+    const offsetMs = wallMs - hostMs();
+    if (offsetMs > best.offsetMs) best = { wallMs, offsetMs };
   }
-  return offsetMs;
+  return best;
+}
+
+/** Of the readings around that time the least late one; on a busy machine single ones are late by milliseconds. */
+export function offsetAt(readings: readonly Reading[], wallMs: number): number {
+  const near = readings.filter((r) => Math.abs(r.wallMs - wallMs) <= WINDOW_MS);
+  const all = near.length > 0 ? near : readings.slice(-1);
+  return Math.max(...all.map((r) => r.offsetMs));
 }
 
 /** Follows the difference between the two clocks of this host, to a few microseconds. */
 export class WallClock {
-  #offsetMs = readOffsetMs();
+  readonly #readings: Reading[] = [read()];
   readonly #timer: NodeJS.Timeout;
 
   constructor() {
@@ -29,13 +46,15 @@ export class WallClock {
   }
 
   #read(): void {
-    const offsetMs = readOffsetMs();
-    if (Math.abs(offsetMs - this.#offsetMs) > STEP_MS_MAX) throw new Error('the wall clock was set during the run');
-    this.#offsetMs = offsetMs;
+    const reading = read();
+    if (reading.offsetMs - offsetAt(this.#readings, reading.wallMs) > STEP_MS_MAX)
+      throw new Error('the wall clock was set during the run');
+    this.#readings.push(reading);
   }
 
+  /** Best of what lies some seconds back. */
   toHostMs(wallMs: number): number {
-    return wallMs - this.#offsetMs;
+    return wallMs - offsetAt(this.#readings, wallMs);
   }
 
   close(): void {

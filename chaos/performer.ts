@@ -85,10 +85,11 @@ class Run {
     return answer.balance;
   }
 
-  /** Ends early when the signal aborts, after a while of winding down: what the takeover hold is for. */
+  /** Ends early when the signal aborts, unless it is deaf, after a while of winding down: what the takeover hold is for. */
   private sleep(ms: number): Promise<void> {
     const { signal } = this.context;
-    const { lagMs = 0 } = this.job;
+    const { lagMs = 0, how } = this.job;
+    if (how === 'deaf') return new Promise((resolve) => setTimeout(resolve, ms));
     return new Promise((resolve, reject) => {
       const windDown = (): void => void setTimeout(() => reject(new Error('aborted')), lagMs);
       if (signal.aborted) {

@@ -41,6 +41,7 @@ export async function play({ driver, scenario, seed, dir, signal }: RunOptions):
   const nowMs = (): number => hostMs() - originMs;
   const events: HistoryEvent[] = [];
   const tell: Tell = (atMs, event) => void events.push({ ...event, index: 0, atMs } as HistoryEvent);
+  const storeEvents: HistoryEvent[] = [];
   tell(0, { kind: 'run', node: '', incarnation: 0, facts: factsOf(SETTINGS) });
   const wall = new WallClock();
   const control = await Control.open(driver.name === 'local' ? '127.0.0.1' : '0.0.0.0', nowMs, tell);
@@ -52,11 +53,14 @@ export async function play({ driver, scenario, seed, dir, signal }: RunOptions):
     await links.open();
     const { redis } = world;
     const admin = new Admin(redis.host, redis.port);
-    const storeLog = new StoreLog(Admin.base, tell);
+    // By the wall clock until the run is over, when its difference to the host's is known best.
+    const storeLog = new StoreLog(Admin.base, (wallMs, event) => {
+      storeEvents.push({ ...event, index: 0, atMs: wallMs } as HistoryEvent);
+    });
     const onLost = (): void =>
       tell(nowMs(), { kind: 'defect', node: 'store', incarnation: 0, what: 'MONITOR has ended: the history has a hole' });
     const openMonitor = (): Promise<Monitor> =>
-      Monitor.open(redis.host, redis.port, (line) => storeLog.take(line, wall.toHostMs(line.wallMs) - originMs), onLost);
+      Monitor.open(redis.host, redis.port, (line) => storeLog.take(line, line.wallMs), onLost);
     const { pubsub = false, needs } = scenario;
     const faketime = needs === 'libfaketime' ? FAKETIME : undefined;
     const parts = {
@@ -67,6 +71,7 @@ export async function play({ driver, scenario, seed, dir, signal }: RunOptions):
       admin,
       storeLog,
       openMonitor,
+      wall,
       nowMs,
       originMs,
       tell,
@@ -82,6 +87,8 @@ export async function play({ driver, scenario, seed, dir, signal }: RunOptions):
       signal.throwIfAborted();
       const what = `the scenario could not be played: ${String((error as Error).stack ?? error)}`;
       tell(nowMs(), { kind: 'defect', node: '', incarnation: 0, what });
+      // The history is to be whole all the same.
+      await stage.end(CLOSE_MS);
     } finally {
       admin.close();
     }
@@ -92,7 +99,8 @@ export async function play({ driver, scenario, seed, dir, signal }: RunOptions):
     wall.close();
   }
   const records = readdirSync(dir).filter((file) => file.endsWith('.jsonl') && file.startsWith('node-'));
-  return assemble([events, ...records.sort().map((file) => readRecord(join(dir, file)))]);
+  for (const event of storeEvents) event.atMs = wall.toHostMs(event.atMs) - originMs;
+  return assemble([events, storeEvents, ...records.sort().map((file) => readRecord(join(dir, file)))]);
 }
 
 class Run {

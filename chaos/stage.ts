@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultEvent } from '../sim/history.js';
 import type { Admin } from './admin.js';
+import { hostMs, type WallClock } from './clock.js';
 import type { Control } from './control.js';
 import type { Process, World } from './driver.js';
 import type { Heal, Links, ToxicSpec } from './links.js';
@@ -20,6 +21,7 @@ export interface StageParts {
   readonly admin: Admin;
   readonly storeLog: StoreLog;
   readonly openMonitor: () => Promise<Monitor>;
+  readonly wall: WallClock;
   readonly nowMs: () => number;
   readonly originMs: number;
   readonly tell: Tell;
@@ -47,6 +49,7 @@ const BEAT_WAY_MS = 50;
 const OCCUPY_MS = 3000;
 /** Enough that each node gets some. */
 const OCCUPY_ENTITIES = 10;
+const OCCUPY_TRIES = 5;
 
 export class Stage {
   readonly names: readonly string[];
@@ -161,9 +164,10 @@ export class Stage {
   }
 
   private pauseBegins(name: string): void {
-    const { storeLog, nowMs } = this.parts;
+    const { storeLog, wall } = this.parts;
     const { nodeTTLMs, leaseMarginMs } = SETTINGS;
-    const leaseLeftMs = Math.max(0, storeLog.lastBeatMs(name) - BEAT_WAY_MS + nodeTTLMs - leaseMarginMs - nowMs());
+    const beatMs = wall.toHostMs(storeLog.lastBeatMs(name)) - BEAT_WAY_MS;
+    const leaseLeftMs = Math.max(0, beatMs + nodeTTLMs - leaseMarginMs - hostMs());
     this.fault('pause', 'begin', name, { leaseLeftMs });
   }
 
@@ -210,22 +214,24 @@ export class Stage {
 
   // ---- work
 
-  /** Sends a message whose handler works for that long. */
-  send(via: string, entity: string, ms: number): void {
-    const job = { c: `stage-${++this.sent}`, op: 'deposit', amount: 1, ms, how: 'ok' } as const;
+  /** Sends a message whose handler works for that long; a deaf one works on whatever its signal says. */
+  send(via: string, entity: string, ms: number, how: 'ok' | 'deaf' = 'ok'): void {
+    const job = { c: `stage-${++this.sent}`, op: 'deposit', amount: 1, ms, how } as const;
     void this.parts.control.peers.get(via)?.call({ entity, job, how: 'enqueue', probe: false });
   }
 
   /** Resolves when a handler that works for seconds, on a fenced account, runs on that node: answers the account. */
-  async occupy(name: string): Promise<string> {
-    const entities = Array.from({ length: OCCUPY_ENTITIES }, (_, i) => `fenced:busy-${this.sent}-${i}`);
-    for (const entity of entities) this.send(name, entity, OCCUPY_MS);
+  async occupy(name: string, how: 'ok' | 'deaf' = 'ok'): Promise<string> {
     const { readers } = this.parts.control;
-    for (const endMs = performance.now() + OCCUPY_MS / 3; performance.now() < endMs; await sleep(5)) {
-      const entity = entities.find((e) => readers.get(e) === name);
-      if (entity !== undefined) return entity;
+    for (let tries = 0; tries < OCCUPY_TRIES; tries++) {
+      const entities = Array.from({ length: OCCUPY_ENTITIES }, (_, i) => `fenced:busy-${this.sent}-${i}`);
+      for (const entity of entities) this.send(name, entity, OCCUPY_MS, how);
+      for (const endMs = performance.now() + OCCUPY_MS / 3; performance.now() < endMs; await this.sleep(5)) {
+        const entity = entities.find((e) => readers.get(e) === name);
+        if (entity !== undefined) return entity;
+      }
     }
-    throw new Error(`no handler of ${OCCUPY_ENTITIES} entities started on ${name}`);
+    throw new Error(`no handler started on ${name}`);
   }
 
   // ---- links

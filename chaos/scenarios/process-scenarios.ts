@@ -56,7 +56,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     ci: true,
     must: [interrupts, refusesEffects],
     async play(stage) {
-      const entity = await stage.occupy('n2');
+      const entity = await stage.occupy('n2', 'deaf');
       const resume = await stage.pause('n2');
       stage.send('n1', entity, 5);
       await stage.sleep(5000);
@@ -175,7 +175,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     ci: true,
     must: [interrupts, refusesEffects],
     async play(stage) {
-      const entity = await stage.occupy('n2');
+      const entity = await stage.occupy('n2', 'deaf');
       const thaw = await stage.freeze('n2');
       stage.send('n1', entity, 5);
       await stage.sleep(5000);

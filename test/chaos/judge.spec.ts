@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { assemble } from '../../chaos/assemble.js';
+import { offsetAt } from '../../chaos/clock.js';
 import { judge } from '../../chaos/judge.js';
 import { parseMonitorLine } from '../../chaos/monitor.js';
 import { timelineHtml } from '../../chaos/report/timeline.js';
@@ -92,4 +93,16 @@ it('a line of MONITOR keeps every byte of its arguments', () => {
   });
   expect(parseMonitorLine('+1.5 [0 127.0.0.1:1] "echo" "x"')?.isLua).toBe(false);
   expect(parseMonitorLine('+OK')).toBeUndefined();
+});
+
+it('the wall clock is converted by the least late reading of some seconds', () => {
+  const readings = [
+    { wallMs: 1000, offsetMs: 40 },
+    { wallMs: 2000, offsetMs: 37.5 },
+    { wallMs: 3000, offsetMs: 39.99 },
+    { wallMs: 60_000, offsetMs: 40.1 },
+  ];
+  expect(offsetAt(readings, 2500)).toBe(40);
+  expect(offsetAt(readings, 59_000)).toBe(40.1);
+  expect(offsetAt(readings, 90_000)).toBe(40.1);
 });

@@ -65,7 +65,7 @@ const JOIN: JoinOp = {
     ...{ leaseTtlMs: 60_000, takeoverHoldMs: 100, entryTtlMs: 60_000, resultTtlMs: 60_000, depthMax: 0, leaderTtlMs: 1000 },
     leaderDebounceMs: 0,
   },
-  contracts: [{ type: 'plain', maxAttempts: 2, onInterrupt: 'retry', names: ['PlainJob'] }],
+  contracts: [{ type: 'plain', maxAttempts: 2, onInterrupt: 'retry', depthMax: 0, names: ['PlainJob'] }],
 };
 
 const bare = (events: readonly HistoryEvent[]) => events.map(({ index: _, atMs: __, ...event }) => event);
