@@ -54,9 +54,9 @@ export class View {
     return this.live.has(incarnation);
   }
 
-  /** Whether anybody of the group besides `me` takes new work. */
+  /** Whether anybody besides `me`, of whatever group, takes new work. */
   othersTakeWork(me: number): boolean {
-    return this.group.some((m) => m.incarnation !== me && m.eligible);
+    return this.members.some((m) => m.incarnation !== me && m.eligible && m.types.length > 0);
   }
 
   /** '' for one that does not live. */

@@ -174,16 +174,23 @@ describe('several nodes on one store', () => {
     expect((await w.store.control({ op: 'counts' })).letters).toBe(0);
   });
 
-  it('answer the callers of a node that leaves, also for what others still do', async () => {
-    const { nodes, w } = await cluster(3, () => () => sleep(150));
-    const calls = Array.from({ length: 24 }, (_, i) => nodes[2]?.enqueueAndWait(msg(`e${i % 12}`), wait));
-    await sleep(50);
-    const atMs = performance.now();
-    await nodes[2]?.stop();
-    expect(performance.now() - atMs).toBeLessThan(FAST.shutdownGraceMs);
-    await Promise.all(calls);
-    expect((await w.store.control({ op: 'counts' })).letters).toBe(0);
-  });
+  it.each(['default', 'other'])(
+    'answer the callers of a node of group %s that leaves, also for what others still do',
+    async (serviceGroup) => {
+      const { w } = await cluster(2, () => () => sleep(150));
+      const leaving = node(w, () => sleep(150), { ...FAST, serverId: 'n3', serviceGroup });
+      started.push(leaving);
+      await leaving.start();
+      await sleep(100);
+      const calls = Array.from({ length: 24 }, (_, i) => leaving.enqueueAndWait(msg(`e${i % 12}`), wait));
+      await sleep(50);
+      const atMs = performance.now();
+      await leaving.stop();
+      expect(performance.now() - atMs).toBeLessThan(FAST.shutdownGraceMs);
+      await Promise.all(calls);
+      expect((await w.store.control({ op: 'counts' })).letters).toBe(0);
+    },
+  );
 
   it('keep a node that leaves no longer than it owes, where nobody is left to do what its callers wait for', async () => {
     const { nodes } = await cluster(1, () => () => sleep(100));
