@@ -44,6 +44,24 @@ describe('the demo', () => {
   });
 });
 
+// Here, since it is of the same compilation.
+describeRedis(
+  'the example of two services that call each other',
+  () => {
+    it('pays, reserves and refunds, and its sums hold', { timeout: TIMEOUT_MS }, async () => {
+      const { code, stdout, stderr } = await runCommand('demo', 'examples/bank-and-warehouse/main');
+      expect(stdout.trim().split('\n'), stderr).toEqual([
+        '15 orders of one tea each were paid, and there are 9',
+        ...[expect.stringMatching(/^ann has/), expect.stringMatching(/^bob has/), expect.stringMatching(/^cleo has/)],
+        '9 teas are reserved, 0 are left; 6 orders were refunded',
+        'Held: money and tea add up.',
+      ]);
+      expect(code).toBe(0);
+    });
+  },
+  { own: true },
+);
+
 describeRedis('the demo on three nodes', () => {
   it('holds through kill -9 of one: what ran there is dead letters, the rest completes', { timeout: TIMEOUT_MS }, async () => {
     const ended = await demo('--nodes', '3', '--kill', '--messages', '3000', '--json');
