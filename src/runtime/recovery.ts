@@ -155,8 +155,10 @@ export class Recovery {
       else if (master.leads && view.isNear(owner)) network.send(owner, { kind: 'ring', entity, message: undefined });
     } else if (ownership.handles(entity) && view.belongsTo(entity, me)) {
       if (!ownership.adopt(entity)) router.passOn(entity);
-    } else if (master.leads && view.isHome(entity)) master.place(entity, () => undefined);
-    else if (this.hasTakenOver || view.masterOf(entity) === undefined) this.offer(entity);
+    } else if (master.leads && view.isHome(entity)) {
+      // A master that is still rebuilding, or has its hands full, leaves it to whom the ring names.
+      master.place(entity, (_, refusal) => refusal !== undefined && this.offer(entity));
+    } else if (this.hasTakenOver || view.masterOf(entity) === undefined) this.offer(entity);
   }
 
   /** Nobody owns it: whom the ring names takes it now, and not at a sweep of its own, which may be long to come. */
