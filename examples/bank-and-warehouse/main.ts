@@ -1,5 +1,5 @@
 /**
- * npm run example:bank-and-warehouse: starts Redis and both services as processes, and is itself the shop, a service without
+ * npm run example: starts Redis and both services as processes, and is itself the shop, a service without
  * handlers. Customers buy more tea than there is; what is not there is refunded. Exit 0: money and tea add up, 1: they do not.
  */
 import 'reflect-metadata';
