@@ -163,12 +163,13 @@ class PlanRun {
     for (const end of [...this.ends]) end();
     cluster.heal();
     const { settleMs, independentMs } = cluster.facts;
-    cluster.run(POLL_MS * 2);
+    const { replyTimeoutMs, storeCallTimeoutMs, idleTimeoutMs, heartbeatMs } = plan.settings;
+    // What left before the heal is answered by then, or past its deadline: a beat that the fault swallowed may still cost a lease.
+    cluster.run(Math.max(POLL_MS * 2, storeCallTimeoutMs + heartbeatMs));
     cluster.until(() => cluster.depth === 0 && this.isWell(), settleMs, POLL_MS);
     this.probe();
     cluster.run(POLL_MS);
     cluster.until(() => cluster.depth === 0, 2 * independentMs, POLL_MS);
-    const { replyTimeoutMs, storeCallTimeoutMs, idleTimeoutMs } = plan.settings;
     cluster.until(() => this.nobodyWaits(), replyTimeoutMs + storeCallTimeoutMs + independentMs, POLL_MS);
     cluster.run(idleTimeoutMs + REST_MS);
     cluster.finish();
