@@ -147,13 +147,14 @@ export class Master {
       return false;
     }
     if (this.role !== 'follower') return !this.shouldHandOver(me);
-    return view.leader === undefined && candidateOf(view.group)?.incarnation === me;
+    if (view.leader !== undefined) return false;
+    return candidateOf(view.group, view.lapsed === me ? 0 : view.lapsed)?.incarnation === me;
   }
 
   /** A lower id that has lived long enough takes the role, as the group expects; this node lets its record lapse. */
   private shouldHandOver(me: number): boolean {
     const nowMs = this.parts.clock.monotonicMs();
-    const lowest = candidateOf(this.parts.view.group)?.incarnation ?? me;
+    const lowest = candidateOf(this.parts.view.group, 0)?.incarnation ?? me;
     if (lowest === me || lowest !== this.lowerId) {
       this.lowerId = lowest;
       this.lowerSinceMs = nowMs;

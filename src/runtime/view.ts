@@ -13,6 +13,8 @@ export class View {
   members: readonly Member[] = [];
   /** The master of the group, if its record stands. */
   leader: Leader | undefined;
+  /** Who led the group last and let its record lapse; 0: nobody. */
+  lapsed = 0;
   private live: ReadonlyMap<number, Member> = new Map();
   private listed: ReadonlySet<number> = new Set();
   private leaders: ReadonlyMap<string, Leader> = new Map();
@@ -40,6 +42,8 @@ export class View {
     const inForce = answer.leaders.filter((l) => l.untilMs > answer.nowMs && live.has(l.incarnation));
     this.leaders = new Map(inForce.map((l) => [l.group, l]));
     this.leader = this.leaders.get(this.groupName);
+    const last = answer.leaders.find((l) => l.group === this.groupName);
+    this.lapsed = this.leader === undefined ? (last?.incarnation ?? 0) : 0;
     this.byType.clear();
     if (members.some((m) => !before.has(m.incarnation))) return 'joined';
     return before.size > live.size ? 'left' : undefined;

@@ -60,6 +60,25 @@ describe('leadership (I6: no epoch has two masters)', () => {
     expect(lead(1, 2000)).toMatchObject({ ok: true, epoch: 1 });
   });
 
+  it('passes over who has let its record lapse, whatever its lease says, while there is another', () => {
+    const { state, beatAll, lead } = cluster('n1', 'n2', 'n3');
+    beatAll(1000);
+    expect(lead(1, 1000)).toMatchObject({ ok: true, epoch: 1 });
+    beatAll(2500);
+    beatAll(3000);
+    expect(lead(3, 3000)).toMatchObject({ ok: false, code: 'NOT_LOWEST', at: 2 });
+    expect(lead(2, 3000)).toMatchObject({ ok: true, epoch: 2 });
+    expect(lead(1, 3001)).toMatchObject({ ok: false, code: 'LED', at: 2 });
+    // Once another has led it is as before; and who is alone may lead again.
+    beatAll(4400);
+    beatAll(5000);
+    expect(lead(1, 5000)).toMatchObject({ ok: true, epoch: 3 });
+    for (const incarnation of [2, 3]) applyControl(state, { op: 'leave', incarnation }, 5001);
+    beatAll(6000);
+    beatAll(7000);
+    expect(lead(1, 7000)).toMatchObject({ ok: true, epoch: 4 });
+  });
+
   it('passes to another only when the record has lapsed, under a higher epoch', () => {
     const { state, beatAll, lead } = cluster('n1', 'n2');
     beatAll(1000);

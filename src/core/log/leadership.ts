@@ -17,11 +17,13 @@ interface Candidate {
 /**
  * Whom a group shall follow: the lowest serverId among those that want to lead and that not most of the others report
  * unreachable. If nobody is left, the lowest of all: a master that few can reach is better than none. `group`: its live members
- * that handle something; who only sends has nothing to place and leads nobody.
+ * that handle something; who only sends has nothing to place and leads nobody. `lapsed`: who led last and let its record lapse,
+ * 0 for nobody: it is passed over, for it does not do what a master does, whatever its lease says (its loop may be blocked).
  */
-export function candidateOf<C extends Candidate>(group: readonly C[]): C | undefined {
-  const eligible = group.filter((m) => m.eligible && !isCutOff(m, group));
-  const from = eligible.length > 0 ? eligible : group;
+export function candidateOf<C extends Candidate>(group: readonly C[], lapsed: number): C | undefined {
+  const others = group.filter((m) => m.incarnation !== lapsed);
+  const eligible = others.filter((m) => m.eligible && !isCutOff(m, group));
+  const from = eligible.length > 0 ? eligible : others;
   return from.reduce<C | undefined>(
     (lowest, m) => (lowest === undefined || m.serverId < lowest.serverId ? m : lowest),
     undefined,
@@ -48,11 +50,11 @@ export function lead(state: PartitionState, op: LeadOp, nowMs: number): ControlA
     const others = group.filter((m) => m !== me && m.eligible && !isCutOff(m, group));
     // Sticky: a lower id does not topple a working master, but one that is not eligible makes way for one that is.
     const mayStay = (me.eligible && !isCutOff(me, group)) || others.length === 0;
-    if (!mayStay) return refuse('NOT_LOWEST', candidateOf(others)?.incarnation);
+    if (!mayStay) return refuse('NOT_LOWEST', candidateOf(others, 0)?.incarnation);
     leader.untilMs = nowMs + leaderTtlMs;
     return { ok: true, epoch: leader.epoch, untilMs: leader.untilMs };
   }
-  const candidate = candidateOf(group);
+  const candidate = candidateOf(group, leader === undefined || leader.incarnation === op.incarnation ? 0 : leader.incarnation);
   if (candidate !== me) return refuse('NOT_LOWEST', candidate?.incarnation);
   if (me.joinedAtMs + leaderDebounceMs > nowMs) return refuse('TOO_EARLY', me.joinedAtMs + leaderDebounceMs);
   const record = { incarnation: op.incarnation, epoch: ++state.epoch, untilMs: nowMs + leaderTtlMs };

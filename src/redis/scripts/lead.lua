@@ -54,6 +54,8 @@ local function lead(incarnation)
   if inForce then
     if not eligible[incarnation] and next(eligible) then return refuse('NOT_LOWEST', lowest_of(eligible)) end
   else
+    -- Who let its record lapse is passed over.
+    if leader and leader ~= incarnation then group[leader], eligible[leader] = nil, nil end
     local candidate = lowest_of(next(eligible) and eligible or group)
     if candidate ~= incarnation then return refuse('NOT_LOWEST', candidate) end
     local from = me[5] + hget(META, 'leaderDebounce')
