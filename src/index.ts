@@ -10,6 +10,7 @@ export type {
 } from './core/config/types.js';
 export type { DeadLetter } from './core/dead-letter.js';
 export { AtomicQueuesError, type ErrorCode } from './core/errors.js';
+export type { JsonSchema } from './core/json-schema.js';
 export type {
   BulkMessage,
   EnqueueAndWaitOptions,
@@ -27,7 +28,7 @@ export type { Introspection } from './nest/introspection.js';
 export { type AtomicQueuesAsyncOptions, type AtomicQueuesConfigFactory, AtomicQueuesModule } from './nest/module.js';
 export { QueueBus } from './nest/queue-bus.js';
 export type { MessageWithReply, Reply, ReplyOf, reply } from './nest/reply.js';
-export type { JsonSchema, StandardSchema } from './nest/standard-schema.js';
+export type { StandardSchema } from './nest/standard-schema.js';
 export { EntityContext } from './runtime/context.js';
 export type {
   DeadLetterFilter,

@@ -3,7 +3,7 @@
 import type { ResolvedConfig } from '../core/config/types.js';
 import { resolveConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
-import type { Contract } from '../core/log/control-operations.js';
+import type { Contract, PublishedSchemas } from '../core/log/control-operations.js';
 import { LoopbackHub, LoopbackNetwork } from '../memory/network.js';
 import { MemoryStore } from '../memory/store.js';
 import type { Clock } from '../ports/clock.js';
@@ -24,6 +24,7 @@ import { type EventLogger, LoggerTrace } from './logger-trace.js';
 export interface Parts {
   readonly config: ResolvedConfig;
   readonly contracts: readonly Contract[];
+  readonly schemas: readonly PublishedSchemas[];
   readonly handler: HandlerPort;
   readonly route: NodeOptions['route'];
   readonly logger: EventLogger;
@@ -45,7 +46,7 @@ export const configOf = (given: unknown): ResolvedConfig => resolveConfig(given,
 
 /** Builds a node on the machine's clock, randomness and the configured store, and starts it. Rejects as `Node.start` does. */
 export async function startNode(parts: Parts): Promise<RunningNode> {
-  const { config, contracts, handler, route, logger, onDeadLetter } = parts;
+  const { config, contracts, schemas, handler, route, logger, onDeadLetter } = parts;
   const clock = new SystemClock();
   const trace = new LoggerTrace(logger, config.verbose, onDeadLetter);
   const store = await storeOf(config, clock);
@@ -60,6 +61,7 @@ export async function startNode(parts: Parts): Promise<RunningNode> {
     handler,
     trace,
     contracts,
+    schemas,
     route,
     onClosed: (why) => {
       logger.error(`the node has closed: ${why.message}`);

@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import type { DiscoveryService } from '@nestjs/core';
+import { publish } from '../core/catalog.js';
 import { nearestName } from '../core/config/nearest.js';
 import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
@@ -53,7 +54,14 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
   }
 
   get catalog(): Catalog {
-    return this.#running?.node.directory ?? this.registry;
+    const { registry } = this;
+    const node = this.#running?.node;
+    if (node === undefined) return registry;
+    return {
+      types: () => node.directory.types(),
+      namesOf: (type) => node.directory.namesOf(type),
+      shapeOf: (type, name) => registry.shapeOf(type, name) ?? node.shapes.shapeOf(type, name),
+    };
   }
 
   status(): NodeStatus {
@@ -97,9 +105,11 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
   async #start(): Promise<void> {
     const { registry, outgoing } = this;
     for (const notice of this.#config.notices) this.#logger.warn(notice);
+    const published = registry.types().map((type) => publish(type, registry.shapesOf(type)));
     this.#running = await startNode({
       config: this.#config,
-      contracts: registry.types().map((type) => this.#contractOf(type)),
+      contracts: published.map(({ type, version }) => this.#contractOf(type, version)),
+      schemas: published.map(({ type, text }) => ({ type, text })),
       handler: new BusHandlers(registry, this.#config.limits.payloadBytesMax),
       route: (message, headers) => outgoing.ofSend(message, headers),
       logger: this.#logger,
@@ -130,9 +140,9 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
     this.#running = undefined;
   }
 
-  #contractOf(type: string): Contract {
+  #contractOf(type: string, version: string): Contract {
     const { retry, onInterrupt, workerMaxQueueDepth: depthMax } = this.#config.entitySettings(type);
-    return { type, maxAttempts: retry.maxAttempts, onInterrupt, names: this.registry.namesOf(type), depthMax };
+    return { type, maxAttempts: retry.maxAttempts, onInterrupt, names: this.registry.namesOf(type), depthMax, version };
   }
 
   #summary(): string {

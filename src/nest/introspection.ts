@@ -1,24 +1,19 @@
-import type { HandledMessage, MessageRegistry } from './registry.js';
-import { type JsonSchema, jsonSchemaOf } from './standard-schema.js';
+import type { MessageShape } from '../core/catalog.js';
+import type { JsonSchema } from '../core/json-schema.js';
 
-/** Names of messages by entity type. */
+/** Messages by entity type, and what is published of them. */
 export interface Catalog {
   types(): readonly string[];
   namesOf(type: string): readonly string[];
+  shapeOf(type: string, name: string): MessageShape | undefined;
 }
 
-/**
- * What can be sent: entity types and their messages, of this application and of every live service as it last read them; and
- * the schemas of its own.
- */
+/** What can be sent: entity types and their messages, of this application and of every live service as it last read them. */
 export class Introspection {
-  readonly #registry: MessageRegistry;
   readonly #catalog: () => Catalog;
-  readonly #schemas = new Map<HandledMessage, { payload: JsonSchema | undefined; reply: JsonSchema | undefined }>();
 
   /** @internal */
-  constructor(registry: MessageRegistry, catalog: () => Catalog) {
-    this.#registry = registry;
+  constructor(catalog: () => Catalog) {
     this.#catalog = catalog;
   }
 
@@ -39,14 +34,14 @@ export class Introspection {
     return this.#catalog().namesOf(type).includes(message);
   }
 
-  /** JSON Schema of the payload; undefined if nobody here gave one, or it cannot be said as JSON Schema. */
+  /** JSON Schema of the payload; undefined if nobody gave one, or it cannot be said as JSON Schema. */
   schemaFor(type: string, message: string): JsonSchema | undefined {
-    return this.#schemasOf(type, message)?.payload;
+    return this.#catalog().shapeOf(type, message)?.payload;
   }
 
-  /** JSON Schema of the reply; undefined if nobody here gave one, or it cannot be said as JSON Schema. */
+  /** JSON Schema of the reply; undefined if nobody gave one, or it cannot be said as JSON Schema. */
   replySchemaFor(type: string, message: string): JsonSchema | undefined {
-    return this.#schemasOf(type, message)?.reply;
+    return this.#catalog().shapeOf(type, message)?.reply;
   }
 
   /** One line for each entity type. */
@@ -54,16 +49,5 @@ export class Introspection {
     return this.entityTypes()
       .map((type) => `${type}: ${this.messagesFor(type).join(', ')}`)
       .join('\n');
-  }
-
-  #schemasOf(type: string, message: string) {
-    const handled = this.#registry.find(type, message);
-    if (handled === undefined) return undefined;
-    let schemas = this.#schemas.get(handled);
-    if (schemas === undefined) {
-      schemas = { payload: jsonSchemaOf(handled.schema), reply: jsonSchemaOf(handled.replySchema) };
-      this.#schemas.set(handled, schemas);
-    }
-    return schemas;
   }
 }

@@ -26,6 +26,7 @@ const LEVELS: Readonly<Record<keyof TraceEvents, keyof EventLogger>> = {
   buried: 'log',
   interrupted: 'warn',
   'dead-letter': 'warn',
+  'schema-conflict': 'warn',
   'loop-failed': 'error',
   accepted: 'debug',
   began: 'debug',

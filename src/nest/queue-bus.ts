@@ -105,8 +105,7 @@ export class QueueBus<D = UntypedDispatchMap> {
 
   /** What can be sent from here. */
   introspect(): Introspection {
-    const { registry } = this.#host;
-    this.#introspection ??= new Introspection(registry, () => this.#host.catalog);
+    this.#introspection ??= new Introspection(() => this.#host.catalog);
     return this.#introspection;
   }
 

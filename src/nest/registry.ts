@@ -1,5 +1,6 @@
+import type { MessageShape } from '../core/catalog.js';
 import type { MessageClass } from './metadata.js';
-import type { StandardSchema } from './standard-schema.js';
+import { jsonSchemaOf, type StandardSchema } from './standard-schema.js';
 
 /** What a sender knows of one kind of message. */
 export interface Route {
@@ -28,6 +29,8 @@ export interface HandledMessage extends Route {
 export class MessageRegistry {
   readonly #types = new Map<string, Map<string, HandledMessage>>();
   readonly #classes = new Map<object, HandledMessage>();
+  /** Made when asked for: a schema is turned into JSON Schema once. */
+  readonly #shapes = new Map<HandledMessage, MessageShape>();
 
   add(message: HandledMessage): void {
     let names = this.#types.get(message.type);
@@ -54,6 +57,22 @@ export class MessageRegistry {
 
   namesOf(type: string): readonly string[] {
     return [...(this.#types.get(type)?.keys() ?? [])];
+  }
+
+  shapeOf(type: string, name: string): MessageShape | undefined {
+    const message = this.find(type, name);
+    if (message === undefined) return undefined;
+    let shape = this.#shapes.get(message);
+    if (shape === undefined) {
+      const { schema, replySchema, idProperty } = message;
+      shape = { payload: jsonSchemaOf(schema), reply: jsonSchemaOf(replySchema), idProperty };
+      this.#shapes.set(message, shape);
+    }
+    return shape;
+  }
+
+  shapesOf(type: string): ReadonlyMap<string, MessageShape> {
+    return new Map(this.namesOf(type).map((name) => [name, this.shapeOf(type, name) ?? {}]));
   }
 
   messagesOf(type: string): readonly HandledMessage[] {

@@ -1,4 +1,5 @@
 import { AtomicQueuesError } from '../core/errors.js';
+import type { JsonSchema } from '../core/json-schema.js';
 
 /**
  * The part of the Standard Schema interface (standardschema.dev) that is used here: zod, valibot, arktype and others are ones.
@@ -22,9 +23,6 @@ interface SchemaIssue {
 }
 
 type ToJsonSchema = (options: { readonly target: string }) => unknown;
-
-/** A JSON Schema document. */
-export type JsonSchema = Readonly<Record<string, unknown>>;
 
 export function isStandardSchema(value: unknown): value is StandardSchema {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;

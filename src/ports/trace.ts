@@ -18,6 +18,8 @@ export interface TraceEvents {
   commanded: { readonly epoch: number; readonly accepted: boolean };
   buried: { readonly incarnation: number; readonly owned: number };
   interrupted: { readonly entity: string; readonly id: string; readonly requeued: boolean };
+  /** Services publish different schemas for one message. */
+  'schema-conflict': { readonly message: string; readonly services: string; readonly wins: string };
   'dead-letter': {
     readonly entity: string;
     readonly id: string;

@@ -49,6 +49,8 @@ function argumentsOf(op: ControlOp): string[] {
       return [op.entity, op.id, String(op.seq)];
     case 'letters':
       return lettersArguments(op);
+    case 'schemas':
+      return [String(op.incarnation), op.type];
     case 'entity':
       return [op.entity, String(op.max)];
     case 'history':
@@ -76,20 +78,24 @@ function joinArguments(op: JoinOp): string[] {
     contracts.map((c) => c.type).join(','),
     String(contracts.length),
     ...contracts.flatMap((c) => [c.type, contractRecord(c)]),
+    ...(op.schemas ?? []).flatMap(({ type, text }) => [type, text]),
   ];
 }
 
 /** The scripts look for a name between two separators, so what stands last cannot be taken for one. */
-const contractRecord = (c: Contract): string => [c.maxAttempts, c.onInterrupt, ...c.names, c.depthMax].join(FS);
+const contractRecord = (c: Contract): string =>
+  [c.maxAttempts, c.onInterrupt, ...c.names, `${c.depthMax},${c.version ?? ''}`].join(FS);
 
 function decodeContract(row: string): MembersAnswer['contracts'][number] {
   const [incarnation, type, maxAttempts, onInterrupt, ...rest] = row.split(FS);
+  const [depthMax, version] = rest.at(-1)!.split(',');
   const contract: Contract = {
     type: type!,
     maxAttempts: Number(maxAttempts),
     onInterrupt: onInterrupt as Contract['onInterrupt'],
     names: rest.slice(0, -1),
-    depthMax: Number(rest.at(-1)),
+    depthMax: Number(depthMax),
+    ...(version === '' ? {} : { version: version! }),
   };
   return { incarnation: Number(incarnation), contract };
 }
@@ -130,6 +136,8 @@ export function decodeControl(op: ControlOp, text: string): ControlAnswer {
       return { ok: true, state: f[0] as KnownMessage['state'], result: f[1] ?? fail(text), error: f[2] ?? fail(text) };
     case 'letters':
       return decodeLetters(text);
+    case 'schemas':
+      return { ok: true, text };
     case 'entity':
       return decodeEntity(text);
     case 'history':

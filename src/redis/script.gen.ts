@@ -37,7 +37,7 @@ if nmsgDel > 0 then call('HDEL', MSG, unpack(msgDel)) else call('HDEL', META, ''
 call('HSET', META, session, ARGV[4], KEPT_AS, reply, 'depth', format('%.0f', depth), 'active', format('%.0f', active)) if claimed > 0 then call('HSET', META, 'fence', format('%.0f', fence))
 call('HINCRBY', OWNS, ME, format('%.0f', claimed)) end if nentSet > 0 then call('HSET', ENT, unpack(entSet)) end if nmsgSet > 0 then call('HSET', MSG, unpack(msgSet))
 if nmsgDel > 0 then call('HDEL', MSG, unpack(msgDel)) end end return reply until true local byte, gmatch, concat = string.byte, string.gmatch, table.concat
-local KEPT, EXPIRY, READY = BASE .. 'kept', BASE .. 'expiry', BASE .. 'ready' local MEMBER, LEADER = BASE .. 'member', BASE .. 'leader'
+local KEPT, EXPIRY, READY = BASE .. 'kept', BASE .. 'expiry', BASE .. 'ready' local MEMBER, LEADER, SCHEMA = BASE .. 'member', BASE .. 'leader', BASE .. 'schema'
 local DLQ, DLQINDEX, DLQOF = BASE .. 'dlq', BASE .. 'dlqindex', BASE .. 'dlqof' local letter, entryTtl, resultTtl, holdMs = 0, 0, 0, 0 if generation then
 local more = call('HMGET', META, 'letter', 'entryTtl', 'resultTtl', 'hold') letter, entryTtl, resultTtl, holdMs = more[1] + 0, more[2] + 0, more[3] + 0, more[4] + 0 end local function int(n)
 return format('%.0f', n) end local function hmget(key, list, from, to) if to - from < 4000 then return call('HMGET', key, unpack(list, from, to)) end local all, n = {}, 0 for i = from, to, 4000 do
@@ -86,15 +86,15 @@ if e.stored then readyDel[#readyDel + 1] = e.key end e.stored = false elseif e.r
 return del, readySet, readyDel end local function foreign(all, readySet, readyDel) local bad = nil if all or #msgSet + #msgDel > 0 then bad = check_type(MSG, 'hash') end
 if all or #readySet + #readyDel > 0 then bad = bad or check_type(READY, 'zset') end if all or next(ownsDelta) then bad = bad or check_type(OWNS, 'hash') end
 if all or #keptSet > 0 then bad = bad or check_type(KEPT, 'hash') end if all or #expirySet > 0 then bad = bad or check_type(EXPIRY, 'zset') end
-if all or #memberDel > 0 then bad = bad or check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') end if all or #dlqSet > 0 then bad = bad or check_type(DLQ, 'hash') end
-if all or #dlqIndexSet > 0 then bad = bad or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') end return bad end local function reset() entSet, msgSet, msgDel = {}, {}, {}
-keptSet, expirySet, dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}, {}, {} memberDel, contractDel, ownsDelta = {}, {}, {} end local function flush(hasAppends, meta, more)
-local del, readySet, readyDel = collect_entities() if not written then local bad = foreign(more, readySet, readyDel) if bad then return bad end if not hasAppends then call('HDEL', META, '') end
-written = true end push(meta, 'seq', int(seq)) push(meta, 'fence', int(fence)) push(meta, 'depth', int(depth)) push(meta, 'active', int(active))
+if all or #memberDel > 0 then bad = bad or check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(SCHEMA, 'hash') end
+if all or #dlqSet > 0 then bad = bad or check_type(DLQ, 'hash') end if all or #dlqIndexSet > 0 then bad = bad or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') end return bad end
+local function reset() entSet, msgSet, msgDel = {}, {}, {} keptSet, expirySet, dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}, {}, {} memberDel, contractDel, ownsDelta = {}, {}, {} end
+local function flush(hasAppends, meta, more) local del, readySet, readyDel = collect_entities() if not written then local bad = foreign(more, readySet, readyDel) if bad then return bad end
+if not hasAppends then call('HDEL', META, '') end written = true end push(meta, 'seq', int(seq)) push(meta, 'fence', int(fence)) push(meta, 'depth', int(depth)) push(meta, 'active', int(active))
 if #dlqIndexSet > 0 then push(meta, 'letter', int(letter)) end write('HSET', META, meta) write('HSET', ENT, entSet) write('HDEL', ENT, del) write('HSET', MSG, msgSet) write('HDEL', MSG, msgDel)
 write('ZADD', READY, readySet) write('ZREM', READY, readyDel) write('HSET', KEPT, keptSet) write('ZADD', EXPIRY, expirySet) write('HSET', DLQ, dlqSet) write('ZADD', DLQINDEX, dlqIndexSet)
 write('HSET', DLQOF, dlqOfSet) for incarnation, delta in pairs(ownsDelta) do call('HINCRBY', OWNS, incarnation, int(delta)) end write('HDEL', MEMBER, memberDel) write('HDEL', OWNS, memberDel)
-write('HDEL', CONTRACT, contractDel) if more then reset() end return nil end local function over_limit(e, depthMax)
+write('HDEL', CONTRACT, contractDel) write('HDEL', SCHEMA, contractDel) if more then reset() end return nil end local function over_limit(e, depthMax)
 if depthMaxTotal > 0 and depth + 1 > depthMaxTotal then return refuse('QUEUE_DEPTH_EXCEEDED', int(depthMaxTotal)) end local live = e and live_count(e) or 0
 if depthMax ~= '0' and live >= depthMax + 0 then return refuse('QUEUE_DEPTH_EXCEEDED', depthMax) end if live == 0 and workersMax > 0 and active >= workersMax then
 return refuse('WORKER_LIMIT_EXCEEDED', int(workersMax)) end return nil end local function log(e, body, id, digest) if e.running == '0' and e.first == e.tail then active = active + 1 end
@@ -187,16 +187,17 @@ local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workers
 local generation, last, depth, active, workersMax, depthMaxTotal, seq, fence = nil, nil, 0, 0, 0, 0, 0, 0 if m[1] ~= NONE then
 generation, depth, active, workersMax, depthMaxTotal = m[1], m[3] + 0, m[4] + 0, m[5] + 0, m[6] + 0 seq, fence = m[7] + 0, m[8] + 0 if m[2] ~= NONE then last = m[2] end end
 local byte, gmatch, concat = string.byte, string.gmatch, table.concat local KEPT, EXPIRY, READY = BASE .. 'kept', BASE .. 'expiry', BASE .. 'ready'
-local MEMBER, LEADER = BASE .. 'member', BASE .. 'leader' local DLQ, DLQINDEX, DLQOF = BASE .. 'dlq', BASE .. 'dlqindex', BASE .. 'dlqof' local letter, entryTtl, resultTtl, holdMs = 0, 0, 0, 0
-if generation then local more = call('HMGET', META, 'letter', 'entryTtl', 'resultTtl', 'hold') letter, entryTtl, resultTtl, holdMs = more[1] + 0, more[2] + 0, more[3] + 0, more[4] + 0 end
-local function int(n) return format('%.0f', n) end local function hmget(key, list, from, to) if to - from < 4000 then return call('HMGET', key, unpack(list, from, to)) end local all, n = {}, 0
-for i = from, to, 4000 do local part = call('HMGET', key, unpack(list, i, i + 3999 < to and i + 3999 or to)) for j = 1, #part do n = n + 1 all[n] = part[j] end end return all end
-local function check_type(key, type) local t = call('TYPE', key) if t.ok then t = t.ok end if t == 'none' or t == type then return nil end
-return { err = 'WRONGTYPE ' .. key .. ' holds a ' .. t .. ', not a ' .. type } end local function refuse(code, at) return '!' .. code .. FS .. (at or '0') end local function split(text)
-local list, n = {}, 0 for field in gmatch(text .. FS, '([^\31]*)\31') do n = n + 1 list[n] = field end return list end local function hget(key, field) local v = call('HGET', key, field)
-if v == NONE or not v then return nil end return v end local dirty, ndirty = {}, 0 local entSet, msgSet, msgDel = {}, {}, {} local keptSet, expirySet = {}, {}
-local dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {} local memberDel, contractDel, ownsDelta = {}, {}, {} local function push(list, a, b) local n = #list list[n + 1] = a list[n + 2] = b end
-local rowOf, entities = {}, {} local function unpacked(key, owner, fence, running, attempt, keep, first, holes, tail, hold) local ready = running == '0' and first ~= tail return {
+local MEMBER, LEADER, SCHEMA = BASE .. 'member', BASE .. 'leader', BASE .. 'schema' local DLQ, DLQINDEX, DLQOF = BASE .. 'dlq', BASE .. 'dlqindex', BASE .. 'dlqof'
+local letter, entryTtl, resultTtl, holdMs = 0, 0, 0, 0 if generation then local more = call('HMGET', META, 'letter', 'entryTtl', 'resultTtl', 'hold')
+letter, entryTtl, resultTtl, holdMs = more[1] + 0, more[2] + 0, more[3] + 0, more[4] + 0 end local function int(n) return format('%.0f', n) end local function hmget(key, list, from, to)
+if to - from < 4000 then return call('HMGET', key, unpack(list, from, to)) end local all, n = {}, 0 for i = from, to, 4000 do
+local part = call('HMGET', key, unpack(list, i, i + 3999 < to and i + 3999 or to)) for j = 1, #part do n = n + 1 all[n] = part[j] end end return all end local function check_type(key, type)
+local t = call('TYPE', key) if t.ok then t = t.ok end if t == 'none' or t == type then return nil end return { err = 'WRONGTYPE ' .. key .. ' holds a ' .. t .. ', not a ' .. type } end
+local function refuse(code, at) return '!' .. code .. FS .. (at or '0') end local function split(text) local list, n = {}, 0 for field in gmatch(text .. FS, '([^\31]*)\31') do n = n + 1
+list[n] = field end return list end local function hget(key, field) local v = call('HGET', key, field) if v == NONE or not v then return nil end return v end local dirty, ndirty = {}, 0
+local entSet, msgSet, msgDel = {}, {}, {} local keptSet, expirySet = {}, {} local dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {} local memberDel, contractDel, ownsDelta = {}, {}, {}
+local function push(list, a, b) local n = #list list[n + 1] = a list[n + 2] = b end local rowOf, entities = {}, {}
+local function unpacked(key, owner, fence, running, attempt, keep, first, holes, tail, hold) local ready = running == '0' and first ~= tail return {
 key = key, owner = owner, fence = fence, running = running, attempt = attempt, keep = keep, first = first, holes = holes,
 tail = tail, hold = hold, ready = ready, stored = ready, dirty = false, headFor = false, headSeq = false, headRecord = false, } end local function parse_row(key, row)
 local owner, fence, running, more, tail = match(row, '^(%d+),(%d+),(%d+)([r+]?)(%d*)$') if owner then
@@ -235,15 +236,15 @@ if e.stored then readyDel[#readyDel + 1] = e.key end e.stored = false elseif e.r
 return del, readySet, readyDel end local function foreign(all, readySet, readyDel) local bad = nil if all or #msgSet + #msgDel > 0 then bad = check_type(MSG, 'hash') end
 if all or #readySet + #readyDel > 0 then bad = bad or check_type(READY, 'zset') end if all or next(ownsDelta) then bad = bad or check_type(OWNS, 'hash') end
 if all or #keptSet > 0 then bad = bad or check_type(KEPT, 'hash') end if all or #expirySet > 0 then bad = bad or check_type(EXPIRY, 'zset') end
-if all or #memberDel > 0 then bad = bad or check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') end if all or #dlqSet > 0 then bad = bad or check_type(DLQ, 'hash') end
-if all or #dlqIndexSet > 0 then bad = bad or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') end return bad end local function reset() entSet, msgSet, msgDel = {}, {}, {}
-keptSet, expirySet, dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}, {}, {} memberDel, contractDel, ownsDelta = {}, {}, {} end local function flush(hasAppends, meta, more)
-local del, readySet, readyDel = collect_entities() if not written then local bad = foreign(more, readySet, readyDel) if bad then return bad end if not hasAppends then call('HDEL', META, '') end
-written = true end push(meta, 'seq', int(seq)) push(meta, 'fence', int(fence)) push(meta, 'depth', int(depth)) push(meta, 'active', int(active))
+if all or #memberDel > 0 then bad = bad or check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(SCHEMA, 'hash') end
+if all or #dlqSet > 0 then bad = bad or check_type(DLQ, 'hash') end if all or #dlqIndexSet > 0 then bad = bad or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') end return bad end
+local function reset() entSet, msgSet, msgDel = {}, {}, {} keptSet, expirySet, dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}, {}, {} memberDel, contractDel, ownsDelta = {}, {}, {} end
+local function flush(hasAppends, meta, more) local del, readySet, readyDel = collect_entities() if not written then local bad = foreign(more, readySet, readyDel) if bad then return bad end
+if not hasAppends then call('HDEL', META, '') end written = true end push(meta, 'seq', int(seq)) push(meta, 'fence', int(fence)) push(meta, 'depth', int(depth)) push(meta, 'active', int(active))
 if #dlqIndexSet > 0 then push(meta, 'letter', int(letter)) end write('HSET', META, meta) write('HSET', ENT, entSet) write('HDEL', ENT, del) write('HSET', MSG, msgSet) write('HDEL', MSG, msgDel)
 write('ZADD', READY, readySet) write('ZREM', READY, readyDel) write('HSET', KEPT, keptSet) write('ZADD', EXPIRY, expirySet) write('HSET', DLQ, dlqSet) write('ZADD', DLQINDEX, dlqIndexSet)
 write('HSET', DLQOF, dlqOfSet) for incarnation, delta in pairs(ownsDelta) do call('HINCRBY', OWNS, incarnation, int(delta)) end write('HDEL', MEMBER, memberDel) write('HDEL', OWNS, memberDel)
-write('HDEL', CONTRACT, contractDel) if more then reset() end return nil end local function over_limit(e, depthMax)
+write('HDEL', CONTRACT, contractDel) write('HDEL', SCHEMA, contractDel) if more then reset() end return nil end local function over_limit(e, depthMax)
 if depthMaxTotal > 0 and depth + 1 > depthMaxTotal then return refuse('QUEUE_DEPTH_EXCEEDED', int(depthMaxTotal)) end local live = e and live_count(e) or 0
 if depthMax ~= '0' and live >= depthMax + 0 then return refuse('QUEUE_DEPTH_EXCEEDED', depthMax) end if live == 0 and workersMax > 0 and active >= workersMax then
 return refuse('WORKER_LIMIT_EXCEEDED', int(workersMax)) end return nil end local function log(e, body, id, digest) if e.running == '0' and e.first == e.tail then active = active + 1 end
@@ -260,7 +261,7 @@ local expiresAt = int(now + (given == '1' and entryTtl or resultTtl)) local fiel
 local function set_letter(id, text) letterTexts[id] = text push(dlqSet, id, text) end local function bequeath(key, s, record, reason, why, incarnation) letter = letter + 1 local id = int(letter)
 local _, attempt = match(record, '^([^\31]*)\31(%d+)\31') local field = key .. RS .. s .. RS .. attempt letterIds[field] = id
 set_letter(id, key .. FS .. reason .. FS .. why .. FS .. incarnation .. FS .. nowS .. FS .. FS .. FS .. FS .. s .. FS .. record) push(dlqIndexSet, id, id) push(dlqOfSet, field, id) end
-local function open_writes() local bad = check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(OWNS, 'hash') or check_type(LEADER, 'hash')
+local function open_writes() local bad = check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(OWNS, 'hash') or check_type(LEADER, 'hash') or check_type(SCHEMA, 'hash')
 or check_type(DLQ, 'hash') or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') if bad then return bad end call('HDEL', META, '') written = true return nil end local function live_members()
 local all, list, sum = call('HGETALL', MEMBER), {}, 0 local bounded = true for i = 1, #all, 2 do local m = split(all[i + 1]) if m[9] ~= '1' then list[all[i]] = m if m[10] ~= '' then
 if m[6] == '0' then bounded = false end sum = sum + m[6] end end end return list, bounded and sum or 0 end local function recount_workers() local _, sum = live_members()
@@ -271,26 +272,26 @@ if bad then return bad end local its = generation or ARGV[9] if not generation t
 call('HSET', META, 'generation', its, 'schema', ARGV[8], 'seq', '0', 'fence', '0', 'letter', '0', 'depth', '0', 'active', '0') end local incarnation = int((hget(META, 'incarnation') or 0) + 1)
 local leaseUntil = int(now + ARGV[11]) call('HSET', META, 'incarnation', incarnation, 's' .. incarnation, '0', 'leaseTtl', ARGV[11], 'hold', ARGV[12], 'entryTtl', ARGV[13],
 'resultTtl', ARGV[14], 'depthMax', ARGV[15], 'leaderTtl', ARGV[16], 'leaderDebounce', ARGV[17])
-call('HSET', MEMBER, incarnation, concat({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], nowS, ARGV[10], '0', leaseUntil, '0', ARGV[18], '1', '' }, FS))
-for i = 1, ARGV[19] + 0 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[18 + 2 * i], ARGV[19 + 2 * i]) end recount_workers() return incarnation .. FS .. its .. FS .. nowS .. FS .. leaseUntil end
-local function shut(of) if generation ~= of then return '' end local bad = open_writes() if bad then return bad end call('HSET', META, 'generation', CLOSED) return '' end
-local function beat(incarnation, number) local m = member_of(incarnation) if not m or m[9] == '1' then return refuse('FENCED') end if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end
-local bad = open_writes() if bad then return bad end m[7], m[8] = number, int(now + hget(META, 'leaseTtl')) call('HSET', MEMBER, incarnation, concat(m, FS)) return nowS .. FS .. m[8] end
-local function seal(incarnation, m) local session = 's' .. incarnation call('HDEL', META, session, session .. ':0', session .. ':1') m[9] = '1' if owns_count(incarnation) > 0 then
-call('HSET', MEMBER, incarnation, concat(m, FS)) else call('HDEL', MEMBER, incarnation) call('HDEL', OWNS, incarnation)
-for type in gmatch(m[10], '[^,]+') do call('HDEL', CONTRACT, incarnation .. FS .. type) end end recount_workers() end local function leave(incarnation) local m = member_of(incarnation)
-if not m or m[9] == '1' then return '' end local owns = owns_count(incarnation) if owns > 0 then return refuse('OWNS', int(owns)) end local bad = open_writes() if bad then return bad end
-seal(incarnation, m) return '' end local function bury(incarnation, beatSeen) local m = member_of(incarnation) if not m then return '0' end if m[9] ~= '1' then
-if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end if m[7] ~= beatSeen then return refuse('BEATING', m[7]) end local bad = open_writes() if bad then return bad end seal(incarnation, m) end
-return int(owns_count(incarnation)) end local function report(incarnation, eligible, unreachable) local m = member_of(incarnation) if not m or m[9] == '1' then return refuse('FENCED') end
-local bad = open_writes() if bad then return bad end m[11], m[12] = eligible, unreachable call('HSET', MEMBER, incarnation, concat(m, FS)) return '' end local function precedes(a, b)
-for i = 1, #a < #b and #a or #b do local x, y = byte(a, i), byte(b, i) if x ~= y then return x < y end end return #a < #b end local function is_cut_off(incarnation, group, count) local reports = 0
-for other, m in pairs(group) do if other ~= incarnation and find(',' .. m[12] .. ',', ',' .. incarnation .. ',', 1, true) then reports = reports + 1 end end return reports * 2 > count - 1 end
-local function lowest_of(list) local lowest, name for incarnation, m in pairs(list) do if not lowest or precedes(m[1], name) then lowest, name = incarnation, m[1] end end return lowest end
-local function group_of(me) local group, eligible, count = {}, {}, 0 for incarnation, m in pairs((live_members())) do
-if m[8] + 0 > now and m[2] == me[2] and m[10] ~= '' then group[incarnation], count = m, count + 1 end end for incarnation, m in pairs(group) do
-if m[11] == '1' and not is_cut_off(incarnation, group, count) then eligible[incarnation] = m end end return group, eligible end local function lead(incarnation) local me = member_of(incarnation)
-if not me or me[9] == '1' or me[8] + 0 <= now then return refuse('FENCED') end local record = hget(LEADER, me[2]) local leader, epoch, untilMs
+call('HSET', MEMBER, incarnation, concat({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], nowS, ARGV[10], '0', leaseUntil, '0', ARGV[18], '1', '' }, FS)) local last = 19 + 2 * ARGV[19]
+for i = 20, last, 2 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end for i = last + 1, #ARGV, 2 do call('HSET', SCHEMA, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end
+recount_workers() return incarnation .. FS .. its .. FS .. nowS .. FS .. leaseUntil end local function shut(of) if generation ~= of then return '' end local bad = open_writes()
+if bad then return bad end call('HSET', META, 'generation', CLOSED) return '' end local function beat(incarnation, number) local m = member_of(incarnation)
+if not m or m[9] == '1' then return refuse('FENCED') end if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end local bad = open_writes() if bad then return bad end
+m[7], m[8] = number, int(now + hget(META, 'leaseTtl')) call('HSET', MEMBER, incarnation, concat(m, FS)) return nowS .. FS .. m[8] end local function seal(incarnation, m)
+local session = 's' .. incarnation call('HDEL', META, session, session .. ':0', session .. ':1') m[9] = '1' if owns_count(incarnation) > 0 then call('HSET', MEMBER, incarnation, concat(m, FS)) else
+call('HDEL', MEMBER, incarnation) call('HDEL', OWNS, incarnation) for type in gmatch(m[10], '[^,]+') do call('HDEL', CONTRACT, incarnation .. FS .. type)
+call('HDEL', SCHEMA, incarnation .. FS .. type) end end recount_workers() end local function leave(incarnation) local m = member_of(incarnation) if not m or m[9] == '1' then return '' end
+local owns = owns_count(incarnation) if owns > 0 then return refuse('OWNS', int(owns)) end local bad = open_writes() if bad then return bad end seal(incarnation, m) return '' end
+local function bury(incarnation, beatSeen) local m = member_of(incarnation) if not m then return '0' end if m[9] ~= '1' then if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end
+if m[7] ~= beatSeen then return refuse('BEATING', m[7]) end local bad = open_writes() if bad then return bad end seal(incarnation, m) end return int(owns_count(incarnation)) end
+local function report(incarnation, eligible, unreachable) local m = member_of(incarnation) if not m or m[9] == '1' then return refuse('FENCED') end local bad = open_writes() if bad then return bad end
+m[11], m[12] = eligible, unreachable call('HSET', MEMBER, incarnation, concat(m, FS)) return '' end local function precedes(a, b) for i = 1, #a < #b and #a or #b do local x, y = byte(a, i), byte(b, i)
+if x ~= y then return x < y end end return #a < #b end local function is_cut_off(incarnation, group, count) local reports = 0 for other, m in pairs(group) do
+if other ~= incarnation and find(',' .. m[12] .. ',', ',' .. incarnation .. ',', 1, true) then reports = reports + 1 end end return reports * 2 > count - 1 end local function lowest_of(list)
+local lowest, name for incarnation, m in pairs(list) do if not lowest or precedes(m[1], name) then lowest, name = incarnation, m[1] end end return lowest end local function group_of(me)
+local group, eligible, count = {}, {}, 0 for incarnation, m in pairs((live_members())) do if m[8] + 0 > now and m[2] == me[2] and m[10] ~= '' then group[incarnation], count = m, count + 1 end end
+for incarnation, m in pairs(group) do if m[11] == '1' and not is_cut_off(incarnation, group, count) then eligible[incarnation] = m end end return group, eligible end local function lead(incarnation)
+local me = member_of(incarnation) if not me or me[9] == '1' or me[8] + 0 <= now then return refuse('FENCED') end local record = hget(LEADER, me[2]) local leader, epoch, untilMs
 if record then leader, epoch, untilMs = match(record, '^(%d+)\31(%d+)\31(%d+)') end local newUntil = int(now + hget(META, 'leaderTtl')) local inForce = leader and untilMs + 0 > now
 if inForce and leader ~= incarnation then return refuse('LED', leader) end local group, eligible = group_of(me) if inForce then
 if not eligible[incarnation] and next(eligible) then return refuse('NOT_LOWEST', lowest_of(eligible)) end else if leader and leader ~= incarnation then group[leader], eligible[leader] = nil, nil end
@@ -302,26 +303,26 @@ local list, declared = { nowS .. FS .. int(#all / 2) .. FS .. int(#leaders / 2) 
 list[#list + 1] = all[i] .. FS .. (count[all[i]] or '0') .. FS .. all[i + 1] if above ~= '' and all[i] + 0 > above + 0 then for type in gmatch(split(all[i + 1])[10], '[^,]+') do
 local key = all[i] .. FS .. type local contract = hget(CONTRACT, key) if contract then declared[#declared + 1] = key .. FS .. contract end end end end
 for i = 1, #leaders, 2 do list[#list + 1] = leaders[i] .. FS .. leaders[i + 1] end for i = 1, #declared do list[#list + 1] = declared[i] end return concat(list, RS) end
-local function list_ready(age, max) local due = call('ZRANGEBYSCORE', READY, '-inf', int(now - age), 'LIMIT', '0', max) local list = {} for i = 1, #due do local e = entity_of(due[i])
-push(list, due[i], e and e.owner or '0') end return concat(list, FS) end local function list_owned(incarnation, cursor) local page = call('HSCAN', ENT, cursor, 'COUNT', '1000')
-local list, rows, prefix = { page[1] }, page[2], incarnation .. ',' local i = rows[0] and 0 or 1 while rows[i] do if sub(rows[i + 1], 1, #prefix) == prefix then list[#list + 1] = rows[i] end i = i + 2
-end return concat(list, FS) end local function replay(id, force) local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text)
-if f[8] ~= '' then return refuse('REPLAYED') end if force ~= '1' and f[6] == 'completed' then return refuse('NEEDS_FORCE') end
-local name, headers, payload, newId = f[10], f[18], f[20], '%.replay-' .. id local body = concat({ name, '1', '0', '0', '0', newId, '', id, headers, '', payload }, FS)
-local answer = append(f[1], nil, body, '0', nil, nil) if sub(answer, 1, 1) == '!' then return answer end f[8] = newId set_letter(id, concat(f, FS))
-return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function purge(id) local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text)
-local bad = open_writes() if bad then return bad end call('HDEL', DLQ, id) call('ZREM', DLQINDEX, id) call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11]) return '' end
-local function lookup(key, id, s) local k = kept_of(key .. RS .. id) if k then local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$')
-return state .. FS .. result .. FS .. why end local record = message_of(key, s) if not record or split(record)[6] ~= id then return refuse('ABSENT') end return 'live' .. FS .. FS end
-local LOOKED_AT_MAX, READ_BYTES_MAX = '250', 524288 local function matches(record, type, entity, reason, since, replayed)
-local key, why, at, replayedAs = match(record, '^([^\31]*)\31([^\31]*)\31[^\31]*\31%d+\31(%d+)\31[^\31]*\31[^\31]*\31([^\31]*)') if type ~= '' and type_of(key) ~= type then return false end
-if entity ~= '' and key ~= entity then return false end if reason ~= '' and why ~= reason then return false end if since ~= '' and at + 0 < since + 0 then return false end
-return replayed == '' or (replayedAs ~= '') == (replayed == '1') end local function list_letters(after, max, type, entity, reason, since, replayed)
-local ids = call('ZRANGEBYSCORE', DLQINDEX, '(' .. after, '+inf', 'LIMIT', '0', LOOKED_AT_MAX) local all = type .. entity .. reason .. since .. replayed == '' local list, bytes, looked = { '' }, 0, 0
-while looked < #ids and #list <= max + 0 and bytes < READ_BYTES_MAX do looked = looked + 1 local id = ids[looked] local record = call('HGET', DLQ, id) bytes = bytes + #record
-if all or matches(record, type, entity, reason, since, replayed) then list[#list + 1] = id .. FS .. record end end if looked < #ids or #ids == LOOKED_AT_MAX + 0 then list[1] = ids[looked] or after end
-return concat(list, RS) end local SHOWN_BYTES_MAX, STEPS_MAX = 524288, 1000 local function show_entity(key, max) local e = entity_of(key) if not e then return refuse('ABSENT') end
-local list = { e.owner .. FS .. e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) .. FS .. (e.running == '0' and '0' or '1') }
+local function show_schemas(incarnation, type) return hget(SCHEMA, incarnation .. FS .. type) or refuse('ABSENT') end local function list_ready(age, max)
+local due = call('ZRANGEBYSCORE', READY, '-inf', int(now - age), 'LIMIT', '0', max) local list = {} for i = 1, #due do local e = entity_of(due[i]) push(list, due[i], e and e.owner or '0') end
+return concat(list, FS) end local function list_owned(incarnation, cursor) local page = call('HSCAN', ENT, cursor, 'COUNT', '1000') local list, rows, prefix = { page[1] }, page[2], incarnation .. ','
+local i = rows[0] and 0 or 1 while rows[i] do if sub(rows[i + 1], 1, #prefix) == prefix then list[#list + 1] = rows[i] end i = i + 2 end return concat(list, FS) end local function replay(id, force)
+local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text) if f[8] ~= '' then return refuse('REPLAYED') end
+if force ~= '1' and f[6] == 'completed' then return refuse('NEEDS_FORCE') end local name, headers, payload, newId = f[10], f[18], f[20], '%.replay-' .. id
+local body = concat({ name, '1', '0', '0', '0', newId, '', id, headers, '', payload }, FS) local answer = append(f[1], nil, body, '0', nil, nil) if sub(answer, 1, 1) == '!' then return answer end
+f[8] = newId set_letter(id, concat(f, FS)) return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function purge(id) local text = hget(DLQ, id)
+if not text then return refuse('ABSENT') end local f = split(text) local bad = open_writes() if bad then return bad end call('HDEL', DLQ, id) call('ZREM', DLQINDEX, id)
+call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11]) return '' end local function lookup(key, id, s) local k = kept_of(key .. RS .. id) if k then
+local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$') return state .. FS .. result .. FS .. why end local record = message_of(key, s)
+if not record or split(record)[6] ~= id then return refuse('ABSENT') end return 'live' .. FS .. FS end local LOOKED_AT_MAX, READ_BYTES_MAX = '250', 524288
+local function matches(record, type, entity, reason, since, replayed) local key, why, at, replayedAs = match(record, '^([^\31]*)\31([^\31]*)\31[^\31]*\31%d+\31(%d+)\31[^\31]*\31[^\31]*\31([^\31]*)')
+if type ~= '' and type_of(key) ~= type then return false end if entity ~= '' and key ~= entity then return false end if reason ~= '' and why ~= reason then return false end
+if since ~= '' and at + 0 < since + 0 then return false end return replayed == '' or (replayedAs ~= '') == (replayed == '1') end
+local function list_letters(after, max, type, entity, reason, since, replayed) local ids = call('ZRANGEBYSCORE', DLQINDEX, '(' .. after, '+inf', 'LIMIT', '0', LOOKED_AT_MAX)
+local all = type .. entity .. reason .. since .. replayed == '' local list, bytes, looked = { '' }, 0, 0 while looked < #ids and #list <= max + 0 and bytes < READ_BYTES_MAX do looked = looked + 1
+local id = ids[looked] local record = call('HGET', DLQ, id) bytes = bytes + #record if all or matches(record, type, entity, reason, since, replayed) then list[#list + 1] = id .. FS .. record end end
+if looked < #ids or #ids == LOOKED_AT_MAX + 0 then list[1] = ids[looked] or after end return concat(list, RS) end local SHOWN_BYTES_MAX, STEPS_MAX = 524288, 1000 local function show_entity(key, max)
+local e = entity_of(key) if not e then return refuse('ABSENT') end local list = { e.owner .. FS .. e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) .. FS .. (e.running == '0' and '0' or '1') }
 if e.running ~= '0' then list[2] = e.running .. FS .. message_of(key, e.running) end local from, to, bytes, shown = e.first + 1, e.tail + 0, 0, 0
 if to > from + STEPS_MAX then to = from + STEPS_MAX end while from <= to and shown < max + 0 and bytes < SHOWN_BYTES_MAX do local record = int(from) ~= e.running and message_of(key, int(from))
 if record then list[#list + 1] = int(from) .. FS .. record shown, bytes = shown + 1, bytes + #record end from = from + 1 end return concat(list, RS) end local function scan(key, cursor, count)
@@ -337,5 +338,5 @@ return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. 
 if op == 'beat' then return beat(a, b) end if op == 'join' then return join() end if op == 'leave' then return leave(a) end if op == 'bury' then return bury(a, b) end
 if op == 'report' then return report(a, b, c) end if op == 'shut' then return shut(a) end if op == 'lead' then return lead(a) end if op == 'replay' then return replay(a, b) end
 if op == 'purge' then return purge(a) end if op == 'members' then return list_members(a) end if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end
-if op == 'lookup' then return lookup(a, b, c) end if op == 'letters' then return list_letters(a, b, c, ARGV[7], ARGV[8], ARGV[9], ARGV[10]) end if op == 'entity' then return show_entity(a, b) end
-if op == 'history' then return list_history(a, b) end if op == 'survey' then return survey(a) end return list_counts()`;
+if op == 'lookup' then return lookup(a, b, c) end if op == 'letters' then return list_letters(a, b, c, ARGV[7], ARGV[8], ARGV[9], ARGV[10]) end if op == 'schemas' then return show_schemas(a, b) end
+if op == 'entity' then return show_entity(a, b) end if op == 'history' then return list_history(a, b) end if op == 'survey' then return survey(a) end return list_counts()`;

@@ -12,6 +12,7 @@ export const KEY_TYPES: Readonly<Record<string, 'hash' | 'zset'>> = {
   ready: 'zset',
   member: 'hash',
   contract: 'hash',
+  schema: 'hash',
   owns: 'hash',
   leader: 'hash',
   dlq: 'hash',

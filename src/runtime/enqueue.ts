@@ -18,6 +18,7 @@ import type { Directory } from './directory.js';
 import type { Replies, Waiter, WaitOptions } from './replies.js';
 import type { Router } from './router.js';
 import type { Step, StoreSession } from './session.js';
+import type { PublishedShapes } from './shapes.js';
 import type { EntityWorker } from './worker.js';
 
 /** A message whose ids and payload its sender has checked (core/ids, core/payload). */
@@ -49,6 +50,7 @@ export interface EnqueueParts {
   readonly trace: Trace;
   readonly config: ResolvedConfig;
   readonly directory: Directory;
+  readonly shapes: PublishedShapes;
   readonly router: Router;
   readonly replies: Replies;
   /** Throws SHUTTING_DOWN, STORE_UNAVAILABLE or STORE_LOST if nothing may be accepted now. */
@@ -142,6 +144,7 @@ export class Enqueue {
     const { directory } = this.parts;
     const depthMax = directory.find(outgoing.type, outgoing.name);
     if (depthMax === undefined) throw directory.refusal(outgoing.type, outgoing.name);
+    this.checkShape(outgoing);
     return { entity: this.keyOf(outgoing), message: this.toMessage(outgoing, id, '', 0), depthMax };
   }
 
@@ -165,7 +168,13 @@ export class Enqueue {
     const depthMax = directory.find(outgoing.type, outgoing.name);
     const append = new Append(this, { op: 'append', entity, message, depthMax: depthMax ?? 0, begin: false });
     append.asks = depthMax === undefined || directory.isAsked(outgoing.type);
+    if (!append.asks) this.checkShape(outgoing);
     return append;
+  }
+
+  private checkShape({ type, name, payload }: OutgoingMessage): void {
+    const wrong = this.parts.shapes.violation(type, name, payload);
+    if (wrong !== undefined) throw wrong;
   }
 
   private submit(append: Append): void {
@@ -184,6 +193,11 @@ export class Enqueue {
       if (append.closed) return;
       if (depthMax === undefined) {
         append.refused(directory.refusal(type, name));
+        return;
+      }
+      const wrong = this.parts.shapes.violation(type, name, message.payload);
+      if (wrong !== undefined) {
+        append.refused(wrong);
         return;
       }
       append.op = { ...append.op, depthMax };

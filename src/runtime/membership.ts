@@ -18,6 +18,7 @@ import type {
   JoinOp,
   Member,
   MembersAnswer,
+  PublishedSchemas,
 } from '../core/log/control-operations.js';
 import { SCHEMA_VERSION } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
@@ -66,6 +67,7 @@ export class Membership {
     private readonly config: ResolvedConfig,
     private readonly contracts: readonly Contract[],
     private readonly events: MembershipEvents,
+    private readonly schemas: readonly PublishedSchemas[] = [],
   ) {}
 
   /** True while this node may start handlers: the last synchronous check before each. */
@@ -157,6 +159,7 @@ export class Membership {
         leaderDebounceMs: timing.leaderDebounceMs,
       },
       contracts: this.contracts,
+      schemas: this.schemas,
     };
   }
 

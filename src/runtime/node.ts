@@ -8,7 +8,7 @@ import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { StoreHealth } from '../core/health.js';
 import { SENT, unescapeId } from '../core/ids.js';
-import type { Contract } from '../core/log/control-operations.js';
+import type { Contract, PublishedSchemas } from '../core/log/control-operations.js';
 import type { MessageRecord, Send } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
 import type { HandlerPort } from '../ports/handler.js';
@@ -31,6 +31,7 @@ import { Recovery } from './recovery.js';
 import { Replies, type WaitOptions } from './replies.js';
 import { Router } from './router.js';
 import { StoreSession } from './session.js';
+import { PublishedShapes } from './shapes.js';
 import { type LogDepth, type NodeState, type NodeStatus, peersOf } from './status.js';
 import { View } from './view.js';
 
@@ -46,6 +47,8 @@ export interface NodeOptions {
   readonly trace: Trace;
   /** What this node handles, per entity type. */
   readonly contracts: readonly Contract[];
+  /** What it publishes of their messages; default: nothing. */
+  readonly schemas?: readonly PublishedSchemas[];
   /** Finds where a message object goes, for transactional sends; throws as `QueueBus.enqueue` does. */
   route(message: object, headers: Readonly<Record<string, string>> | undefined): OutgoingMessage;
   /** The node has closed itself: STORE_LOST, or FENCED with `onLeaseLost: 'exit'`. */
@@ -76,6 +79,7 @@ export class Node {
   private readonly view: View;
   /** What can be sent from here. */
   readonly directory: Directory;
+  readonly shapes: PublishedShapes;
   private readonly peers: Peers;
   private readonly master: Master;
   private readonly router: Router;
@@ -84,12 +88,13 @@ export class Node {
     const { config, clock, random, store, network, handler, trace, contracts } = options;
     this.health = new StoreHealth(config.health.storeFailureThreshold);
     this.pulse = options.pulse ?? new PlainPulse(store, clock, pulseEveryMs(config));
-    this.membership = new Membership(store, this.pulse, clock, random, config, contracts, {
+    const events = {
       suspended: () => this.suspended(),
       resumed: () => this.resumed(),
-      fenced: (why) => this.fenced(why),
-      health: (error) => this.noteHealth(error),
-    });
+      fenced: (why: string) => this.fenced(why),
+      health: (error: StoreCallError | undefined) => this.noteHealth(error),
+    };
+    this.membership = new Membership(store, this.pulse, clock, random, config, contracts, events, options.schemas);
     const { membership } = this;
     const due = new DueTimes(clock);
     this.replies = new Replies(clock, due);
@@ -99,18 +104,10 @@ export class Node {
     const { view } = this;
     const readMembers = (): void => this.recovery.readMembers();
     this.directory = new Directory(contracts, readMembers);
-    const { directory } = this;
+    this.shapes = new PublishedShapes(contracts, (event) => trace.emit('schema-conflict', event));
+    const { directory, shapes } = this;
     this.ownership = new Ownership({
-      clock,
-      trace,
-      config,
-      contracts,
-      handler,
-      network,
-      membership,
-      due,
-      replies,
-      contextHost,
+      ...{ clock, trace, config, contracts, handler, network, membership, due, replies, contextHost },
       deliver: (entity, record, owner) => this.router.deliver(entity, record, owner),
       handedOff: (entity) => this.router.handedOff(entity),
       contradicted: (why) => this.storeLost(why),
@@ -128,10 +125,10 @@ export class Node {
     const { master } = this;
     this.router = new Router({ clock, config, network, membership, ownership, replies, master, view, peers });
     const { router } = this;
-    this.enqueuing = new Enqueue({ clock, trace, config, directory, router, replies, admit });
+    this.enqueuing = new Enqueue({ clock, trace, config, directory, shapes, router, replies, admit });
     replies.withdraw = (waiter, why) => this.enqueuing.withdraw(waiter, why);
     this.recovery = new Recovery({
-      ...{ clock, trace, config, store, network, membership, ownership, replies, view, directory, master, router },
+      ...{ clock, trace, config, store, network, membership, ownership, replies, view, directory, shapes, master, router },
     });
   }
 

@@ -21,6 +21,7 @@ import type { Ownership } from './ownership.js';
 import type { Replies } from './replies.js';
 import type { Router } from './router.js';
 import type { Step, StoreSession } from './session.js';
+import type { PublishedShapes } from './shapes.js';
 import type { View } from './view.js';
 
 export interface RecoveryParts {
@@ -34,6 +35,7 @@ export interface RecoveryParts {
   readonly replies: Replies;
   readonly view: View;
   readonly directory: Directory;
+  readonly shapes: PublishedShapes;
   readonly master: Master;
   readonly router: Router;
 }
@@ -89,16 +91,27 @@ export class Recovery {
     this.expireTimer?.cancel();
   }
 
-  private askForMembers(): Promise<MembersAnswer> {
-    return this.parts.store.control({ op: 'members', contractsAbove: this.parts.view.newest });
+  /** Who lives, and what the newcomers publish. */
+  private async askForMembers(): Promise<MembersAnswer> {
+    const { store, view, shapes } = this.parts;
+    const answer = await store.control({ op: 'members', contractsAbove: view.newest });
+    await shapes.fetch(answer, async (incarnation, type) => {
+      const published = await store.control({ op: 'schemas', incarnation, type });
+      return published.ok ? published.text : undefined;
+    });
+    return answer;
   }
 
   /** Tells a reading to everybody whom it concerns. `questions`: those that it answers. */
   private learn(answer: MembersAnswer, questions: number): ReturnType<View['update']> {
-    const { membership, view, directory, network } = this.parts;
+    const { membership, view, directory, shapes, network } = this.parts;
     const change = view.update(answer);
     network.update?.({ generation: membership.generation, storeNowMs: membership.storeNowMs(), peers: view.members });
-    if (change !== undefined) directory.learn(answer, (incarnation) => view.isLive(incarnation));
+    const isLive = (incarnation: number): boolean => view.isLive(incarnation);
+    if (change !== undefined) {
+      shapes.learn(answer, isLive);
+      directory.learn(answer, isLive);
+    }
     directory.answer(questions);
     return change;
   }

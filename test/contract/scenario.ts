@@ -83,7 +83,19 @@ const commandArb = fc.oneof(
       kind: fc.constantFrom(
         ...(['join', 'join', 'beat', 'beat', 'leave', 'bury', 'bury', 'lead', 'lead', 'report'] as const),
         ...(['replay', 'replay', 'replay', 'purge', 'shut'] as const),
-        ...(['members', 'ready', 'owned', 'lookup', 'letters', 'letters', 'entity', 'history', 'survey', 'counts'] as const),
+        ...([
+          'members',
+          'ready',
+          'owned',
+          'lookup',
+          'letters',
+          'letters',
+          'schemas',
+          'entity',
+          'history',
+          'survey',
+          'counts',
+        ] as const),
       ),
       node: small,
       x: small,
@@ -130,7 +142,14 @@ function contractsOf({ serverId, token }: NodeState): readonly Contract[] {
   if (isThird && token % 2 === 1) return [];
   const order = { type: 'order', maxAttempts: 3, onInterrupt: 'dead-letter', depthMax: 7 } as const;
   return [
-    { type: 'account', maxAttempts: 2, onInterrupt: 'retry', names: ['Deposit', 'Withdraw'], depthMax: 0 },
+    {
+      type: 'account',
+      maxAttempts: 2,
+      onInterrupt: 'retry',
+      names: ['Deposit', 'Withdraw'],
+      depthMax: 0,
+      version: `v${token % 2}`,
+    },
     { ...order, names: isThird ? [] : ['Deposit', 'Secret'] },
   ];
 }
@@ -381,10 +400,14 @@ export class Driver {
   #join(node: NodeState, x: number): void {
     if (x === 1) node.token++;
     const { settings, workersMax } = this.scenario;
+    const contracts = contractsOf(node);
     const answer = this.#control({
       ...{ op: 'join', serverId: node.serverId, group: node.group, address: 'h:1', token: `t${node.token}`, generation: 'g1' },
       ...{ schema: x === 2 ? 9 : 1, workersMax, settings },
-      contracts: contractsOf(node),
+      contracts,
+      ...(node.token % 3 === 0 || contracts.length === 0
+        ? {}
+        : { schemas: [{ type: 'account', text: `{"token":${node.token}}` }] }),
     });
     if (!answer.ok || !('incarnation' in answer) || answer.incarnation === node.incarnation) return;
     Object.assign(node, { incarnation: answer.incarnation, beat: 0, n: 0 });
@@ -420,6 +443,8 @@ export class Driver {
         return { op: 'lookup', entity: ENTITIES[c.x % ENTITIES.length]!, id: `k${c.y % 4}`, seq: c.y % 6 };
       case 'letters':
         return { op: 'letters', after: c.x % 2 === 0 ? '' : letter, max: 1 + (c.y % 3), ...this.#filterOf(c.x + c.y) };
+      case 'schemas':
+        return { op: 'schemas', incarnation, type: c.x % 4 === 0 ? 'order' : 'account' };
       case 'entity':
         return { op: 'entity', entity: ENTITIES[c.x % ENTITIES.length]!, max: c.y % 3 };
       case 'history':
@@ -454,6 +479,9 @@ export class Driver {
     this.#control({ op: 'ready', ageMs: WHOLE_STORE_MS, max: 1000 });
     this.#control({ op: 'letters', after: '', max: 1000 });
     this.#control({ op: 'survey', cursor: '0' });
+    for (let incarnation = 1; incarnation <= this.state.incarnation; incarnation++) {
+      this.#control({ op: 'schemas', incarnation, type: 'account' });
+    }
     for (const entity of ENTITIES) {
       this.#control({ op: 'entity', entity, max: 100 });
       this.#control({ op: 'history', entity, cursor: '0' });

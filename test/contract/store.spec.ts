@@ -70,6 +70,7 @@ describe('the store protocol', () => {
       'owned',
       'lookup',
       'letters',
+      'schemas',
       'entity',
       'history',
       'survey',

@@ -11,7 +11,7 @@ import { append, begin, claim, finish, late, release, retry, takeover, withdraw 
 import { counts, entity, history, survey } from './inspection.js';
 import { lead } from './leadership.js';
 import { expire, letters, lookup, purge, replay } from './letters.js';
-import { beat, bury, join, leave, members, owned, ready, report, shut } from './membership.js';
+import { beat, bury, join, leave, members, owned, ready, report, schemas, shut } from './membership.js';
 import type { Answer, Batch, BatchReply, SessionOp } from './operations.js';
 import type { PartitionState } from './state.js';
 
@@ -88,6 +88,8 @@ export function applyControl(state: PartitionState, op: ControlOp, nowMs: number
       return lookup(state, op);
     case 'letters':
       return letters(state, op);
+    case 'schemas':
+      return schemas(state, op);
     case 'entity':
       return entity(state, op);
     case 'history':

@@ -19,6 +19,13 @@ export interface Contract {
   readonly names: readonly string[];
   /** `workerMaxQueueDepth`, for senders that do not handle the type themselves; 0: unbounded. */
   readonly depthMax: number;
+  /** Tells what was published of this type from what others publish; left out: nothing was. */
+  readonly version?: string;
+}
+/** What a member publishes of the messages of an entity type: JSON text that the store does not look into. */
+export interface PublishedSchemas {
+  readonly type: string;
+  readonly text: string;
 }
 export interface JoinOp {
   readonly op: 'join';
@@ -35,6 +42,8 @@ export interface JoinOp {
   readonly workersMax: number;
   readonly settings: Settings;
   readonly contracts: readonly Contract[];
+  /** Of types that the contracts declare; kept as long as the member is listed. Left out: none. */
+  readonly schemas?: readonly PublishedSchemas[];
 }
 export interface JoinAnswer {
   readonly ok: true;
@@ -209,6 +218,16 @@ export interface LettersAnswer {
   /** `after` of the next page; '' if there is none. */
   readonly next: string;
 }
+/** What a member published when it joined. */
+export interface SchemasOp {
+  readonly op: 'schemas';
+  readonly incarnation: number;
+  readonly type: string;
+}
+export interface SchemasAnswer {
+  readonly ok: true;
+  readonly text: string;
+}
 /** One entity as the log has it, for people. */
 export interface EntityOp {
   readonly op: 'entity';
@@ -287,6 +306,7 @@ export interface ControlAnswerOf {
   owned: OwnedAnswer;
   lookup: LookupAnswer | Refusal;
   letters: LettersAnswer;
+  schemas: SchemasAnswer | Refusal;
   entity: EntityAnswer | Refusal;
   history: HistoryAnswer;
   survey: SurveyAnswer;
@@ -307,6 +327,7 @@ export type ControlOp =
   | OwnedOp
   | LookupOp
   | LettersOp
+  | SchemasOp
   | EntityOp
   | HistoryOp
   | SurveyOp

@@ -12,6 +12,7 @@ import type {
   ReadyAnswer,
   ReadyOp,
   ReportOp,
+  SchemasOp,
   ShutOp,
 } from './control-operations.js';
 import { type Done, refuse } from './operations.js';
@@ -40,7 +41,7 @@ export function shut(state: PartitionState, op: ShutOp): Done {
 }
 
 function enter(state: PartitionState, op: JoinOp, nowMs: number): MemberRecord {
-  const { serverId, group, address, token, workersMax, settings, contracts } = op;
+  const { serverId, group, address, token, workersMax, settings, contracts, schemas = [] } = op;
   state.settings = settings;
   const member: MemberRecord = {
     incarnation: ++state.incarnation,
@@ -51,6 +52,7 @@ function enter(state: PartitionState, op: JoinOp, nowMs: number): MemberRecord {
     joinedAtMs: nowMs,
     workersMax,
     contracts: new Map(contracts.map((c) => [c.type, c])),
+    schemas: new Map(schemas.map(({ type, text }) => [type, text])),
     beat: 0,
     leaseUntilMs: nowMs + settings.leaseTtlMs,
     dead: false,
@@ -137,6 +139,11 @@ function contractsAbove(state: PartitionState, incarnation: number): MembersAnsw
   const above = [...state.members.values()].filter((m) => m.incarnation > incarnation);
   above.sort((a, b) => a.incarnation - b.incarnation);
   return above.flatMap((m) => [...m.contracts.values()].map((contract) => ({ incarnation: m.incarnation, contract })));
+}
+
+export function schemas(state: PartitionState, op: SchemasOp): ControlAnswerOf['schemas'] {
+  const text = state.members.get(op.incarnation)?.schemas.get(op.type);
+  return text === undefined ? refuse('ABSENT') : { ok: true, text };
 }
 
 export function ready(state: PartitionState, op: ReadyOp, nowMs: number): ReadyAnswer {

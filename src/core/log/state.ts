@@ -33,6 +33,7 @@ export interface MemberRecord {
   readonly joinedAtMs: number;
   readonly workersMax: number;
   readonly contracts: ReadonlyMap<string, Contract>;
+  readonly schemas: ReadonlyMap<string, string>;
   beat: number;
   leaseUntilMs: number;
   dead: boolean;

@@ -17,6 +17,7 @@ if op == 'ready' then return list_ready(a, b) end
 if op == 'owned' then return list_owned(a, b) end
 if op == 'lookup' then return lookup(a, b, c) end
 if op == 'letters' then return list_letters(a, b, c, ARGV[7], ARGV[8], ARGV[9], ARGV[10]) end
+if op == 'schemas' then return show_schemas(a, b) end
 if op == 'entity' then return show_entity(a, b) end
 if op == 'history' then return list_history(a, b) end
 if op == 'survey' then return survey(a) end

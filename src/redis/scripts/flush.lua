@@ -44,7 +44,7 @@ local function foreign(all, readySet, readyDel)
   if all or next(ownsDelta) then bad = bad or check_type(OWNS, 'hash') end
   if all or #keptSet > 0 then bad = bad or check_type(KEPT, 'hash') end
   if all or #expirySet > 0 then bad = bad or check_type(EXPIRY, 'zset') end
-  if all or #memberDel > 0 then bad = bad or check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') end
+  if all or #memberDel > 0 then bad = bad or check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(SCHEMA, 'hash') end
   if all or #dlqSet > 0 then bad = bad or check_type(DLQ, 'hash') end
   if all or #dlqIndexSet > 0 then bad = bad or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') end
   return bad
@@ -87,6 +87,7 @@ local function flush(hasAppends, meta, more)
   write('HDEL', MEMBER, memberDel)
   write('HDEL', OWNS, memberDel)
   write('HDEL', CONTRACT, contractDel)
+  write('HDEL', SCHEMA, contractDel)
   if more then reset() end
   return nil
 end

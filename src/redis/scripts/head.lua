@@ -20,7 +20,8 @@
 -- expiry    zset by time: fields of kept, and entities that only their hold keeps
 -- ready     zset by time: entities with something pending and nothing running
 -- member    incarnation -> serverId group address token joinedAt workersMax beat leaseUntil dead types eligible unreachable, joined by FS
--- contract  incarnation FS type -> maxAttempts onInterrupt name ... name, each followed by FS, and depthMax
+-- contract  incarnation FS type -> maxAttempts onInterrupt name ... name, each followed by FS, and depthMax,version
+-- schema    incarnation FS type -> what the member published of its messages
 -- owns      incarnation -> entities it owns
 -- leader    group -> incarnation epoch until, joined by FS
 -- dlq       letter -> entity reason error incarnation diedAt late lateDetail replayedAs sequence message, joined by FS

@@ -1,6 +1,7 @@
 -- join: opens the session of a new incarnation; the same token again gets the same answer.
 -- args     serverId group address token schema generation workersMax leaseTtl hold entryTtl resultTtl depthMax leaderTtl
---          leaderDebounce types (joined by ','), number of contracts, and per contract: type, record
+--          leaderDebounce types (joined by ','), number of contracts, and per contract: type, record; then per published
+--          schemas: type, text
 -- answer   incarnation generation now leaseUntil
 -- refuses  SCHEMA(version) CLOSED TWIN(incarnation)
 
@@ -51,7 +52,9 @@ local function join()
   call('HSET', META, 'incarnation', incarnation, 's' .. incarnation, '0', 'leaseTtl', ARGV[11], 'hold', ARGV[12], 'entryTtl', ARGV[13],
     'resultTtl', ARGV[14], 'depthMax', ARGV[15], 'leaderTtl', ARGV[16], 'leaderDebounce', ARGV[17])
   call('HSET', MEMBER, incarnation, concat({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], nowS, ARGV[10], '0', leaseUntil, '0', ARGV[18], '1', '' }, FS))
-  for i = 1, ARGV[19] + 0 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[18 + 2 * i], ARGV[19 + 2 * i]) end
+  local last = 19 + 2 * ARGV[19]
+  for i = 20, last, 2 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end
+  for i = last + 1, #ARGV, 2 do call('HSET', SCHEMA, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end
   recount_workers()
   return incarnation .. FS .. its .. FS .. nowS .. FS .. leaseUntil
 end

@@ -13,7 +13,10 @@ local function seal(incarnation, m)
   else
     call('HDEL', MEMBER, incarnation)
     call('HDEL', OWNS, incarnation)
-    for type in gmatch(m[10], '[^,]+') do call('HDEL', CONTRACT, incarnation .. FS .. type) end
+    for type in gmatch(m[10], '[^,]+') do
+      call('HDEL', CONTRACT, incarnation .. FS .. type)
+      call('HDEL', SCHEMA, incarnation .. FS .. type)
+    end
   end
   recount_workers()
 end

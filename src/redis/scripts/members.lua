@@ -21,3 +21,11 @@ local function list_members(above)
   for i = 1, #declared do list[#list + 1] = declared[i] end
   return concat(list, RS)
 end
+
+-- schemas: what a member published of the messages of an entity type.
+-- args     incarnation type
+-- answer   the text
+-- refuses  ABSENT
+local function show_schemas(incarnation, type)
+  return hget(SCHEMA, incarnation .. FS .. type) or refuse('ABSENT')
+end

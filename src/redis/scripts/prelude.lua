@@ -2,7 +2,7 @@
 -- Reads are cached and writes are collected: nothing is written before every operation has been decided (see flush.lua).
 local byte, gmatch, concat = string.byte, string.gmatch, table.concat
 local KEPT, EXPIRY, READY = BASE .. 'kept', BASE .. 'expiry', BASE .. 'ready'
-local MEMBER, LEADER = BASE .. 'member', BASE .. 'leader'
+local MEMBER, LEADER, SCHEMA = BASE .. 'member', BASE .. 'leader', BASE .. 'schema'
 local DLQ, DLQINDEX, DLQOF = BASE .. 'dlq', BASE .. 'dlqindex', BASE .. 'dlqof'
 
 local letter, entryTtl, resultTtl, holdMs = 0, 0, 0, 0

@@ -1,0 +1,118 @@
+/**
+ * What the live services publish of their messages: JSON Schemas, which the messages of callers are checked against.
+ *
+ *   (1) A text is read once for each version, not once for each member: replicas of one service publish the same.
+ *   (2) It is read before the members that publish it are told to anybody, so a message that is known has its schema.
+ *   (3) Of services that publish different schemas for one message the one that joined last counts, everywhere.
+ */
+import { isSameShape, type MessageShape, type Shapes, shapesOf } from '../core/catalog.js';
+import { AtomicQueuesError } from '../core/errors.js';
+import { violationsOf } from '../core/json-schema.js';
+import type { Contract, MembersAnswer } from '../core/log/control-operations.js';
+import { decodeJson } from '../core/payload.js';
+import type { TraceEvents } from '../ports/trace.js';
+
+interface Published {
+  readonly shape: MessageShape;
+  readonly group: string;
+}
+
+const SHOWN_MAX = 10;
+
+export class PublishedShapes {
+  /** By type and version. */
+  private readonly read = new Map<string, Shapes>();
+  private readonly byMember = new Map<number, readonly Contract[]>();
+  private current = new Map<string, Map<string, Published>>();
+  private readonly told = new Set<string>();
+  private readonly own: ReadonlySet<string>;
+
+  constructor(
+    own: readonly Contract[],
+    private readonly conflict: (event: TraceEvents['schema-conflict']) => void,
+  ) {
+    this.own = new Set(own.flatMap(({ type, names }) => names.map((name) => `${type} ${name}`)));
+  }
+
+  /** Reads the texts that are new in this reading of the members; `ask` answers undefined for a member that is gone. */
+  async fetch(
+    { contracts }: MembersAnswer,
+    ask: (incarnation: number, type: string) => Promise<string | undefined>,
+  ): Promise<void> {
+    for (const { incarnation, contract } of contracts) {
+      const { type, version } = contract;
+      if (version === undefined || this.read.has(keyOf(type, version))) continue;
+      const text = await ask(incarnation, type);
+      if (text !== undefined) this.read.set(keyOf(type, version), shapesOf(text));
+    }
+  }
+
+  /** Takes a reading in which the live members are others than before. */
+  learn({ contracts, members }: MembersAnswer, isLive: (incarnation: number) => boolean): void {
+    const incarnations = new Set(contracts.map(({ incarnation }) => incarnation));
+    for (const one of incarnations)
+      this.byMember.set(
+        one,
+        contracts.filter(({ incarnation }) => incarnation === one).map(({ contract }) => contract),
+      );
+    const groups = new Map(members.map(({ incarnation, group }) => [incarnation, group]));
+    for (const incarnation of this.byMember.keys()) if (!groups.has(incarnation)) this.byMember.delete(incarnation);
+    const live = [...this.byMember].filter(([incarnation]) => isLive(incarnation)).sort(([a], [b]) => a - b);
+    const found = new Map<string, Map<string, Published>>();
+    for (const [incarnation, declared] of live)
+      for (const contract of declared) this.add(found, contract, groups.get(incarnation) ?? '');
+    // A type whose services are all down keeps what was known of it: its messages are still accepted.
+    for (const [type, last] of this.current) if (!found.has(type)) found.set(type, last);
+    this.current = found;
+    this.forgetUnused();
+  }
+
+  private add(found: Map<string, Map<string, Published>>, { type, version }: Contract, group: string): void {
+    const shapes = version === undefined ? undefined : this.read.get(keyOf(type, version));
+    if (shapes === undefined) return;
+    const messages = found.get(type) ?? new Map<string, Published>();
+    found.set(type, messages);
+    for (const [name, shape] of shapes) {
+      const before = messages.get(name);
+      if (before !== undefined && before.group !== group && !isSameShape(before.shape, shape))
+        this.tell(type, name, before.group, group);
+      messages.set(name, { shape, group });
+    }
+  }
+
+  private tell(type: string, name: string, before: string, wins: string): void {
+    const message = `${type}.${name}`;
+    const key = `${message} ${before} ${wins}`;
+    if (this.told.has(key)) return;
+    this.told.add(key);
+    this.conflict({ message, services: `"${before}" and "${wins}"`, wins: `"${wins}", which joined last` });
+  }
+
+  private forgetUnused(): void {
+    const used = new Set([...this.byMember.values()].flat().map(({ type, version = '' }) => keyOf(type, version)));
+    for (const key of this.read.keys()) if (!used.has(key)) this.read.delete(key);
+  }
+
+  shapeOf(type: string, name: string): MessageShape | undefined {
+    return this.current.get(type)?.get(name)?.shape;
+  }
+
+  /** SCHEMA_VIOLATION for a payload that its service would refuse. What this process handles itself is checked before. */
+  violation(type: string, name: string, payload: string): AtomicQueuesError | undefined {
+    const shape = this.shapeOf(type, name);
+    if (shape?.payload === undefined || this.own.has(`${type} ${name}`)) return undefined;
+    const issues = violationsOf(shape.payload, decodeJson(payload));
+    if (issues.length === 0) return undefined;
+    const shown = issues.slice(0, SHOWN_MAX).map(({ path, message }) => `${path}: ${message}`);
+    return new AtomicQueuesError(
+      'SCHEMA_VIOLATION',
+      `the payload of ${type}.${name} does not match its schema: ${shown.join('; ')}`,
+      {
+        definite: true,
+        details: { path: issues[0]?.path, issues },
+      },
+    );
+  }
+}
+
+const keyOf = (type: string, version: string): string => `${type} ${version}`;
