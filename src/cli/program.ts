@@ -7,6 +7,7 @@ import { type Connected, connect } from './connect.js';
 import * as dlq from './dlq.js';
 import { doctor } from './doctor.js';
 import { COMMON, type CommonOptions, since, targetOf, typeName, whole } from './options.js';
+import { type GenerateOptions, generateFiles, introspect, kindOf } from './registry.js';
 import { showEntity, status } from './status.js';
 import { CommandError, Terminal, UsageError } from './terminal.js';
 
@@ -40,6 +41,7 @@ export class Program {
       .action((type: string, id: string, options: CommonOptions) =>
         this.#connected(options, (connected, terminal) => showEntity(connected, terminal, type, id)),
       );
+    this.#addRegistry();
     this.#command(this.#root, 'doctor', 'checks a Redis, and says what each finding endangers').action((options: CommonOptions) =>
       doctor(targetOf(options, this.#env), this.#terminal(options)),
     );
@@ -114,6 +116,24 @@ export class Program {
       .action((options: CommonOptions & dlq.PurgeCommandOptions) => {
         dlq.checkChoice(options);
         return this.#connected(options, (connected, terminal) => dlq.purge(connected, terminal, options));
+      });
+  }
+
+  #addRegistry(): void {
+    this.#command(this.#root, 'introspect', 'what the live services accept: entity types, messages, schemas').action(
+      this.#reading((connected, terminal) => introspect(connected, terminal)),
+    );
+    this.#command(this.#root, 'generate', 'writes typed clients for what the live services accept')
+      .option('--classes', 'decorated message classes, a file for each entity type, and an index')
+      .option('--ts', 'interfaces, and the DispatchMap of QueueBus<DispatchMap>')
+      .option('--json-schema', 'a JSON Schema document for each entity type')
+      .option('--snapshot', 'the whole registry as one JSON file')
+      .requiredOption('-o, --output <dir>', 'where to')
+      .option('--entities <types>', 'only these entity types, a,b')
+      .option('--force', 'also over files that were not generated')
+      .action((options: CommonOptions & GenerateOptions) => {
+        kindOf(options);
+        return this.#connected(options, (connected, terminal) => generateFiles(connected, terminal, options));
       });
   }
 

@@ -1,0 +1,157 @@
+/** introspect, and generate: what the live services publish. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { generate, type Kind } from '../codegen/generate.js';
+import { type GeneratedFile, MARK, modelOf, type TypeModel } from '../codegen/model.js';
+import type { MessageShape } from '../core/catalog.js';
+import { nearestName } from '../core/config/nearest.js';
+import type { JsonSchema } from '../core/json-schema.js';
+import type { TraceEvents } from '../ports/trace.js';
+import { PublishedShapes } from '../runtime/shapes.js';
+import type { Connected } from './connect.js';
+import { CommandError, type Terminal, UsageError } from './terminal.js';
+
+interface Known {
+  readonly shapes: ReadonlyMap<string, ReadonlyMap<string, MessageShape>>;
+  /** Service groups by type, and by type and message. */
+  readonly services: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly conflicts: readonly TraceEvents['schema-conflict'][];
+}
+
+async function read({ store }: Connected): Promise<Known> {
+  const answer = await store.control({ op: 'members', contractsAbove: 0 });
+  const live = new Map(
+    answer.members.filter((m) => !m.dead && m.leaseUntilMs > answer.nowMs).map((m) => [m.incarnation, m.group]),
+  );
+  const conflicts: TraceEvents['schema-conflict'][] = [];
+  const published = new PublishedShapes([], (event) => conflicts.push(event));
+  await published.fetch(answer, async (incarnation, type) => {
+    const found = await store.control({ op: 'schemas', incarnation, type });
+    return found.ok ? found.text : undefined;
+  });
+  published.learn(answer, (incarnation) => live.has(incarnation));
+  const shapes = new Map<string, Map<string, MessageShape>>();
+  const services = new Map<string, Set<string>>();
+  for (const { incarnation, contract } of answer.contracts) {
+    const group = live.get(incarnation);
+    if (group === undefined) continue;
+    const { type, names } = contract;
+    const messages = shapes.get(type) ?? new Map<string, MessageShape>();
+    shapes.set(type, messages);
+    for (const name of names) messages.set(name, published.shapeOf(type, name) ?? {});
+    for (const key of [type, ...names.map((name) => `${type} ${name}`)])
+      services.set(key, (services.get(key) ?? new Set()).add(group));
+  }
+  return { shapes, services, conflicts };
+}
+
+const conflictText = ({ message, services, wins }: TraceEvents['schema-conflict']): string =>
+  `warning: ${message}: services ${services} publish different schemas; that of ${wins}, counts`;
+
+export async function introspect(connected: Connected, terminal: Terminal): Promise<void> {
+  const { shapes, services, conflicts } = await read(connected);
+  const of = (key: string): readonly string[] => [...(services.get(key) ?? [])].sort();
+  const types = modelOf(shapes).map(({ type, messages }) => ({
+    ...{ type, services: of(type) },
+    messages: messages.map(({ name, payload = null, reply = null, idProperty = null }) => ({
+      ...{ name, services: of(`${type} ${name}`), idProperty, payload, reply },
+    })),
+  }));
+  for (const conflict of conflicts) terminal.note(conflictText(conflict));
+  terminal.answer({ types, conflicts }, () => {
+    if (types.length === 0) return 'no live service handles anything';
+    return types
+      .map(({ type, services: by, messages }) => {
+        const lines = messages.map(({ name, payload, reply }) => `  ${name} ${outlineOf(payload)} -> ${outlineOf(reply)}`);
+        return [`${terminal.paint('bold', type)} (${by.join(', ')})`, ...lines].join('\n');
+      })
+      .join('\n');
+  });
+}
+
+/** The properties of a schema in a line. */
+function outlineOf(schema: JsonSchema | null): string {
+  if (schema === null) return '?';
+  const { type, properties, required } = schema;
+  if (typeof properties !== 'object' || properties === null) return typeof type === 'string' ? type : 'any of several';
+  const needed = new Set(Array.isArray(required) ? (required as unknown[]) : []);
+  const names = Object.keys(properties).map((name) => (needed.has(name) ? name : `${name}?`));
+  return names.length === 0 ? '{}' : `{ ${names.join(', ')} }`;
+}
+
+export interface GenerateOptions {
+  readonly classes?: boolean;
+  readonly ts?: boolean;
+  readonly jsonSchema?: boolean;
+  readonly snapshot?: boolean;
+  readonly output: string;
+  readonly entities?: string;
+  readonly force?: boolean;
+}
+
+export function kindOf({ classes, ts, jsonSchema, snapshot }: GenerateOptions): Kind {
+  const kinds: readonly (readonly [Kind, boolean | undefined])[] = [
+    ['classes', classes],
+    ['ts', ts],
+    ['json-schema', jsonSchema],
+    ['snapshot', snapshot],
+  ];
+  const [chosen, ...others] = kinds.filter(([, isGiven]) => isGiven === true);
+  if (chosen === undefined || others.length > 0)
+    throw new UsageError('say what: one of --classes, --ts, --json-schema, --snapshot');
+  return chosen[0];
+}
+
+export async function generateFiles(connected: Connected, terminal: Terminal, options: GenerateOptions): Promise<void> {
+  const kind = kindOf(options);
+  const { shapes, conflicts } = await read(connected);
+  for (const conflict of conflicts) terminal.note(conflictText(conflict));
+  const files = generate(kind, chosenOf(modelOf(shapes), options.entities));
+  const written = write(options.output, files, options.force === true);
+  const names = files.map(({ name }) => name);
+  terminal.answer({ directory: options.output, files: names, written }, () =>
+    [
+      ...names.map((name) => join(options.output, name)),
+      `${written} of ${names.length} files were written, the others are the same`,
+    ].join('\n'),
+  );
+}
+
+function chosenOf(types: readonly TypeModel[], entities: string | undefined): readonly TypeModel[] {
+  if (types.length === 0) throw new CommandError('no live service handles anything: start one, then generate');
+  if (entities === undefined) return types;
+  const known = types.map(({ type }) => type);
+  const wanted = entities.split(',').map((type) => type.trim());
+  for (const type of wanted.filter((one) => !known.includes(one))) {
+    const nearest = nearestName(type, known);
+    const meant = nearest === undefined ? `; there are: ${known.join(', ')}` : `; did you mean "${nearest}"?`;
+    throw new CommandError(`no live service handles entity type ${JSON.stringify(type)}${meant}`);
+  }
+  return types.filter(({ type }) => wanted.includes(type));
+}
+
+/** How many files it wrote: what is the same is left alone, so that nothing is built again for it. */
+function write(directory: string, files: readonly GeneratedFile[], force: boolean): number {
+  const before = new Map(files.map(({ name }) => [name, existing(join(directory, name))]));
+  const foreign = files.filter(({ name }) => before.get(name)?.includes(MARK) === false).map(({ name }) => join(directory, name));
+  if (foreign.length > 0 && !force)
+    throw new CommandError(`not generated, so kept: ${foreign.join(', ')}; nothing was written; --force writes over them`);
+  const changed = files.filter(({ name, text }) => before.get(name) !== text);
+  try {
+    mkdirSync(directory, { recursive: true });
+    for (const { name, text } of changed) writeFileSync(join(directory, name), text);
+  } catch (error) {
+    throw new CommandError(`cannot write into ${directory}: ${(error as Error).message}`);
+  }
+  return changed.length;
+}
+
+function existing(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new CommandError(`cannot read ${path}: ${message}`);
+  }
+}
