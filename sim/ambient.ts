@@ -1,14 +1,91 @@
 /**
  * The one file of the simulator that touches the real process: draining microtasks, the command line, files, and the real
- * time that rates are measured by. Nothing here may decide anything inside a simulated run; test/tidy bans these doors
- * everywhere else.
+ * time that rates are measured by. Nothing here may decide anything inside a simulated run: test/tidy bans these doors
+ * everywhere else, and while a run goes on they are shut (`inMacrotask`).
  */
 import { spawnSync } from 'node:child_process';
+import crypto from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { dirname } from 'node:path';
+import timers from 'node:timers';
+import timersPromises from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 
 type Drain = () => void;
+
+// ---- doors to real time, chance and timers -----------------------------------------------------------------------------
+
+/** Simulated code has used what differs from run to run. */
+export class AmbientCall extends Error {
+  override readonly name = 'AmbientCall';
+
+  constructor(door: string) {
+    super(`${door} was used inside of a simulated run: take it from a port`);
+  }
+}
+
+interface Door {
+  /** Of the object; '' for globals. */
+  readonly of: string;
+  readonly object: object;
+  readonly names: readonly string[];
+}
+
+const TIMERS = ['setTimeout', 'setInterval', 'setImmediate'];
+const RANDOM = ['randomUUID', 'randomBytes', 'randomInt', 'randomFill', 'randomFillSync'];
+
+/** `queueMicrotask` is no door: what it queues runs in order, before the next event. */
+const DOORS: readonly Door[] = [
+  { of: '', object: globalThis, names: ['Date', ...TIMERS, 'fetch', 'WeakRef', 'FinalizationRegistry'] },
+  { of: 'Math', object: Math, names: ['random'] },
+  { of: 'performance', object: performance, names: ['now', 'timeOrigin', 'mark', 'measure'] },
+  { of: 'process', object: process, names: ['hrtime', 'uptime', 'cpuUsage'] },
+  { of: 'crypto', object: globalThis.crypto, names: ['randomUUID', 'getRandomValues'] },
+  { of: 'AbortSignal', object: AbortSignal, names: ['timeout'] },
+  { of: 'Intl', object: Intl, names: ['DateTimeFormat'] },
+  { of: 'node:crypto', object: crypto, names: RANDOM },
+  { of: 'node:timers', object: timers, names: TIMERS },
+  { of: 'node:timers/promises', object: timersPromises, names: TIMERS },
+  { of: 'scheduler', object: timersPromises.scheduler, names: ['wait', 'yield'] },
+];
+
+/** Members of doors that are doors themselves. */
+const INNER: Readonly<Record<string, string>> = { Date: 'now', 'process.hrtime': 'bigint' };
+
+type Refuse = (door: string) => never;
+
+/** What stands in a door's place: it may be looked at (`x instanceof Date`), and tells the time of no clock. */
+function shut(name: string, original: unknown, refuse: Refuse): PropertyDescriptor {
+  if (typeof original !== 'function') return { configurable: true, get: () => refuse(name) };
+  const value = new Proxy(original, {
+    apply: () => refuse(name),
+    construct(target, args, as) {
+      if (name !== 'Date' || args.length === 0) return refuse(`new ${name}`);
+      return Reflect.construct(target, args, as) as object;
+    },
+    get: (target, key) => (key === INNER[name] ? () => refuse(`${name}.${key}`) : (Reflect.get(target, key) as unknown)),
+  });
+  return { configurable: true, writable: true, value };
+}
+
+/** Shuts all doors; what opens them again is put into `open`. */
+function shutDoors(refuse: Refuse, open: (() => void)[]): void {
+  open.push(syncBuiltinESMExports);
+  for (const { of, object, names } of DOORS)
+    for (const key of names) {
+      const before = Object.getOwnPropertyDescriptor(object, key);
+      Object.defineProperty(object, key, shut(of === '' ? key : `${of}.${key}`, Reflect.get(object, key), refuse));
+      open.push(() => {
+        if (before === undefined) Reflect.deleteProperty(object, key);
+        else Object.defineProperty(object, key, before);
+      });
+    }
+  // Named imports of Node's modules follow only when told.
+  syncBuiltinESMExports();
+}
+
+// ---- draining microtasks -----------------------------------------------------------------------------------------------
 
 /** Whether `drain`, called now, runs what is queued, chains of it included. */
 function drains(drain: Drain): boolean {
@@ -45,19 +122,35 @@ function findDrain(): Drain {
 
 const STACK_FRAMES = 2;
 
-/** Runs `body` where microtasks can be drained: in a macrotask of its own. What it throws rejects. */
+/**
+ * Runs `body` where microtasks can be drained: in a macrotask of its own, with the doors shut. What it throws rejects, and so
+ * does the use of a door, whoever caught the error.
+ */
 export function inMacrotask<T>(body: (drain: Drain) => T): Promise<T> {
   return new Promise((resolve, reject) => {
     setImmediate(() => {
       const { stackTraceLimit } = Error;
+      const used: AmbientCall[] = [];
+      const open: (() => void)[] = [];
+      const refuse = (door: string): never => {
+        Error.stackTraceLimit = stackTraceLimit;
+        const call = new AmbientCall(door);
+        Error.stackTraceLimit = STACK_FRAMES;
+        used.push(call);
+        throw call;
+      };
       try {
+        shutDoors(refuse, open);
         // Runs make thousands of errors whose stacks nobody reads.
         Error.stackTraceLimit = STACK_FRAMES;
-        resolve(body(findDrain()));
+        const result = body(findDrain());
+        if (used.length === 0) resolve(result);
+        else reject(used[0]);
       } catch (error) {
-        reject(error);
+        reject(used[0] ?? error);
       } finally {
         Error.stackTraceLimit = stackTraceLimit;
+        for (const one of open.reverse()) one();
       }
     });
   });
@@ -73,12 +166,16 @@ export function watchRejections(told: (reason: unknown) => void): () => void {
   return () => void process.off('unhandledRejection', listener);
 }
 
+// Taken before any door is shut, since rates are measured between the runs of one macrotask.
+const now = performance.now.bind(performance);
+const { cpuUsage } = process;
+
 /** Real milliseconds, for rates only. */
-export const realMs = (): number => performance.now();
+export const realMs = (): number => now();
 
 /** CPU milliseconds that this process has used. */
 export const cpuMs = (): number => {
-  const { user, system } = process.cpuUsage();
+  const { user, system } = cpuUsage();
   return (user + system) / 1000;
 };
 
