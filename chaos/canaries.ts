@@ -81,21 +81,22 @@ export const CANARIES: readonly Canary[] = [
   },
 ];
 
+/** The module of a canary's build, from that of the suite's. */
+export function patched(canary: Canary, { file, what, by }: Patch, text: string): string {
+  const found = [...text.matchAll(what)].length;
+  if (found !== 1) throw new Error(`the canary ${canary.name} finds what it replaces ${found} times in ${file}`);
+  return text.replace(what, () => by);
+}
+
 /** Makes the build of a canary; answers its program of a node. */
-export function buildCanary({ name, patches }: Canary): string {
+export function buildCanary(canary: Canary): string {
   const built = dirname(dirname(NODE_FILE));
-  const target = join(dirname(built), `chaos-canary-${name}`);
+  const target = join(dirname(built), `chaos-canary-${canary.name}`);
   rmSync(target, { recursive: true, force: true });
   cpSync(built, target, { recursive: true });
-  for (const { file, what, by } of patches) {
-    const path = join(target, file);
-    const text = readFileSync(path, 'utf8');
-    const found = [...text.matchAll(what)].length;
-    if (found !== 1) throw new Error(`the canary ${name} finds what it replaces ${found} times in ${file}`);
-    writeFileSync(
-      path,
-      text.replace(what, () => by),
-    );
+  for (const patch of canary.patches) {
+    const path = join(target, patch.file);
+    writeFileSync(path, patched(canary, patch, readFileSync(path, 'utf8')));
   }
   return join(target, 'chaos/node.js');
 }

@@ -41,8 +41,8 @@ async function startDaemon(say: Say): Promise<() => Promise<void>> {
     const exited = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : Promise.resolve();
     child.kill('SIGTERM');
     await Promise.race([exited, sleep(END_MS, undefined, { ref: false })]);
-    rmSync(at('data'), { recursive: true, force: true, maxRetries: 5 });
     guard.end();
+    rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
   };
   for (const endMs = performance.now() + START_MS; !answers(); await sleep(200)) {
     if (child.exitCode === null && performance.now() < endMs) continue;

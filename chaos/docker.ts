@@ -117,7 +117,7 @@ class DockerWorld implements World {
   ) {
     const containers = `docker ps -aq --filter label=${LABEL}=${id} | xargs -r docker rm -f`;
     const networks = `docker network ls -q --filter name=${id} | xargs -r docker network rm`;
-    this.guard = new Guard(join(options.dir, 'data'), `${containers}; ${networks}`);
+    this.guard = new Guard(options.dir, `${containers}; ${networks}`);
   }
 
   async open(): Promise<void> {

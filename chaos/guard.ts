@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 
 const SCRIPT = [
   'trap "" INT TERM HUP; pids=""',
-  'while read -r line; do pids=$line; done',
+  'while read -r line; do [ "$line" = end ] && exit 0; pids=$line; done',
   'sh -c "$2" >/dev/null 2>&1',
   '[ -n "$pids" ] && kill -9 $pids 2>/dev/null',
   'rm -rf "$1"',
@@ -38,8 +38,8 @@ export class Guard {
     this.#shell.stdin?.write(`${[...this.#pids].join(' ')}\n`);
   }
 
-  /** The command runs and the folder goes now; nothing is killed. */
+  /** There is nothing left to be done. */
   end(): void {
-    this.#shell.stdin?.end('\n');
+    this.#shell.stdin?.end('end\n');
   }
 }

@@ -103,7 +103,7 @@ class LocalWorld implements World {
     private readonly options: WorldOptions,
     private readonly ports: readonly number[],
   ) {
-    this.guard = new Guard(join(options.dir, 'data'));
+    this.guard = new Guard(options.dir);
     this.redis = { host: HOST, port: ports[0] as number };
     this.toxiproxyPort = ports[1] as number;
     this.toxiproxyUrl = `http://${HOST}:${this.toxiproxyPort}`;

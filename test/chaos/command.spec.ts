@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { CANARIES, patched } from '../../chaos/canaries.js';
 import { optionsOf } from '../../chaos/cli.js';
 import { UsageError } from '../../chaos/driver.js';
 import { SCENARIOS } from '../../chaos/scenarios/scenarios.js';
@@ -56,6 +57,19 @@ describe('the command line', () => {
       expect({ args, code, stderr }).toMatchObject({ code: 2, stderr: expect.stringMatching(line) as string });
       expect(stderr.trim().split('\n')).toHaveLength(1);
     }
+  }, 60_000);
+
+  it('has canaries that find what they replace, in the build that is run', async () => {
+    await chaos('--list');
+    for (const canary of CANARIES)
+      for (const patch of canary.patches) {
+        const text = readFileSync(join('build/chaos', patch.file), 'utf8');
+        expect(patched(canary, patch, text)).not.toBe(text);
+        if (patch.file.endsWith('.gen.js')) expect(() => patched(canary, patch, '')).toThrow(/finds what it replaces 0 times/);
+      }
+    const known = new Set(SCENARIOS.map((s) => s.name));
+    expect(CANARIES.filter((c) => !known.has(c.scenario))).toEqual([]);
+    expect(await chaos('--canary', 'nope')).toMatchObject({ code: 2 });
   }, 60_000);
 
   it('judges a recorded history', async () => {
