@@ -1,13 +1,16 @@
 /** One measurement in a process of its own: gets a `Job` over IPC, answers with its `Outcome`, ends. */
+
+import { clusterWork, oneNodeWork } from './cluster.js';
 import { Meter } from './meter.js';
-import { ChildAnswer, Job, Outcome, SIDES } from './plan.js';
+import { ChildAnswer, Job, Outcome, sideOf } from './plan.js';
 import { Witness } from './witness.js';
 import { Bench, idleGone, idleOwned, reply, throughput, WARM_ENTITIES } from './workloads.js';
 
 const HELD_MS = 600_000;
 const SHORT_MS = 1000;
 
-function workOf({ workload, phase }: Job): (bench: Bench) => Promise<Outcome> {
+function workOf({ workload, phase, side }: Job): (bench: Bench) => Promise<Outcome> {
+  if (workload === 'cluster') return side === 'one-node' ? oneNodeWork : clusterWork;
   if (workload === 'idle') return phase === 'gone' ? idleGone : idleOwned;
   return workload === 'reply' ? reply : throughput;
 }
@@ -15,8 +18,8 @@ function workOf({ workload, phase }: Job): (bench: Bench) => Promise<Outcome> {
 async function run(job: Job): Promise<Outcome> {
   const { workload, redisPort, phase } = job;
   const witness = new Witness(workload === 'idle' ? job.entities + WARM_ENTITIES : 0);
-  const side = await SIDES[job.side]({ workload, redisPort, idleTimeoutMs: phase === 'gone' ? SHORT_MS : HELD_MS, witness });
-  const meter = new Meter(redisPort);
+  const side = await sideOf(job)({ workload, redisPort, idleTimeoutMs: phase === 'gone' ? SHORT_MS : HELD_MS, witness });
+  const meter = new Meter(redisPort, side.othersCpuSeconds);
   try {
     return await workOf(job)({ job, side, witness, meter });
   } finally {

@@ -54,6 +54,9 @@ const RATIOS: readonly RatioFloor[] = [
   atMost('reply', 'p50Ms', 'raw', 4.2, 3),
   atLeast('reply-100', 'groupmq', 6, 8),
   atLeast('reply-100', 'bullmq', 9, 8),
+  atLeast('cluster', 'one-node', 0.5, 0.5),
+  atMost('cluster', 'nodeMicrosPerMessage', 'one-node', 2.5, 2.5),
+  atMost('cluster-reply', 'p50Ms', 'one-node', 3.2, 2.5),
 ];
 
 /** On the memory store: 100,000 messages a second on a machine where groupmq (everysec) does 9,000. */

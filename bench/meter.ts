@@ -10,19 +10,25 @@ export interface Metered {
 export class Meter {
   private readonly admin: Redis | undefined;
 
-  constructor(redisPort: number | undefined) {
+  /** `othersCpuSeconds`: of the processes that work beside this one. */
+  constructor(
+    redisPort: number | undefined,
+    private readonly othersCpuSeconds: () => Promise<number> = () => Promise.resolve(0),
+  ) {
     this.admin = redisPort === undefined ? undefined : new Redis({ port: redisPort });
   }
 
   async measure(work: () => Promise<void>): Promise<Metered> {
     const redisBefore = await this.redisCpuSeconds();
+    const othersBefore = await this.othersCpuSeconds();
     const nodeBefore = process.cpuUsage();
     const startMs = performance.now();
     await work();
     const seconds = (performance.now() - startMs) / 1000;
     const { user, system } = process.cpuUsage(nodeBefore);
+    const othersCpuSeconds = (await this.othersCpuSeconds()) - othersBefore;
     const redisCpuSeconds = (await this.redisCpuSeconds()) - redisBefore;
-    return { seconds, nodeCpuSeconds: (user + system) / 1e6, redisCpuSeconds };
+    return { seconds, nodeCpuSeconds: (user + system) / 1e6 + othersCpuSeconds, redisCpuSeconds };
   }
 
   /** Of data: what connections and the AOF buffer hold at the moment comes and goes, and is not the entities'. */

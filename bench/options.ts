@@ -18,7 +18,7 @@ export class UsageError extends Error {
 }
 
 export const USAGE = `npm run bench -- [options]
-  --workload NAME          many, hot, reply or idle; several with commas (all)
+  --workload NAME          many, hot, reply, idle or cluster; several with commas (all)
   --store memory|redis     one store only (both)
   --fsync everysec|always  one setting of Redis only (both)
   --peers                  groupmq and BullMQ on the same work, and the floors against them (Redis)

@@ -1,23 +1,28 @@
 /** What is measured: workloads, sides, sizes. One `Job` is one measurement, in a process of its own. */
 import { startBullMq } from './sides/bullmq.js';
+import { startCluster } from './sides/cluster.js';
 import { startGroupMq } from './sides/groupmq.js';
 import { startLibrary } from './sides/library.js';
 import { startRaw } from './sides/raw.js';
 import { StartSide } from './sides/side.js';
 import { Counts } from './witness.js';
 
-export const WORKLOADS = ['many', 'hot', 'reply', 'idle'] as const;
+export const WORKLOADS = ['many', 'hot', 'reply', 'idle', 'cluster'] as const;
 export type Workload = (typeof WORKLOADS)[number];
 export type Store = 'memory' | 'redis';
 export type Fsync = 'everysec' | 'always';
-export type SideName = 'atomic-queues' | 'groupmq' | 'bullmq' | 'raw';
+export type SideName = 'atomic-queues' | 'groupmq' | 'bullmq' | 'raw' | 'one-node';
 
-export const SIDES: Record<SideName, StartSide> = {
+const SIDES: Record<SideName, StartSide> = {
   'atomic-queues': startLibrary,
   groupmq: startGroupMq,
   bullmq: startBullMq,
   raw: startRaw,
+  'one-node': startLibrary,
 };
+
+export const sideOf = ({ side, workload }: Job): StartSide =>
+  workload === 'cluster' && side === 'atomic-queues' ? startCluster : SIDES[side];
 
 export interface Job {
   readonly side: SideName;
@@ -77,7 +82,7 @@ const IDLE_ENTITIES = 100_000;
 export function jobsOf(side: SideName, workload: Workload, redisPort: number | undefined, scale: number): Job[] {
   const scaled = (count: number): number => Math.max(1, Math.round(count * scale));
   const entities = workload === 'hot' ? 1 : scaled(workload === 'idle' ? IDLE_ENTITIES : 10_000);
-  const messages = scaled({ many: 100_000, hot: 20_000, reply: 0, idle: IDLE_ENTITIES }[workload]);
+  const messages = scaled({ many: 100_000, hot: 20_000, reply: 0, idle: IDLE_ENTITIES, cluster: 100_000 }[workload]);
   const calls = { sequentialCalls: scaled(2000), concurrentCalls: scaled(20_000) };
   const phases = workload === 'idle' ? (['owned', 'gone'] as const) : [undefined];
   return phases.map((phase) => ({ side, workload, redisPort, entities, messages, ...calls, phase }));
@@ -95,6 +100,12 @@ export interface Series {
 export function seriesOf(workloads: readonly Workload[], store: Store, fsync: Fsync | undefined, peers: boolean): Series[] {
   const list: Series[] = [];
   for (const workload of workloads) {
+    if (workload === 'cluster') {
+      // Several processes need Redis; beside them one, on the same work.
+      if (store === 'redis')
+        for (const side of ['one-node', 'atomic-queues'] as const) list.push({ store, fsync, workload, side });
+      continue;
+    }
     const sides: SideName[] = ['atomic-queues'];
     if (store === 'redis' && peers && workload !== 'idle') sides.push('groupmq', 'bullmq');
     if (store === 'redis' && workload !== 'idle') sides.push('raw');

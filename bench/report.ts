@@ -6,7 +6,7 @@ import { Run } from './runner.js';
 import { peerVersion, root, versionOf } from './sides/peers.js';
 import { Metric, Row, Summary } from './summary.js';
 
-const OTHERS: readonly SideName[] = ['groupmq', 'bullmq', 'raw'];
+const OTHERS: readonly SideName[] = ['groupmq', 'bullmq', 'raw', 'one-node'];
 
 const shown = (value: number | undefined, digits = 0): string =>
   value === undefined ? '-' : value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });

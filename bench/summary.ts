@@ -4,7 +4,7 @@ import { Outcome, SideName, Store, Workload } from './plan.js';
 import { Run } from './runner.js';
 
 export interface Row {
-  /** A workload; `reply` is one caller, `reply-100` a hundred. */
+  /** A workload; `reply` is one caller, `reply-100` a hundred, `cluster-reply` one caller of entities that another node owns. */
   readonly name: string;
   readonly side: SideName;
   readonly store: Store;
@@ -43,13 +43,16 @@ const speed = ({ perSecond, nodeMicros, redisMicros }: Speed): Metrics => ({
 function metricsOf(name: string, outcome: Outcome): Metrics | undefined {
   const { throughput, one, hundred, owned, gone } = outcome;
   const latency = name === 'reply-100' ? hundred : one;
-  if (name.startsWith('reply')) return latency && { ...speed(latency), p50Ms: latency.p50Ms, p99Ms: latency.p99Ms };
+  if (name.includes('reply')) return latency && { ...speed(latency), p50Ms: latency.p50Ms, p99Ms: latency.p99Ms };
   if (throughput) return { ...speed(throughput), enqueuedPerSecond: throughput.enqueuedPerSecond };
   if (!owned || !gone) return undefined;
   return { heapBytesPerEntity: owned.heapBytes, redisBytesPerEntity: owned.redisBytes, ...gone };
 }
 
-const namesOf = (workload: Workload): string[] => (workload === 'reply' ? ['reply', 'reply-100'] : [workload]);
+function namesOf(workload: Workload): string[] {
+  if (workload === 'reply') return ['reply', 'reply-100'];
+  return workload === 'cluster' ? ['cluster', 'cluster-reply'] : [workload];
+}
 
 export class Summary {
   readonly rows: Row[] = [];

@@ -36,6 +36,15 @@ export class Witness {
     return number;
   }
 
+  /** Takes what handlers in another process have counted since they last told. */
+  add({ done, disorder, repeats, overlap }: Counts): void {
+    this.counts.done += done;
+    this.counts.disorder += disorder;
+    this.counts.repeats += repeats;
+    this.counts.overlap += overlap;
+    if (this.counts.done >= this.goal) this.reached();
+  }
+
   /** Resolves when so many more were handled; rejects when that takes longer than timeoutMs. */
   more(count: number, timeoutMs: number): Promise<void> {
     const from = this.counts.done;

@@ -1,4 +1,4 @@
-/** The four workloads, each against a side that has started. */
+/** The workloads on one node, each against a side that has started. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Meter, percentile, perMessage } from './meter.js';
 import { Gone, Job, Latency, Outcome, Owned } from './plan.js';
@@ -17,15 +17,16 @@ const LOAD_TIMEOUT_MS = 220_000;
 export const WARM_ENTITIES = 2000;
 const CALLERS = 100;
 
-const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
+export const names = (prefix: string, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
 
-/** Round robin over the entities, in chunks, a few of them in flight. */
-async function produce(side: Side, entities: readonly string[], count: number): Promise<void> {
+/** Round robin over the entities, in chunks, a few of them in flight; of each the first message has the number `first`. */
+async function produce(side: Side, entities: readonly string[], count: number, first: number): Promise<void> {
   const flying = new Set<Promise<void>>();
   for (let from = 0; from < count; from += CHUNK) {
     const messages: BenchMessage[] = [];
     for (let at = from; at < Math.min(count, from + CHUNK); at++) {
-      messages.push({ entity: entities[at % entities.length] ?? '', number: Math.floor(at / entities.length) });
+      messages.push({ entity: entities[at % entities.length] ?? '', number: first + Math.floor(at / entities.length) });
     }
     if (flying.size >= side.window) await Promise.race(flying);
     const call = side.bulk(messages).finally(() => flying.delete(call));
@@ -35,10 +36,10 @@ async function produce(side: Side, entities: readonly string[], count: number): 
 }
 
 /** Sends all and waits until all are handled; resolves with the seconds until the last was accepted. */
-async function load({ side, witness }: Bench, entities: readonly string[], count: number): Promise<number> {
+export async function load({ side, witness }: Bench, entities: readonly string[], count: number, first = 0): Promise<number> {
   const startMs = performance.now();
   let enqueueSeconds = 0;
-  const produced = produce(side, entities, count).then(() => {
+  const produced = produce(side, entities, count, first).then(() => {
     enqueueSeconds = (performance.now() - startMs) / 1000;
   });
   await Promise.all([witness.more(count, LOAD_TIMEOUT_MS), produced]);
@@ -63,25 +64,24 @@ export async function throughput(bench: Bench): Promise<Outcome> {
 }
 
 /** Calls to entities drawn at random; never two at once to one, so that no side's order is in question. */
-class Callers {
-  private readonly entities: string[];
+export class Callers {
   private readonly numbers = new Map<string, number>();
   private readonly busy = new Set<string>();
   private state = 1;
 
   constructor(
     private readonly side: Side,
-    entities: number,
-  ) {
-    this.entities = names('account:a', Math.max(entities, 2 * CALLERS));
-  }
+    private readonly entities: readonly string[],
+    /** Of the first message of each. */
+    private readonly first = 0,
+  ) {}
 
   /** Resolves with its milliseconds. */
   async call(): Promise<number> {
     let entity = this.draw();
     while (this.busy.has(entity)) entity = this.draw();
     this.busy.add(entity);
-    const number = this.numbers.get(entity) ?? 0;
+    const number = this.numbers.get(entity) ?? this.first;
     this.numbers.set(entity, number + 1);
     const startMs = performance.now();
     const answer = await this.side.call({ entity, number });
@@ -97,7 +97,7 @@ class Callers {
   }
 }
 
-async function latency(meter: Meter, callers: Callers, calls: number, atOnce: number, limitMs: number): Promise<Latency> {
+export async function latency(meter: Meter, callers: Callers, calls: number, atOnce: number, limitMs: number): Promise<Latency> {
   const tookMs: number[] = [];
   let left = calls;
   const metered = await meter.measure(async () => {
@@ -111,7 +111,7 @@ async function latency(meter: Meter, callers: Callers, calls: number, atOnce: nu
 }
 
 export async function reply({ job, side, witness, meter }: Bench): Promise<Outcome> {
-  const callers = new Callers(side, job.entities);
+  const callers = new Callers(side, names('account:a', Math.max(job.entities, 2 * CALLERS)));
   await latency(meter, callers, 300, 1, 4000);
   const one = await latency(meter, callers, job.sequentialCalls, 1, 25_000);
   if (job.side === 'raw') return { counts: witness.counts, one };

@@ -1,11 +1,11 @@
 /** The library as its users have it: a Nest application context, a decorated command and its handler, the QueueBus. */
 import 'reflect-metadata';
-import { Inject, Module } from '@nestjs/common';
+import { INestApplicationContext, Inject, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { CommandHandler, ICommandHandler } from '@nestjs/cqrs';
-import { AtomicQueuesModule, EntityType, QueueBus, QueueEntityId, Reply } from '../../src/index.js';
+import { AtomicQueuesConfig, AtomicQueuesModule, EntityType, QueueBus, QueueEntityId, Reply } from '../../src/index.js';
 import { Witness } from '../witness.js';
-import { BenchMessage, PADDING, StartSide } from './side.js';
+import { BenchMessage, PADDING, Side, StartSide } from './side.js';
 
 @EntityType('account')
 class Post implements Reply<number> {
@@ -34,18 +34,35 @@ class BenchApp {}
 
 const post = ({ entity, number }: BenchMessage): Post => new Post(entity, number);
 
-export const startLibrary: StartSide = async ({ redisPort, idleTimeoutMs, witness }) => {
+interface AppOptions {
+  readonly redisPort: number | undefined;
+  readonly idleTimeoutMs: number;
+  /** Of the handlers; undefined: this application only sends. */
+  readonly witness: Witness | undefined;
+}
+
+export function startApp(options: AppOptions, more: AtomicQueuesConfig = {}): Promise<INestApplicationContext> {
+  const { redisPort, idleTimeoutMs, witness } = options;
   const store = redisPort === undefined ? { store: 'memory' as const } : { redis: { host: '127.0.0.1', port: redisPort } };
   const queues = AtomicQueuesModule.forRoot({
     ...store,
     maxTotalQueueDepth: 0,
     maxTotalWorkers: 0,
     entities: { account: { workerIdleTimeout: idleTimeoutMs, replyTimeout: 60_000 } },
+    ...more,
   });
-  const app = await NestFactory.createApplicationContext(
-    { module: BenchApp, imports: [queues], providers: [{ provide: Witness, useValue: witness }, PostHandler] },
+  return NestFactory.createApplicationContext(
+    {
+      module: BenchApp,
+      imports: [queues],
+      providers: witness === undefined ? [] : [{ provide: Witness, useValue: witness }, PostHandler],
+    },
     { logger: false, abortOnError: false },
   );
+}
+
+/** How messages reach an application. */
+export function sideOf(app: INestApplicationContext): Side {
   const bus = app.get(QueueBus);
   return {
     window: 4,
@@ -56,4 +73,6 @@ export const startLibrary: StartSide = async ({ redisPort, idleTimeoutMs, witnes
     call: (message) => bus.enqueueAndWait<number>(post(message)),
     close: () => app.close(),
   };
-};
+}
+
+export const startLibrary: StartSide = async (options) => sideOf(await startApp(options));

@@ -21,6 +21,8 @@ export interface Side {
   bulk(messages: readonly BenchMessage[]): Promise<void>;
   /** Resolves with the handler's result. */
   call(message: BenchMessage): Promise<number>;
+  /** CPU of the processes that work beside this one. */
+  othersCpuSeconds?(): Promise<number>;
   close(): Promise<void>;
 }
 

@@ -1,0 +1,40 @@
+/**
+ * Workload `cluster`: messages to entities that another node owns, beside the same messages on one node. The entities are
+ * owned before the clock starts: what is measured is a message's way to its owner, not the placement of entities.
+ */
+
+import { perMessage } from './meter.js';
+import { Outcome } from './plan.js';
+import { Bench, Callers, latency, load, names, throughput } from './workloads.js';
+
+const REPLY_ENTITIES = 1000;
+const WARM_CALLS = 300;
+const WARM_MS = 4000;
+const CALLS_MS = 25_000;
+
+export async function clusterWork(bench: Bench): Promise<Outcome> {
+  const { job, witness, meter } = bench;
+  const entities = names('account:a', job.entities);
+  await load(bench, entities, entities.length);
+  globalThis.gc?.();
+  let enqueueSeconds = 0;
+  const metered = await meter.measure(async () => {
+    enqueueSeconds = await load(bench, entities, job.messages, 1);
+  });
+  const rates = { ...perMessage(metered, job.messages), enqueuedPerSecond: job.messages / enqueueSeconds };
+  return { counts: witness.counts, throughput: rates, one: await oneCaller(bench) };
+}
+
+/** The throughput is that of `many`. */
+export async function oneNodeWork(bench: Bench): Promise<Outcome> {
+  return { ...(await throughput(bench)), one: await oneCaller(bench) };
+}
+
+async function oneCaller(bench: Bench) {
+  const { job, side, meter } = bench;
+  const entities = names('account:r', REPLY_ENTITIES);
+  await load(bench, entities, entities.length);
+  const callers = new Callers(side, entities, 1);
+  await latency(meter, callers, WARM_CALLS, 1, WARM_MS);
+  return latency(meter, callers, job.sequentialCalls, 1, CALLS_MS);
+}
