@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describeClients } from './clients.js';
 import { quickStartOf, readQuickStart } from './quick-start.js';
 
 const INSTALL_TIMEOUT_MS = 150_000;
@@ -122,6 +123,8 @@ describe.each(APPS)('the packed package in an empty app of $name', (app) => {
     expect(await run(dir(), process.execPath, ['identity.cjs'])).toBe('same\n');
   });
 });
+
+describeClients(() => tarball);
 
 describe('the quick start in a page', () => {
   it('is the marked block, and has to say what it prints', () => {
