@@ -25,13 +25,13 @@ export class PublishedShapes {
   private readonly byMember = new Map<number, readonly Contract[]>();
   private current = new Map<string, Map<string, Published>>();
   private readonly told = new Set<string>();
-  private readonly own: ReadonlySet<string>;
+  private readonly own: ReadonlyMap<string, ReadonlySet<string>>;
 
   constructor(
     own: readonly Contract[],
     private readonly conflict: (event: TraceEvents['schema-conflict']) => void,
   ) {
-    this.own = new Set(own.flatMap(({ type, names }) => names.map((name) => `${type} ${name}`)));
+    this.own = new Map(own.map(({ type, names }) => [type, new Set(names)]));
   }
 
   /** Reads the texts that are new in this reading of the members; `ask` answers undefined for a member that is gone. */
@@ -99,8 +99,9 @@ export class PublishedShapes {
 
   /** SCHEMA_VIOLATION for a payload that its service would refuse. What this process handles itself is checked before. */
   violation(type: string, name: string, payload: string): AtomicQueuesError | undefined {
+    if (this.own.get(type)?.has(name) === true) return undefined;
     const shape = this.shapeOf(type, name);
-    if (shape?.payload === undefined || this.own.has(`${type} ${name}`)) return undefined;
+    if (shape?.payload === undefined) return undefined;
     const issues = violationsOf(shape.payload, decodeJson(payload));
     if (issues.length === 0) return undefined;
     const shown = issues.slice(0, SHOWN_MAX).map(({ path, message }) => `${path}: ${message}`);
