@@ -147,6 +147,16 @@ describe('a replay', () => {
     ).toEqual(['a', 'a', 'b', 'b', 'c', 'c']);
   });
 
+  it('of more than a page ends, though each dies again while it goes on', async () => {
+    const { bus, dead } = await start();
+    const many = Array.from({ length: 260 }, (_, i) => new Ship(`o${i}`));
+    await bus.enqueueBulk(many);
+    await eventually(async () => expect(await dead.count()).toBe(260));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await dead.replayAll({}, { perSecond: 400 })).toEqual({ done: 260, refused: {}, stopped: undefined });
+    await eventually(async () => expect(await dead.count()).toBe(520));
+  });
+
   it('ends between two letters when it is told to', async () => {
     const { bus, dead } = await start();
     for (const id of ['a', 'b', 'c']) await failed(bus, new Ship(id));
