@@ -108,6 +108,8 @@ export function toxiproxyVersionOf(path: string): string {
 export function localTools(given: ServerOptions, say: Say): LocalTools {
   if (process.platform !== 'linux')
     throw new UsageError('the local driver needs Linux, where every address of 127/8 is this machine; use --driver docker');
+  // What is named wrongly is told before anything is installed or built.
+  if (given.redisServer !== undefined) redisServerOf(given.redisServer, say);
   const toxiproxy = toxiproxyOf(given.toxiproxy, say);
   return {
     redisServer: redisServerOf(given.redisServer, say),
