@@ -9,7 +9,19 @@ const SHAPE: Omit<WorkloadShape, 'messages' | 'toMs'> = {
   entities: 24,
   fromMs: 0,
   workMsMax: 20,
-  ...{ bad: 0.04, waits: 0.4, given: 0.3, sends: 0.08, asks: 0.04, lags: 0.1, lagMsMax: 200, deaf: 0, dead: 0 },
+  ...{
+    bad: 0.04,
+    waits: 0.4,
+    given: 0.3,
+    sends: 0.08,
+    asks: 0.04,
+    lags: 0.1,
+    lagMsMax: 200,
+    deaf: 0,
+    dead: 0,
+    longs: 0,
+    longMs: [1, 1],
+  },
 };
 const PER_SECOND = 60;
 /** Longer than any scenario. */

@@ -12,6 +12,8 @@ export interface Options {
   readonly list: boolean;
   readonly nodes: number | undefined;
   readonly canary: string | undefined;
+  /** Puts the seeds that catch canaries on record. */
+  readonly record: boolean;
   readonly workers: number;
   readonly minutes: number | undefined;
   readonly json: boolean;
@@ -30,13 +32,13 @@ const LATER: Readonly<Record<string, string>> = {
 };
 
 export const USAGE =
-  'npm run sim -- [--seeds N] [--from N] [--seed N] [--regression FILE] [--scenario NAME] [--list] [--nodes N] [--canary NAME|all] [--workers N] [--minutes M] [--timeline] [--json]';
+  'npm run sim -- [--seeds N] [--from N] [--seed N] [--regression FILE] [--scenario NAME] [--list] [--nodes N] [--canary NAME|all [--record]] [--workers N] [--minutes M] [--timeline] [--json]';
 
 const text = { type: 'string' } as const;
 const flag = { type: 'boolean' } as const;
 const KNOWN = {
   ...{ seeds: text, from: text, seed: text, scenario: text, nodes: text, canary: text, workers: text, minutes: text },
-  ...{ regression: text, store: text, html: text, list: flag, json: flag, explore: flag, timeline: flag },
+  ...{ regression: text, store: text, html: text, list: flag, json: flag, explore: flag, timeline: flag, record: flag },
 };
 
 /** What is asked for; the rest says how. */
@@ -58,6 +60,8 @@ export function optionsOf(args: readonly string[]): Options {
     throw new UsageError(`--store is "${String(values.store)}"; allowed: machine, lua`);
   const [one, other] = ONE_OF.filter((name) => values[name] !== undefined);
   if (other !== undefined) throw new UsageError(`--${one} and --${other} exclude each other`);
+  if (values.record === true && values.canary === undefined)
+    throw new UsageError('--record goes with --canary NAME or --canary all');
   const seed = number('seed', 0, 2 ** 32);
   const name = (option: 'scenario' | 'canary' | 'regression'): string | undefined => values[option] as string | undefined;
   return {
@@ -69,6 +73,7 @@ export function optionsOf(args: readonly string[]): Options {
     list: values.list === true,
     nodes: number('nodes', 1, 9),
     canary: name('canary'),
+    record: values.record === true,
     workers: number('workers', 1, 256) ?? 1,
     minutes: number('minutes', 1, 100_000),
     json: values.json === true,

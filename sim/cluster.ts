@@ -49,6 +49,8 @@ export interface Call {
 /** Slack on top of what the config promises: granules of the runtime's timers, and their lateness. */
 const SLACK_MS = 400;
 const RESTART_MS = 400;
+/** The longest pause in the middle of a store call, in node TTLs. */
+const PAUSE_TTLS_MAX = 5;
 
 export function typeFactsOf(settings: Settings): Record<string, TypeFacts> {
   const { depthMax, maxAttempts, onInterrupt } = settings;
@@ -92,8 +94,12 @@ export class Cluster {
     this.history = new History(() => world.nowMs);
     this.facts = factsOf(settings, workMs);
     const observer = new Observer(this.history);
-    const crash = (life: Life): void => this.crash(life.host);
-    this.server = new StoreServer(world, this.weather, observer, machine, keepsLog, crash);
+    const pauses = world.stream('pauses');
+    const processes = {
+      crash: (life: Life): void => this.crash(life.host),
+      pause: (life: Life): void => this.pauseFor(life, pauses.logBetween(10, PAUSE_TTLS_MAX * settings.nodeTTLMs)),
+    };
+    this.server = new StoreServer(world, this.weather, observer, machine, keepsLog, processes);
     this.hub = new Hub(world, this.weather);
     this.history.add({ kind: 'run', node: '', incarnation: 0, facts: this.facts });
   }
@@ -125,6 +131,17 @@ export class Cluster {
     return node;
   }
 
+  /** The node that runs most handlers; undefined if none runs any. */
+  busiest(): string | undefined {
+    let most = 0;
+    let busiest: string | undefined;
+    for (const { name, node } of this.nodes.values()) {
+      const running = node?.status().running ?? 0;
+      if (running > most) [most, busiest] = [running, name];
+    }
+    return busiest;
+  }
+
   /** Starts nodes, adding those that are not there yet. */
   start(...names: readonly string[]): void {
     for (const name of names) {
@@ -154,6 +171,14 @@ export class Cluster {
   pause(name: string, suspended = false): void {
     const leaseLeftMs = this.node(name).pause(suspended);
     this.fault('pause', 'begin', name, { leaseLeftMs, ...(suspended ? { note: 'suspended' } : {}) });
+  }
+
+  private pauseFor(life: Life, ms: number): void {
+    const { host } = life;
+    this.pause(host);
+    this.world.after(ms, undefined, () => {
+      if (life.paused && this.node(host).life === life) this.resume(host);
+    });
   }
 
   resume(name: string): void {

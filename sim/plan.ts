@@ -80,6 +80,8 @@ export interface FaultPlan {
   readonly forMs: number;
   readonly kind: string;
   readonly node?: string;
+  /** It strikes the node that runs most handlers then, `node` only if none runs any. */
+  readonly aims?: boolean;
   readonly others?: readonly string[];
   /** What the kind makes of it: a share, a rate, a jump in ms. */
   readonly amount?: number;

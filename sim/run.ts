@@ -124,8 +124,10 @@ class PlanRun {
     for (const fault of plan.faults) cluster.world.after(fault.atMs, undefined, () => this.begin(fault));
   }
 
-  private begin(fault: FaultPlan): void {
+  private begin(planned: FaultPlan): void {
     const { cluster } = this;
+    const target = planned.aims === true ? cluster.busiest() : undefined;
+    const fault = target === undefined ? planned : { ...planned, node: target };
     const ending = faultOf(fault.kind).begin(cluster, fault);
     if (ending === undefined) return;
     this.faults[fault.kind] = (this.faults[fault.kind] ?? 0) + 1;

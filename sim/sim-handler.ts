@@ -1,5 +1,5 @@
 /** The user's code: a bank that reads, works a while, and writes; and misbehaves as its message says. */
-import type { Clock } from '../src/ports/clock.js';
+import type { Clock, Timer } from '../src/ports/clock.js';
 import type { Delivery, HandlerPort } from '../src/ports/handler.js';
 import { EntityContext } from '../src/runtime/context.js';
 import type { Bank } from './bank.js';
@@ -38,6 +38,9 @@ export class SimHandler implements HandlerPort {
 class Run {
   private readonly incarnation: number;
   private sends = 0;
+  /** Rejects when the handler stops for its signal. */
+  private readonly wound: Promise<never>;
+  private winding: Timer | undefined;
 
   constructor(
     private readonly clock: Clock,
@@ -50,6 +53,24 @@ class Run {
     private readonly facts: TypeFacts,
   ) {
     this.incarnation = host.incarnation();
+    this.wound = this.heed();
+    this.wound.catch(() => undefined);
+  }
+
+  /** Some go on for a while once their signal has aborted, and may even end their work: what the take-over hold is for. */
+  private heed(): Promise<never> {
+    const { job, clock } = this;
+    const { signal } = this.context;
+    return new Promise((_, reject) => {
+      if (job.how === 'deaf' || job.how === 'dead') return;
+      const wound = (): void => reject(new Error('aborted'));
+      const abort = (): void => {
+        if (job.lagMs === undefined) wound();
+        else this.winding = clock.setTimer(job.lagMs, wound);
+      };
+      if (signal.aborted) abort();
+      else signal.addEventListener('abort', abort, { once: true });
+    });
   }
 
   private get where() {
@@ -70,6 +91,8 @@ class Run {
     } catch (error) {
       history.add({ kind: 'end', ...where, outcome: 'failed', result: '', sends: 0 });
       throw error;
+    } finally {
+      this.winding?.cancel();
     }
   }
 
@@ -117,23 +140,12 @@ class Run {
   }
 
   private sleep(ms: number): Promise<void> {
-    const { job, clock } = this;
-    const { signal } = this.context;
-    const heeds = job.how !== 'deaf' && job.how !== 'dead';
     return new Promise((resolve, reject) => {
-      const wound = (): void => reject(new Error('aborted'));
-      // Winding down takes its time: what the takeover hold is for.
-      const windDown = (): void => void (job.lagMs === undefined ? wound() : clock.setTimer(job.lagMs, wound));
-      if (heeds && signal.aborted) {
-        windDown();
-        return;
-      }
-      const timer = ms === Number.POSITIVE_INFINITY ? undefined : clock.setTimer(ms, resolve);
-      const abort = (): void => {
+      const timer = ms === Number.POSITIVE_INFINITY ? undefined : this.clock.setTimer(ms, resolve);
+      this.wound.catch((error: unknown) => {
         timer?.cancel();
-        windDown();
-      };
-      if (heeds) signal.addEventListener('abort', abort, { once: true });
+        reject(error);
+      });
     });
   }
 }

@@ -33,7 +33,14 @@ export const STORE_HITS = {
   unreachable: 0,
   crashAfterApply: 0,
   crashBeforeApply: 0,
+  pauseAfterApply: 0,
 };
+
+/** What befalls a process in the middle of a store call. */
+export interface Processes {
+  crash(life: Life): void;
+  pause(life: Life): void;
+}
 
 export class StoreServer {
   state = new PartitionState();
@@ -50,10 +57,17 @@ export class StoreServer {
     private readonly observer: Observer,
     private readonly machine: Machine,
     keepsLog: boolean,
-    /** Kills the process of a life, for crashes that fall inside a store call. */
-    readonly crash: (life: Life) => void,
+    private readonly processes: Processes,
   ) {
     this.applied = keepsLog ? [] : undefined;
+  }
+
+  crash(life: Life): void {
+    this.processes.crash(life);
+  }
+
+  pause(life: Life): void {
+    this.processes.pause(life);
   }
 
   nowMs(): number {
@@ -227,6 +241,10 @@ class StoreCall extends SimEvent {
       hits.crashAfterApply++;
       server.crash(life);
       return;
+    }
+    if (batch !== undefined && !life.paused && weather.hit('pauseAfterApply', life.host, chance)) {
+      hits.pauseAfterApply++;
+      server.pause(life);
     }
     const backMs = store.delayMs();
     const isLost = weather.hit('replyLost', life.host, chance);

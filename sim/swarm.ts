@@ -18,6 +18,10 @@ export interface SwarmOptions {
 const EXCUSING_SHARE = 0.4;
 /** Of those, the share in which the store loses writes, which ends the group. */
 const STORE_LOSS_SHARE = 0.15;
+/** Share of faults that strike where most work is. */
+const AIMED_SHARE = 0.4;
+/** Share of seeds in which faults come together. */
+const TOGETHER_SHARE = 0.4;
 const FAULTS_FROM_MS = 800;
 
 export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
@@ -112,7 +116,9 @@ function drawWorkload(chance: Stream, faultsMs: number, settings: Settings, excu
     fromMs: 300,
     toMs: faultsMs,
     workMsMax: chance.logBetween(4, 400),
-    lags: chance.pick([0, 0.2, 0.6]),
+    longs: chance.pick([0, 0.1, 0.4]),
+    longMs: [settings.nodeTTLMs, settings.nodeTTLMs * 6],
+    lags: chance.pick([0, 0.4, 0.9]),
     // Within the hold, or an assumption would be broken.
     lagMsMax: Math.max(1, Math.round(settings.takeoverHoldMs * 0.9)),
     bad: chance.pick([0, 0.05, 0.2]),
@@ -121,7 +127,7 @@ function drawWorkload(chance: Stream, faultsMs: number, settings: Settings, excu
     sends: chance.pick([0, 0.1, 0.3]),
     asks: chance.pick([0, 0, 0.1]),
     // Handlers that outlive their signal break an assumption, and such that never end block their entity.
-    deaf: excusing ? chance.pick([0, 0.05, 0.1]) : 0,
+    deaf: excusing ? chance.pick([0, 0.1, 0.3]) : 0,
     dead: excusing ? chance.pick([0, 0, 0.01]) : 0,
   };
 }
@@ -144,7 +150,8 @@ function drawFaults(
       const atMs = FAULTS_FROM_MS + chance.int(0, faultsMs - 500);
       const drawn = kind.draw(chance, settings.nodeTTLMs);
       const forMs = Math.min(drawn.forMs, Math.max(1, FAULTS_FROM_MS + faultsMs - atMs));
-      faults.push({ atMs, kind: kind.kind, node: chance.pick(nodes).name, ...drawn, forMs: drawn.forMs === 0 ? 0 : forMs });
+      const where = { node: chance.pick(nodes).name, ...(chance.chance(AIMED_SHARE) ? { aims: true } : {}) };
+      faults.push({ atMs, kind: kind.kind, ...where, ...drawn, forMs: drawn.forMs === 0 ? 0 : forMs });
     }
   }
   if (excusing && chance.chance(STORE_LOSS_SHARE)) {
@@ -152,5 +159,18 @@ function drawFaults(
     const atMs = FAULTS_FROM_MS + chance.int(1000, faultsMs - 500);
     faults.push({ atMs, kind: kind.kind, ...kind.draw(chance, settings.nodeTTLMs) });
   }
-  return faults.sort((a, b) => a.atMs - b.atMs);
+  const together = chance.chance(TOGETHER_SHARE) ? gathered(chance, faults, FAULTS_FROM_MS + faultsMs) : faults;
+  return together.sort((a, b) => a.atMs - b.atMs);
+}
+
+/** Faults that come together, as they do: half of them begin while another one of the same node lasts. */
+function gathered(chance: Stream, faults: readonly FaultPlan[], endMs: number): FaultPlan[] {
+  const lasting = faults.filter((f) => f.forMs > 0 && f.node !== undefined);
+  if (lasting.length === 0) return [...faults];
+  return faults.map((fault) => {
+    if (fault.node === undefined || chance.chance(0.5)) return fault;
+    const { node = '', atMs: fromMs, forMs } = chance.pick(lasting);
+    const atMs = fromMs + chance.int(0, forMs);
+    return { ...fault, node, aims: false, atMs, forMs: fault.forMs === 0 ? 0 : Math.min(fault.forMs, Math.max(1, endMs - atMs)) };
+  });
 }

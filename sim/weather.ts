@@ -10,7 +10,8 @@ export type Share =
   | 'lateCopy'
   | 'storeReorder'
   | 'crashAfterApply'
-  | 'crashBeforeApply';
+  | 'crashBeforeApply'
+  | 'pauseAfterApply';
 
 /** What was hit: the kind, the host that sent it, and the how-manieth of those that passed in such weather. */
 export interface Hit {
@@ -40,6 +41,8 @@ export class Weather {
   /** Shares of applied batches after which, and of leaving ones before which, the caller's process is killed. */
   crashAfterApply = 0;
   crashBeforeApply = 0;
+  /** Share of applied batches after which the caller's process is paused. */
+  pauseAfterApply = 0;
   /** Hosts that do not reach the store. */
   readonly cutFromStore = new Set<string>();
   /** Pairs 'from>to' that do not reach each other. */
@@ -80,7 +83,7 @@ export class Weather {
     this.requestLost = this.replyLost = this.lateCopy = this.storeReorder = this.storeDelayMs = 0;
     this.refusing = 'none';
     this.storeDown = false;
-    this.crashAfterApply = this.crashBeforeApply = 0;
+    this.crashAfterApply = this.crashBeforeApply = this.pauseAfterApply = 0;
     this.cutFromStore.clear();
     this.cutPairs.clear();
   }

@@ -11,6 +11,9 @@ export interface WorkloadShape {
   readonly toMs: number;
   /** Longest time of an ordinary handler. */
   readonly workMsMax: number;
+  /** Share of handlers that outlast a lease, and the times that they take. */
+  readonly longs: number;
+  readonly longMs: readonly [number, number];
   /** Shares of messages. */
   readonly bad: number;
   readonly waits: number;
@@ -68,10 +71,10 @@ class Draws {
   private job(c: string, entity: string, depth: number): Job {
     const { chance, shape } = this;
     const op = chance.pick(['deposit', 'deposit', 'withdraw', 'read'] as const);
-    const ms = chance.chance(0.1) ? chance.int(shape.workMsMax, shape.workMsMax * 4) : chance.int(0, shape.workMsMax);
+    const ms = this.workMs();
     const how = this.how();
     const isDeaf = how === 'deaf';
-    const lagMs = !isDeaf && chance.chance(shape.lags) ? chance.int(1, shape.lagMsMax) : 0;
+    const lagMs = !isDeaf && chance.chance(shape.lags) ? this.lagMs() : 0;
     const job: Job = {
       ...{ c, op, amount: chance.int(1, 100), ms: isDeaf ? chance.logBetween(ms + 100, 5000) : ms, how },
       ...(lagMs > 0 ? { lagMs } : {}),
@@ -88,6 +91,18 @@ class Draws {
       ...(sends.length > 0 ? { sends } : {}),
       ...(asks !== entity ? { ask: { entity: asks, job: this.job(`${c}.a`, asks, 1) } } : {}),
     };
+  }
+
+  private workMs(): number {
+    const { chance, shape } = this;
+    if (chance.chance(shape.longs)) return chance.logBetween(...shape.longMs);
+    return chance.chance(0.1) ? chance.int(shape.workMsMax, shape.workMsMax * 4) : chance.int(0, shape.workMsMax);
+  }
+
+  /** Many take nearly all the time that they may. */
+  private lagMs(): number {
+    const { chance, shape } = this;
+    return chance.int(chance.chance(0.5) ? Math.ceil(shape.lagMsMax * 0.9) : 1, shape.lagMsMax);
   }
 
   private how(): How {

@@ -19,8 +19,6 @@ export interface Canary {
   machine?(): Machine;
   /** Replaces something of the runtime; answers what undoes it. */
   install?(): () => void;
-  /** Seeds on record that catch it. */
-  readonly seeds: readonly number[];
 }
 
 /** One operation of a batch: `apply` does what the protocol does. */

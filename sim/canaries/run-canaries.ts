@@ -1,17 +1,22 @@
-/** Runs canaries until the checkers see them. */
-import { breathe, inMacrotask, printNote, printResult } from '../ambient.js';
+/** Runs canaries until the checkers see them, and keeps on record which seeds show them. */
+import { breathe, inMacrotask, printNote, printResult, writeText } from '../ambient.js';
 import type { InvariantId } from '../checkers/view.js';
 import { type Options, UsageError } from '../cli.js';
 import { runPlan } from '../run.js';
 import { drawPlan } from '../swarm.js';
 import type { Canary } from './canary.js';
 import { RUNTIME_CANARIES } from './runtime-canaries.js';
+import { CAUGHT_BY } from './seeds.js';
 import { STORE_CANARIES } from './store-canaries.js';
 
 export const CANARIES: readonly Canary[] = [...STORE_CANARIES, ...RUNTIME_CANARIES];
 
 /** Within so many seeds each must be caught. */
 const SEEDS_MAX = 2000;
+/** So many seeds that catch it are put on record. */
+const RECORDS = 10;
+const RECORDS_FILE = 'sim/canaries/seeds.ts';
+const RECORD_LINE = 'npm run sim -- --canary all --record';
 
 export interface CanaryResult {
   readonly name: string;
@@ -19,7 +24,8 @@ export interface CanaryResult {
   readonly violated: readonly string[];
   /** Seeds until one of the expected invariants was seen to break; 0: never. */
   readonly caughtAfterSeeds: number;
-  readonly seed: number;
+  /** The seeds that caught it. */
+  readonly caughtBy: readonly number[];
 }
 
 /** What one seed breaks while the guard is off. */
@@ -34,20 +40,22 @@ export function violatedBy(canary: Canary, seed: number, drain: () => void): Inv
   }
 }
 
-export async function runCanary(canary: Canary, seedsMax: number, from = 1): Promise<CanaryResult> {
+const catches = (canary: Canary, violated: readonly InvariantId[]): boolean =>
+  violated.some((id) => canary.expected.includes(id));
+
+/** Plays seeds from `from` on until `wanted` of them have caught the canary. */
+async function runCanary(canary: Canary, from: number, wanted: number): Promise<CanaryResult> {
   const { name, expected } = canary;
   const violated = new Set<string>();
-  const recorded = canary.seeds.filter((s) => s < from || s >= from + seedsMax);
-  const seeds = [...canary.seeds.filter((s) => !recorded.includes(s)), ...Array.from({ length: seedsMax }, (_, i) => from + i)];
-  for (let i = 0; i < seeds.length && i < seedsMax; i++) {
-    const seed = seeds[i] as number;
+  const caughtBy: number[] = [];
+  for (let seed = from; seed < from + SEEDS_MAX && caughtBy.length < wanted; seed++) {
     const found = await inMacrotask((drain) => violatedBy(canary, seed, drain));
     for (const id of found) violated.add(id);
-    if (found.some((id) => expected.includes(id)))
-      return { name, expected, violated: [...violated], caughtAfterSeeds: i + 1, seed };
+    if (catches(canary, found)) caughtBy.push(seed);
     await breathe();
   }
-  return { name, expected, violated: [...violated], caughtAfterSeeds: 0, seed: 0 };
+  const [first] = caughtBy;
+  return { name, expected, violated: [...violated], caughtAfterSeeds: first === undefined ? 0 : first - from + 1, caughtBy };
 }
 
 export async function runCanaries(options: Options, wanted: string): Promise<boolean> {
@@ -56,13 +64,10 @@ export async function runCanaries(options: Options, wanted: string): Promise<boo
     throw new UsageError(`there is no canary "${wanted}"; known: all, ${CANARIES.map((c) => c.name).join(', ')}`);
   const results: CanaryResult[] = [];
   for (const canary of chosen) {
-    const result = await runCanary(canary, SEEDS_MAX, options.from);
+    const result = await runCanary(canary, options.from, options.record ? RECORDS : 1);
     results.push(result);
-    const how =
-      result.caughtAfterSeeds === 0 ? 'NOT CAUGHT' : `caught after ${result.caughtAfterSeeds} seeds (seed ${result.seed})`;
-    printNote(
-      `${canary.name}: ${how}; expected ${result.expected.join(' or ')}, broke ${result.violated.join(' ') || 'nothing'}`,
-    );
+    printNote(lineOf(result));
+    if (options.record) writeText(RECORDS_FILE, recordsOf(results));
   }
   const missed = results.filter((r) => r.caughtAfterSeeds === 0).length;
   printNote(`${results.length - missed} of ${results.length} canaries caught`);
@@ -71,3 +76,39 @@ export async function runCanaries(options: Options, wanted: string): Promise<boo
 }
 
 const EMPTY = { runs: 0, violations: [], faults: {}, excused: {} };
+
+function lineOf({ name, expected, violated, caughtAfterSeeds, caughtBy }: CanaryResult): string {
+  const how = caughtAfterSeeds === 0 ? 'NOT CAUGHT' : `caught after ${caughtAfterSeeds} seeds (${seedsText(caughtBy)})`;
+  return `${name}: ${how}; expected ${expected.join(' or ')}, broke ${violated.join(' ') || 'nothing'}`;
+}
+
+const seedsText = (seeds: readonly number[]): string => `seed${seeds.length === 1 ? '' : 's'} ${seeds.join(', ')}`;
+
+// ---- on record -----------------------------------------------------------------------------------------------------
+
+/** The seeds on record that catch it. */
+export const recordedSeeds = (canary: Canary): readonly number[] => CAUGHT_BY[canary.name] ?? [];
+
+/** Why the canary is not seen by its seeds on record; undefined if one of them sees it. */
+export function missedByRecords(canary: Canary, drain: () => void): string | undefined {
+  const seeds = recordedSeeds(canary);
+  const broken = new Set<InvariantId>();
+  for (const seed of seeds) {
+    const violated = violatedBy(canary, seed, drain);
+    if (catches(canary, violated)) return undefined;
+    for (const id of violated) broken.add(id);
+  }
+  const played =
+    seeds.length === 0 ? 'no seed is on record' : `seeds ${seeds.join(', ')} broke ${[...broken].join(' ') || 'nothing'}`;
+  return `${canary.name} must break ${canary.expected.join(' or ')}, but ${played}. If the runtime or the swarm has changed, find others: ${RECORD_LINE}`;
+}
+
+/** The text of the file of records, with new ones where a canary was caught. */
+function recordsOf(results: readonly CanaryResult[]): string {
+  const found = new Map(results.filter((r) => r.caughtBy.length > 0).map((r) => [r.name, r.caughtBy]));
+  const rows = CANARIES.map((c) => `  '${c.name}': [${(found.get(c.name) ?? recordedSeeds(c)).join(', ')}],\n`);
+  return `/** Seeds that catch each canary. Written by \`${RECORD_LINE}\`. */
+export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
+${rows.join('')}};
+`;
+}

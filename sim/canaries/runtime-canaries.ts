@@ -1,6 +1,6 @@
 /** Guards of the runtime, switched off one by one by replacing methods of its classes. */
 import { AtomicQueuesError } from '../../src/core/errors.js';
-import type { BuryOp, MembersAnswer } from '../../src/core/log/control-operations.js';
+import type { BuryOp, MembersAnswer, ReadyAnswer } from '../../src/core/log/control-operations.js';
 import { EntityContext } from '../../src/runtime/context.js';
 import { Enqueue } from '../../src/runtime/enqueue.js';
 import { Master } from '../../src/runtime/master.js';
@@ -11,7 +11,6 @@ import { Replies } from '../../src/runtime/replies.js';
 import { StoreSession } from '../../src/runtime/session.js';
 import { EntityWorker } from '../../src/runtime/worker.js';
 import { MACHINE, type Machine } from '../machine.js';
-import { SimHandler } from '../sim-handler.js';
 import { all, type Canary, replaceMethod, withCalls } from './canary.js';
 
 /** A field of a runtime object that is private to it. */
@@ -23,7 +22,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'start-after-lease',
     does: 'the lease is not checked before a handler starts',
     expected: ['I1'],
-    seeds: [],
     install: () =>
       all(
         replaceMethod(Membership, 'leaseValid', () => (self) => peek<number>(self, 'incarnation') !== 0),
@@ -34,7 +32,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'bury-live',
     does: 'every other member is buried, whether it lives or not',
     expected: ['I2'],
-    seeds: [1, 2, 3, 4, 5],
     machine: buryLive,
     install: () => replaceMethod(Membership, 'stoodStillMs', () => () => Number.POSITIVE_INFINITY),
   },
@@ -42,7 +39,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'bury-by-store-clock-only',
     does: 'nobody watches whether the beat stands still',
     expected: ['I2'],
-    seeds: [],
     machine: () =>
       withCalls({
         control: (state, op, nowMs) =>
@@ -54,7 +50,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'no-abort-at-lease-loss',
     does: 'handlers are not told that the lease is lost',
     expected: ['I2'],
-    seeds: [],
     install: () =>
       replaceMethod(EntityContext, 'abort', (original) => (self, reason) => {
         const code = reason instanceof AtomicQueuesError ? reason.code : '';
@@ -66,7 +61,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'lease-by-wall-clock',
     does: 'the lease is counted by the wall clock',
     expected: ['I2'],
-    seeds: [],
     install: () =>
       replaceMethod(Membership, 'join', (original) => (self, ...args) => {
         const clock = peek<{ wallMs(): number; setTimer: unknown }>(self, 'clock');
@@ -79,7 +73,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'claim-beside-own-past',
     does: 'a process claims an entity while a handler of its former incarnation runs',
     expected: ['I2'],
-    seeds: [],
     install: () =>
       replaceMethod(Ownership, 'activate', (original) => (self, ...args) => {
         peek<Map<string, unknown>>(self, 'ghosts').clear();
@@ -90,7 +83,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'run-hinted',
     does: 'the worker runs the message it was told of, not the one that the log began',
     expected: ['I3'],
-    seeds: [1, 2, 3, 4, 5],
     install: () =>
       replaceMethod(EntityWorker, 'begun', (original) => (self, begun) => {
         const inbox = peek<Iterable<{ seq: number; attempt: number }> | undefined>(self, 'inbox');
@@ -102,7 +94,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'ack-before-log',
     does: 'a receipt is given when the message is sent',
     expected: ['I4'],
-    seeds: [1, 2, 3, 4, 5],
     install: () =>
       replaceMethod(Enqueue, 'submit', (original) => (self, append) => {
         const { onReceipt, op } = append as { onReceipt?: (r: unknown) => void; op: { message: { id: string } } };
@@ -114,7 +105,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'number-reused',
     does: 'a number is used for other steps though a copy of it may have been applied',
     expected: ['I5'],
-    seeds: [1, 2, 3, 4, 5],
     install: () =>
       replaceMethod(StoreSession, 'failed', (original) => (self, batch, error) => {
         const b = batch as { copies: number; refusedCopies: number };
@@ -126,7 +116,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'refused-on-one-copy',
     does: 'one refused copy rejects the append, whatever became of the others',
     expected: ['I5'],
-    seeds: [],
     install: () =>
       replaceMethod(StoreSession, 'failed', (original) => (self, batch, error) => {
         const b = batch as { copies: number; refusedCopies: number };
@@ -138,7 +127,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'fenced-told-rejected',
     does: 'at the end of a session what was in flight is told as rejected',
     expected: ['I5'],
-    seeds: [],
     install: () =>
       replaceMethod(StoreSession, 'end', (original) => (self, error, refusal) => {
         const rejected = new AtomicQueuesError('STORE_UNAVAILABLE', 'the session ended');
@@ -154,7 +142,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'reply-before-finish',
     does: 'the caller is told the result before the log holds it',
     expected: ['I5'],
-    seeds: [1, 2, 3, 4, 5],
     install: () =>
       replaceMethod(EntityWorker, 'finish', (original) => (self, attempt, outcome, sends) => {
         const { record } = attempt as { record: { id: string } };
@@ -168,7 +155,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'timeout-is-success',
     does: 'a caller whose wait ends is told success',
     expected: ['I5'],
-    seeds: [1, 2, 3, 4, 5],
     install: () =>
       replaceMethod(Replies, 'giveUp', (original) => (self, waiter, ...rest) => {
         const w = waiter as { entity: string; id: string };
@@ -180,7 +166,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'accept-stale-epoch',
     does: "a replica takes a master's command of an older epoch",
     expected: ['I6'],
-    seeds: [],
     install: () =>
       replaceMethod(Master, 'acceptEpoch', (original) => (self, epoch) => {
         original(self, epoch);
@@ -191,42 +176,48 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'late-outcome-wins',
     does: 'the late end of an interrupted attempt is told as the result',
     expected: ['I5'],
-    seeds: [],
     install: () =>
-      replaceMethod(Ownership, 'ghostEnded', (original) => (self, attempt, result, thrown) => {
+      replaceMethod(Ownership, 'reportLate', (original) => (self, attempt, incarnation, outcome, detail) => {
         const { worker, record } = attempt as { worker: { entity: string }; record: { id: string } };
         const { replies } = peek<{ replies: Replies }>(self, 'parts');
-        if (typeof result === 'string') replies.settle(worker.entity, record.id, 'completed', result);
-        return original(self, attempt, result, thrown);
+        if (outcome === 'completed') replies.settle(worker.entity, record.id, 'completed', detail as string);
+        return original(self, attempt, incarnation, outcome, detail);
       }),
   },
   {
     name: 'no-sweep',
     does: 'nobody sweeps',
     expected: ['L1'],
-    seeds: [1, 2, 3, 4, 5],
     install: () => replaceMethod(Recovery, 'sweepOnce', () => () => Promise.resolve(undefined)),
   },
   {
     name: 'sweep-ready-only',
     does: 'the sweep takes over nothing that the dead own',
     expected: ['L1'],
-    seeds: [1, 2, 3, 4, 5],
     install: () => replaceMethod(Recovery, 'takeOver', () => () => Promise.resolve()),
+  },
+  {
+    name: 'ready-only-unowned',
+    does: 'the sweep does not see ready work of owned entities, and no worker is released when idle, which would find it too',
+    expected: ['L1'],
+    machine: readyOnlyUnowned,
+    install: () => replaceMethod(EntityWorker, 'onIdleTimeout', () => () => undefined),
   },
   {
     name: 'reply-without-deadline',
     does: 'a wait for a reply has no deadline',
     expected: ['L2'],
-    seeds: [1, 2, 3, 4, 5],
     install: () => replaceMethod(Replies, 'expired', () => () => undefined),
   },
   {
     name: 'one-lane',
     does: 'all handlers of a process take turns',
     expected: ['L3'],
-    seeds: [],
-    install: oneLane,
+    install: () =>
+      replaceMethod(Ownership, 'mayStart', (original) => (self, chained) => {
+        const isTaken = peek<{ taken: number }>(self, 'slots').taken > 0;
+        return original(self, chained) === true && (chained === true || !isTaken);
+      }),
   },
 ];
 
@@ -248,15 +239,13 @@ function buryLive(): Machine {
   });
 }
 
-function oneLane(): () => void {
-  const lanes = new WeakMap<object, Promise<unknown>>();
-  return replaceMethod(SimHandler, 'run', (original) => (self, delivery) => {
-    const before = lanes.get(self) ?? Promise.resolve();
-    const next = before.then(() => original(self, delivery) as Promise<string>);
-    lanes.set(
-      self,
-      next.catch(() => undefined),
-    );
-    return next;
+function readyOnlyUnowned(): Machine {
+  return withCalls({
+    control: (state, op, nowMs) => {
+      const answer = MACHINE.applyControl(state, op, nowMs);
+      if (op.op !== 'ready') return answer;
+      const { entities } = answer as ReadyAnswer;
+      return { ok: true, entities: entities.filter((e) => e.owner === 0) } satisfies ReadyAnswer;
+    },
   });
 }

@@ -12,7 +12,6 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'interrupt-uncounted',
     does: 'an interruption does not count as an attempt',
     expected: ['I1'],
-    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, _me, op, _now, apply) => {
         const answer = apply(op);
@@ -27,7 +26,6 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'no-takeover-hold',
     does: 'the next owner begins at once what a dead one may still run',
     expected: ['I2'],
-    seeds: [],
     machine: () =>
       withCalls({
         control: (state, op, nowMs) => MACHINE.applyControl(state, op.op === 'join' ? withoutHold(op) : op, nowMs),
@@ -37,14 +35,12 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'hold-in-memory',
     does: 'only the node that took over knows of the hold',
     expected: ['I2'],
-    seeds: [],
     machine: holdInMemory,
   },
   {
     name: 'fence-restarts',
     does: 'the fence starts anew with each record of an entity',
     expected: ['I2f'],
-    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, _me, op, _now, apply) => {
         if (op.op !== 'claim') return apply(op);
@@ -62,7 +58,6 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'begin-beside-running',
     does: 'an append begins at once though something runs',
     expected: ['I3'],
-    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, me, op, _now, apply) => {
         const answer = apply(op);
@@ -78,7 +73,6 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'skip-head',
     does: 'the second message begins before the head',
     expected: ['I3'],
-    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, _me, op, _now, apply) => {
         const rec = op.op === 'begin' ? state.entities.get(op.entity) : undefined;
@@ -95,7 +89,6 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'retry-at-tail',
     does: 'a retry waits behind the other messages',
     expected: ['I3'],
-    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, _me, op, _now, apply) => {
         const answer = apply(op);
@@ -107,7 +100,6 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'drop-interrupted',
     does: 'what was interrupted leaves no dead letter',
     expected: ['I4'],
-    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, _me, op, _now, apply) => {
         const answer = apply(op);
@@ -119,14 +111,12 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'late-copies-apply',
     does: 'no session check: every copy of a batch applies',
     expected: ['I5'],
-    seeds: [1, 2, 3, 4, 5],
     machine: lateCopiesApply,
   },
   {
     name: 'withdraw-running',
     does: 'a message that runs can be withdrawn',
     expected: ['I5'],
-    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, _me, op, _now, apply) => {
         const answer = apply(op);
@@ -137,7 +127,6 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'depth-leak',
     does: 'a failed message still counts in the depth',
     expected: ['I7'],
-    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, _me, op, _now, apply) => {
         const answer = apply(op);
@@ -149,7 +138,6 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'limit-unchecked',
     does: 'no queue has a limit',
     expected: ['I7'],
-    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((_state, _me, op, _now, apply) => apply(op.op === 'append' ? ({ ...op, depthMax: 0 } satisfies AppendOp) : op)),
   },
@@ -157,7 +145,6 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'claim-live-owner',
     does: 'a claim takes the entity from a living owner',
     expected: ['L1'],
-    seeds: [1, 2, 3, 4, 5],
     machine: () =>
       withSteps((state, me, op, _now, apply) => {
         const rec = op.op === 'claim' ? state.entities.get(op.entity) : undefined;
@@ -169,28 +156,13 @@ export const STORE_CANARIES: readonly Canary[] = [
         return apply(op);
       }),
   },
-  {
-    name: 'ready-only-unowned',
-    does: 'the sweep does not see ready work of owned entities',
-    expected: ['L1'],
-    seeds: [],
-    machine: () =>
-      withCalls({
-        control: (state, op, nowMs) => {
-          const answer = MACHINE.applyControl(state, op, nowMs);
-          if (op.op !== 'ready' || !answer.ok || !('entities' in answer)) return answer;
-          const { entities } = answer as { entities: readonly { entity: string; owner: number }[] };
-          return { ok: true, entities: entities.filter((e) => e.owner === 0) } as typeof answer;
-        },
-      }),
-  },
 ];
 
 const withoutHold = (op: JoinOp): JoinOp => ({ ...op, settings: { ...op.settings, takeoverHoldMs: 0 } });
 
 function holdInMemory(): ReturnType<typeof withSteps> {
   const holds = new Map<string, { by: number; untilMs: number }>();
-  return withSteps((state, me, op, _now, apply) => {
+  return withSteps((state, me, op, nowMs, apply) => {
     const hold = op.op === 'claim' ? holds.get(op.entity) : undefined;
     const rec = 'entity' in op ? state.entities.get(op.entity) : undefined;
     if (hold !== undefined && hold.by === me && rec !== undefined) rec.holdUntilMs = hold.untilMs;
@@ -198,6 +170,7 @@ function holdInMemory(): ReturnType<typeof withSteps> {
     if (op.op === 'takeover' && answer.ok && rec !== undefined) {
       holds.set(op.entity, { by: me, untilMs: rec.holdUntilMs });
       rec.holdUntilMs = 0;
+      if (state.ready.has(op.entity)) state.ready.set(op.entity, nowMs);
     }
     return answer;
   });

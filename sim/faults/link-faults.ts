@@ -42,8 +42,9 @@ const partitionOf = (kind: string, cut: (cluster: Cluster, node: string, others:
 const fromStore: FaultKind = {
   kind: 'partitionStore',
   excuses: false,
-  perRun: 2,
-  draw: (chance, nodeTTLMs) => ({ forMs: chance.logBetween(100, nodeTTLMs * 5) }),
+  perRun: 3,
+  // Most outlast the lease: what is shorter is a lost call or two, which other kinds bring.
+  draw: (chance, nodeTTLMs) => ({ forMs: chance.logBetween(nodeTTLMs / 2, nodeTTLMs * 6) }),
   begin(cluster, { node = '' }) {
     if (cluster.weather.cutFromStore.has(node)) return undefined;
     cluster.cutStore(node);
@@ -51,6 +52,21 @@ const fromStore: FaultKind = {
     return () => {
       cluster.healStore(node);
       cluster.fault('partitionStore', 'end', node, {});
+    };
+  },
+};
+
+const fromPeers = partitionOf('partition', (cluster, node, others) => cluster.partition([node], others));
+
+/** Cut off from everything: it hears nothing of what others decide meanwhile. */
+const isolation: FaultKind = {
+  ...fromStore,
+  kind: 'isolation',
+  begin(cluster, fault) {
+    const ends = [fromPeers.begin(cluster, fault), fromStore.begin(cluster, fault)];
+    if (ends.every((end) => end === undefined)) return undefined;
+    return () => {
+      for (const end of ends) end?.();
     };
   },
 };
@@ -73,7 +89,7 @@ const storeWide = (kind: string, longestMs: number, set: (weather: Weather, on: 
 const storeJump = (kind: string, excuses: boolean, jumps: readonly number[]): FaultKind => ({
   kind,
   excuses,
-  perRun: 1,
+  perRun: 2,
   draw: (chance) => ({ forMs: 0, amount: chance.pick(jumps) }),
   begin(cluster, { amount = 0 }) {
     cluster.server.jumpMs += amount;
@@ -118,7 +134,7 @@ export const LINK_FAULTS: readonly FaultKind[] = [
   window('netLoss', [0.05, 0.3, 1]),
   window('netDouble', [0.1, 0.5]),
   window('netReorder', [0.2, 0.8]),
-  window('netDelayMs', [20, 300, 2000]),
+  window('netDelayMs', [20, 300, 2000, 6000]),
   window('requestLost', [0.02, 0.2]),
   window('replyLost', [0.02, 0.2, 0.5]),
   window('lateCopy', [0.05, 0.3]),
@@ -126,7 +142,8 @@ export const LINK_FAULTS: readonly FaultKind[] = [
   window('storeDelayMs', [10, 100, 700]),
   window('crashAfterApply', [0.01, 0.05], 1),
   window('crashBeforeApply', [0.01, 0.05], 1),
-  partitionOf('partition', (cluster, node, others) => cluster.partition([node], others)),
+  { ...window('pauseAfterApply', [0.03, 0.2]), excuses: true },
+  fromPeers,
   partitionOf('oneWay', (cluster, node, others) => {
     for (const other of others) cluster.oneWay(node, other);
   }),
@@ -134,6 +151,7 @@ export const LINK_FAULTS: readonly FaultKind[] = [
     for (const one of others) for (const other of others) if (one !== other) cluster.oneWay(one, other);
   }),
   fromStore,
+  isolation,
   storeWide('storeDown', 4000, (weather, on) => {
     weather.storeDown = on;
   }),

@@ -98,6 +98,31 @@ const wallJump: FaultKind = {
   },
 };
 
+/** The wall clock is stepped again and again, as by two time services that disagree. */
+const wallStorm: FaultKind = {
+  kind: 'wallStorm',
+  excuses: false,
+  perRun: 1.5,
+  draw: (chance, nodeTTLMs) => ({ forMs: chance.int(2000, 15_000), amount: chance.logBetween(nodeTTLMs, 100_000) }),
+  begin(cluster, { node: name = '', amount = 0 }) {
+    const node = cluster.nodes.get(name);
+    if (node === undefined) return undefined;
+    const chance = cluster.world.stream(`wall storm ${name}`);
+    let isOver = false;
+    const step = (): void => {
+      if (isOver) return;
+      node.host.wallOffsetMs += chance.pick([-amount, amount]);
+      cluster.world.after(chance.int(50, 400), undefined, step);
+    };
+    step();
+    cluster.fault('wallStorm', 'begin', name, { jumpMs: amount });
+    return () => {
+      isOver = true;
+      cluster.fault('wallStorm', 'end', name, {});
+    };
+  },
+};
+
 /** One more node. */
 const join: FaultKind = {
   kind: 'join',
@@ -138,6 +163,7 @@ export const NODE_FAULTS: readonly FaultKind[] = [
   drift,
   driftBeyond,
   wallJump,
+  wallStorm,
   join,
   twin,
 ];

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { inMacrotask } from '../../sim/ambient.js';
 import { runChunk } from '../../sim/campaign.js';
-import { CANARIES, violatedBy } from '../../sim/canaries/run-canaries.js';
 import { FAULTS } from '../../sim/faults/faults.js';
 import { runPlan } from '../../sim/run.js';
 import { shrink } from '../../sim/shrink.js';
@@ -32,29 +31,6 @@ describe('seeds', () => {
     for (let seed = 1; seed <= 400; seed++) if (!drawPlan(seed).faults.some((f) => excusing.has(f.kind))) whole++;
     expect(whole).toBeGreaterThan(200);
   });
-});
-
-describe('canaries', () => {
-  it.each(CANARIES.filter((c) => c.seeds.length > 0).map((c) => [c.name, c] as const))(
-    '%s is seen',
-    (_name, canary) =>
-      inMacrotask((drain) => {
-        const found = canary.seeds.flatMap((seed) => violatedBy(canary, seed, drain));
-        expect(found.some((id) => canary.expected.includes(id))).toBe(true);
-      }),
-    60_000,
-  );
-
-  it(
-    'leave nothing switched off behind them',
-    () =>
-      inMacrotask((drain) => {
-        const before = runPlan(drawPlan(3), { drain }).hash;
-        for (const canary of CANARIES) violatedBy(canary, 3, drain);
-        expect(runPlan(drawPlan(3), { drain }).hash).toBe(before);
-      }),
-    120_000,
-  );
 });
 
 describe('shrinking', () => {

@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import { inMacrotask } from '../../sim/ambient.js';
+import { CANARIES, missedByRecords, recordedSeeds, violatedBy } from '../../sim/canaries/run-canaries.js';
+import { CAUGHT_BY } from '../../sim/canaries/seeds.js';
+import { optionsOf, UsageError } from '../../sim/cli.js';
+import { runPlan } from '../../sim/run.js';
+import { drawPlan } from '../../sim/swarm.js';
+
+const RECORDS = { min: 1, max: 50 };
+
+/** The guards that must have a canary, with the invariant that each must break. */
+const WANTED: Readonly<Record<string, string>> = {
+  I1: 'interrupt-uncounted start-after-lease',
+  I2: 'bury-live bury-by-store-clock-only no-abort-at-lease-loss no-takeover-hold hold-in-memory lease-by-wall-clock claim-beside-own-past',
+  I2f: 'fence-restarts',
+  I3: 'begin-beside-running skip-head run-hinted retry-at-tail',
+  I4: 'drop-interrupted ack-before-log',
+  I5: 'late-copies-apply number-reused refused-on-one-copy fenced-told-rejected reply-before-finish withdraw-running timeout-is-success late-outcome-wins',
+  I6: 'accept-stale-epoch',
+  I7: 'depth-leak limit-unchecked',
+  L1: 'claim-live-owner no-sweep sweep-ready-only ready-only-unowned',
+  L2: 'reply-without-deadline',
+  L3: 'one-lane',
+};
+
+describe('the canaries', () => {
+  it('are those that are wanted, each with the invariant that it must break', () => {
+    const wanted = Object.entries(WANTED).flatMap(([id, names]) => names.split(' ').map((name) => `${name}: ${id}`));
+    const there = CANARIES.map(({ name, expected }) => `${name}: ${expected.join()}`);
+    expect(there).toEqual(expect.arrayContaining(wanted));
+    expect(new Set(CANARIES.map(({ name }) => name)).size).toBe(CANARIES.length);
+  });
+
+  it('have seeds on record, and nothing else has', () => {
+    expect(Object.keys(CAUGHT_BY).sort()).toEqual(CANARIES.map(({ name }) => name).sort());
+    for (const canary of CANARIES) {
+      const seeds = recordedSeeds(canary);
+      expect(seeds.length, canary.name).toBeGreaterThanOrEqual(RECORDS.min);
+      expect(seeds.length, canary.name).toBeLessThanOrEqual(RECORDS.max);
+      expect(new Set(seeds).size, canary.name).toBe(seeds.length);
+    }
+  });
+
+  it.each(CANARIES.map((canary) => [canary.name, canary] as const))(
+    '%s is seen by a seed on record',
+    (_name, canary) => inMacrotask((drain) => expect(missedByRecords(canary, drain)).toBeUndefined()),
+    60_000,
+  );
+
+  it('would be missed where nothing is switched off, and say how to find other seeds', () =>
+    inMacrotask((drain) => {
+      const [first] = CANARIES;
+      const harmless = { ...first!, machine: undefined, install: undefined };
+      expect(missedByRecords(harmless as never, drain)).toMatch(
+        /^interrupt-uncounted must break I1, but seeds [\d, ]+ broke nothing\..* npm run sim -- --canary all --record$/,
+      );
+      expect(missedByRecords({ ...harmless, name: 'unknown' } as never, drain)).toContain('but no seed is on record');
+    }));
+
+  it(
+    'leave nothing switched off behind them',
+    () =>
+      inMacrotask((drain) => {
+        const before = runPlan(drawPlan(3), { drain }).hash;
+        for (const canary of CANARIES) violatedBy(canary, 3, drain);
+        expect(runPlan(drawPlan(3), { drain }).hash).toBe(before);
+      }),
+    120_000,
+  );
+});
+
+describe('the option --record', () => {
+  it('goes with a canary', () => {
+    expect(optionsOf(['--canary', 'all', '--record']).record).toBe(true);
+    expect(() => optionsOf(['--record'])).toThrow(UsageError);
+  });
+});
