@@ -6,8 +6,7 @@ import { EntityType, QueueEntityId, Reply } from '../src/index.js';
 import { Performer } from './performer.js';
 
 /** `c` first: whoever reads the log finds the call by it. */
-@EntityType('plain')
-export class PlainJob implements Reply<number> {
+abstract class JobMessage implements Reply<number> {
   @QueueEntityId() readonly id: string;
 
   constructor(
@@ -18,44 +17,25 @@ export class PlainJob implements Reply<number> {
     this.id = id;
   }
 }
+
+@EntityType('plain')
+export class PlainJob extends JobMessage {}
 
 @EntityType('fenced')
-export class FencedJob implements Reply<number> {
-  @QueueEntityId() readonly id: string;
-
-  constructor(
-    readonly c: string,
-    id: string,
-    readonly job: Job,
-  ) {
-    this.id = id;
-  }
-}
+export class FencedJob extends JobMessage {}
 
 @EntityType('retried')
-export class RetriedJob implements Reply<number> {
-  @QueueEntityId() readonly id: string;
-
-  constructor(
-    readonly c: string,
-    id: string,
-    readonly job: Job,
-  ) {
-    this.id = id;
-  }
-}
+export class RetriedJob extends JobMessage {}
 
 const CLASSES = { plain: PlainJob, fenced: FencedJob, retried: RetriedJob };
 
-export type AnyJob = PlainJob | FencedJob | RetriedJob;
-
-export const messageOf = ({ entity, job }: Target): AnyJob => new CLASSES[typeOf(entity)](job.c, idOf(entity), job);
+export const messageOf = ({ entity, job }: Target): JobMessage => new CLASSES[typeOf(entity)](job.c, idOf(entity), job);
 
 @Injectable()
 class JobHandler {
   constructor(@Inject(Performer) private readonly performer: Performer) {}
 
-  execute({ job }: AnyJob): Promise<number> {
+  execute({ job }: JobMessage): Promise<number> {
     return this.performer.perform(job);
   }
 }

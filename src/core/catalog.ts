@@ -19,6 +19,17 @@ export function publish(type: string, shapes: Shapes): PublishedSchemas & { read
   return { type, text, version: digestOf(type, text) };
 }
 
-export const shapesOf = (text: string): Shapes => new Map(Object.entries(JSON.parse(text) as Record<string, MessageShape>));
+/**
+ * What another version wrote, and this one cannot read, allows everything: whoever handles the message checks it again. It must
+ * not throw, since every node reads it on its way to learn who lives.
+ */
+export function shapesOf(text: string): Shapes {
+  try {
+    const entries = Object.entries((JSON.parse(text) ?? {}) as object);
+    return new Map(entries.filter(([, shape]) => typeof shape === 'object' && shape !== null));
+  } catch {
+    return new Map();
+  }
+}
 
 export const isSameShape = (a: MessageShape, b: MessageShape): boolean => canonical(a) === canonical(b);

@@ -4,8 +4,9 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { REFUSALS } from '../../src/core/log/operations.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
+import { type Scenario, scenarioArb } from './draws.js';
 import { Oracle } from './oracle.js';
-import { Driver, type Scenario, type Step, scenarioArb } from './scenario.js';
+import { Driver, type Step } from './scenario.js';
 import { memoryTarget, redisTarget, replay, type Target } from './targets.js';
 
 /** AQ_CONTRACT_RUNS: runs per seed and store instead of these; then with fresh seeds, which a failure prints. */

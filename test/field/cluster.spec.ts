@@ -1,5 +1,5 @@
 /** Cases from the field (docs/field-cases.md) that need several nodes on one store. */
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CircuitBreaker } from '../../src/core/breaker.js';
 import { AssignmentTable } from '../../src/core/placement/assignment-table.js';
 import { LoopbackHub } from '../../src/memory/network.js';
@@ -8,22 +8,9 @@ import { Loop } from '../../src/runtime/loop.js';
 import type { Node } from '../../src/runtime/node.js';
 import { FlakyStore } from '../runtime/flaky-store.js';
 import { type Handle, msg, node, sleep, until, type World, world } from '../runtime/harness.js';
+import { fast, started } from '../runtime/started.js';
 
-const FAST = {
-  shutdownGraceMs: 500,
-  grpc: {
-    heartbeatMs: 40,
-    nodeTTLMs: 300,
-    leaseMarginMs: 20,
-    reconcileIntervalMs: 300,
-    takeoverHoldMs: 100,
-    redisHealthCheckMs: 40,
-    leaderTTLMs: 300,
-    leaderRenewalMs: 40,
-    leaderDebounceMs: 50,
-    deadlines: { syncMs: 60, forwardMs: 200 },
-  },
-};
+const FAST = fast();
 const wait = { timeoutMs: 3000 };
 
 /** A network on which the answers to list-workers of one node get lost. */
@@ -34,12 +21,6 @@ class LossyHub extends LoopbackHub {
     if (from !== this.mute || message.kind !== 'workers') super.deliver(to, message, from);
   }
 }
-
-let started: Node[] = [];
-afterEach(async () => {
-  await Promise.all(started.map((n) => n.stop()));
-  started = [];
-});
 
 interface Member {
   readonly node: Node;

@@ -1,29 +1,11 @@
 /** Who gets what nobody owns, when not every node can take it: field cases H22, D8, G1, C6. */
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Node } from '../../src/runtime/node.js';
 import { FlakyStore } from '../runtime/flaky-store.js';
 import { msg, node, sleep, until, world } from '../runtime/harness.js';
+import { fast, started } from '../runtime/started.js';
 
-const FAST = {
-  shutdownGraceMs: 4000,
-  grpc: {
-    heartbeatMs: 40,
-    nodeTTLMs: 300,
-    leaseMarginMs: 20,
-    reconcileIntervalMs: 300,
-    takeoverHoldMs: 100,
-    redisHealthCheckMs: 40,
-    leaderTTLMs: 300,
-    leaderRenewalMs: 40,
-    leaderDebounceMs: 50,
-    deadlines: { syncMs: 60, forwardMs: 200 },
-  },
-};
-let started: Node[] = [];
-afterEach(async () => {
-  await Promise.all(started.map((n) => n.stop()));
-  started = [];
-});
+const FAST = fast({}, 4000);
 const hasMaster = (nodes: readonly Node[]) => until('one is master', () => nodes.some((n) => n.status().role === 'master'));
 
 it.each([0, 2])('1. what the ring gives to a draining node (number %i) runs elsewhere while that node drains', async (index) => {

@@ -3,23 +3,10 @@ import { expect, it } from 'vitest';
 import type { Node } from '../../src/runtime/node.js';
 import { redisStore } from '../redis/support.js';
 import { msg, node, sleep, until, world } from '../runtime/harness.js';
+import { fast } from '../runtime/started.js';
 import { describeRedis, startRedis } from '../support/redis-server.js';
 
-const FAST = {
-  shutdownGraceMs: 1000,
-  grpc: {
-    heartbeatMs: 40,
-    nodeTTLMs: 300,
-    leaseMarginMs: 20,
-    reconcileIntervalMs: 300,
-    takeoverHoldMs: 100,
-    redisHealthCheckMs: 40,
-    leaderTTLMs: 300,
-    leaderRenewalMs: 40,
-    leaderDebounceMs: 50,
-    deadlines: { syncMs: 60, forwardMs: 200 },
-  },
-};
+const FAST = fast({}, 1000);
 
 describeRedis(
   'an owner that the store no longer lists',

@@ -2,7 +2,7 @@
  * A master whose main loop is blocked, while its lease is kept from elsewhere: it loses the role and nothing else
  * (docs/decisions/026).
  */
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { ControlAnswerOf, ControlOp } from '../../src/core/log/control-operations.js';
 import type { Batch, BatchReply } from '../../src/core/log/operations.js';
 import { LoopbackNetwork } from '../../src/memory/network.js';
@@ -14,27 +14,9 @@ import type { Node } from '../../src/runtime/node.js';
 import { PlainPulse } from '../../src/runtime/pulse.js';
 import { SystemClock } from '../../src/system/clock.js';
 import { msg, node, until, type World, world } from './harness.js';
+import { fast, started } from './started.js';
 
-const FAST = {
-  shutdownGraceMs: 500,
-  grpc: {
-    heartbeatMs: 40,
-    nodeTTLMs: 300,
-    leaseMarginMs: 20,
-    reconcileIntervalMs: 300,
-    takeoverHoldMs: 100,
-    redisHealthCheckMs: 40,
-    leaderTTLMs: 300,
-    leaderRenewalMs: 40,
-    leaderDebounceMs: 50,
-    deadlines: { syncMs: 60, forwardMs: 2000 },
-  },
-};
-let started: Node[] = [];
-afterEach(async () => {
-  await Promise.all(started.map((n) => n.stop()));
-  started = [];
-});
+const FAST = fast({ deadlines: { syncMs: 60, forwardMs: 2000 } });
 
 /** The main loop of one node: while it is blocked, nothing that it is due happens; then all of it, in order. */
 class MainLoop {

@@ -1,28 +1,10 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Node } from '../../src/runtime/node.js';
 import { FlakyStore } from './flaky-store.js';
 import { type Handle, msg, node, sleep, until, type World, world } from './harness.js';
+import { fast, started } from './started.js';
 
-const FAST = {
-  shutdownGraceMs: 500,
-  grpc: {
-    heartbeatMs: 40,
-    nodeTTLMs: 300,
-    leaseMarginMs: 20,
-    reconcileIntervalMs: 2000,
-    takeoverHoldMs: 100,
-    redisHealthCheckMs: 40,
-    leaderTTLMs: 300,
-    leaderRenewalMs: 40,
-    leaderDebounceMs: 50,
-    deadlines: { syncMs: 60, forwardMs: 200 },
-  },
-};
-let started: Node[] = [];
-afterEach(async () => {
-  await Promise.all(started.map((n) => n.stop()));
-  started = [];
-});
+const FAST = fast({ reconcileIntervalMs: 2000 });
 
 interface Cluster {
   readonly w: World;

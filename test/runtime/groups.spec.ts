@@ -1,35 +1,17 @@
 /** Service groups that share a store: calls between them, types of several groups, and nodes that only send. */
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { AtomicQueuesError } from '../../src/core/errors.js';
 import type { PeerMessage } from '../../src/ports/network.js';
 import { EntityContext } from '../../src/runtime/context.js';
 import type { Node } from '../../src/runtime/node.js';
 import { FlakyStore } from './flaky-store.js';
 import { type Handle, msg, node, sleep, until, type World, world } from './harness.js';
+import { fast, started } from './started.js';
 
-const FAST = {
-  shutdownGraceMs: 500,
-  grpc: {
-    heartbeatMs: 40,
-    nodeTTLMs: 300,
-    leaseMarginMs: 20,
-    // What is done in less was not found by a sweep.
-    reconcileIntervalMs: 2000,
-    takeoverHoldMs: 100,
-    redisHealthCheckMs: 40,
-    leaderTTLMs: 300,
-    leaderRenewalMs: 40,
-    leaderDebounceMs: 50,
-    deadlines: { syncMs: 60, forwardMs: 200 },
-  },
-};
+// What is done in less than a sweep was not found by one.
+const FAST = fast({ reconcileIntervalMs: 2000 });
 const SWEEP_MS = FAST.grpc.reconcileIntervalMs;
 const wait = { timeoutMs: 3000 };
-let started: Node[] = [];
-afterEach(async () => {
-  await Promise.all(started.map((n) => n.stop()));
-  started = [];
-});
 
 interface Shape {
   readonly group: string;

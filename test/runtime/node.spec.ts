@@ -1,20 +1,16 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { AtomicQueuesError } from '../../src/core/errors.js';
 import { EntityContext } from '../../src/runtime/context.js';
 import type { Node } from '../../src/runtime/node.js';
 import { type Handle, msg, node, sleep, until, type World, world } from './harness.js';
+import { started } from './started.js';
 
-let started: Node[] = [];
 async function start(w: World, handle: Handle, config: Record<string, unknown> = {}, names?: readonly string[]): Promise<Node> {
   const n = node(w, handle, { shutdownGraceMs: 300, ...config }, names);
   started.push(n);
   await n.start();
   return n;
 }
-afterEach(async () => {
-  await Promise.all(started.map((n) => n.stop()));
-  started = [];
-});
 
 const codeOf = (promise: Promise<unknown>): Promise<AtomicQueuesError> =>
   promise.then(

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { AtomicQueuesError } from '../../src/core/errors.js';
 import { applyBatch, applyControl } from '../../src/core/log/apply.js';
 import type { ControlOp } from '../../src/core/log/control-operations.js';
@@ -10,6 +10,7 @@ import { EntityContext } from '../../src/runtime/context.js';
 import type { Node } from '../../src/runtime/node.js';
 import { FlakyStore, prng } from './flaky-store.js';
 import { type Handle, msg, node, sleep, until, world } from './harness.js';
+import { started } from './started.js';
 
 const FAST = {
   shutdownGraceMs: 300,
@@ -22,15 +23,10 @@ const FAST = {
     redisHealthCheckMs: 40,
   },
 };
-let started: Node[] = [];
 const track = (n: Node): Node => {
   started.push(n);
   return n;
 };
-afterEach(async () => {
-  await Promise.all(started.map((n) => n.stop()));
-  started = [];
-});
 
 /** Two nodes on one store, each with its own link to it. */
 async function two(handle: (node: 1 | 2) => Handle, config: Record<string, unknown> = {}) {

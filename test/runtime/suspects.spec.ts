@@ -1,30 +1,12 @@
 /** What a network's suspicion of a peer changes: who leads, and where a master places. Nothing else. */
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { LoopbackNetwork } from '../../src/memory/network.js';
 import type { PeerLink } from '../../src/ports/network.js';
 import type { Node } from '../../src/runtime/node.js';
 import { msg, NAMES, node, sleep, until, type World, world } from './harness.js';
+import { fast, started } from './started.js';
 
-const FAST = {
-  shutdownGraceMs: 500,
-  grpc: {
-    heartbeatMs: 40,
-    nodeTTLMs: 800,
-    leaseMarginMs: 20,
-    reconcileIntervalMs: 300,
-    takeoverHoldMs: 100,
-    redisHealthCheckMs: 40,
-    leaderTTLMs: 800,
-    leaderRenewalMs: 40,
-    leaderDebounceMs: 50,
-    deadlines: { syncMs: 60, forwardMs: 200 },
-  },
-};
-let started: Node[] = [];
-afterEach(async () => {
-  await Promise.all(started.map((n) => n.stop()));
-  started = [];
-});
+const FAST = fast({ nodeTTLMs: 800, leaderTTLMs: 800 });
 
 /** A network that delivers everything and suspects whom it is told to. */
 class Suspicious extends LoopbackNetwork {
