@@ -1,7 +1,29 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 // Set by scripts/test-nest11.mjs: where another Nest than the installed one is.
 const nest = process.env.AQ_NEST_MODULES;
+
+/** They take longest: at the end, one of them alone would keep the other worker waiting. */
+const LONGEST = [
+  'kill/kill',
+  'pack/pack',
+  'nest/blocked-loop',
+  'grpc/network',
+  'demo/demo',
+  'runtime/recovery',
+  'cluster/failover',
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rankOf = ({ moduleId }: TestSpecification): number => {
+      const rank = LONGEST.findIndex((name) => moduleId.endsWith(`/test/${name}.spec.ts`));
+      return rank < 0 ? LONGEST.length : rank;
+    };
+    return (await super.sort(files)).sort((a, b) => rankOf(a) - rankOf(b));
+  }
+}
 
 export default defineConfig({
   ...(nest === undefined
@@ -18,6 +40,7 @@ export default defineConfig({
     typecheck: { enabled: true, include: ['test/**/*.test-d.ts'], tsconfig: './tsconfig.json', ignoreSourceErrors: true },
     pool: 'forks',
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     testTimeout: 20_000,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,

@@ -138,7 +138,7 @@ export async function purge(connected: Connected, terminal: Terminal, options: P
   if (count > 0 && !(await terminal.confirm(`Delete ${count} dead letters for good?`, yes)))
     throw new CommandError('nothing was deleted');
   const onProgress = ({ done }: RunResult): void => terminal.progress(`${done} of ${count} deleted`);
-  const one = async (letter: string): Promise<RunResult> => ({
+  const one = async (letter: string): Promise<Told> => ({
     ...{ done: (await box.purge(letter)) ? 1 : 0, refused: {}, stopped: undefined },
   });
   tell(terminal, id === undefined ? await box.purgeAll(filter, { signal, onProgress }) : await one(id), 'deleted');
@@ -152,7 +152,9 @@ const REFUSAL_TEXTS: Readonly<Record<string, string>> = {
 };
 
 /** What a run did; one that did not come to its end fails. */
-function tell(terminal: Terminal, { done, refused, stopped }: RunResult, verb: string): void {
+type Told = Omit<RunResult, 'lastLetter'>;
+
+function tell(terminal: Terminal, { done, refused, stopped }: Told, verb: string): void {
   const left = Object.entries(refused).map(([why, count]) => `${count} ${REFUSAL_TEXTS[why] ?? why}`);
   terminal.answer({ done, refused, stopped: stopped ?? null }, () => [`${done} ${verb}`, ...left].join('; '));
   if (stopped === 'aborted') throw new CommandError('interrupted: what was not reached is as it was');

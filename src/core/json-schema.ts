@@ -34,7 +34,12 @@ const member = (path: string, key: string): string =>
 /** What is wrong with `value`; empty if nothing. */
 export function violationsOf(schema: JsonSchema, value: unknown): readonly Violation[] {
   const check = new Check(schema);
-  check.visit(schema, value, '$');
+  try {
+    check.visit(schema, value, '$');
+  } catch (error) {
+    // Nested deeper than the stack: that too is left to whoever handles the message.
+    if (!(error instanceof RangeError)) throw error;
+  }
   return check.found.slice(0, VIOLATIONS_MAX);
 }
 
@@ -62,10 +67,10 @@ class Check {
     this.found.push({ path, message });
   }
 
-  private holds(schema: unknown, value: unknown): boolean {
+  private holds(schema: unknown, value: unknown, path: string): boolean {
     const inner = new Check(this.root);
     for (const ref of this.open) inner.open.add(ref);
-    inner.visit(schema, value, '$');
+    inner.visit(schema, value, path);
     return inner.found.length === 0;
   }
 
@@ -89,14 +94,14 @@ class Check {
     if (only !== undefined && !isSame(only, value)) this.fail(path, `must be ${JSON.stringify(only)}`);
     if (Array.isArray(allowed) && !allowed.some((one) => isSame(one, value)))
       this.fail(path, `must be one of ${allowed.map((one) => JSON.stringify(one)).join(', ')}`);
-    if (rest.not !== undefined && this.holds(rest.not, value)) this.fail(path, 'is what it must not be');
+    if (rest.not !== undefined && this.holds(rest.not, value, path)) this.fail(path, 'is what it must not be');
   }
 
   private combinations({ allOf, anyOf, oneOf }: JsonSchema, value: unknown, path: string): void {
     if (Array.isArray(allOf)) for (const part of allOf) this.visit(part, value, path);
     const some = [anyOf, oneOf].filter((list) => Array.isArray(list));
     for (const list of some) {
-      const matches = list.filter((part) => this.holds(part, value)).length;
+      const matches = list.filter((part) => this.holds(part, value, path)).length;
       if (matches === 0) this.fail(path, 'matches none of what is allowed');
       else if (matches > 1 && list === oneOf) this.fail(path, 'matches more than one of what is allowed');
     }
@@ -152,16 +157,25 @@ class Check {
   }
 }
 
-/** The part of a document that a local reference (`#`, `#/$defs/name`) names. */
+/** The part of a document that a local reference (`#`, `#/$defs/name`) names; undefined for what names none. */
 export function resolve(root: JsonSchema, ref: string): unknown {
   if (ref === '#') return root;
   if (!ref.startsWith('#/')) return undefined;
   let at: unknown = root;
   for (const part of ref.slice(2).split('/')) {
-    const key = decodeURIComponent(part).replaceAll('~1', '/').replaceAll('~0', '~');
+    const key = decoded(part).replaceAll('~1', '/').replaceAll('~0', '~');
     at = isObject(at) || Array.isArray(at) ? (at as Record<string, unknown>)[key] : undefined;
   }
   return at;
+}
+
+/** Who writes `%` for itself has not encoded anything. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 const expressions = new Map<string, RegExp | undefined>();

@@ -22,9 +22,10 @@ export interface DeadLetterEvent {
   readonly reason: DeadLetter['reason'];
 }
 
-export type DeadLetterListener = (event: DeadLetterEvent) => void;
+/** A promise that it answers is not waited for; its rejection is logged. */
+export type DeadLetterListener = (event: DeadLetterEvent) => unknown;
 
-/** Who is told of dead letters, and what happens if one of them throws. */
+/** Who is told of dead letters, and what happens if one of them throws or rejects. */
 export class DeadLetterListeners {
   readonly #listeners = new Set<DeadLetterListener>();
   readonly #onFault: (text: string) => void;
@@ -40,14 +41,15 @@ export class DeadLetterListeners {
 
   tell({ entity, id, name, reason }: TraceEvents['dead-letter']): void {
     const event = { entityType: typeOfKey(entity), entityId: idOfKey(entity), messageId: unescapeId(id), name, reason };
-    for (const listener of this.#listeners) {
-      try {
-        listener(event);
-      } catch (error) {
-        this.#onFault(
-          `a listener of onDeadLetter threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-        );
-      }
+    for (const listener of this.#listeners) void this.#call(listener, event);
+  }
+
+  async #call(listener: DeadLetterListener, event: DeadLetterEvent): Promise<void> {
+    try {
+      await listener(event);
+    } catch (error) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#onFault(`a listener of onDeadLetter threw: ${text}`);
     }
   }
 }

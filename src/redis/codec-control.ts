@@ -145,8 +145,16 @@ export function decodeControl(op: ControlOp, text: string): ControlAnswer {
     case 'survey':
       return decodeSurvey(text);
     case 'counts': {
-      const [depth, active, entities, letters, kept] = f.map(Number);
-      return { ok: true, depth: depth!, active: active!, entities: entities!, letters: letters!, kept: kept! };
+      const [depth, active, entities, letters, kept, lastLetter] = f.map(Number);
+      return {
+        ok: true,
+        depth: depth!,
+        active: active!,
+        entities: entities!,
+        letters: letters!,
+        kept: kept!,
+        lastLetter: lastLetter!,
+      };
     }
   }
 }

@@ -334,9 +334,10 @@ local next, rows = scan(ENT, cursor, '500') local types, order, running = {}, {}
 local type, waiting = type_of(e.key), pending_count(e) local t = types[type] if not t then t = { 0, 0, 0 } types[type] = t order[#order + 1] = type end t[1], t[3] = t[1] + 1, t[3] + waiting
 if e.running ~= '0' then t[2] = t[2] + 1 running[#running + 1] = FS .. e.key .. FS .. int(waiting) end end local list = { next } for i = 1, #order do local t = types[order[i]]
 list[#list + 1] = order[i] .. FS .. int(t[1]) .. FS .. int(t[2]) .. FS .. int(t[3]) end for i = 1, #running do list[#list + 1] = running[i] end return concat(list, RS) end local function list_counts()
-return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) end local op, a, b, c = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-if op == 'beat' then return beat(a, b) end if op == 'join' then return join() end if op == 'leave' then return leave(a) end if op == 'bury' then return bury(a, b) end
-if op == 'report' then return report(a, b, c) end if op == 'shut' then return shut(a) end if op == 'lead' then return lead(a) end if op == 'replay' then return replay(a, b) end
-if op == 'purge' then return purge(a) end if op == 'members' then return list_members(a) end if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end
-if op == 'lookup' then return lookup(a, b, c) end if op == 'letters' then return list_letters(a, b, c, ARGV[7], ARGV[8], ARGV[9], ARGV[10]) end if op == 'schemas' then return show_schemas(a, b) end
-if op == 'entity' then return show_entity(a, b) end if op == 'history' then return list_history(a, b) end if op == 'survey' then return survey(a) end return list_counts()`;
+return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) .. FS .. int(letter) end
+local op, a, b, c = ARGV[3], ARGV[4], ARGV[5], ARGV[6] if op == 'beat' then return beat(a, b) end if op == 'join' then return join() end if op == 'leave' then return leave(a) end
+if op == 'bury' then return bury(a, b) end if op == 'report' then return report(a, b, c) end if op == 'shut' then return shut(a) end if op == 'lead' then return lead(a) end
+if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a) end if op == 'members' then return list_members(a) end if op == 'ready' then return list_ready(a, b) end
+if op == 'owned' then return list_owned(a, b) end if op == 'lookup' then return lookup(a, b, c) end if op == 'letters' then return list_letters(a, b, c, ARGV[7], ARGV[8], ARGV[9], ARGV[10]) end
+if op == 'schemas' then return show_schemas(a, b) end if op == 'entity' then return show_entity(a, b) end if op == 'history' then return list_history(a, b) end
+if op == 'survey' then return survey(a) end return list_counts()`;

@@ -2,11 +2,12 @@
  * The dead letters of a store: listed, replayed, purged. Only control operations, so that it works with a node and without one.
  *
  *   (1) Nothing is loaded as a whole: letters come in pages, and each page of the store is bounded in time.
- *   (2) A run over many takes what had died when it began: a replay that dies again is not replayed in the same run.
+ *   (2) A run over many takes what had died when it began: a replay that dies again is not replayed in the same run. The bound is
+ *       a letter's number, which only grows, and no time, which a failover may set back.
  */
 import { type DeadLetter, deadLetterOf } from '../core/dead-letter.js';
 import { AtomicQueuesError } from '../core/errors.js';
-import { entityKeyOf } from '../core/ids.js';
+import { entityKeyOf, isEntityTypeName } from '../core/ids.js';
 import type { ControlAnswerOf, ControlOp, LetterFilter } from '../core/log/control-operations.js';
 import type { RefusalCode } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
@@ -55,6 +56,8 @@ export interface RunOptions {
   readonly dryRun?: boolean | undefined;
   /** Ends the run between two letters. */
   readonly signal?: AbortSignal | undefined;
+  /** Takes no letter above that number: `lastLetter` of a run that has counted. Default: what has died when the run begins. */
+  readonly throughLetter?: string | undefined;
   /** Told after each letter. */
   readonly onProgress?: ((done: RunResult) => void) | undefined;
 }
@@ -71,6 +74,8 @@ export interface RunResult {
   readonly refused: Readonly<Record<string, number>>;
   /** Why it ended before the last letter; undefined: it did not. */
   readonly stopped: 'aborted' | 'limit' | undefined;
+  /** Number of the newest letter that it might take; '0': nothing had died. */
+  readonly lastLetter: string;
 }
 
 export const LIMIT_DEFAULT = 50;
@@ -137,7 +142,7 @@ export class DeadLetterBox {
       const outcome = await this.replay(letter.id, { force });
       return outcome.ok ? 'done' : outcome.why;
     };
-    return this.run({ replayed: false, ...filter }, options, dryRun ? 0 : 1000 / perSecond, step);
+    return this.run({ ...filter, replayed: false }, options, dryRun ? 0 : 1000 / perSecond, step);
   }
 
   /** Deletes all that match, for good. */
@@ -149,16 +154,18 @@ export class DeadLetterBox {
   private async run(which: DeadLetterFilter, options: RunOptions, everyMs: number, step: Step): Promise<RunResult> {
     const { signal, onProgress } = options;
     const filter = filterOf(which);
-    const result: Mutable = { done: 0, refused: {}, stopped: undefined };
-    const { nowMs } = await this.ask({ op: 'members' });
+    const lastLetter = options.throughLetter ?? String((await this.ask({ op: 'counts' })).lastLetter);
+    if (!/^\d+$/.test(lastLetter))
+      throw invalid(`throughLetter is ${JSON.stringify(lastLetter)}; allowed: the number of a letter`);
+    const result: Mutable = { done: 0, refused: {}, stopped: undefined, lastLetter };
     let dueMs = this.clock.monotonicMs();
     for (let after: string | undefined = ''; after !== undefined; ) {
       const page: ControlAnswerOf['letters'] = await this.ask({ op: 'letters', after, max: LIMIT_MAX, ...filter });
       for (const letter of page.letters) {
-        if (letter.diedAtMs > nowMs) return result;
+        if (Number(letter.id) > Number(lastLetter)) return result;
         await this.until(dueMs);
         if (signal?.aborted === true) return { ...result, stopped: 'aborted' };
-        dueMs += everyMs;
+        dueMs = Math.max(dueMs, this.clock.monotonicMs()) + everyMs;
         const how = await step(deadLetterOf(letter));
         if (how === 'done') result.done++;
         else result.refused[how] = (result.refused[how] ?? 0) + 1;
@@ -195,10 +202,18 @@ const isLetterId = (id: string): boolean => /^[1-9]\d{0,15}$/.test(id);
 const invalid = (message: string): AtomicQueuesError => new AtomicQueuesError('CONFIG_INVALID', message);
 
 function filterOf({ entityType: type, entityId, reason, sinceMs, replayed }: DeadLetterFilter): LetterFilter {
+  if (type !== undefined && !isEntityTypeName(type))
+    throw invalid(`entityType is ${JSON.stringify(type)}, which no entity type is`);
+  if (reason !== undefined && !REASONS.has(reason))
+    throw invalid(`reason is ${JSON.stringify(reason)}; allowed: ${[...REASONS].join(', ')}`);
+  if (sinceMs !== undefined && !Number.isFinite(sinceMs))
+    throw invalid(`sinceMs is ${sinceMs}; allowed: milliseconds since 1970`);
   if (entityId === undefined) return { type, reason, sinceMs, replayed };
   if (type === undefined) throw invalid('entityId without entityType: an id alone names no entity');
   return { entity: entityKeyOf(type, entityId), reason, sinceMs, replayed };
 }
+
+const REASONS: ReadonlySet<string> = new Set<DeadLetter['reason']>(['failed', 'interrupted']);
 
 const absent = (id: string): string => `there is no dead letter ${id}`;
 

@@ -321,7 +321,11 @@ export class Oracle implements Witness {
       this.#add(entity, { id: answer.id, name, given: false, digest: '' }, answer.seq);
     }
     if (op.op === 'counts' && 'depth' in answer) {
-      assert.deepStrictEqual([answer.depth, answer.active], [this.live().length, this.active()]);
+      const lastLetter = this.#letters.length;
+      assert.deepStrictEqual(
+        { depth: answer.depth, active: answer.active, lastLetter: answer.lastLetter },
+        { depth: this.live().length, active: this.active(), lastLetter },
+      );
     }
     if (op.op === 'ready' && op.ageMs < 0) {
       const { entities } = answer as ReadyAnswer;

@@ -48,6 +48,44 @@ describe('a value against a schema', () => {
     expect(told({ $ref: '#' }, 1)).toEqual([]);
   });
 
+  it('follows one that refers to itself through a choice, too', () => {
+    const tree = {
+      $ref: '#/$defs/Tree',
+      $defs: {
+        Tree: {
+          type: 'object',
+          properties: { n: { type: 'number' }, child: { anyOf: [{ $ref: '#/$defs/Tree' }, { type: 'null' }] } },
+          required: ['n', 'child'],
+        },
+      },
+    };
+    const nested = (n: unknown) => ({ n: 1, child: { n: 2, child: { n, child: null } } });
+    expect(told(tree, nested(3))).toEqual([]);
+    expect(told(tree, nested('bad'))).toEqual(['$.child matches none of what is allowed']);
+    const Num = z.object({ op: z.literal('num'), value: z.number() }).meta({ id: 'Num' });
+    const Neg = z
+      .object({
+        op: z.literal('neg'),
+        get of(): z.ZodType {
+          return Expr;
+        },
+      })
+      .meta({ id: 'Neg' });
+    const Expr: z.ZodType = z.union([Num, Neg]);
+    const written = z.toJSONSchema(z.object({ e: Expr })) as JsonSchema;
+    expect(told(written, { e: { op: 'neg', of: { op: 'neg', of: { op: 'num', value: 1 } } } })).toEqual([]);
+    expect(told(written, { e: { op: 'neg', of: { op: 'neg', of: { op: 'num' } } } })).not.toEqual([]);
+  });
+
+  it('leaves to the handler what it cannot follow to the end', () => {
+    expect(told({ $ref: '#/$defs/50% off', $defs: { '50% off': { type: 'string' } } }, 1)).toEqual([
+      '$ must be string, is number',
+    ]);
+    let deep: unknown = {};
+    for (let i = 0; i < 20_000; i++) deep = { child: deep };
+    expect(told({ type: 'object', properties: { child: { $ref: '#' } } }, deep)).toEqual([]);
+  });
+
   it('allows what it does not know', () => {
     for (const schema of [{}, { pattern: '(?P<x>' }, { $ref: 'http://elsewhere' }, { format: 'email' }, { unheard: 1 }])
       expect(told(schema, 'x')).toEqual([]);

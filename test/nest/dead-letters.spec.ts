@@ -88,6 +88,7 @@ describe('a dead letter', () => {
     dead.onDeadLetter(() => {
       throw new Error('listener broke');
     });
+    dead.onDeadLetter(() => Promise.reject(new Error('listener rejected')));
     const end = dead.onDeadLetter((event) => told.push(event));
     await errorOf('HANDLER_FAILED', bus.enqueueAndWait(new Charge('a\n1', 5), { id: 'k%1' }));
     await failed(bus, new Ship('o'));
@@ -97,7 +98,8 @@ describe('a dead letter', () => {
       { entityType: 'account', entityId: 'a\n1', messageId: 'k%1', name: 'Charge', reason: 'failed' },
       { entityType: 'order', entityId: 'o', messageId: expect.any(String), name: 'Ship', reason: 'failed' },
     ]);
-    expect(logger.lines.filter((line) => line.includes('listener broke'))).toHaveLength(3);
+    for (const fault of ['listener broke', 'listener rejected'])
+      expect(logger.lines.filter((line) => line.includes(fault))).toHaveLength(3);
   });
 });
 
@@ -129,13 +131,14 @@ describe('a replay', () => {
       done: 3,
       refused: {},
       stopped: undefined,
+      lastLetter: '5',
     });
     expect(ran).toHaveLength(before);
     const seen: number[] = [];
     const startMs = performance.now();
     const onProgress = ({ done }: { done: number }) => void seen.push(done);
     const result = await dead.replayAll({ entityType: 'account' }, { perSecond: 20, onProgress });
-    expect(result).toEqual({ done: 3, refused: {}, stopped: undefined });
+    expect(result).toEqual({ done: 3, refused: {}, stopped: undefined, lastLetter: '5' });
     expect(performance.now() - startMs).toBeGreaterThan(95);
     expect(seen).toEqual([1, 2, 3]);
     await eventually(async () => expect(await dead.count()).toBe(8));
@@ -153,7 +156,12 @@ describe('a replay', () => {
     await bus.enqueueBulk(many);
     await eventually(async () => expect(await dead.count()).toBe(260));
     await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(await dead.replayAll({}, { perSecond: 400 })).toEqual({ done: 260, refused: {}, stopped: undefined });
+    expect(await dead.replayAll({}, { perSecond: 400 })).toEqual({
+      done: 260,
+      refused: {},
+      stopped: undefined,
+      lastLetter: '260',
+    });
     await eventually(async () => expect(await dead.count()).toBe(520));
   });
 
@@ -162,7 +170,7 @@ describe('a replay', () => {
     for (const id of ['a', 'b', 'c']) await failed(bus, new Ship(id));
     const stop = new AbortController();
     const result = await dead.replayAll({}, { signal: stop.signal, onProgress: ({ done }) => done === 2 && stop.abort() });
-    expect(result).toEqual({ done: 2, refused: {}, stopped: 'aborted' });
+    expect(result).toEqual({ done: 2, refused: {}, stopped: 'aborted', lastLetter: '3' });
     expect((await dead.list({ replayed: true })).letters.map(({ id }) => id)).toEqual(['1', '2']);
   });
 });
@@ -193,6 +201,15 @@ describe('the list', () => {
     await errorOf('CONFIG_INVALID', dead.replayAll({}, { perSecond: 0 }));
   });
 
+  it('takes no filter for "all" that cannot match anything', async () => {
+    const { bus, dead } = await start();
+    await failed(bus, new Ship('o'));
+    for (const wrong of [{ sinceMs: Number.NaN }, { entityType: '' }, { entityType: 'no:type' }, { reason: '' as 'failed' }])
+      await errorOf('CONFIG_INVALID', dead.purgeAll(wrong));
+    await errorOf('CONFIG_INVALID', dead.purgeAll({}, { throughLetter: 'all' }));
+    expect(await dead.count()).toBe(1);
+  });
+
   it('is not there before the start and after the stop', async () => {
     const { app, dead } = await start();
     await app.close();
@@ -209,7 +226,17 @@ describe('a purge', () => {
     expect(await dead.purge('2')).toBe(false);
     expect(await dead.purgeAll({ entityType: 'account' }, { dryRun: true })).toMatchObject({ done: 2 });
     expect(await dead.count()).toBe(3);
-    expect(await dead.purgeAll({ entityType: 'account' })).toEqual({ done: 2, refused: {}, stopped: undefined });
+    const all = { done: 2, refused: {}, stopped: undefined, lastLetter: '4' };
+    expect(await dead.purgeAll({ entityType: 'account' })).toEqual(all);
     expect((await dead.list()).letters).toMatchObject([{ id: '4', name: 'Ship' }]);
+  });
+
+  it('of what was counted leaves what died meanwhile', async () => {
+    const { bus, dead } = await start();
+    await failed(bus, new Ship('a'));
+    const { done, lastLetter } = await dead.purgeAll({}, { dryRun: true });
+    await failed(bus, new Ship('b'));
+    expect(await dead.purgeAll({}, { throughLetter: lastLetter })).toMatchObject({ done });
+    expect((await dead.list()).letters).toMatchObject([{ id: '2' }]);
   });
 });

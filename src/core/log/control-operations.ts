@@ -289,6 +289,8 @@ export interface CountsAnswer {
   readonly entities: number;
   readonly letters: number;
   readonly kept: number;
+  /** Number of the last letter that was made; 0: none ever was. Letters are numbered in the order in which they are made. */
+  readonly lastLetter: number;
 }
 
 export interface ControlAnswerOf {

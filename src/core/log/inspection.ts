@@ -14,6 +14,7 @@ export function counts(state: PartitionState): CountsAnswer {
     entities: state.entities.size,
     letters: state.letters.size,
     kept: state.kept.size,
+    lastLetter: state.letter,
   };
 }
 
