@@ -2,7 +2,7 @@
 import type { JsonSchema } from '../core/json-schema.js';
 import { type GeneratedFile, MARK, type MessageModel, type TypeModel } from './model.js';
 import { FileNames, Names, pascal } from './names.js';
-import { declare, docOf, indented, TypeWriter } from './types.js';
+import { declare, docOf, indented, isPlainObject, TypeWriter } from './types.js';
 
 export type Kind = 'classes' | 'ts' | 'json-schema' | 'snapshot';
 
@@ -82,10 +82,10 @@ function classFile({ type, messages }: TypeModel, names: Names): string {
 
 function classOf(type: string, message: MessageModel, name: string, names: Names): string {
   const [data, reply] = [`${name}Data`, `${name}Reply`];
-  const isInterface = declare(data, payloadOf(message), new TypeWriter(payloadOf(message), data, new Names())).includes(
-    'export interface',
-  );
-  const bases = [...(isInterface ? [data] : []), ...(message.reply === undefined ? [] : [`Reply<${reply}>`])];
+  const bases = [
+    ...(isPlainObject(payloadOf(message)) ? [data] : []),
+    ...(message.reply === undefined ? [] : [`Reply<${reply}>`]),
+  ];
   const merged = bases.length === 0 ? '' : `export interface ${name} extends ${bases.join(', ')} {}\n`;
   // The class's name is the message's, whatever a bundler or a reserved word makes of it.
   const named = `static {\n  Object.defineProperty(this, 'name', { value: ${JSON.stringify(message.name)} });\n}\n\n`;

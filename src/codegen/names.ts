@@ -1,29 +1,19 @@
 /** Names for generated code: identifiers from any text, each once. */
 
-/** Words that cannot name a class, and globals that one would hide. */
+/** Globals that a class of that name would hide. No reserved word begins with a capital. */
 const TAKEN = new Set(
-  (
-    'abstract any arguments as async await bigint boolean break case catch class const continue debugger declare default delete do ' +
-    'else enum eval export extends false finally for from function get if implements import in infer instanceof interface is keyof ' +
-    'let module namespace never new null number object of package private protected public readonly require return set static ' +
-    'string super switch symbol this throw true try type typeof undefined unique unknown var void while with yield ' +
-    'Array Boolean Date Error Function Map Number Object Partial Promise Readonly Record RegExp Set String Symbol'
-  ).split(' '),
+  'Array Boolean Date Error Function Map Number Object Partial Promise Readonly Record RegExp Set String Symbol'.split(' '),
 );
 
 export const isIdentifier = (text: string): boolean => /^[A-Za-z_$][\w$]*$/.test(text);
 
-/** An identifier as near to `text` as there is. */
-export function identifierOf(text: string): string {
+/** An identifier with a capital, as near to `text` as there is. */
+export function pascal(text: string): string {
   const plain = text.replace(/[^\w$]+(.)?/g, (_, next: string | undefined) => (next ?? '').toUpperCase());
-  const name = /^[A-Za-z_$]/.test(plain) ? plain : `_${plain}`;
+  const valid = /^[A-Za-z_$]/.test(plain) ? plain : `_${plain}`;
+  const name = valid.charAt(0).toUpperCase() + valid.slice(1);
   return TAKEN.has(name) ? `${name}_` : name;
 }
-
-export const pascal = (text: string): string => {
-  const name = identifierOf(text);
-  return name.charAt(0).toUpperCase() + name.slice(1);
-};
 
 /** Gives each name once; a second one gets a number. */
 export class Names {

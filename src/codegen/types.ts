@@ -1,6 +1,6 @@
 /** JSON Schema as TypeScript. What cannot be said is `unknown`: never narrower than the schema. */
-import type { JsonSchema } from '../core/json-schema.js';
-import { identifierOf, isIdentifier, type Names } from './names.js';
+import { type JsonSchema, resolve } from '../core/json-schema.js';
+import { isIdentifier, type Names, pascal } from './names.js';
 
 const isObject = (value: unknown): value is JsonSchema => typeof value === 'object' && value !== null && !Array.isArray(value);
 
@@ -20,6 +20,11 @@ export function docOf(schema: unknown): string {
   return `/**\n${lines.map((line) => ` * ${line}`.trimEnd()).join('\n')}\n */\n`;
 }
 
+const NOT_PLAIN = ['anyOf', 'oneOf', 'allOf', '$ref', 'enum', 'const'];
+
+/** Whether the schema is simply an object, which becomes an interface. */
+export const isPlainObject = (schema: JsonSchema): boolean => schema.type === 'object' && !NOT_PLAIN.some((key) => key in schema);
+
 /** Writes the types of one schema document, and of what it refers to under names of their own. */
 export class TypeWriter {
   /** Declarations of what is referred to. */
@@ -34,9 +39,7 @@ export class TypeWriter {
 
   /** The members of an object type; undefined if the schema is not simply one. */
   membersOf(schema: JsonSchema): string | undefined {
-    const isPlain =
-      schema.type === 'object' && !['anyOf', 'oneOf', 'allOf', '$ref', 'enum', 'const'].some((key) => key in schema);
-    return isPlain ? this.#members(schema) : undefined;
+    return isPlainObject(schema) ? this.#members(schema) : undefined;
   }
 
   typeOf(schema: unknown): string {
@@ -122,18 +125,14 @@ export class TypeWriter {
     if (ref === '#') return this.own;
     const before = this.#references.get(ref);
     if (before !== undefined) return before;
-    const target = /^#\/(?:\$defs|definitions)\/([^/]+)$/.exec(ref)?.[1];
-    const definitions = { ...(this.root.definitions as object), ...(this.root.$defs as object) } as Record<string, unknown>;
-    if (target === undefined || !(target in definitions)) return 'unknown';
-    const name = this.names.take(this.own + capital(identifierOf(target)));
+    const schema = resolve(this.root, ref);
+    if (schema === undefined) return 'unknown';
+    const name = this.names.take(this.own + pascal(ref.slice(ref.lastIndexOf('/') + 1)));
     this.#references.set(ref, name);
-    const schema = definitions[target];
     this.declared.push(declare(name, schema, this));
     return name;
   }
 }
-
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 const literal = (value: unknown): string => (typeof value === 'object' && value !== null ? 'unknown' : JSON.stringify(value));
 
