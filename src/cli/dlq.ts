@@ -3,7 +3,7 @@ import type { DeadLetter } from '../core/dead-letter.js';
 import { DeadLetterBox, type DeadLetterFilter, type RunResult } from '../runtime/dead-letters.js';
 import type { Connected } from './connect.js';
 import type { Since } from './options.js';
-import { CommandError, shortened, type Terminal, timeText, UsageError } from './terminal.js';
+import { CommandError, jsonOf, shortened, type Terminal, timeText, UsageError } from './terminal.js';
 
 export interface FilterOptions {
   readonly type?: string;
@@ -85,7 +85,7 @@ function tableOf(letters: readonly DeadLetter[], terminal: Terminal): string {
 
 export async function show(connected: Connected, terminal: Terminal, id: string): Promise<void> {
   const letter = await boxOf(connected).show(id);
-  if (letter === undefined) throw new CommandError(`there is no dead letter ${id}`);
+  if (letter === undefined) throw new CommandError(noneOf(id));
   terminal.answer(letter, () => {
     const times = { enqueuedAtMs: timeText(letter.enqueuedAtMs), diedAtMs: timeText(letter.diedAtMs) };
     return Object.entries({ ...letter, ...times })
@@ -96,7 +96,7 @@ export async function show(connected: Connected, terminal: Terminal, id: string)
 
 function valueText(value: unknown): string {
   if (value === null) return '-';
-  return typeof value === 'string' ? shortened(value, Number.POSITIVE_INFINITY) : JSON.stringify(value);
+  return typeof value === 'string' ? shortened(value, Number.POSITIVE_INFINITY) : jsonOf(value);
 }
 
 export async function replay(connected: Connected, terminal: Terminal, options: ReplayCommandOptions): Promise<void> {
@@ -105,8 +105,7 @@ export async function replay(connected: Connected, terminal: Terminal, options: 
   if (id !== undefined) {
     if (dryRun) return replayable(box, terminal, id, force);
     const outcome = await box.replay(id, { force });
-    if (!outcome.ok)
-      throw new CommandError(outcome.message.replace('; force it if that is wanted', '; --force if that is wanted'));
+    if (!outcome.ok) throw new CommandError(outcome.why === 'needs-force' ? needsForce(id) : outcome.message);
     return terminal.answer(
       outcome,
       () => `dead letter ${id} is replayed by message ${outcome.messageId}, sequence ${outcome.sequence}`,
@@ -120,28 +119,33 @@ export async function replay(connected: Connected, terminal: Terminal, options: 
 
 async function replayable(box: DeadLetterBox, terminal: Terminal, id: string, force: boolean): Promise<void> {
   const letter = await box.show(id);
-  if (letter === undefined) throw new CommandError(`there is no dead letter ${id}`);
+  if (letter === undefined) throw new CommandError(noneOf(id));
   if (letter.replayedAs !== null) throw new CommandError(`dead letter ${id} was replayed already`);
-  if (letter.late?.outcome === 'completed' && !force)
-    throw new CommandError(`dead letter ${id} would need --force: its handler completed late`);
-  tell(terminal, { done: 1, refused: {}, stopped: undefined }, 'would be replayed');
+  if (letter.late?.outcome === 'completed' && !force) throw new CommandError(needsForce(id));
+  tell(terminal, ONE, 'would be replayed');
 }
+
+const noneOf = (id: string): string => `there is no dead letter ${id}`;
+
+const needsForce = (id: string): string =>
+  `the handler of dead letter ${id} completed after its node was given up: a replay would have its effect a second time; --force if that is wanted`;
 
 export async function purge(connected: Connected, terminal: Terminal, options: PurgeCommandOptions): Promise<void> {
   const box = boxOf(connected);
   const { id, dryRun = false, yes = false } = options;
-  if (id !== undefined && (await box.show(id)) === undefined) throw new CommandError(`there is no dead letter ${id}`);
+  if (id !== undefined && (await box.show(id)) === undefined) throw new CommandError(noneOf(id));
   const filter = await filterOf(connected, options);
   const { signal } = terminal;
-  const count = id === undefined ? (await box.purgeAll(filter, { dryRun: true, signal })).done : 1;
-  if (dryRun) return tell(terminal, { done: count, refused: {}, stopped: undefined }, 'would be deleted');
-  if (count > 0 && !(await terminal.confirm(`Delete ${count} dead letters for good?`, yes)))
-    throw new CommandError('nothing was deleted');
+  const counted = id === undefined ? await box.purgeAll(filter, { dryRun: true, signal }) : { ...ONE, lastLetter: id };
+  const { done: count, lastLetter: throughLetter } = counted;
+  if (dryRun) return tell(terminal, counted, 'would be deleted');
+  // A part is not what was asked for, and nothing leaves nothing to do.
+  if (counted.stopped !== undefined || count === 0) return tell(terminal, { ...counted, done: 0 }, 'deleted');
+  if (!(await terminal.confirm(`Delete ${count} dead letters for good?`, yes))) throw new CommandError('nothing was deleted');
   const onProgress = ({ done }: RunResult): void => terminal.progress(`${done} of ${count} deleted`);
-  const one = async (letter: string): Promise<Told> => ({
-    ...{ done: (await box.purge(letter)) ? 1 : 0, refused: {}, stopped: undefined },
-  });
-  tell(terminal, id === undefined ? await box.purgeAll(filter, { signal, onProgress }) : await one(id), 'deleted');
+  if (id !== undefined) return tell(terminal, { ...ONE, done: (await box.purge(id)) ? 1 : 0 }, 'deleted');
+  // What has died since was not counted, and nobody agreed to it.
+  tell(terminal, await box.purgeAll(filter, { signal, onProgress, throughLetter }), 'deleted');
 }
 
 const REFUSAL_TEXTS: Readonly<Record<string, string>> = {
@@ -151,9 +155,11 @@ const REFUSAL_TEXTS: Readonly<Record<string, string>> = {
   limit: 'found no room',
 };
 
-/** What a run did; one that did not come to its end fails. */
 type Told = Omit<RunResult, 'lastLetter'>;
 
+const ONE: Told = { done: 1, refused: {}, stopped: undefined };
+
+/** What a run did; one that did not come to its end fails. */
 function tell(terminal: Terminal, { done, refused, stopped }: Told, verb: string): void {
   const left = Object.entries(refused).map(([why, count]) => `${count} ${REFUSAL_TEXTS[why] ?? why}`);
   terminal.answer({ done, refused, stopped: stopped ?? null }, () => [`${done} ${verb}`, ...left].join('; '));

@@ -1,5 +1,5 @@
 /** Where a command writes, and whom it can ask. */
-import { createInterface } from 'node:readline/promises';
+import { createInterface } from 'node:readline';
 
 /** A mistake of the caller: one line, exit 2. */
 export class UsageError extends Error {
@@ -34,7 +34,7 @@ export class Terminal {
   /** The answer of a command: `value` as one line of JSON, or `text` for people. */
   answer(value: object, text: () => string): void {
     this.#endProgress();
-    process.stdout.write(`${this.json ? JSON.stringify(value) : text()}\n`);
+    process.stdout.write(`${this.json ? jsonOf(value) : text()}\n`);
   }
 
   note(text: string): void {
@@ -63,12 +63,19 @@ export class Terminal {
     if (yes) return true;
     if (process.stdin.isTTY !== true || process.stderr.isTTY !== true)
       throw new UsageError(`${question} There is no terminal to ask on: add --yes, or --dry-run to only count`);
+    if (this.signal.aborted) return false;
     const lines = createInterface({ input: process.stdin, output: process.stderr });
-    try {
-      return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `, { signal: this.signal })).trim());
-    } finally {
-      lines.close();
-    }
+    const close = (): void => lines.close();
+    this.signal.addEventListener('abort', close);
+    const answer = await new Promise<string | undefined>((resolve) => {
+      // Ctrl-C, Ctrl-D and a SIGINT close it.
+      lines.once('close', () => resolve(undefined));
+      lines.question(`${question} [y/N] `, resolve);
+    });
+    this.signal.removeEventListener('abort', close);
+    if (answer === undefined) process.stderr.write('\n');
+    lines.close();
+    return answer !== undefined && /^y(es)?$/i.test(answer.trim());
   }
 
   /** Columns with two spaces between them; the last one as long as it is. */
@@ -89,6 +96,10 @@ export function shortened(text: string, max: number): string {
   const flat = text.replace(/[\x00-\x1f\x7f-\x9f]+/g, ' ');
   return flat.length <= max ? flat : `${flat.slice(0, max - 1)}…`;
 }
+
+/** As JSON.stringify, which leaves some of what would move a terminal's cursor. */
+export const jsonOf = (value: unknown): string =>
+  JSON.stringify(value).replace(/[\x7f-\x9f]/g, (control) => `\\u00${control.charCodeAt(0).toString(16)}`);
 
 export const timeText = (ms: number): string => new Date(ms).toISOString();
 

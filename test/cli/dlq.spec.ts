@@ -1,6 +1,9 @@
 import { once } from 'node:events';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { connect } from '../../src/cli/connect.js';
+import { purge } from '../../src/cli/dlq.js';
+import { Terminal } from '../../src/cli/terminal.js';
 import { lastLine } from '../support/command.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 import { cli, compileCli, joined, startCli, Writer } from './support.js';
@@ -117,6 +120,15 @@ describeRedis('the dead letters from the command line', () => {
       });
       const all = lastLine(await dlq('replay', '--reason', 'interrupted', '--json'));
       expect(all).toEqual({ done: 2, refused: { 'needs-force': 1 }, stopped: null });
+      for (const [id, why] of [
+        ['6', 'the handler of dead letter 6 completed after'],
+        ['7', 'dead letter 7 was replayed already'],
+        ['9', 'there is no dead letter 9'],
+      ] as const) {
+        const real = await dlq('replay', '--id', id);
+        expect(real.stderr).toContain(`error: ${why}`);
+        expect(await dlq('replay', '--id', id, '--dry-run')).toEqual(real);
+      }
       expect(await dlq('replay', '--id', '6', '--force')).toMatchObject({ code: 0 });
       await lost.store.close();
     });
@@ -130,6 +142,86 @@ describeRedis('the dead letters from the command line', () => {
       expect(lastLine(await dlq('purge', '--type', 'order', '--yes', '--json'))).toMatchObject({ done: 2 });
       expect(lastLine(await dlq('purge', '--id', '1', '--yes', '--json'))).toMatchObject({ done: 1 });
       expect((await list()).letters.map(({ id }) => id)).toEqual(['2', '3']);
+    });
+
+    describe('purged while others die', () => {
+      /** Answers like a person: what is done meanwhile comes before the answer. */
+      class Asked extends Terminal {
+        readonly told: object[] = [];
+        readonly questions: string[] = [];
+
+        constructor(
+          readonly meanwhile: () => Promise<void>,
+          signal = new AbortController().signal,
+        ) {
+          super(true, signal);
+        }
+
+        override answer(value: object): void {
+          this.told.push(value);
+        }
+
+        override async confirm(question: string): Promise<boolean> {
+          this.questions.push(question);
+          await this.meanwhile();
+          return true;
+        }
+      }
+
+      const purged = async (terminal: Terminal, type: string): Promise<void> => {
+        const connected = await connect({ url: server.url, prefix: 'shop' });
+        try {
+          await purge(connected, terminal, { type });
+        } finally {
+          await connected.close();
+        }
+      };
+
+      it('are only those that were counted', async () => {
+        const terminal = new Asked(() => writer.fail(2));
+        await purged(terminal, 'account');
+        expect(terminal.questions).toEqual(['Delete 3 dead letters for good?']);
+        expect(terminal.told).toEqual([{ done: 3, refused: {}, stopped: null }]);
+        expect((await list()).letters.map(({ id }) => id)).toEqual(['4', '5', '6', '7']);
+      });
+
+      it('are none where none was counted, and nobody is asked', async () => {
+        const terminal = new Asked(() => Promise.resolve());
+        const connected = await connect({ url: server.url, prefix: 'shop' });
+        const { store } = connected;
+        let pages = 0;
+        const control = store.control.bind(store);
+        store.control = async (op) => {
+          const answer = await control(op);
+          // Right after the count.
+          if (op.op === 'letters' && ++pages === 1) await (await Writer.of(writer.session, 'order:new')).fail(1);
+          return answer;
+        };
+        await purge(connected, terminal, { type: 'order', entity: 'new', yes: true });
+        await connected.close();
+        expect(terminal).toMatchObject({ questions: [], told: [{ done: 0, refused: {}, stopped: null }] });
+        expect((await list('--type', 'order', '--entity', 'new')).letters).toHaveLength(1);
+      });
+
+      it('are none, and that is a failure, where the count is interrupted', async () => {
+        for (const dryRun of [true, false]) {
+          const terminal = new Asked(() => Promise.resolve(), AbortSignal.abort());
+          const connected = await connect({ url: server.url, prefix: 'shop' });
+          await expect(purge(connected, terminal, { all: true, dryRun })).rejects.toThrow('interrupted: ');
+          await connected.close();
+          expect(terminal).toMatchObject({ questions: [], told: [{ done: 0, stopped: 'aborted' }] });
+        }
+        expect((await list()).total).toBe(5);
+      });
+    });
+
+    it('are shown without what would move a cursor, also within what they carry', async () => {
+      await writer.fail(1, { payload: JSON.stringify({ note: '\x9b2J\x7f' }) });
+      const shown = await dlq('show', '6');
+      expect(shown.stdout).toMatch(/^payload +\{"note":"\\u009b2J\\u007f"\}$/m);
+      const { stdout } = await dlq('show', '6', '--json');
+      expect(stdout).not.toContain('\x9b');
+      expect(JSON.parse(stdout)).toMatchObject({ payload: { note: '\x9b2J\x7f' } });
     });
 
     it('that are not there, or not said which, are a clear line', async () => {
