@@ -12,6 +12,7 @@ const BLOCKED_AFTER_MS = 30_000;
 const LOOKED_AT_MAX = 200;
 const SHOWN_PENDING_MAX = 20;
 const SHOWN_LETTERS_MAX = 20;
+const SHOWN_ENDED_MAX = 20;
 
 interface TypeCount {
   type: string;
@@ -168,14 +169,21 @@ const messageOf = ({ id, name, seq, attempt, enqueuedAtMs, replayOf }: MessageRe
   ...{ messageId: unescapeId(id), name, sequence: seq, attempt, enqueuedAtMs, replayOf: replayOf === '' ? null : replayOf },
 });
 
-async function historyOf({ store }: Connected, entity: string): Promise<HistoryAnswer['ended']> {
-  const ended: HistoryAnswer['ended'][number][] = [];
+interface History {
+  /** The newest of them, oldest first. */
+  readonly ended: HistoryAnswer['ended'];
+  readonly endedCount: number;
+}
+
+async function historyOf({ store }: Connected, entity: string): Promise<History> {
+  let [ended, endedCount]: [HistoryAnswer['ended'], number] = [[], 0];
   for (let cursor = ''; cursor !== '0'; ) {
     const page: HistoryAnswer = await store.control({ op: 'history', entity, cursor: cursor === '' ? '0' : cursor });
     cursor = page.cursor;
-    ended.push(...page.ended);
+    endedCount += page.ended.length;
+    ended = [...ended, ...page.ended].sort((a, b) => a.seq - b.seq).slice(-SHOWN_ENDED_MAX);
   }
-  return ended.sort((a, b) => a.seq - b.seq);
+  return { ended, endedCount };
 }
 
 export async function showEntity(connected: Connected, terminal: Terminal, type: string, id: string): Promise<void> {
@@ -185,7 +193,8 @@ export async function showEntity(connected: Connected, terminal: Terminal, type:
     store.control({ op: 'entity', entity, max: SHOWN_PENDING_MAX }),
     store.control({ op: 'members' }),
   ]);
-  const ended = (await historyOf(connected, entity)).map(({ id: messageId, seq, state }) => ({
+  const history = await historyOf(connected, entity);
+  const ended = history.ended.map(({ id: messageId, seq, state }) => ({
     ...{ messageId: unescapeId(messageId), sequence: seq, state },
   }));
   const letters = await new DeadLetterBox(store, clock).list({ entityType: type, entityId: id, limit: SHOWN_LETTERS_MAX });
@@ -202,7 +211,7 @@ export async function showEntity(connected: Connected, terminal: Terminal, type:
     heldUntilMs: live.holdUntilMs > view.nowMs ? live.holdUntilMs : null,
     running: live.running === undefined ? null : messageOf(live.running),
     ...{ pendingCount: live.pendingCount, pending: live.pending.map(messageOf) },
-    history: { ended, deadLetters },
+    history: { ended, endedCount: history.endedCount, deadLetters },
   };
   terminal.answer(shown, () => entityText(shown, view.nowMs));
 }
@@ -221,6 +230,7 @@ interface ShownEntity {
   readonly pending: readonly ShownMessage[];
   readonly history: {
     readonly ended: readonly { readonly messageId: string; readonly sequence: number; readonly state: string }[];
+    readonly endedCount: number;
     readonly deadLetters: readonly {
       readonly id: string;
       readonly sequence: number;
@@ -234,7 +244,7 @@ function entityText(shown: ShownEntity, nowMs: number): string {
   const { owner, incarnation, fence, heldUntilMs, running, pendingCount, pending, history } = shown;
   const line = (m: ShownMessage): string =>
     `${m.sequence} ${m.name} ${shortened(m.messageId, 60)} (attempt ${m.attempt}, logged ${durationText(nowMs - m.enqueuedAtMs)} ago)`;
-  const { ended, deadLetters } = history;
+  const { ended, endedCount, deadLetters } = history;
   return [
     `owner    ${incarnation === 0 ? owner : `${owner}, incarnation ${incarnation}, fence ${fence}`}`,
     ...(heldUntilMs === null ? [] : [`held     until ${timeText(heldUntilMs)}, after a take-over`]),
@@ -242,6 +252,7 @@ function entityText(shown: ShownEntity, nowMs: number): string {
     `pending  ${pendingCount}`,
     ...pending.map((m) => `         ${line(m)}`),
     ...(pendingCount > pending.length ? ['         ...'] : []),
+    ...(endedCount > ended.length ? [`ended    ${endedCount - ended.length} earlier ones are not shown`] : []),
     ...ended.map((m) => `ended    ${m.sequence} ${shortened(m.messageId, 60)} ${m.state}`),
     ...deadLetters.map((l) => `letter   ${l.id}: ${l.sequence} ${l.name} ${l.reason}`),
   ].join('\n');

@@ -85,6 +85,7 @@ describeRedis(
           ended: [],
           deadLetters: [{ id: '1', messageId: 'm1', sequence: 1, name: 'Deposit', reason: 'failed', replayedAs: null }],
         },
+          endedCount: 0,
       });
       expect((await run('entity', 'show', 'order', 'o:{1}')).stdout).toMatch(/^running {2}1 Deposit m1 /m);
       const unknown = await run('entity', 'show', 'account', 'nobody');
@@ -95,6 +96,19 @@ describeRedis(
 
     it('changes nothing, and makes no member', async () => {
       const dump = async () => {
+    it('shows the newest of what is kept of an entity, and says that there is more', async () => {
+      const long = await Writer.of(writer.session, 'account:long');
+      await long.complete(30);
+      const { history } = lastLine<{ history: { ended: { sequence: number }[]; endedCount: number } }>(
+        await run('entity', 'show', 'account', 'long', '--json'),
+      );
+      expect(history.endedCount).toBe(30);
+      expect(history.ended.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 20 }, (_, i) => 11 + i));
+      const { stdout } = await run('entity', 'show', 'account', 'long');
+      expect(stdout.match(/^ended .*$/gm)).toHaveLength(21);
+      expect(stdout).toMatch(/^ended {4}10 earlier ones are not shown\nended {4}11 m11 completed$/m);
+    });
+
         const keys = (await admin.keys('shop:*')).sort();
         return Promise.all(keys.map(async (key) => [key, await admin.dump(key)]));
       };

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { join as joinPath } from 'node:path';
 import { compile, ROOT } from '../../scripts/compile.mjs';
 import type { Contract } from '../../src/core/log/control-operations.js';
-import type { NewMessage, SessionOp } from '../../src/core/log/operations.js';
+import type { NewMessage, Outcome, SessionOp } from '../../src/core/log/operations.js';
 import { append, message, redisStore, Session } from '../redis/support.js';
 import type { Ended } from '../support/command.js';
 
@@ -114,6 +114,15 @@ export class Writer {
     await this.#apply(Array.from({ length: count + 1 }, () => this.#begun({})));
   }
 
+  /** Leaves entries of the past. */
+  async complete(count: number): Promise<void> {
+    const ops = Array.from({ length: count }, () => [
+      this.#begun({ given: true }),
+      this.#ended({ state: 'completed', result: '1', error: '' }),
+    ]);
+    await this.#apply(ops.flat());
+  }
+
   async #apply(ops: readonly SessionOp[]): Promise<void> {
     const reply = await this.session.apply(...ops);
     const refused = reply.status === 'applied' ? reply.answers.find((answer) => !answer.ok) : reply;
@@ -126,7 +135,10 @@ export class Writer {
   }
 
   #failed(): SessionOp {
-    const outcome = { state: 'failed' as const, result: '', error: '{"name":"TypeError","message":"no connection"}' };
+    return this.#ended({ state: 'failed', result: '', error: '{"name":"TypeError","message":"no connection"}' });
+  }
+
+  #ended(outcome: Outcome): SessionOp {
     return { op: 'finish', entity: this.entity, fence: this.fence, seq: this.#seq, attempt: 1, outcome, sends: [], next: -1 };
   }
 
