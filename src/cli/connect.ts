@@ -44,6 +44,8 @@ export async function openClient(url: string): Promise<Redis> {
     await client.connect();
     await client.ping();
     return client;
+    // A database that cannot be selected is only told so: what follows would be done in database 0.
+    if (why !== undefined) throw why;
   } catch (error) {
     client.disconnect();
     throw new CommandError(`cannot use Redis at ${addressOf(url)}: ${reasonOf(why ?? (error as Error))}`);

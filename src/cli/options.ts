@@ -19,17 +19,25 @@ export const COMMON: readonly Option[] = [
 ];
 
 export function targetOf({ redis, prefix }: CommonOptions, env: NodeJS.ProcessEnv): Target {
+  // As from a variable that is not set: the next in line is another Redis than the one that was meant.
+  if (redis === '') throw new UsageError('--redis is empty');
   const given: readonly (readonly [string, string | undefined])[] = [
     ['--redis', redis],
     ['AQ_REDIS_URL', env.AQ_REDIS_URL],
     ['REDIS_URL', env.REDIS_URL],
   ];
   const [source, url = URL_DEFAULT] = given.find(([, value]) => value !== undefined && value !== '') ?? ['the default'];
-  const protocol = URL.canParse(url) ? new URL(url).protocol : '';
-  if (protocol !== 'redis:' && protocol !== 'rediss:')
+  if (!isRedisUrl(url))
     throw new UsageError(`${source} is no URL of a Redis; allowed: redis://[:PASSWORD@]HOST[:PORT][/DB], or rediss:// with TLS`);
   if (prefix === '') throw new UsageError('--prefix is empty');
   return { url, prefix: prefix ?? (env.AQ_PREFIX || 'aq') };
+}
+
+function isRedisUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, pathname, searchParams } = new URL(text);
+  const isDatabase = /^\/?\d*$/.test(pathname) && searchParams.getAll('db').every((db) => /^\d+$/.test(db));
+  return (protocol === 'redis:' || protocol === 'rediss:') && isDatabase;
 }
 
 /** A parser of whole numbers for commander. */

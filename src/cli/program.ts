@@ -11,7 +11,7 @@ import { type GenerateOptions, generateFiles, introspect, kindOf } from './regis
 import { showEntity, status } from './status.js';
 import { CommandError, Terminal, UsageError } from './terminal.js';
 
-export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 
 /** Commands that end by themselves, and tell how far they came, after a SIGINT. */
 const ENDS_ITSELF = new Set(['replay', 'purge']);

@@ -132,7 +132,30 @@ describeRedis(
         code: 0,
       });
       expect(await by({ REDIS_URL: server.url, AQ_PREFIX: 'x' }, '--prefix', 'shop')).toMatchObject({ code: 0 });
-      expect(await by({ REDIS_URL: 'http://x' })).toMatchObject({ code: 2, stderr: /^error: REDIS_URL is no URL of a Redis/ });
+      expect(await by({ REDIS_URL: 'http://x' })).toMatchObject({
+        code: 2,
+        stderr: expect.stringMatching(/^error: REDIS_URL is no URL of a Redis/),
+      });
+      // As if a variable were not set: what comes next is somebody else's.
+      for (const given of [['--redis', ''], ['--redis=']])
+        expect(await by({ REDIS_URL: server.url, AQ_PREFIX: 'shop' }, ...given)).toMatchObject({
+          ...{ code: 2, stderr: expect.stringMatching(/^error: --redis is empty/) },
+        });
+      expect(await by({ AQ_REDIS_URL: '', REDIS_URL: server.url, AQ_PREFIX: 'shop' })).toMatchObject({ code: 0 });
+    });
+
+    it('takes no other database for the one that is named', async () => {
+      for (const command of [['status'], ['doctor'], ['dlq', 'list']]) {
+        const { code, stdout, stderr } = await cli(...command, '--redis', `${server.url}/99`, '--prefix', 'shop');
+        expect({ code, stdout }, command.join(' ')).toEqual({ code: 1, stdout: '' });
+        expect(stderr).toMatch(/^error: cannot use Redis at 127\.0\.0\.1:\d+: ERR DB index is out of range\n$/);
+      }
+      for (const path of ['/abc', '/1x', '/1/2', '/-1', '/?db=abc', '?db=']) {
+        const { code, stderr } = await cli('status', '--redis', server.url + path, '--prefix', 'shop');
+        expect({ code, stderr }, path).toEqual({ code: 2, stderr: expect.stringMatching(/^error: --redis .*\n$/) });
+      }
+      for (const path of ['', '/', '/0', '?db=0'])
+        expect(await cli('status', '--redis', server.url + path, '--prefix', 'shop'), path).toMatchObject({ code: 0 });
     });
 
     it('says which prefixes there are where the given one is none', async () => {
