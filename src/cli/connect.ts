@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { SCHEMA_VERSION } from '../core/log/operations.js';
 import { StoreCallError } from '../ports/store.js';
 import type { RedisClient } from '../redis/connection.js';
+import { storeCallErrorOf } from '../redis/failures.js';
 import { RedisStore } from '../redis/store.js';
 import { SystemClock } from '../system/clock.js';
 import { CommandError } from './terminal.js';
@@ -43,12 +44,21 @@ export async function openClient(url: string): Promise<Redis> {
   try {
     await client.connect();
     await client.ping();
-    return client;
     // A database that cannot be selected is only told so: what follows would be done in database 0.
     if (why !== undefined) throw why;
+    return client;
   } catch (error) {
     client.disconnect();
     throw new CommandError(`cannot use Redis at ${addressOf(url)}: ${reasonOf(why ?? (error as Error))}`);
+  }
+}
+
+/** What Redis answers; that it refuses, or does not answer, is a line for who called. */
+export async function answerOf<T>(reply: Promise<T>): Promise<T> {
+  try {
+    return await reply;
+  } catch (error) {
+    throw error instanceof CommandError ? error : new CommandError(storeCallErrorOf(error).message);
   }
 }
 
@@ -78,9 +88,11 @@ export async function connect({ url, prefix }: Target): Promise<Connected> {
 }
 
 async function checkPrefix(client: Redis, prefix: string): Promise<void> {
-  const [generation, schema] = await client.hmget(prefix + META, 'generation', 'schema').catch((error: Error) => {
+  const reply = client.hmget(prefix + META, 'generation', 'schema').catch((error: Error) => {
+    if (!error.message.startsWith('WRONGTYPE')) throw error;
     throw new CommandError(`${prefix}${META} is none of our keys: ${error.message}`);
   });
+  const [generation, schema] = await answerOf(reply);
   if (generation === null || generation === undefined) throw new CommandError(await nothingThere(client, prefix));
   if (schema === String(SCHEMA_VERSION)) return;
   throw new CommandError(
@@ -89,12 +101,15 @@ async function checkPrefix(client: Redis, prefix: string): Promise<void> {
 }
 
 async function nothingThere(client: Redis, prefix: string): Promise<string> {
-  const { found, isComplete } = await prefixesOf(client);
+  const nothing = `nothing is under prefix ${JSON.stringify(prefix)}`;
+  const prefixes = await answerOf(prefixesOf(client)).catch((error: CommandError) => error);
+  if (prefixes instanceof CommandError) return `${nothing}; other prefixes could not be looked for: ${prefixes.message}`;
+  const { found, isComplete } = prefixes;
   const names = found.map((name) => JSON.stringify(name)).join(', ');
   const more = isComplete ? '' : ' (there are too many keys to look at all)';
   const there =
     found.length === 0 ? `no other prefix of ours is there either${more}` : `prefixes that are there: ${names}${more}`;
-  return `nothing is under prefix ${JSON.stringify(prefix)}; ${there}`;
+  return `${nothing}; ${there}`;
 }
 
 async function prefixesOf(client: Redis): Promise<{ found: readonly string[]; isComplete: boolean }> {

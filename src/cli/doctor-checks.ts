@@ -21,7 +21,7 @@ export interface Facts {
   readonly clockBackMs: number;
   /** Median of some round trips. */
   readonly roundTripMs: number;
-  /** Keys under the prefix that are not ours, or of another type, each with what it is. */
+  /** Keys by the names of ours that are of another type, each with what it is. */
   readonly foreignKeys: readonly string[];
   /** How many keys of ours there are. */
   readonly ownKeys: number;

@@ -2,13 +2,11 @@
 import type { Redis } from 'ioredis';
 import { BATCH_SCRIPT, CONTROL_SCRIPT } from '../redis/script.gen.js';
 import { KEY_TYPES } from '../redis/server-checks.js';
-import { openClient, type Target } from './connect.js';
+import { answerOf, openClient, type Target } from './connect.js';
 import { type Facts, type Finding, judge, type Level } from './doctor-checks.js';
 import { type Colour, CommandError, type Terminal } from './terminal.js';
 
 const ROUND_TRIPS = 11;
-const KEYS_LOOKED_AT_MAX = 100_000;
-const FOREIGN_SHOWN_MAX = 5;
 
 const COLOURS: Readonly<Record<Level, Colour>> = { ok: 'green', warn: 'yellow', fail: 'red' };
 
@@ -36,7 +34,7 @@ export async function doctor(target: Target, terminal: Terminal): Promise<void> 
 async function factsOf(client: Redis, prefix: string): Promise<Facts> {
   const { foreignKeys, ownKeys } = await keysOf(client, prefix);
   return {
-    info: fieldsOf(await client.info()),
+    info: fieldsOf(await answerOf(client.info())),
     config: await configOf(client),
     ...(await clockOf(client)),
     roundTripMs: await roundTripOf(client),
@@ -74,7 +72,7 @@ async function clockOf(client: Redis): Promise<Pick<Facts, 'clockOffsetMs' | 'cl
 }
 
 async function timeOf(client: Redis): Promise<number> {
-  const [seconds, micros] = (await client.time()) as unknown as readonly [string, string];
+  const [seconds, micros] = (await answerOf(client.time())) as unknown as readonly [string, string];
   return Number(seconds) * 1000 + Number(micros) / 1000;
 }
 
@@ -82,31 +80,24 @@ async function roundTripOf(client: Redis): Promise<number> {
   const times: number[] = [];
   for (let i = 0; i < ROUND_TRIPS; i++) {
     const startMs = performance.now();
-    await client.ping();
+    await answerOf(client.ping());
     times.push(performance.now() - startMs);
   }
   return times.sort((a, b) => a - b)[Math.floor(ROUND_TRIPS / 2)] ?? 0;
 }
 
-/** Every key under the prefix, a page at a time: what is there must be ours, and of its type. */
+/** What a node looks at when it starts: the keys that it would use, which are nobody else's. */
 async function keysOf(client: Redis, prefix: string): Promise<Pick<Facts, 'foreignKeys' | 'ownKeys'>> {
-  const foreign: string[] = [];
-  let [cursor, own, looked] = ['0', 0, 0];
-  do {
-    const [next, keys] = await client.scan(cursor, 'MATCH', `${escapeGlob(prefix)}:*`, 'COUNT', 1000);
-    cursor = next;
-    for (const key of keys) {
-      looked++;
-      const want = KEY_TYPES[/^\{\d+\}:(\w+)$/.exec(key.slice(prefix.length + 1))?.[1] ?? ''];
-      const type = await client.type(key);
-      if (type === want) own++;
-      else if (type !== 'none') foreign.push(`${key} (${type})`);
-    }
-  } while (cursor !== '0' && foreign.length < FOREIGN_SHOWN_MAX && looked < KEYS_LOOKED_AT_MAX);
-  return { foreignKeys: foreign.slice(0, FOREIGN_SHOWN_MAX), ownKeys: own };
+  const foreignKeys: string[] = [];
+  let ownKeys = 0;
+  for (const [name, want] of Object.entries(KEY_TYPES)) {
+    const key = `${prefix}:{0}:${name}`;
+    const type = await answerOf(client.type(key));
+    if (type === want) ownKeys++;
+    else if (type !== 'none') foreignKeys.push(`${key} (${type})`);
+  }
+  return { foreignKeys, ownKeys };
 }
-
-const escapeGlob = (text: string): string => text.replace(/[\\*?[\]^-]/g, '\\$&');
 
 async function scriptFaultOf(client: Redis): Promise<string | undefined> {
   try {
@@ -114,6 +105,7 @@ async function scriptFaultOf(client: Redis): Promise<string | undefined> {
     await client.eval('return 1', 0);
     return undefined;
   } catch (error) {
-    return (error as Error).message;
+    const { name, message } = error as Error;
+    return name === 'ReplyError' ? message : answerOf(Promise.reject(error));
   }
 }

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lastLine } from '../support/command.js';
@@ -83,9 +85,9 @@ describeRedis(
         pending: [3, 4, 5].map((sequence) => ({ ...message, messageId: `m${sequence}`, sequence })),
         history: {
           ended: [],
+          endedCount: 0,
           deadLetters: [{ id: '1', messageId: 'm1', sequence: 1, name: 'Deposit', reason: 'failed', replayedAs: null }],
         },
-          endedCount: 0,
       });
       expect((await run('entity', 'show', 'order', 'o:{1}')).stdout).toMatch(/^running {2}1 Deposit m1 /m);
       const unknown = await run('entity', 'show', 'account', 'nobody');
@@ -94,8 +96,6 @@ describeRedis(
       expect(await run('entity', 'show', 'a:b', 'x')).toMatchObject({ code: 2 });
     });
 
-    it('changes nothing, and makes no member', async () => {
-      const dump = async () => {
     it('shows the newest of what is kept of an entity, and says that there is more', async () => {
       const long = await Writer.of(writer.session, 'account:long');
       await long.complete(30);
@@ -109,6 +109,8 @@ describeRedis(
       expect(stdout).toMatch(/^ended {4}10 earlier ones are not shown\nended {4}11 m11 completed$/m);
     });
 
+    it('changes nothing, and makes no member', async () => {
+      const dump = async () => {
         const keys = (await admin.keys('shop:*')).sort();
         return Promise.all(keys.map(async (key) => [key, await admin.dump(key)]));
       };
@@ -167,10 +169,16 @@ describeRedis(
     it('says what is in the way, in one line', async () => {
       await admin.set('foreign:{0}:meta', 'x');
       const foreign = await cli('status', '--redis', server.url, '--prefix', 'foreign');
-      expect(foreign).toMatchObject({ code: 1, stderr: /^error: foreign:\{0\}:meta is none of our keys: WRONGTYPE/ });
+      expect(foreign).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/^error: foreign:\{0\}:meta is none of our keys: WRONGTYPE/),
+      });
       await admin.hset('newer:{0}:meta', { generation: 'g', schema: '9' });
       const newer = await cli('status', '--redis', server.url, '--prefix', 'newer');
-      expect(newer).toMatchObject({ code: 1, stderr: /^error: prefix "newer" holds records of schema version 9, / });
+      expect(newer).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/^error: prefix "newer" holds records of schema version 9, /),
+      });
       await admin.del('foreign:{0}:meta', 'newer:{0}:meta');
       for (const command of [['status'], ['doctor'], ['dlq', 'list']]) {
         const none = await cli(...command, '--redis', 'redis://:secret@127.0.0.1:1');
@@ -190,13 +198,57 @@ describeRedis(
         expect(findings.filter(({ level }) => level !== 'ok').map(({ check }) => check)).toEqual(['memory']);
         expect(findings.find(({ check }) => check === 'keys')?.found).toMatch(/^\d+ keys, each of the type it must have$/);
         await admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
-        await admin.set('shop:{0}:mine', 'x');
-        const ill = await run('doctor');
+        await admin.set('ill:{0}:meta', 'x');
+        const ill = await cli('doctor', '--redis', server.url, '--prefix', 'ill');
         await admin.config('SET', 'maxmemory-policy', 'noeviction');
-        await admin.del('shop:{0}:mine');
-        expect(ill).toMatchObject({ code: 1, stderr: /^error: 2 of \d+ checks failed$/m });
+        await admin.del('ill:{0}:meta');
+        expect(ill).toMatchObject({ code: 1, stderr: expect.stringMatching(/^error: 2 of \d+ checks failed$/m) });
         expect(ill.stdout).toMatch(/^fail eviction +allkeys-lru\n +logged messages may vanish/m);
-        expect(ill.stdout).toMatch(/^fail keys +shop:\{0\}:mine \(string\)$/m);
+        expect(ill.stdout).toMatch(/^fail keys +ill:\{0\}:meta \(string\)$/m);
+      });
+
+      it('fails for no key that a node would start beside', async () => {
+        await admin.mset({ 'shop:cache': 'x', 'shop:{0}:mine': 'x', 'shop:{1}:meta': 'x' });
+        const { code, stdout } = await run('doctor');
+        await admin.del('shop:cache', 'shop:{0}:mine', 'shop:{1}:meta');
+        expect(stdout).toMatch(/^ok {3}keys /m);
+        expect(code).toBe(0);
+      });
+
+      it('says in a line what its user may not do, or that Redis is gone', async () => {
+        const as = async (rules: readonly string[], prefix: string, ...command: readonly string[]) => {
+          await admin.call('ACL', 'SETUSER', 'small', 'reset', 'on', '>pw', '~*', '&*', '+@all', ...rules);
+          return cli(...command, '--redis', server.url.replace('//', '//small:pw@'), '--prefix', prefix);
+        };
+        for (const name of ['time', 'type', 'info']) {
+          const { code, stdout, stderr } = await as([`-${name}`], 'shop', 'doctor');
+          expect({ code, stdout }, name).toEqual({ code: 1, stdout: '' });
+          expect(stderr).toMatch(new RegExp(`^error: the Redis user lacks a permission: .*'${name}'`, 'm'));
+          expect(stderr).not.toMatch(/^ +at /m);
+        }
+        const unseen = await as(['-scan'], 'shpo', 'status');
+        expect(unseen).toMatchObject({ code: 1, stdout: '' });
+        expect(unseen.stderr).toMatch(
+          /^error: nothing is under prefix "shpo"; other prefixes could not be looked for: .*'scan'.*\n$/,
+        );
+        const unread = await as(['-hmget'], 'shop', 'status');
+        expect(unread).toMatchObject({ code: 1, stdout: '' });
+        expect(unread.stderr).toMatch(/^error: the Redis user lacks a permission: .*'hmget'.*\n$/);
+        await admin.call('ACL', 'DELUSER', 'small');
+        // Answers while a client connects, and then no more.
+        const replies = ['$19\r\nredis_version:7.0.0\r\n', '+PONG\r\n'];
+        const mute = createServer((socket) => {
+          const left = [...replies];
+          socket.on('data', () => (left.length > 0 ? socket.write(left.shift() ?? '') : socket.destroy()));
+        }).listen(0, '127.0.0.1');
+        await once(mute, 'listening');
+        const gone = await cli('doctor', '--redis', `redis://127.0.0.1:${(mute.address() as AddressInfo).port}`);
+        mute.close();
+        expect(gone).toMatchObject({
+          code: 1,
+          stdout: '',
+          stderr: expect.stringMatching(/^error: the call to Redis got no answer: .*\n$/),
+        });
       });
     });
   },
