@@ -1,4 +1,4 @@
-import { type EntityView, excuseOf, type Findings, isTerminal, type View } from './view.js';
+import { type EntityView, type Findings, isTerminal, lateStartExcuseOf, type View } from './view.js';
 
 /** I1: a handler starts at most `maxAttempts` times, once per attempt, after its begin is logged, and never after the end. */
 export function atMostOnce(view: View, findings: Findings): void {
@@ -39,7 +39,7 @@ function checkEntity(view: View, entity: EntityView, findings: Findings): void {
       } else if (isTerminal(step.to)) m.terminalIndex = Math.min(m.terminalIndex, step.index);
       continue;
     }
-    const { seq, attempt, index, atMs, node } = step.start;
+    const { seq, attempt, index, node } = step.start;
     const m = of(seq);
     const name = `${entity.entity} #${seq} attempt ${attempt}`;
     const started = (m.starts.get(attempt) ?? 0) + 1;
@@ -50,7 +50,7 @@ function checkEntity(view: View, entity: EntityView, findings: Findings): void {
     else if (all > maxAttempts) findings.violated('I1', `${name}: start ${all} of at most ${maxAttempts}`, index);
     if (m.begins < attempt) findings.violated('I1', `${name} started on ${node} without a begin in the log`, index);
     if (m.terminalIndex > index) continue;
-    const excuse = excuseOf(view, step, atMs);
+    const excuse = lateStartExcuseOf(view, step);
     if (excuse === undefined) findings.violated('I1', `${name} started on ${node} after the message had ended`, index);
     else findings.excuse('I1', excuse);
   }

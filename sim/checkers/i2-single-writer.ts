@@ -1,4 +1,4 @@
-import { type EntityView, excuseOf, type Findings, type Handling, type View } from './view.js';
+import { type EntityView, excuseOf, type Findings, type Handling, lateStartExcuseOf, type View } from './view.js';
 
 /** I2: handlers of one entity never overlap, cluster-wide; inside one process without any excuse. */
 export function singleWriter(view: View, findings: Findings): void {
@@ -6,7 +6,7 @@ export function singleWriter(view: View, findings: Findings): void {
     for (const [earlier, later] of overlapsOf(view, entity)) {
       const { start } = later;
       const isOneProcess = earlier.start.node === start.node;
-      const excuse = isOneProcess ? undefined : excuseOf(view, staleOf(earlier, later), start.atMs);
+      const excuse = isOneProcess ? undefined : overlapExcuseOf(view, earlier, later);
       const what = `${entity.entity}: #${start.seq} started on ${start.node} while #${earlier.start.seq} ran on ${earlier.start.node}`;
       if (excuse === undefined) findings.violated('I2', what, start.index);
       else findings.excuse('I2', excuse);
@@ -14,10 +14,11 @@ export function singleWriter(view: View, findings: Findings): void {
 }
 
 /**
- * Which of the two had lost its right to run: that of the lower fence. Mostly it started first; but on a machine that was
+ * Of the one that had lost its right to run: that of the lower fence. Mostly it started first; but on a machine that was
  * suspended, whose clock stood still, it may start last, as the machine wakes.
  */
-const staleOf = (earlier: Handling, later: Handling): Handling => (later.start.fence < earlier.start.fence ? later : earlier);
+const overlapExcuseOf = (view: View, earlier: Handling, later: Handling): string | undefined =>
+  later.start.fence < earlier.start.fence ? lateStartExcuseOf(view, later) : excuseOf(view, earlier, later.start.atMs);
 
 /** Pairs of handlings that overlap, the one that started first first. */
 export function overlapsOf(view: View, entity: EntityView): [Handling, Handling][] {

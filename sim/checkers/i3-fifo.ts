@@ -1,5 +1,5 @@
 import type { Transition } from '../history.js';
-import { type EntityView, excuseOf, type Findings, isTerminal, type View } from './view.js';
+import { type EntityView, type Findings, isTerminal, lateStartExcuseOf, type View } from './view.js';
 
 /** I3: messages of one entity begin in log order, one at a time, and their handlers start in that order. */
 export function fifo(view: View, findings: Findings): void {
@@ -40,13 +40,13 @@ function begun(entity: string, step: Transition, live: ReadonlySet<number>, runn
 function checkStarts(view: View, entity: EntityView, findings: Findings): void {
   let highest = 0;
   for (const handling of entity.handlings) {
-    const { seq, index, node, atMs } = handling.start;
+    const { seq, index, node } = handling.start;
     if (index > view.lossIndex) return;
     if (seq >= highest) {
       highest = seq;
       continue;
     }
-    const excuse = excuseOf(view, handling, atMs);
+    const excuse = lateStartExcuseOf(view, handling);
     if (excuse === undefined) findings.violated('I3', `${entity.entity}: #${seq} started on ${node} after #${highest}`, index);
     else findings.excuse('I3', excuse);
   }

@@ -226,23 +226,42 @@ const RATE_MAX = 0.0051;
  * none was. Exactly what design §2 allows.
  */
 export function excuseOf(view: View, earlier: Handling, laterMs: number): string | undefined {
-  const { node, atMs } = earlier.start;
-  const { leaseTtlMs, takeoverHoldMs } = view.facts;
-  for (const pause of view.pauses.get(node) ?? []) {
-    // A pause that was over when the handler started excuses nothing: the lease is checked before each start.
-    const toMs = pause.suspended ? pause.toMs + leaseTtlMs : pause.toMs;
-    const isMeanwhile = pause.fromMs <= laterMs && toMs > atMs;
-    if (isMeanwhile && Math.min(pause.toMs, laterMs) - pause.fromMs >= pause.value) return 'its node was paused past its lease';
-  }
-  for (const clock of view.clocks.get(node) ?? [])
-    if (Math.abs(clock.value - 1) > RATE_MAX && clock.fromMs <= laterMs && clock.toMs >= atMs - leaseTtlMs)
-      return 'the clock of its node was out of bound';
+  const { takeoverHoldMs } = view.facts;
+  const { node, entity, atMs } = earlier.start;
+  const clocks = pastLeaseOf(view, view.pauses.get(node) ?? [], atMs, laterMs) ?? outOfBoundOf(view, node, atMs, laterMs);
+  if (clocks !== undefined) return clocks;
   // The hold is kept in store time: a jump within it shortens it. One before the take-over excuses nothing, since nobody is
   // declared dead by the store's clock alone.
-  const takenMs = view.entity(earlier.start.entity).owned.find((o) => o.how === 'takeover' && o.atMs >= atMs)?.atMs ?? NEVER;
+  const takenMs = view.entity(entity).owned.find((o) => o.how === 'takeover' && o.atMs >= atMs)?.atMs ?? NEVER;
   if (view.jumpsMs.some((jumpMs) => jumpMs >= takenMs && jumpMs <= laterMs))
     return 'the clock of the store jumped within the hold';
   if (earlier.abortMs + takeoverHoldMs < Math.min(earlier.endMs, laterMs)) return 'it ignored its signal beyond the hold';
+  return undefined;
+}
+
+/**
+ * The same for a handler that starts when its node has lost the right to run it: the lease is checked before each start, so only a
+ * clock that stood still or went wrong lets it start, and no pause in which the clock went on.
+ */
+export function lateStartExcuseOf(view: View, { start: { node, atMs } }: Handling): string | undefined {
+  const suspensions = (view.pauses.get(node) ?? []).filter((p) => p.suspended);
+  return pastLeaseOf(view, suspensions, atMs, atMs) ?? outOfBoundOf(view, node, atMs, atMs);
+}
+
+function pastLeaseOf({ facts }: View, pauses: readonly Span[], atMs: number, laterMs: number): string | undefined {
+  for (const pause of pauses) {
+    // A pause that was over when the handler started excuses nothing: the lease is checked before each start.
+    const toMs = pause.suspended ? pause.toMs + facts.leaseTtlMs : pause.toMs;
+    const isMeanwhile = pause.fromMs <= laterMs && toMs > atMs;
+    if (isMeanwhile && Math.min(pause.toMs, laterMs) - pause.fromMs >= pause.value) return 'its node was paused past its lease';
+  }
+  return undefined;
+}
+
+function outOfBoundOf({ clocks, facts }: View, node: string, atMs: number, laterMs: number): string | undefined {
+  for (const clock of clocks.get(node) ?? [])
+    if (Math.abs(clock.value - 1) > RATE_MAX && clock.fromMs <= laterMs && clock.toMs >= atMs - facts.leaseTtlMs)
+      return 'the clock of its node was out of bound';
   return undefined;
 }
 
