@@ -83,6 +83,7 @@ describe('the checkers of the kill campaign', () => {
       new Story().call(plan('x'), '1.1').call(plan('y'), '2.1', 2).start('x', 1).start('y', 2, { run: 2, fence: 2 }).kill(1),
       /^I2 y .*while x/,
     ],
+    ['an overlap with a stopped process whose lease was still good', stopped(3000, 0), /^I2 y .*while x/],
     [
       'a lower fence',
       new Story().call(plan('x'), '1.1').call(plan('y'), '1.2').ran('x', 1, { fence: 3 }).ran('y', 2, { fence: 2 }),

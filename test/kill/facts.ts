@@ -140,11 +140,16 @@ export class Facts {
     return { ...start, atUs: loss.fromUs };
   }
 
-  /** From when on others may have taken over what that handler did: its process was killed, or stood still past its lease. */
+  /**
+   * From when on others may have taken over what that handler did: its process was killed, or stood still past its lease, which
+   * was renewed a heartbeat before at the latest.
+   */
   lostUs(run: HandlerRun): number {
     const endUs = run.end?.atUs ?? Number.POSITIVE_INFINITY;
     const loss = this.#losses.get(run.run)?.find(({ fromUs, toUs }) => toUs >= run.atUs && fromUs <= endUs);
-    return Math.min(this.killedUs(run.run), loss?.fromUs ?? Number.POSITIVE_INFINITY);
+    const { leaseMs, heartbeatMs } = this.history;
+    const lapsedUs = loss === undefined ? Number.POSITIVE_INFINITY : loss.fromUs + (leaseMs - heartbeatMs) * 1000;
+    return Math.min(this.killedUs(run.run), lapsedUs);
   }
 
   /** What the handlers' own store has taken of a message. */

@@ -32,6 +32,8 @@ export interface History {
   readonly final: FinalState;
   /** How long a node may stand still before its lease ends by its own clock, ms. */
   readonly leaseMs: number;
+  /** How often it renews that lease, ms. */
+  readonly heartbeatMs: number;
 }
 
 export const givenKey = (entity: string, id: string): string => `${entity} ${id}`;

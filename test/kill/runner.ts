@@ -219,7 +219,8 @@ class Campaign {
     const final = await readFinalState(this.#store, new Ledger(redis), events);
     redis.disconnect();
     writeFileSync(`${dir}/final.json`, JSON.stringify({ ...final, given: [...final.given] }));
-    return { events, final, leaseMs: this.#nodeTTLMs - Math.round(this.#nodeTTLMs / 7) };
+    const nodeTTLMs = this.#nodeTTLMs;
+    return { events, final, leaseMs: nodeTTLMs - Math.round(nodeTTLMs / 7), heartbeatMs: nodeTTLMs / 5 };
   }
 
   /** Whatever has happened, no process of the campaign outlives it. */

@@ -89,7 +89,7 @@ export class Story {
     const counts = { depth: this.depth, active: this.depth, letters: this.letters.length };
     const { letters, given, effects, members } = this;
     const final: FinalState = { letters, given, effects, counts, members };
-    return new Facts({ events: this.events, final, leaseMs: 250 });
+    return new Facts({ events: this.events, final, leaseMs: 250, heartbeatMs: 60 });
   }
 
   violations(): string[] {
@@ -120,16 +120,20 @@ export const sound = (): Story =>
     .call(plan('x'), '2.3', 2)
     .receipt('2.3', 'x', 1, 2);
 
-/** x runs when its process is stopped for 300 ms, past its lease of 250; y runs elsewhere meanwhile, and x is fenced off when it wakes. */
-export const stopped = (sleptMs = 300): Story =>
+/**
+ * x runs when its process is stopped for 300 ms, past its lease of 250; y runs elsewhere meanwhile, after so long, and x is fenced
+ * off when it wakes.
+ */
+export const stopped = (sleptMs = 300, yAfterMs = sleptMs): Story =>
   new Story()
     .call(plan('x'), '1.1', 1, 'interrupted')
     .call(plan('y'), '2.1', 2)
     .start('x', 1)
     .add({ kind: 'stop', run: 1 })
+    .sleep(yAfterMs)
     .ran('y', 2, { run: 2, fence: 2 })
     .letter('x', 1, 'interrupted')
-    .sleep(sleptMs)
+    .sleep(sleptMs - yAfterMs)
     .add({ kind: 'cont', run: 1 })
     .sleep(20)
     .end('x', 1, { how: 'fenced' });
