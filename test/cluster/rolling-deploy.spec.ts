@@ -60,17 +60,20 @@ describeRedis('a rolling deploy under load', () => {
     };
     const lanes = Array.from({ length: LANES }, (_, i) => lane(new Random(1, `lane ${i}`)));
 
-    await sleep(STEADY_MS);
-    for (let i = 0; i < NODES; i++) {
-      // What a load balancer does: nothing new for the one that leaves; what it has, it answers.
-      const [old] = serving.splice(0, 1) as [AppProcess];
-      expect(await old.terminate()).toBe(0);
-      const node = await start(old.serverId, 'new');
-      renewed.add(node);
-      serving.push(node);
+    try {
       await sleep(STEADY_MS);
+      for (let i = 0; i < NODES; i++) {
+        // What a load balancer does: nothing new for the one that leaves; what it has, it answers.
+        const [old] = serving.splice(0, 1) as [AppProcess];
+        expect(await old.terminate()).toBe(0);
+        const node = await start(old.serverId, 'new');
+        renewed.add(node);
+        serving.push(node);
+        await sleep(STEADY_MS);
+      }
+    } finally {
+      isLoading = false;
     }
-    isLoading = false;
     await Promise.all(lanes);
 
     expect(failures).toEqual([]);
