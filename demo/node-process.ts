@@ -4,11 +4,13 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { BankAccess } from './bank.js';
 import { Verdict } from './clients.js';
+import { endsWithin } from './ends-within.js';
 import { Deposit, Withdraw } from './messages.js';
 import { BankAnswer, BankCall, FromNode, NodeOptions, ToNode, toPlain } from './wire.js';
 
 const NODE = fileURLToPath(new URL('./node.js', import.meta.url));
 const READY_TIMEOUT_MS = 30_000;
+const CLOSE_TIMEOUT_MS = 60_000;
 
 export class NodeProcess {
   readonly name: string;
@@ -79,12 +81,13 @@ export class NodeProcess {
     this.child.kill('SIGKILL');
   }
 
-  /** Lets the node end in good order. Answers its exit code. */
+  /** Lets the node end in good order. Answers its exit code, null if it had to be killed. */
   async close(): Promise<number | null> {
     this.isWanted = false;
     if (this.isGone) return this.child.exitCode;
     const exited = once(this.child, 'exit');
     this.send({ kind: 'close' });
+    if (!(await endsWithin(exited, CLOSE_TIMEOUT_MS))) this.child.kill('SIGKILL');
     await exited;
     return this.child.exitCode;
   }

@@ -1,9 +1,11 @@
 /** The parent's end of one node (app.ts). */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { endsWithin } from '../../demo/ends-within.js';
 import type { Answer, AppOptions, News, Order } from './app.js';
 
 const READY_TIMEOUT_MS = 30_000;
+const CLOSE_TIMEOUT_MS = 60_000;
 const GONE: Answer = { ok: false, code: 'GONE', definite: false, text: 'the process is gone' };
 
 export class AppProcess {
@@ -64,10 +66,11 @@ export class AppProcess {
     this.#child.kill('SIGKILL');
   }
 
-  /** Answers how the process has ended: an exit code, or a signal. */
+  /** Answers how the process has ended: an exit code, or a signal; SIGKILL if it did not end by itself. */
   async terminate(): Promise<number | NodeJS.Signals | null> {
     const exited = once(this.#child, 'exit');
     this.#child.kill('SIGTERM');
+    if (!(await endsWithin(exited, CLOSE_TIMEOUT_MS))) this.kill();
     const [code, signal] = (await exited) as [number | null, NodeJS.Signals | null];
     return code ?? signal;
   }

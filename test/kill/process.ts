@@ -3,12 +3,14 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { endsWithin } from '../../demo/ends-within.js';
 import type { AppNews, AppOptions } from './app.js';
 import type { Resend } from './driver.js';
 import { RecordWriter, recordPath } from './record.js';
 
 const APP = fileURLToPath(new URL('./app.js', import.meta.url));
 const NEWS_TIMEOUT_MS = 90_000;
+const CLOSE_TIMEOUT_MS = 60_000;
 
 export class AppProcess {
   readonly #options: AppOptions;
@@ -81,7 +83,8 @@ export class AppProcess {
   /** Lets the app close in good order: SIGTERM. */
   async close(): Promise<void> {
     if (!this.isGone) this.#child.kill('SIGTERM');
-    await this.#exited;
+    if (await endsWithin(this.#exited, CLOSE_TIMEOUT_MS)) return;
+    throw new Error(`run ${this.run} did not close within ${CLOSE_TIMEOUT_MS} ms: ${this.stderr}`);
   }
 
   /** SIGSTOP for that long, then SIGCONT; meanwhile the process may be killed. */
