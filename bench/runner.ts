@@ -2,7 +2,8 @@
 import { fork } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { findRedisServer, LocalRedis, startLocalRedis } from '../demo/local-redis.js';
+import { LocalRedis, startLocalRedis } from '../demo/local-redis.js';
+import { findRedisServer } from '../demo/machine.js';
 import { BenchOptions, UsageError } from './options.js';
 import { ChildAnswer, Fsync, Job, jobsOf, Outcome, Series, Store, seriesOf } from './plan.js';
 

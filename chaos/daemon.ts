@@ -5,9 +5,10 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { findOnPath } from '../demo/machine.js';
 import { UsageError } from './driver.js';
 import { Guard } from './guard.js';
-import { aptInstall, findOnPath, type Say } from './setup.js';
+import { aptInstall, type Say } from './setup.js';
 
 const START_MS = 30_000;
 const END_MS = 15_000;

@@ -2,8 +2,9 @@
  * A shell that outlives this process whatever ends it, and then runs a command, kills what it was told of, and removes the folder.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
 
-const SCRIPT = [
+export const guardScript = [
   'trap "" INT TERM HUP; pids=""',
   'while read -r line; do [ "$line" = end ] && exit 0; pids=$line; done',
   'sh -c "$2" >/dev/null 2>&1',
@@ -16,11 +17,13 @@ export class Guard {
   readonly #pids = new Set<number>();
 
   constructor(dir: string, command = ':') {
-    this.#shell = spawn('/bin/sh', ['-c', SCRIPT, 'chaos-guard', dir, command], {
+    this.#shell = spawn('/bin/sh', ['-c', guardScript, 'guard', dir, command], {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
     });
     this.#shell.unref();
+    // This process must be able to end while the pipe is open: its end is what the guard waits for.
+    (this.#shell.stdin as Socket | null)?.unref();
   }
 
   add(pid: number): void {
@@ -35,7 +38,7 @@ export class Guard {
   }
 
   #tell(): void {
-    this.#shell.stdin?.write(`${[...this.#pids].join(' ')}\n`);
+    if (this.#shell.stdin?.writable === true) this.#shell.stdin.write(`${[...this.#pids].join(' ')}\n`);
   }
 
   /** There is nothing left to be done. */

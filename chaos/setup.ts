@@ -1,7 +1,8 @@
 /** Finds what the drivers need, and installs what can be installed: one line for each thing that is missing. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { findOnPath, findRedisServer, isProgram } from '../demo/machine.js';
 import { UsageError } from './driver.js';
 import { type LocalTools, NODE_FILE } from './local.js';
 
@@ -9,6 +10,7 @@ const TOXIPROXY_VERSION = 'v2.12.0';
 const TOXIPROXY_MODULE = `github.com/Shopify/toxiproxy/v2/cmd/server@${TOXIPROXY_VERSION}`;
 const TOXIPROXY_DIR = 'build/chaos-tools';
 const GO_MIN = 1.23;
+const GO_INSTALLED = '/usr/local/go/bin/go';
 const FAKETIME_PATHS = ['x86_64', 'aarch64'].map((cpu) => `/usr/lib/${cpu}-linux-gnu/faketime/libfaketimeMT.so.1`);
 /** Undefined where it is not installed. */
 export const FAKETIME = FAKETIME_PATHS.find((path) => existsSync(path));
@@ -19,24 +21,6 @@ export type Say = (line: string) => void;
 export interface ServerOptions {
   readonly toxiproxy: string | undefined;
   readonly redisServer: string | undefined;
-}
-
-export function findOnPath(...names: readonly string[]): string | undefined {
-  for (const name of names)
-    for (const dir of [...(process.env.PATH ?? '').split(delimiter), '/usr/local/go/bin']) {
-      const path = join(dir, name);
-      if (isProgram(path)) return path;
-    }
-  return undefined;
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 const hasApt = (): boolean => process.getuid?.() === 0 && findOnPath('apt-get') !== undefined;
@@ -58,16 +42,18 @@ export function redisServerOf(given: string | undefined, say: Say): string {
     if (!isProgram(given)) throw new UsageError(`--redis-server ${given}: there is no such program`);
     return given;
   }
-  const found = (): string | undefined => findOnPath('redis-server', 'valkey-server');
-  const path = found() ?? (aptInstall('redis-server', say) ? found() : undefined);
+  const path = findRedisServer() ?? (aptInstall('redis-server', say) ? findRedisServer() : undefined);
   if (path === undefined)
     throw new UsageError('no redis-server or valkey-server on PATH: install one, or name it with --redis-server FILE');
   return path;
 }
 
+/** Where its own installer puts it is not on every PATH. */
+const findGo = (): string | undefined => findOnPath('go') ?? (isProgram(GO_INSTALLED) ? GO_INSTALLED : undefined);
+
 /** Of Go, or undefined if it is missing or too old for the module. */
 function goOf(): string | undefined {
-  const go = findOnPath('go');
+  const go = findGo();
   if (go === undefined) return undefined;
   const version = /go(\d+\.\d+)/.exec(execFileSync(go, ['version'], { encoding: 'utf8' }))?.[1] ?? '0';
   const [major = 0, minor = 0] = version.split('.').map(Number);
@@ -99,7 +85,7 @@ export function toxiproxyOf(given: string | undefined, say: Say): string {
 export function toxiproxyVersionOf(path: string): string {
   const own = spawnSync(path, ['--version'], { encoding: 'utf8' });
   const told = /(\d+\.\d+\.\d+)/.exec(`${own.stdout}${own.stderr}`)?.[1];
-  const go = told === undefined ? findOnPath('go') : undefined;
+  const go = told === undefined ? findGo() : undefined;
   if (told !== undefined || go === undefined) return told ?? 'unknown';
   const built = spawnSync(go, ['version', '-m', path], { encoding: 'utf8' }).stdout;
   return /\tmod\tgithub\.com\/Shopify\/toxiproxy\S*\tv(\S+)/.exec(built)?.[1] ?? 'unknown';

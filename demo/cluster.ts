@@ -10,7 +10,7 @@ import { insistent } from './app.js';
 import { audit, DeadLetter } from './audit.js';
 import { Bank } from './bank.js';
 import { Clients, ClientsOptions, Verdict } from './clients.js';
-import { freePort } from './local-redis.js';
+import { freePort } from './machine.js';
 import { Deposit, Withdraw } from './messages.js';
 import { NodeProcess } from './node-process.js';
 import { QueuedResult } from './queued.js';

@@ -1,10 +1,11 @@
 /** A redis-server of our own: a child process on a free port, with its data in a temporary folder, gone when we are. */
 import { ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from './machine.js';
 
 export interface LocalRedis {
   readonly port: number;
@@ -25,22 +26,6 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => process.exit(signal === 'SIGINT' ? 130 : 143));
-}
-
-/** The server's path, or undefined when neither redis-server nor valkey-server is on PATH. */
-export function findRedisServer(): string | undefined {
-  for (const name of ['redis-server', 'valkey-server']) {
-    for (const folder of (process.env.PATH ?? '').split(path.delimiter)) {
-      const file = path.join(folder, name);
-      try {
-        accessSync(file, constants.X_OK);
-        return file;
-      } catch {
-        // not in this folder
-      }
-    }
-  }
-  return undefined;
 }
 
 export async function startLocalRedis(binary: string, appendfsync: 'everysec' | 'always'): Promise<LocalRedis> {
@@ -73,16 +58,6 @@ export async function startLocalRedis(binary: string, appendfsync: 'everysec' | 
     },
   };
 }
-
-export const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => (address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no free port'))));
-    });
-  });
 
 const answers = (port: number): Promise<boolean> =>
   new Promise((resolve) => {

@@ -24,7 +24,7 @@ interface Applied {
   readonly atMs: number;
 }
 
-export const STORE_HITS = {
+const STORE_HITS = {
   requestLost: 0,
   replyLost: 0,
   lateCopy: 0,

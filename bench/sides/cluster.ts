@@ -2,7 +2,7 @@
 import { ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../../demo/local-redis.js';
+import { freePort } from '../../demo/machine.js';
 import { FromOwner, OwnerOptions, ToOwner } from '../owner.js';
 import { Witness } from '../witness.js';
 import { sideOf, startApp } from './library.js';

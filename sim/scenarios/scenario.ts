@@ -25,7 +25,7 @@ export interface Scenario {
 /** Notes what must hold and does not. */
 export type Must = (what: string, holds: boolean) => void;
 
-export const CALM: Settings = {
+const CALM: Settings = {
   heartbeatMs: 100,
   nodeTTLMs: 500,
   leaseMarginMs: 50,

@@ -1,6 +1,7 @@
 /** npm run campaign:failover: how long entities stand still when their node is killed, with default timings on a real Redis. */
 import { parseArgs } from 'node:util';
-import { findRedisServer, startLocalRedis } from '../../demo/local-redis.js';
+import { startLocalRedis } from '../../demo/local-redis.js';
+import { findRedisServer } from '../../demo/machine.js';
 import { type Failover, type Found, measureFailovers } from './failover-campaign.js';
 
 const USAGE = `npm run campaign:failover -- [options]

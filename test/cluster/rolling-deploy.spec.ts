@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { freePort } from '../../demo/local-redis.js';
+import { freePort } from '../../demo/machine.js';
 import { Random } from '../../demo/random.js';
 import { RedisStore } from '../../src/redis/store.js';
 import { SystemClock } from '../../src/system/clock.js';

@@ -2,7 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findRedisServer, startLocalRedis } from '../../demo/local-redis.js';
+import { startLocalRedis } from '../../demo/local-redis.js';
+import { findRedisServer } from '../../demo/machine.js';
 import { checkAll } from './checkers.js';
 import { Facts } from './facts.js';
 import { type Fault, type FaultCounts, notMet } from './faults.js';

@@ -2,7 +2,7 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { freePort } from '../../demo/local-redis.js';
+import { freePort } from '../../demo/machine.js';
 import { Random } from '../../demo/random.js';
 import { RedisStore } from '../../src/redis/store.js';
 import { SystemClock } from '../../src/system/clock.js';

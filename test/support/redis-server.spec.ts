@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
-import { guardScript } from './redis-guard.js';
+import { guardScript } from '../../chaos/guard.js';
 import { describeRedis, type RedisServer, startRedis } from './redis-server.js';
 
 const isAlive = (pid: number): boolean => {

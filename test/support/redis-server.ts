@@ -1,13 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'vitest';
+import { Guard } from '../../chaos/guard.js';
+import { freePort } from '../../demo/machine.js';
 import { findRedisBinary } from '../../scripts/redis-binary.mjs';
 import { openExternal } from './external-redis.js';
-import { type Guard, startGuard } from './redis-guard.js';
 
 const START_TIMEOUT_MS = 10_000;
 
@@ -52,16 +53,6 @@ export function describeRedis(name: string, fn: () => void, options: { readonly 
   describe(`NOT RUN, ${why}: ${name}`, () => it.skip('the whole suite', () => {}));
 }
 
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
-}
-
 const answersPing = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));
@@ -89,7 +80,7 @@ class OwnRedis implements RedisServer {
     options: RedisOptions,
   ) {
     this.#path = path;
-    this.#guard = startGuard(dir);
+    this.#guard = new Guard(dir);
     this.#args = [
       ...['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--daemonize', 'no', '--save', ''],
       ...['--appendonly', 'yes', '--appendfsync', options.appendfsync ?? 'everysec', '--logfile', join(dir, 'redis.log')],
@@ -109,7 +100,11 @@ class OwnRedis implements RedisServer {
     const child = spawn(this.#path, this.#args, { stdio: 'ignore' });
     child.unref();
     this.#child = child;
-    this.#guard.watch(child.pid ?? 0);
+    const { pid } = child;
+    if (pid !== undefined) {
+      this.#guard.add(pid);
+      child.once('exit', () => this.#guard.remove(pid));
+    }
     let failure: Error | undefined;
     child.once('error', (error) => {
       failure = error;
@@ -131,16 +126,14 @@ class OwnRedis implements RedisServer {
     const exited = once(child, 'exit');
     child.kill(signal);
     await exited;
-    // A recycled process id must not be the guard's target.
-    if (!this.#stopped) this.#guard.watch(0);
   }
 
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
     await this.#end('SIGKILL');
-    this.#guard.end();
     rmSync(this.dir, { recursive: true, force: true });
+    this.#guard.end();
   }
 
   kill9(): Promise<void> {
