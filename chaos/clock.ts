@@ -8,6 +8,7 @@ const EVERY_MS = 1000;
 const WINDOW_MS = 6000;
 /** The wall clock may be slewed, not set, while a history is recorded: beyond this it would be of no use. */
 const STEP_MS_MAX = 20;
+const LOWS_MAX = 2;
 
 export interface Reading {
   /** By the wall clock. */
@@ -29,32 +30,44 @@ function read(): Reading {
   return best;
 }
 
-/** Of the readings around that time the least late one; on a busy machine single ones are late by milliseconds. */
-export function offsetAt(readings: readonly Reading[], wallMs: number): number {
-  const near = readings.filter((r) => Math.abs(r.wallMs - wallMs) <= WINDOW_MS);
-  const all = near.length > 0 ? near : readings.slice(-1);
-  return Math.max(...all.map((r) => r.offsetMs));
+/** Readings of one difference, in the order of the host's time. */
+export class Readings {
+  readonly #taken: Reading[];
+  #lows = 0;
+
+  constructor(first: Reading) {
+    this.#taken = [first];
+  }
+
+  /** One that is far too small may be late; two in a row tell that the clock was set back. */
+  take(reading: Reading): void {
+    const aheadMs = reading.offsetMs - this.offsetAt(reading.wallMs);
+    const isLow = aheadMs < -STEP_MS_MAX;
+    this.#lows = isLow ? this.#lows + 1 : 0;
+    if (aheadMs > STEP_MS_MAX || this.#lows === LOWS_MAX) throw new Error('the wall clock was set during the run');
+    if (!isLow) this.#taken.push(reading);
+  }
+
+  /** Of the readings around that time the least late one; on a busy machine single ones are late by milliseconds. */
+  offsetAt(wallMs: number): number {
+    const near = this.#taken.filter((r) => Math.abs(r.wallMs - wallMs) <= WINDOW_MS);
+    const all = near.length > 0 ? near : this.#taken.slice(-1);
+    return Math.max(...all.map((r) => r.offsetMs));
+  }
 }
 
 /** Follows the difference between the two clocks of this host, to a few microseconds. */
 export class WallClock {
-  readonly #readings: Reading[] = [read()];
+  readonly #readings = new Readings(read());
   readonly #timer: NodeJS.Timeout;
 
   constructor() {
-    this.#timer = setInterval(() => this.#read(), EVERY_MS);
-  }
-
-  #read(): void {
-    const reading = read();
-    if (reading.offsetMs - offsetAt(this.#readings, reading.wallMs) > STEP_MS_MAX)
-      throw new Error('the wall clock was set during the run');
-    this.#readings.push(reading);
+    this.#timer = setInterval(() => this.#readings.take(read()), EVERY_MS);
   }
 
   /** Best of what lies some seconds back. */
   toHostMs(wallMs: number): number {
-    return wallMs - offsetAt(this.#readings, wallMs);
+    return wallMs - this.#readings.offsetAt(wallMs);
   }
 
   close(): void {
