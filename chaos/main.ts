@@ -42,7 +42,9 @@ function chosen({ scenarios, ci, driver }: Options): readonly Scenario[] {
 async function playAll(options: Options, signal: AbortSignal): Promise<boolean> {
   const all = chosen(options).map((scenario) => ({ scenario, lack: lackOf(scenario, options.driver) }));
   const notRun = all.flatMap(({ scenario: { name }, lack: why }) => (why === undefined ? [] : [{ name, why }]));
-  if (notRun.length === all.length) throw new UsageError(`${notRun[0]?.name} cannot be run: ${notRun[0]?.why}`);
+  // Who names a scenario wants it played.
+  const isRefused = options.scenarios.length > 0 ? notRun.length > 0 : notRun.length === all.length;
+  if (isRefused) throw new UsageError(notRun.map(({ name, why }) => `${name} cannot be run: ${why}`).join('; '));
   const driver = await driverOf(options);
   try {
     const versions = await driver.versions();
