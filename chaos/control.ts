@@ -14,11 +14,14 @@ import {
 } from './wire.js';
 
 const STATUS_TIMEOUT_MS = 2000;
-const NO_STATUS: NodeStatus = { state: 'silent', running: 0, waiting: 0, owned: 0, suspended: false, degraded: false };
+const NO_STATUS: NodeStatus = {
+  ...{ state: 'silent', running: 0, waiting: 0, owned: 0, suspended: false, degraded: false, wallMs: 0, links: {} },
+};
 
 /** A process that has said hello. */
 export class Peer {
   ready = false;
+  private isGone = false;
   private n = 0;
   private readonly calls = new Map<number, (told: Told | undefined) => void>();
   private readonly statuses = new Map<number, (status: NodeStatus) => void>();
@@ -31,12 +34,14 @@ export class Peer {
 
   /** Undefined: the process is gone before it has answered. */
   call(send: Send): Promise<Told | undefined> {
+    if (this.isGone) return Promise.resolve(undefined);
     const n = ++this.n;
     this.lines.send({ kind: 'send', n, send });
     return new Promise((resolve) => this.calls.set(n, resolve));
   }
 
   status(): Promise<NodeStatus> {
+    if (this.isGone) return Promise.resolve(NO_STATUS);
     const n = ++this.n;
     this.lines.send({ kind: 'status', n });
     return new Promise((resolve) => {
@@ -65,8 +70,11 @@ export class Peer {
 
   gone(): void {
     this.ready = false;
+    this.isGone = true;
     for (const resolve of this.calls.values()) resolve(undefined);
     this.calls.clear();
+    for (const resolve of this.statuses.values()) resolve(NO_STATUS);
+    this.statuses.clear();
   }
 }
 

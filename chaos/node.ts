@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { INestApplicationContext, LoggerService, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { configOf } from '../sim/plan.js';
-import { AtomicQueuesConfig, AtomicQueuesError, AtomicQueuesModule, EntityContext, QueueBus } from '../src/index.js';
+import { AtomicQueuesConfig, AtomicQueuesError, AtomicQueuesModule, EntityContext, QueueBus, QueueHealth } from '../src/index.js';
 import { hostMs } from './clock.js';
 import { FencedHandler, messageOf, PlainHandler, RetriedHandler } from './messages.js';
 import { Performer, Surroundings } from './performer.js';
@@ -137,12 +137,21 @@ class ChaosNode {
 
   private status(): NodeStatus {
     try {
-      const host = (this.app as INestApplicationContext).get<{ node(): { status(): Record<string, unknown> } }>(HOST);
-      const status = host.node().status();
-      const { state, running, waiting, owned, suspended } = status as unknown as NodeStatus;
-      return { state, running, waiting, owned, suspended, degraded: status.degraded !== undefined };
+      const host = (this.app as INestApplicationContext).get<{ node(): { status(): QueueHealth } }>(HOST);
+      const { state, running, waiting, owned, suspended, degraded, peers } = host.node().status();
+      const links = Object.fromEntries(peers.map(({ serverId, link }) => [serverId, link]));
+      return { state, running, waiting, owned, suspended, degraded: degraded !== undefined, wallMs: Date.now(), links };
     } catch {
-      return { state: 'closed', running: 0, waiting: 0, owned: 0, suspended: false, degraded: false };
+      return {
+        state: 'closed',
+        running: 0,
+        waiting: 0,
+        owned: 0,
+        suspended: false,
+        degraded: false,
+        wallMs: Date.now(),
+        links: {},
+      };
     }
   }
 

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Job } from '../sim/job.js';
 import type { Settings } from '../sim/plan.js';
+import type { PeerHealth } from '../src/index.js';
 
 export interface NodeOptions {
   readonly name: string;
@@ -62,6 +63,9 @@ export interface NodeStatus {
   readonly owned: number;
   readonly suspended: boolean;
   readonly degraded: boolean;
+  readonly wallMs: number;
+  /** By name of the peer. */
+  readonly links: Readonly<Record<string, PeerHealth['link']>>;
 }
 
 export type ToNode =
