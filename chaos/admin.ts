@@ -99,6 +99,16 @@ export class Admin {
       if (Number(id) !== self && flags?.includes('O') === false) await this.client.client('KILL', 'ID', Number(id));
   }
 
+  /** Accepted since the server has started. */
+  async connections(): Promise<number> {
+    return Number(/total_connections_received:(\d+)/.exec(await this.client.info('stats'))?.[1]);
+  }
+
+  /** Calls that were answered with that error. */
+  async errors(code: string): Promise<number> {
+    return Number(new RegExp(`errorstat_${code}:count=(\\d+)`).exec(await this.client.info('errorstats'))?.[1] ?? 0);
+  }
+
   async atRest(): Promise<StoreAtRest> {
     const [fields, meta, ready] = await Promise.all([
       this.client.hkeys(`${BASE}msg`),

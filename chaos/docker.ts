@@ -15,10 +15,12 @@ import {
   type StartedTestContainer,
   Wait,
 } from 'testcontainers';
+import { endsWithin } from '../demo/ends-within.js';
+import { freePort } from '../demo/machine.js';
 import type { Driver, Process, ProxySpec, StoreProcess, Versions, World, WorldOptions } from './driver.js';
 import { Guard } from './guard.js';
 import { toldBy } from './images.js';
-import { blockFile, freePort } from './local.js';
+import { blockFile } from './local.js';
 import { answersPing } from './probes.js';
 import type { NodeOptions } from './wire.js';
 
@@ -41,6 +43,7 @@ const GRPC_PORT = 50051;
 const REDIS_PORT = 6379;
 const TOXIPROXY_PORT = 8474;
 const RESTART_MS_MAX = 15_000;
+const END_MS = 15_000;
 
 interface Client {
   readonly container: { readonly dockerode: Dockerode };
@@ -319,7 +322,7 @@ class DockerStore implements StoreProcess {
     const container = this.docker.getContainer(this.id);
     const ended = container.wait();
     await container.kill({ signal });
-    await ended;
+    if (!(await endsWithin(ended, END_MS))) throw new Error(`the container of Redis did not end after ${signal}`);
   }
 
   async start(): Promise<void> {

@@ -1,7 +1,7 @@
 /** What a history says: the simulator's verdict, what callers were told, and how long it took to recover. */
 import { check, IN_WORDS } from '../sim/checkers/check.js';
 import type { Violation } from '../sim/checkers/view.js';
-import type { HistoryEvent } from '../sim/history.js';
+import type { HistoryEvent, NodeChange } from '../sim/history.js';
 import type { Expectation } from './scenarios/scenario.js';
 import { RECOVERY_MS_MAX } from './settings.js';
 
@@ -21,6 +21,14 @@ export interface Judgement {
   readonly refusedEffects: number;
   /** Of living processes: by a fault, or because the machine gave them no time. */
   readonly leasesLost: number;
+  /** The nodes that lost one. */
+  readonly leaseLosers: readonly string[];
+  /** How often a node stopped starting handlers by its own clock. */
+  readonly suspensions: number;
+  /** Calls that were made while something was wrong, and got their results: what half of them took at least. */
+  readonly faultMsMedian: number;
+  /** What a scenario has looked for and seen. */
+  readonly seen: readonly string[];
   /** From the heal until all that was accepted before it has ended and every node has served a call; null: never. */
   readonly recoveredMs: number | null;
   /** Smallest time between the log's begin of an attempt and its start: how well the clocks of the history agree. */
@@ -48,7 +56,9 @@ function judgeInvariants(events: readonly HistoryEvent[]): Judgement {
     ...toldOf(events),
     log: endsOf(events),
     refusedEffects: events.filter((e) => e.kind === 'effect' && !e.accepted).length,
-    leasesLost: events.filter((e) => e.kind === 'node' && e.state === 'lease-lost').length,
+    ...statesOf(events),
+    faultMsMedian: faultMsMedianOf(events),
+    seen: events.flatMap((e) => (e.kind === 'fault' && e.note === 'seen' ? [e.fault] : [])),
     recoveredMs,
     clockSlackMs: slackOf(events),
   };
@@ -79,6 +89,31 @@ function toldOf(events: readonly HistoryEvent[]): Pick<Judgement, 'messages' | '
     else count.unknown++;
   }
   return { messages: calls.length, ...count };
+}
+
+function statesOf(events: readonly HistoryEvent[]): Pick<Judgement, 'leasesLost' | 'leaseLosers' | 'suspensions'> {
+  const nodesThat = (state: NodeChange): string[] =>
+    events.flatMap((e) => (e.kind === 'node' && e.state === state ? [e.node] : []));
+  const losers = nodesThat('lease-lost');
+  return {
+    leasesLost: losers.length,
+    leaseLosers: [...new Set(losers)].sort(),
+    suspensions: nodesThat('suspended').length,
+  };
+}
+
+function faultMsMedianOf(events: readonly HistoryEvent[]): number {
+  const open = new Set<string>();
+  const invoked = new Set<string>();
+  const tookMs: number[] = [];
+  for (const event of events) {
+    if (event.kind === 'fault') {
+      if (event.phase === 'begin') open.add(`${event.fault} ${event.node}`);
+      else if (event.phase === 'end') open.delete(`${event.fault} ${event.node}`);
+    } else if (event.kind === 'invoke' && event.how === 'wait' && open.size > 0) invoked.add(`${event.call} ${event.node}`);
+    else if (event.kind === 'ok' && invoked.has(`${event.call} ${event.node}`)) tookMs.push(event.tookMs);
+  }
+  return Math.round(tookMs.sort((a, b) => a - b)[Math.floor(tookMs.length / 2)] ?? 0);
 }
 
 function endsOf(events: readonly HistoryEvent[]): Judgement['log'] {

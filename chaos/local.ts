@@ -1,11 +1,11 @@
 /** The world as child processes of this one, on the loopback interface. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, rmdirSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { endsWithin } from '../demo/ends-within.js';
+import { freePort } from '../demo/machine.js';
 import type { Driver, Process, ProxySpec, StoreProcess, Versions, World, WorldOptions } from './driver.js';
 import { Guard } from './guard.js';
 import { answersPing, toxiproxyAnswers } from './probes.js';
@@ -23,18 +23,9 @@ export const NODE_FILE = fileURLToPath(new URL('./node.js', import.meta.url));
 
 const HOST = '127.0.0.1';
 const START_MS = 15_000;
+const END_MS = 15_000;
 /** Linux answers on all of 127/8, so that every ordered pair of nodes has an address of its own. */
 const pairAddress = (from: number, to: number): string => `127.77.${from}.${to}`;
-
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, HOST);
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
-}
 
 export class LocalDriver implements Driver {
   readonly name = 'local';
@@ -210,8 +201,9 @@ class LocalStore implements StoreProcess {
   ) {}
 
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    await this.child?.signal(signal);
-    await this.child?.exited;
+    const { child } = this;
+    await child?.signal(signal);
+    if (child !== undefined && !(await endsWithin(child.exited, END_MS))) throw new Error(`Redis did not end after ${signal}`);
   }
 
   async start(): Promise<void> {

@@ -31,6 +31,8 @@ const WARM_MS = 1500;
 const AFTER_MS = 4000;
 const POLL_MS = 100;
 const PROBES_MAX = 10;
+/** A node that is stuck answers never, and L1 and L2 tell it. */
+const PROBE_LATE_MS = 5000;
 const CLOSE_MS = 15_000;
 const SETTLE_MS_MAX = 30_000;
 const REST_MS = 1000;
@@ -121,6 +123,7 @@ class Run {
     await stage.watch();
     stage.start(...stage.names);
     await stage.ready(...stage.names);
+    if (this.scenario.pubsub !== true) await stage.linked();
     const load = new Load(seed, stage.names, control.peers);
     load.start();
     try {
@@ -158,9 +161,9 @@ class Run {
   }
 
   private async isWell(): Promise<boolean> {
-    const { stage, control } = this;
+    const { stage } = this;
     if (!stage.names.every((name) => stage.isReady(name))) return false;
-    const all = await Promise.all(stage.names.map((name) => control.peers.get(name)?.status()));
+    const all = await Promise.all(stage.names.map((name) => stage.peer(name)?.status()));
     return all.every((s) => s?.state === 'running' && !s.suspended && !s.degraded);
   }
 
@@ -168,9 +171,8 @@ class Run {
   private async probe(name: string, i: number, tries: number): Promise<void> {
     const { independentMs: timeoutMs } = factsOf(SETTINGS);
     const job = { c: `p${i}-${tries}`, op: 'deposit', amount: 1, ms: 5, how: 'ok' } as const;
-    const told = await this.control.peers
-      .get(name)
-      ?.call({ entity: `plain:probe-${i}`, job, how: 'wait', timeoutMs, probe: true });
+    const call = this.stage.peer(name)?.call({ entity: `plain:probe-${i}`, job, how: 'wait', timeoutMs, probe: true });
+    const told = await Promise.race([call, sleep(timeoutMs + PROBE_LATE_MS, undefined, { ref: false })]);
     if ((told?.code === 'STORE_UNAVAILABLE' || told?.code === 'OUTCOME_UNKNOWN') && tries < PROBES_MAX) {
       await this.wait(300);
       await this.probe(name, i, tries + 1);
@@ -180,7 +182,7 @@ class Run {
   private atRest(): Promise<NodeAtRest[]> {
     return Promise.all(
       this.stage.names.map(async (node) => {
-        const status = this.stage.isReady(node) ? await this.control.peers.get(node)?.status() : undefined;
+        const status = this.stage.isReady(node) ? await this.stage.peer(node)?.status() : undefined;
         const { state = 'down', running = 0, waiting = 0, owned = 0 } = status ?? {};
         // Timers of a real process belong to many; the simulator counts those of the runtime.
         return { node, state, running, waiting, owned, timers: 0 };

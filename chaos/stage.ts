@@ -2,10 +2,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { endsWithin } from '../demo/ends-within.js';
 import type { FaultEvent } from '../sim/history.js';
 import type { Admin } from './admin.js';
 import { hostMs, type WallClock } from './clock.js';
-import type { Control } from './control.js';
+import type { Control, Peer } from './control.js';
 import type { Process, World } from './driver.js';
 import type { Heal, Links, ToxicSpec } from './links.js';
 import { Monitor } from './monitor.js';
@@ -40,10 +41,21 @@ interface Actor {
   ending: boolean;
   /** It is to be up. */
   wanted: boolean;
+  startedMs: number;
 }
 
 const RESTART_MS = 500;
 const READY_MS = 40_000;
+const LINKED_MS = 10_000;
+/** In good order, with a grace of 5 s. */
+const STOP_MS = 15_000;
+/** After a SIGKILL. */
+const GONE_MS = 10_000;
+const LOOK_MS = 5000;
+/** What a look at links may find. */
+export const LINK_LOST = 'a link between nodes was lost';
+/** How a node says that it could not start. */
+const START_FAILED = 3;
 /** What the way of a beat takes: the node counts its lease from when it was sent. */
 const BEAT_WAY_MS = 50;
 const OCCUPY_MS = 3000;
@@ -53,17 +65,23 @@ const OCCUPY_TRIES = 5;
 
 export class Stage {
   readonly names: readonly string[];
-  readonly records: string[] = [];
   private readonly actors = new Map<string, Actor>();
   private readonly heals = new Set<Heal>();
   private monitor: Monitor | undefined;
   private runs = 0;
   private sent = 0;
+  private openFaults = 0;
+  private faultEndedMs = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly parts: StageParts) {
     this.names = parts.names;
     for (const name of parts.names)
-      this.actors.set(name, { process: undefined, run: 0, paused: false, ending: false, wanted: false });
+      this.actors.set(name, { process: undefined, run: 0, paused: false, ending: false, wanted: false, startedMs: 0 });
+  }
+
+  /** Redis as its operator sees it. */
+  get admin(): Admin {
+    return this.parts.admin;
   }
 
   sleep(ms: number): Promise<unknown> {
@@ -94,14 +112,13 @@ export class Stage {
     const run = ++this.runs;
     const place = world.placeOf(name);
     const file = `node-${String(run).padStart(3, '0')}-${name}.jsonl`;
-    this.records.push(file);
     const options: NodeOptions = {
       ...place,
       ...{ name, run, originMs, settings: SETTINGS, keyPrefix: 'chaos', recordPath: join(place.recordPath, file) },
       grpc: pubsub ? undefined : place.grpc,
     };
     const process = world.spawn(options, this.clockOf(name));
-    Object.assign(actor, { process, run, ending: false, paused: false });
+    Object.assign(actor, { process, run, ending: false, paused: false, startedMs: hostMs() });
     void process.exited.then((code) => this.exited(name, run, code));
   }
 
@@ -112,18 +129,40 @@ export class Stage {
     actor.process = undefined;
     const why = code === null ? 'killed' : `exit ${code}`;
     this.tell({ kind: 'node', node: name, incarnation: 0, state: actor.ending ? 'crashed' : 'exited', why });
-    if (stderr !== '' && !actor.ending)
+    // Without its store, or cut off, a node may give up to start; no fault ends one that runs.
+    const wasHindered = this.openFaults > 0 || this.faultEndedMs >= actor.startedMs;
+    if (!actor.ending && !(code === START_FAILED && wasHindered))
       this.tell({ kind: 'defect', node: name, incarnation: 0, what: `${name} ended by itself (${why}): ${stderr.slice(-600)}` });
     if (!actor.ending && actor.wanted) setTimeout(() => actor.wanted && this.boot(name), RESTART_MS).unref();
   }
 
+  /** Undefined until the process that runs now has said hello. */
+  peer(name: string): Peer | undefined {
+    const peer = this.parts.control.peers.get(name);
+    return peer?.run === this.actor(name).run ? peer : undefined;
+  }
+
   isReady(name: string): boolean {
-    return this.parts.control.peers.get(name)?.ready === true;
+    return this.peer(name)?.ready === true;
   }
 
   async ready(...names: readonly string[]): Promise<void> {
     for (const endMs = performance.now() + READY_MS; !names.every((n) => this.isReady(n)); await this.sleep(20)) {
       if (performance.now() > endMs) throw new Error(`${names.filter((n) => !this.isReady(n)).join(', ')} did not start`);
+    }
+  }
+
+  /** Resolves when every node has a link to every other. */
+  async linked(): Promise<void> {
+    const missing = async (): Promise<string[]> => {
+      const all = await Promise.all(this.names.map((name) => this.peer(name)?.status()));
+      const isUp = (from: number, to: string): boolean => from === this.names.indexOf(to) || all[from]?.links[to] === 'up';
+      return this.names.flatMap((from, i) => this.names.filter((to) => !isUp(i, to)).map((to) => `${from} to ${to}`));
+    };
+    for (const endMs = performance.now() + LINKED_MS; ; await this.sleep(50)) {
+      const links = await missing();
+      if (links.length === 0) return;
+      if (performance.now() > endMs) throw new Error(`there is no link from ${links.join(', ')}`);
     }
   }
 
@@ -136,7 +175,8 @@ export class Stage {
         this.fault('kill -9', 'once', name);
         const { process } = actor;
         await process?.signal('SIGKILL');
-        await process?.exited;
+        if (process !== undefined && !(await endsWithin(process.exited, GONE_MS)))
+          throw new Error(`${name} lives ${GONE_MS} ms after kill -9`);
       }),
     );
   }
@@ -146,8 +186,18 @@ export class Stage {
     const actor = this.actor(name);
     Object.assign(actor, { ending: true, wanted: false });
     this.fault('graceful stop', 'once', name);
-    this.parts.control.peers.get(name)?.tell({ kind: 'close' });
-    await actor.process?.exited;
+    await this.close(name, STOP_MS);
+  }
+
+  /** A process that does not end in good order is a defect, and killed. */
+  private async close(name: string, withinMs: number): Promise<void> {
+    const { process } = this.actor(name);
+    if (process === undefined) return;
+    this.peer(name)?.tell({ kind: 'close' });
+    if (await endsWithin(process.exited, withinMs)) return;
+    this.tell({ kind: 'defect', node: name, incarnation: 0, what: `${name} did not close within ${withinMs} ms` });
+    await process.signal('SIGKILL');
+    await endsWithin(process.exited, GONE_MS);
   }
 
   async pause(name: string): Promise<Heal> {
@@ -156,10 +206,10 @@ export class Stage {
     actor.paused = true;
     await actor.process?.signal('SIGSTOP');
     return this.healing(async () => {
-      if (!actor.paused) return;
-      await actor.process?.signal('SIGCONT');
-      actor.paused = false;
+      // Told first: what the node does when it wakes must not look as if it slept.
       this.fault('pause', 'end', name);
+      if (actor.paused) await actor.process?.signal('SIGCONT');
+      actor.paused = false;
     });
   }
 
@@ -174,7 +224,7 @@ export class Stage {
   /** The main loop stands still; the threads of the process go on. */
   block(name: string, ms: number): void {
     this.fault(`loop blocked for ${ms} ms`, 'once', name);
-    this.parts.control.peers.get(name)?.tell({ kind: 'block', ms });
+    this.peer(name)?.tell({ kind: 'block', ms });
   }
 
   /** Of a container: its control group is frozen. */
@@ -182,8 +232,8 @@ export class Stage {
     this.pauseBegins(name);
     const thaw = await this.actor(name).process?.freeze?.();
     return this.healing(async () => {
-      await thaw?.();
       this.fault('pause', 'end', name);
+      await thaw?.();
     });
   }
 
@@ -217,7 +267,7 @@ export class Stage {
   /** Sends a message whose handler works for that long; a deaf one works on whatever its signal says. */
   send(via: string, entity: string, ms: number, how: 'ok' | 'deaf' = 'ok'): void {
     const job = { c: `stage-${++this.sent}`, op: 'deposit', amount: 1, ms, how } as const;
-    void this.parts.control.peers.get(via)?.call({ entity, job, how: 'enqueue', probe: false });
+    void this.peer(via)?.call({ entity, job, how: 'enqueue', probe: false });
   }
 
   /** Resolves when a handler that works for seconds, on a fenced account, runs on that node: answers the account. */
@@ -309,6 +359,23 @@ export class Stage {
 
   // ---- faults
 
+  /** Looks until it is so, and tells the history if it ever is. */
+  async look(what: string, isSo: () => Promise<boolean>): Promise<void> {
+    for (const endMs = performance.now() + LOOK_MS; performance.now() < endMs; await this.sleep(20)) {
+      if (!(await isSo())) continue;
+      this.tell({ kind: 'fault', node: '', incarnation: 0, fault: what, phase: 'once', note: 'seen' });
+      return;
+    }
+  }
+
+  /** Looks until one of the two says that its link to the other is not up. */
+  lookForLoss(a: string, b: string): Promise<void> {
+    return this.look(LINK_LOST, async () => {
+      const [ofA, ofB] = await Promise.all([this.peer(a)?.status(), this.peer(b)?.status()]);
+      return [ofA?.links[b], ofB?.links[a]].some((link) => link === 'down' || link === 'suspect');
+    });
+  }
+
   private async during(fault: string, node: string, begin: () => Promise<Heal>): Promise<Heal> {
     this.fault(fault, 'begin', node);
     const end = await begin();
@@ -327,6 +394,11 @@ export class Stage {
   }
 
   private fault(fault: string, phase: FaultEvent['phase'], node: string, more: { leaseLeftMs?: number } = {}): void {
+    if (phase === 'begin') this.openFaults++;
+    else if (phase === 'end') {
+      this.openFaults--;
+      this.faultEndedMs = hostMs();
+    }
     this.tell({ kind: 'fault', node, incarnation: 0, fault, phase, ...more });
   }
 
@@ -347,16 +419,8 @@ export class Stage {
   async end(withinMs: number): Promise<void> {
     await Promise.all(
       this.names.map(async (name) => {
-        const actor = this.actor(name);
-        const { process } = actor;
-        if (process === undefined) return;
-        Object.assign(actor, { ending: true, wanted: false });
-        this.parts.control.peers.get(name)?.tell({ kind: 'close' });
-        const isLate = await Promise.race([process.exited.then(() => false), sleep(withinMs, true, { ref: false })]);
-        if (!isLate) return;
-        this.tell({ kind: 'defect', node: name, incarnation: 0, what: `${name} did not close within ${withinMs} ms` });
-        await process.signal('SIGKILL');
-        await process.exited;
+        Object.assign(this.actor(name), { ending: true, wanted: false });
+        await this.close(name, withinMs);
       }),
     );
     this.monitor?.close();

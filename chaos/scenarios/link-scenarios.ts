@@ -1,6 +1,7 @@
 /** Trouble on the links: between nodes and Redis, and between nodes. */
 import { bandwidth, blackhole, latency, reset, slicer, slowClose } from '../links.js';
-import { leavesUnknown, rejects, type Scenario } from './scenario.js';
+import { LINK_LOST } from '../stage.js';
+import { leavesUnknown, rejects, type Scenario, saw, slows } from './scenario.js';
 
 const REDIS_DOWN = [1, 5, 20].map(
   (seconds): Scenario => ({
@@ -17,12 +18,15 @@ const REDIS_DOWN = [1, 5, 20].map(
   }),
 );
 
+const RECONNECTED = 'every node connected to Redis anew';
+
 const REDIS_LINK: readonly Scenario[] = [
   {
     name: 'redis-latency',
     shows: 'a slow store makes everything slow, and nothing wrong',
     faults: ['40 ms and 20 ms of jitter on every link to Redis, both ways'],
     twin: 'storeDelayMsWindow',
+    must: [slows(200)],
     async play(stage) {
       await stage.redisToxic(stage.names, latency(40, 20), 'latency 40 ms, jitter 20 ms');
       await stage.sleep(5000);
@@ -87,13 +91,16 @@ const REDIS_LINK: readonly Scenario[] = [
     shows: 'connections that are reset in mid-call cost time, and double nothing',
     faults: ['every connection to Redis is reset, four times for 300 ms'],
     twin: 'replyLostWindow',
+    must: [saw(RECONNECTED)],
     async play(stage) {
+      const before = await stage.admin.connections();
       for (let i = 0; i < 4; i++) {
         const heal = await stage.redisToxic(stage.names, reset, 'reset');
         await stage.sleep(300);
         await heal();
         await stage.sleep(900);
       }
+      await stage.look(RECONNECTED, async () => (await stage.admin.connections()) >= before + stage.names.length);
     },
   },
   {
@@ -101,6 +108,7 @@ const REDIS_LINK: readonly Scenario[] = [
     shows: 'a connection that closes late keeps nobody from the next one',
     faults: ['closes take 3 s on every link to Redis, and connections are cut three times'],
     twin: 'lateCopyWindow',
+    must: [slows(500)],
     async play(stage) {
       await stage.redisToxic(stage.names, slowClose(3000), 'slow close 3 s');
       for (let i = 0; i < 3; i++) {
@@ -114,6 +122,7 @@ const REDIS_LINK: readonly Scenario[] = [
     shows: 'a thin link to the store makes batches larger, and nothing wrong',
     faults: ['16 kB/s on every link to Redis'],
     twin: 'storeDelayMsWindow',
+    must: [slows(100)],
     async play(stage) {
       await stage.redisToxic(stage.names, bandwidth(16), 'bandwidth 16 kB/s');
       await stage.sleep(5000);
@@ -124,6 +133,7 @@ const REDIS_LINK: readonly Scenario[] = [
     shows: 'requests and answers may come in pieces',
     faults: ['all bytes to and from Redis in pieces of 24, 300 us apart'],
     twin: 'storeDelayMsWindow',
+    must: [slows(100)],
     async play(stage) {
       await stage.redisToxic(stage.names, slicer(24, 300), 'slicer 24 bytes');
       await stage.sleep(5000);
@@ -138,6 +148,7 @@ const PEER_LINK: readonly Scenario[] = [
     shows: 'slow peers cost time only',
     faults: ['200 ms and 100 ms of jitter between all nodes'],
     twin: 'netDelayMsWindow',
+    must: [slows(150)],
     async play(stage) {
       await stage.peerToxic(stage.names, latency(200, 100), 'latency 200 ms, jitter 100 ms');
       await stage.sleep(5000);
@@ -149,8 +160,10 @@ const PEER_LINK: readonly Scenario[] = [
     faults: ['the bytes between one pair of nodes vanish for 5 s'],
     twin: 'partition',
     ci: true,
+    must: [saw(LINK_LOST)],
     async play(stage) {
       await stage.peerToxic(['n1', 'n2'], blackhole, 'blackhole');
+      await stage.lookForLoss('n1', 'n2');
       await stage.sleep(5000);
     },
   },
@@ -159,9 +172,11 @@ const PEER_LINK: readonly Scenario[] = [
     shows: 'requests that pass, and answers that do not, are read back from the log',
     faults: ['nothing of what one node sends reaches the others for 5 s; it hears them'],
     twin: 'one-way-link',
+    must: [saw(LINK_LOST)],
     async play(stage) {
       await stage.mute('n1', 'n2');
       await stage.mute('n1', 'n3');
+      await stage.lookForLoss('n1', 'n2');
       await stage.sleep(5000);
     },
   },
@@ -170,8 +185,10 @@ const PEER_LINK: readonly Scenario[] = [
     shows: 'nodes that reach the store and not each other serve every entity',
     faults: ['all links between nodes are cut, and refuse new connections, for 6 s'],
     twin: 'peers-cut-off',
+    must: [saw(LINK_LOST)],
     async play(stage) {
       await stage.peersDown(...stage.names);
+      await stage.lookForLoss('n1', 'n2');
       await stage.sleep(6000);
     },
   },
@@ -180,12 +197,14 @@ const PEER_LINK: readonly Scenario[] = [
     shows: 'frames that come in pieces, slowly, over links that are reset, are whole or not there',
     faults: ['pieces of 16 bytes and 32 kB/s between all nodes; every second all links are reset'],
     twin: 'netLossWindow',
+    must: [saw(LINK_LOST)],
     async play(stage) {
       await stage.peerToxic(stage.names, slicer(16, 100), 'slicer 16 bytes');
       await stage.peerToxic(stage.names, bandwidth(32), 'bandwidth 32 kB/s');
       for (let i = 0; i < 5; i++) {
         await stage.sleep(900);
         const heal = await stage.peerToxic(stage.names, reset, 'reset');
+        await stage.lookForLoss('n1', 'n2');
         await stage.sleep(100);
         await heal();
       }

@@ -1,6 +1,9 @@
 /** Trouble with the processes of nodes. */
 import { blackhole, latency } from '../links.js';
-import { interrupts, noneInterrupted, refusesEffects, type Scenario } from './scenario.js';
+import { interrupts, keepLease, losesLease, noneInterrupted, refusesEffects, type Scenario, saw, suspends } from './scenario.js';
+
+const STOOD_STILL = 'its main loop answered nothing';
+const WALL_JUMPED = 'its wall clock was an hour ahead';
 
 export const PROCESS_SCENARIOS: readonly Scenario[] = [
   {
@@ -85,7 +88,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     shows: 'a node that sleeps for less than its lease loses nothing',
     faults: ['SIGSTOP of each node in turn for 600 ms'],
     twin: 'pauseShort',
-    must: [noneInterrupted],
+    must: [noneInterrupted, keepLease('n1', 'n2', 'n3')],
     async play(stage) {
       for (const name of [...stage.names, ...stage.names]) {
         const resume = await stage.pause(name);
@@ -100,6 +103,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     shows: 'when all nodes sleep past their leases, those that wake go on, or come back as others',
     faults: ['SIGSTOP of all nodes for 4 s'],
     twin: 'common-outage',
+    must: [suspends],
     async play(stage) {
       const resumes = await Promise.all(stage.names.map((name) => stage.pause(name)));
       await stage.sleep(4000);
@@ -112,19 +116,22 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     shows: 'a handler that blocks the main loop for longer than the lease does not cost it',
     faults: ['the main loop of a node stands still for 4 s'],
     twin: 'pauseLong',
-    must: [noneInterrupted],
+    must: [noneInterrupted, keepLease('n3'), saw(STOOD_STILL)],
     async play(stage) {
       stage.block('n3', 4000);
-      await stage.sleep(5500);
+      await stage.look(STOOD_STILL, async () => (await stage.peer('n3')?.status())?.state === 'silent');
+      await stage.sleep(4000);
     },
   },
   {
     name: 'storm',
     shows: 'several things at once',
-    faults: ['a node is killed, another is cut off from the third, and Redis is slow, 7 s'],
+    faults: ['a node is killed in mid-handler, another is cut off from the third, and Redis is slow, 7 s'],
     twin: 'crash',
     nodes: 4,
+    must: [interrupts],
     async play(stage) {
+      await stage.occupy('n1');
       await stage.redisToxic(stage.names, latency(40, 30), 'latency 40 ms, jitter 30 ms');
       await stage.peerToxic(['n2', 'n3'], blackhole, 'blackhole');
       await stage.sleep(1000);
@@ -158,9 +165,10 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     faults: ['the wall clock of a node jumps an hour ahead, then two hours back'],
     twin: 'wallJump',
     needs: 'libfaketime',
-    must: [noneInterrupted],
+    must: [noneInterrupted, keepLease('n2'), saw(WALL_JUMPED)],
     async play(stage) {
       stage.jumpClock('n2', 3600);
+      await stage.look(WALL_JUMPED, async () => ((await stage.peer('n2')?.status())?.wallMs ?? 0) > Date.now() + 3_000_000);
       await stage.sleep(2500);
       stage.jumpClock('n2', -3600);
       await stage.sleep(2500);
@@ -190,6 +198,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     twin: 'cut-from-the-store',
     needs: 'containers',
     ci: true,
+    must: [losesLease('n3')],
     async play(stage) {
       await stage.disconnect('n3');
       await stage.sleep(5000);

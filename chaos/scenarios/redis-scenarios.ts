@@ -1,6 +1,11 @@
 /** Trouble with Redis itself. */
 import type { Admin } from '../admin.js';
-import { leavesUnknown, rejects, type Scenario } from './scenario.js';
+import type { World } from '../driver.js';
+import type { Heal } from '../links.js';
+import { leavesUnknown, rejects, type Scenario, saw } from './scenario.js';
+
+const NOSCRIPT = 'a script was called that Redis had forgotten';
+const FLUSHES = 10;
 
 const restart = (name: string, signal: 'SIGTERM' | 'SIGKILL', ci: boolean): Scenario => ({
   name,
@@ -16,12 +21,7 @@ const restart = (name: string, signal: 'SIGTERM' | 'SIGKILL', ci: boolean): Scen
 });
 
 /** Redis answers, and refuses writes in one way or another. */
-const refusing = (
-  name: string,
-  code: string,
-  forMs: number,
-  begin: (admin: Admin) => Promise<() => Promise<void>>,
-): Scenario => ({
+const refusing = (name: string, code: string, forMs: number, begin: (admin: Admin, world: World) => Promise<Heal>): Scenario => ({
   name,
   shows: 'what is refused for certain is told as rejected; what runs ends, and all goes on afterwards',
   faults: [`${code} for ${forMs / 1000} s`],
@@ -54,6 +54,7 @@ export const REDIS_SCENARIOS: readonly Scenario[] = [
     shows: 'a store that holds back its answers is slow, not gone',
     faults: ['CLIENT PAUSE for 3 s'],
     twin: 'storeDelayMsWindow',
+    must: [rejects],
     async play(stage) {
       await stage.redisOnce('CLIENT PAUSE 3 s', (admin) => admin.clientPause(3000));
       await stage.sleep(4000);
@@ -61,32 +62,29 @@ export const REDIS_SCENARIOS: readonly Scenario[] = [
   },
   refusing('redis-out-of-memory', 'OOM', 4000, (admin) => admin.outOfMemory()),
   refusing('redis-readonly', 'READONLY', 4000, (admin) => admin.readonly()),
-  {
-    ...refusing('redis-disk-full', 'MISCONF', 4000, (admin) => admin.snapshotFails()),
-    async play(stage) {
-      const end = await stage.redis('MISCONF', async (admin, { store }) => {
-        const unblock = await store.block('dump.rdb');
-        const heal = await admin.snapshotFails();
-        return async () => {
-          await unblock();
-          await heal();
-        };
-      });
-      await stage.sleep(4000);
-      await end();
-    },
-  },
+  refusing('redis-disk-full', 'MISCONF', 4000, async (admin, { store }) => {
+    const unblock = await store.block('dump.rdb');
+    const heal = await admin.snapshotFails();
+    return async () => {
+      await unblock();
+      await heal();
+    };
+  }),
   refusing('redis-busy', 'BUSY: a script that does not end', 4000, (admin) => admin.busy()),
   {
     name: 'redis-script-flush',
     shows: 'a store that has forgotten the scripts is told them again',
     faults: ['SCRIPT FLUSH, every 400 ms'],
     twin: 'refuseReadonly',
+    must: [saw(NOSCRIPT)],
     async play(stage) {
-      for (let i = 0; i < 10; i++) {
+      // Each script that is used for the first time is told as well.
+      const before = await stage.admin.errors('NOSCRIPT');
+      for (let i = 0; i < FLUSHES; i++) {
         await stage.redisOnce('SCRIPT FLUSH', (admin) => admin.forgetScripts());
         await stage.sleep(400);
       }
+      await stage.look(NOSCRIPT, async () => (await stage.admin.errors('NOSCRIPT')) >= before + FLUSHES);
     },
   },
 ];

@@ -19,7 +19,7 @@ export interface Scenario {
   /** What a machine may lack. */
   readonly needs?: 'containers' | 'libfaketime';
   /** What the fault must have led to, or it was none. */
-  readonly must?: readonly Expectation[];
+  readonly must: readonly Expectation[];
   /** Faults; load runs before, meanwhile and after. What is not healed here is healed after it. */
   play(stage: Stage): Promise<void>;
 }
@@ -35,9 +35,26 @@ export const noneInterrupted: Expectation = {
   what: 'no handler was interrupted while every node kept its lease',
   holds: ({ log, leasesLost }) => log.interrupted === 0 || leasesLost > 0,
 };
+/** For the nodes that the fault was aimed at. */
+export const keepLease = (...names: readonly string[]): Expectation => ({
+  what: `${names.join(', ')} kept the lease`,
+  holds: ({ leaseLosers }) => !names.some((name) => leaseLosers.includes(name)),
+});
+export const losesLease = (name: string): Expectation => ({
+  what: `${name} lost its lease`,
+  holds: ({ leaseLosers }) => leaseLosers.includes(name),
+});
 export const refusesEffects: Expectation = {
   what: 'the fence refused an effect',
   holds: ({ refusedEffects }) => refusedEffects > 0,
 };
 export const rejects: Expectation = { what: 'calls were rejected', holds: ({ rejected }) => rejected > 0 };
 export const leavesUnknown: Expectation = { what: 'callers were told that nobody knows', holds: ({ unknown }) => unknown > 0 };
+/** It is asked of half of them, since single ones are slow on any busy machine: most wait for 20 to 60 ms where nothing is wrong. */
+export const slows = (ms: number): Expectation => ({
+  what: `half of the results took ${ms} ms or longer meanwhile`,
+  holds: ({ faultMsMedian }) => faultMsMedian >= ms,
+});
+export const suspends: Expectation = { what: 'a node stopped by its own clock', holds: ({ suspensions }) => suspensions > 0 };
+/** What the scenario itself has looked for, with `Stage.look`. */
+export const saw = (what: string): Expectation => ({ what, holds: ({ seen }) => seen.includes(what) });

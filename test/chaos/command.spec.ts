@@ -24,6 +24,10 @@ describe('the scenarios', () => {
     expect(SCENARIOS.filter((s) => !twins.has(s.twin)).map((s) => `${s.name}: ${s.twin}`)).toEqual([]);
   });
 
+  it('say each what must have happened, or the fault did nothing', () => {
+    expect(SCENARIOS.filter((s) => s.must.length === 0).map((s) => s.name)).toEqual([]);
+  });
+
   it('are five of the local driver and two of containers in CI', () => {
     const ci = SCENARIOS.filter((s) => s.ci === true);
     expect(ci.filter((s) => s.needs === undefined)).toHaveLength(5);
@@ -47,6 +51,7 @@ describe('the command line', () => {
     const tries = [
       [['--scenario', 'nope'], /there is no scenario "nope"/],
       [['--scenario', 'container-paused'], /container-paused cannot be run: it needs the docker driver/],
+      [['--scenario', 'kill,container-paused'], /container-paused cannot be run: it needs the docker driver/],
       [['--scenario', 'kill', '--toxiproxy', join(dir, 'none')], /there is no such program/],
       [['--scenario', 'kill', '--redis-server', join(dir, 'none')], /there is no such program|Toxiproxy/],
       [['--check', join(dir, 'none')], /no such file/],

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { assemble } from '../../chaos/assemble.js';
-import { offsetAt } from '../../chaos/clock.js';
+import { Readings } from '../../chaos/clock.js';
 import { judge } from '../../chaos/judge.js';
 import { parseMonitorLine } from '../../chaos/monitor.js';
 import { timelineHtml } from '../../chaos/report/timeline.js';
-import { interrupts } from '../../chaos/scenarios/scenario.js';
+import { interrupts, keepLease, losesLease, noneInterrupted, saw, slows, suspends } from '../../chaos/scenarios/scenario.js';
 import { SCENARIOS } from '../../chaos/scenarios/scenarios.js';
 import { RECOVERY_MS_MAX } from '../../chaos/settings.js';
 import type { HistoryEvent } from '../../sim/history.js';
@@ -51,6 +51,43 @@ describe('a history', () => {
     expect(violations).toEqual([{ invariant: 'scenario', what: 'not so: a handler was interrupted', index: 0 }]);
   });
 
+  it('is invalid when the node that the fault was aimed at has lost its lease, whoever else has', () => {
+    const lost: Raw = { kind: 'node', node: 'n3', incarnation: 3, state: 'lease-lost' };
+    const events = historyOf([lost, ...healedRun(700)]);
+    const missed = (...must: Parameters<typeof judge>[1] & object): string[] => judge(events, must).violations.map((v) => v.what);
+    expect(missed(noneInterrupted, keepLease('n1', 'n2'), losesLease('n3'))).toEqual([]);
+    expect(missed(keepLease('n2', 'n3'), losesLease('n1'))).toEqual([
+      'not so: n2, n3 kept the lease',
+      'not so: n1 lost its lease',
+    ]);
+    expect(judge(events)).toMatchObject({ leasesLost: 1, leaseLosers: ['n3'] });
+  });
+
+  it('tells what a fault did to those that it was to slow down or to suspend, and what was seen of it', () => {
+    const fault = (phase: 'begin' | 'end' | 'once', more: object = {}): Raw => ({
+      ...{ kind: 'fault', node: 'n1', incarnation: 0, fault: 'slow', phase, ...more },
+    });
+    const call = (name: string, tookMs: number, how: 'enqueue' | 'wait' = 'wait'): Raw[] => [
+      invoke(name, 'plain:c', { how }),
+      { kind: 'ok', node: 'n1', incarnation: 1, call: name, seq: 1, tookMs },
+    ];
+    const slow = [
+      ...call('a', 5),
+      fault('begin'),
+      ...call('b', 90),
+      ...call('r', 1, 'enqueue'),
+      ...call('s', 1, 'enqueue'),
+      ...call('c', 100),
+      ...call('d', 200),
+      fault('end'),
+      ...call('e', 6),
+    ];
+    const suspended: Raw = { kind: 'node', node: 'n1', incarnation: 1, state: 'suspended' };
+    const judgement = judge(historyOf([...slow, suspended, fault('once', { fault: 'it', note: 'seen' })]));
+    const holds = [slows(100), slows(101), suspends, saw('it'), saw('else')].map((m) => m.holds(judgement));
+    expect(holds).toEqual([true, false, true, true, false]);
+  });
+
   it('is invalid when a caller is told what the log does not say', () => {
     const events = historyOf(healedRun(700).map((e) => (e.kind === 'ok' && e.call === 'm3' ? ok('m3', '6') : e)));
     expect(judge(events).violations.map((v) => v.invariant)).toEqual(['I5']);
@@ -95,14 +132,25 @@ it('a line of MONITOR keeps every byte of its arguments', () => {
   expect(parseMonitorLine('+OK')).toBeUndefined();
 });
 
-it('the wall clock is converted by the least late reading of some seconds', () => {
-  const readings = [
-    { wallMs: 1000, offsetMs: 40 },
-    { wallMs: 2000, offsetMs: 37.5 },
-    { wallMs: 3000, offsetMs: 39.99 },
-    { wallMs: 60_000, offsetMs: 40.1 },
-  ];
-  expect(offsetAt(readings, 2500)).toBe(40);
-  expect(offsetAt(readings, 59_000)).toBe(40.1);
-  expect(offsetAt(readings, 90_000)).toBe(40.1);
+describe('the wall clock', () => {
+  const offsets = (first: number, ...rest: readonly (readonly [wallMs: number, offsetMs: number])[]): Readings => {
+    const readings = new Readings({ wallMs: 1000, offsetMs: first });
+    for (const [wallMs, offsetMs] of rest) readings.take({ wallMs, offsetMs });
+    return readings;
+  };
+
+  it('is converted by the least late reading of some seconds', () => {
+    const readings = offsets(40, [2000, 37.5], [3000, 39.99], [60_000, 40.1]);
+    expect(readings.offsetAt(2500)).toBe(40);
+    expect(readings.offsetAt(59_000)).toBe(40.1);
+    expect(readings.offsetAt(90_000)).toBe(40.1);
+  });
+
+  it('may be read late once, and not be set, ahead or back', () => {
+    expect(offsets(40, [2000, 10], [3000, 39.9], [4000, 10]).offsetAt(3000)).toBe(40);
+    const wasSet = /the wall clock was set/;
+    expect(() => offsets(40, [2030, 70])).toThrow(wasSet);
+    expect(() => offsets(40, [1970, 10], [2970, 10])).toThrow(wasSet);
+    expect(() => offsets(3_600_000, [2000 - 3_600_000, 0], [3000 - 3_600_000, 0])).toThrow(wasSet);
+  });
 });
