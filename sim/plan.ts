@@ -5,6 +5,8 @@
  */
 import type { EntityType, Job } from './job.js';
 
+/** So many nodes at the most, late ones included. */
+export const NODES_MAX = 9;
 export const PLAN_VERSION = 1;
 
 export interface Plan {

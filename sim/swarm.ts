@@ -5,7 +5,7 @@
 import { FAULTS } from './faults/faults.js';
 import { STORE_LOSSES } from './faults/link-faults.js';
 import { TYPES } from './job.js';
-import { type FaultPlan, type NodePlan, PLAN_VERSION, type Plan, type Settings } from './plan.js';
+import { type FaultPlan, NODES_MAX, type NodePlan, PLAN_VERSION, type Plan, type Settings } from './plan.js';
 import { Stream } from './sim-random.js';
 import { drawMessages, type WorkloadShape } from './workload.js';
 
@@ -27,13 +27,14 @@ const FAULTS_FROM_MS = 800;
 export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
   const shape = new Stream(seed, 'shape');
   const drawn = drawNodes(shape, options.nodes);
-  const settings = drawSettings(new Stream(seed, 'settings'));
+  const limits = drawSettings(new Stream(seed, 'settings'));
   const faultsMs = shape.int(9000, 16_000);
   const excusing = shape.chance(EXCUSING_SHARE);
-  const messages = drawMessages(new Stream(seed, 'workload'), drawWorkload(shape, faultsMs, settings, excusing), drawn);
-  const faults = drawFaults(new Stream(seed, 'faults'), drawn, settings, faultsMs, excusing);
+  const messages = drawMessages(new Stream(seed, 'workload'), drawWorkload(shape, faultsMs, limits, excusing), drawn);
+  const faults = drawFaults(new Stream(seed, 'faults'), drawn, limits, faultsMs, excusing);
   const gone = drawn.length > 1 && shape.chance(0.15) ? [shape.pick(drawn).name] : [];
   const nodes = withTypes(new Stream(seed, 'types'), drawn, gone);
+  const settings = { ...limits, workersMax: Math.max(limits.workersMax, workersForProbes(nodes, gone)) };
   return {
     version: PLAN_VERSION,
     seed,
@@ -71,6 +72,12 @@ function withTypes(chance: Stream, nodes: readonly NodePlan[], gone: readonly st
   }));
   const stay = split.filter(({ name }) => !gone.includes(name));
   return TYPES.every((type) => stay.some(({ types }) => types.includes(type))) ? split : nodes;
+}
+
+/** What a node must take at least, since the healed cluster is probed from every node at once, and who only sends adds no worker. */
+function workersForProbes(nodes: readonly NodePlan[], gone: readonly string[]): number {
+  const handlers = nodes.filter(({ name, types }) => !gone.includes(name) && types?.length !== 0).length;
+  return Math.ceil(NODES_MAX / handlers);
 }
 
 /** Timing is short, so that a simulated second holds much; its proportions are those of a real cluster, and beyond. */

@@ -1,6 +1,6 @@
 /** What happens to nodes: crash, restart, pause, drain, clocks. */
 import type { Cluster } from '../cluster.js';
-import type { FaultPlan } from '../plan.js';
+import { type FaultPlan, NODES_MAX } from '../plan.js';
 import { type FaultKind, nothing } from './fault.js';
 
 const nameOf = (fault: FaultPlan): string => fault.node ?? '';
@@ -131,7 +131,7 @@ const join: FaultKind = {
   draw: () => ({ forMs: 0 }),
   begin(cluster, fault) {
     const name = `late-${fault.atMs}`;
-    if (cluster.nodes.has(name) || cluster.nodes.size >= 9 || cluster.storeLost) return undefined;
+    if (cluster.nodes.has(name) || cluster.nodes.size >= NODES_MAX || cluster.storeLost) return undefined;
     cluster.start(name);
     return nothing;
   },
