@@ -4,9 +4,9 @@
  * (`HSET meta s<incarnation> <number> s<incarnation>:<0|1> <reply>`), and the reply that it keeps there is what it answered.
  */
 
+import { isTerminal } from '../sim/checkers/view.js';
 import type { HistoryEvent } from '../sim/history.js';
-import { callOf } from '../sim/observer.js';
-import type { Answer, AnswerOf, AppendOp, Begun, FinishOp, SessionOp, TakeoverOp } from '../src/core/log/operations.js';
+import { type By, type LogEvent, LogEvents } from '../sim/log-events.js';
 import { decodeBatchReply, FS } from '../src/redis/codec.js';
 import { decodeBatch } from './decode-batch.js';
 import type { MonitorLine } from './monitor.js';
@@ -28,17 +28,23 @@ export class StoreLog {
   private readonly names = new Map<number, string>();
   private readonly beats = new Map<string, number>();
   private readonly epochs = new Map<string, number>();
-  /** Ids by entity and sequence, since most operations name messages by sequence. */
-  private readonly ids = new Map<string, string>();
   private readonly live = new Map<string, number>();
   private readonly fences = new Map<string, number>();
   private letters = 0;
+  /** Of the command that is told. */
+  private atMs = 0;
+  private readonly log: LogEvents;
 
   constructor(
     private readonly base: string,
     private readonly tell: Tell,
   ) {
     this.meta = `${base}meta`;
+    this.log = new LogEvents((event) => this.add(event), {
+      fenceOf: (entity) => this.fences.get(entity) ?? 0,
+      depthOf: (entity) => (this.live.get(entity) ?? 0) + 1,
+      totals: () => ({ total: this.depth, active: this.active, workersMax: this.workersMax }),
+    });
   }
 
   /** When the store last took a beat of the node of that name. */
@@ -92,7 +98,7 @@ export class StoreLog {
       if (Number(letter) <= this.letters) continue;
       this.letters = Number(letter);
       const [entity = '', reason = '', , , , , , , seq = '', , attempt = ''] = (pairs[i + 1] as string).split(FS);
-      const message = { entity, id: this.idOf(entity, Number(seq)), seq: Number(seq), attempt: Number(attempt) };
+      const message = { entity, id: this.log.idOf(entity, Number(seq)), seq: Number(seq), attempt: Number(attempt) };
       this.tell(atMs, {
         kind: 'letter',
         ...this.by(Number(this.argv[1])),
@@ -103,7 +109,7 @@ export class StoreLog {
     }
   }
 
-  private by(incarnation: number): { readonly node: string; readonly incarnation: number } {
+  private by(incarnation: number): By {
     return { node: this.names.get(incarnation) ?? '', incarnation };
   }
 
@@ -111,117 +117,22 @@ export class StoreLog {
     const batch = decodeBatch(this.argv);
     const reply = decodeBatchReply(text, batch);
     if (reply.status !== 'applied') throw new Error(`an applied batch keeps the reply ${text.slice(0, 50)}`);
+    this.atMs = atMs;
     batch.ops.forEach((op, i) => {
       const answer = reply.answers[i];
-      if (answer?.ok === true) this.step(atMs, batch.incarnation, op, answer);
+      if (answer?.ok === true) this.log.step(this.by(batch.incarnation), op, answer);
     });
   }
 
-  private step(atMs: number, incarnation: number, op: SessionOp, answer: Answer): void {
-    const by = this.by(incarnation);
-    switch (op.op) {
-      case 'append':
-        this.append(atMs, by, op, answer as AnswerOf['append'] & { ok: true });
-        return;
-      case 'begin':
-        this.began(atMs, by, op.entity, op.fence, answer as unknown as Begun);
-        return;
-      case 'finish':
-        this.finish(atMs, by, op, answer as AnswerOf['finish'] & { ok: true });
-        return;
-      case 'retry':
-        this.moved(atMs, by, op.entity, op.seq, op.attempt, 'dispatched', 'enqueued', op.fence);
-        return;
-      case 'withdraw':
-        this.moved(atMs, by, op.entity, op.seq, 0, 'enqueued', 'withdrawn', 0);
-        return;
-      case 'takeover':
-        this.takeover(atMs, by, op, answer as AnswerOf['takeover'] & { ok: true });
-        return;
-      case 'claim': {
-        const { fence } = answer as AnswerOf['claim'] & { ok: true };
-        this.fences.set(op.entity, fence);
-        this.tell(atMs, { kind: 'own', ...by, entity: op.entity, owner: incarnation, fence, how: 'claim' });
-        return;
-      }
-      case 'release':
-        this.tell(atMs, { kind: 'own', ...by, entity: op.entity, owner: 0, fence: op.fence, how: 'release' });
-    }
+  /** Keeps count of what the events tell. */
+  private add(event: LogEvent): void {
+    if (event.kind === 'append') this.count(event.entity, 1);
+    else if (event.kind === 'transition' && isTerminal(event.to)) this.count(event.entity, -1);
+    else if (event.kind === 'own' && event.how === 'claim') this.fences.set(event.entity, event.fence);
+    this.tell(this.atMs, event);
   }
 
-  private append(atMs: number, by: By, { entity, message }: AppendOp, answer: AnswerOf['append'] & { ok: true }): void {
-    if (answer.known !== undefined) return;
-    this.appended(atMs, by, entity, message, answer.seq);
-    const fence = this.fences.get(entity) ?? 0;
-    if (answer.begun) this.moved(atMs, by, entity, answer.seq, 1, 'enqueued', 'dispatched', fence);
+  private count(entity: string, by: 1 | -1): void {
+    this.live.set(entity, (this.live.get(entity) ?? 0) + by);
   }
-
-  private appended(
-    atMs: number,
-    by: By,
-    entity: string,
-    message: { id: string; payload: string; given: boolean; replayOf: string },
-    seq: number,
-  ): void {
-    const { id, given, replayOf } = message;
-    this.ids.set(`${entity} ${seq}`, id);
-    const depth = (this.live.get(entity) ?? 0) + 1;
-    this.live.set(entity, depth);
-    const { depth: total, active, workersMax } = this;
-    const call = callOf(message.payload);
-    this.tell(atMs, {
-      ...{ kind: 'append', ...by, entity, id, seq, call, given, replayOf },
-      ...{ depth, total, active, workersMax },
-    });
-  }
-
-  private began(atMs: number, by: By, entity: string, fence: number, { seq, attempt }: Begun): void {
-    this.moved(atMs, by, entity, seq, attempt, 'enqueued', 'dispatched', fence);
-  }
-
-  private finish(atMs: number, by: By, op: FinishOp, answer: AnswerOf['finish'] & { ok: true }): void {
-    const { entity, seq, attempt, fence, outcome, sends } = op;
-    this.left(entity);
-    this.tell(atMs, {
-      ...{ kind: 'transition', ...by, entity, id: this.idOf(entity, seq), seq, attempt, from: 'dispatched' },
-      ...{ to: outcome.state, fence, result: outcome.result, sends: sends.map((s) => s.message.id) },
-    });
-    for (const [i, send] of sends.entries()) this.appended(atMs, by, send.entity, send.message, answer.sent[i]?.seq ?? 0);
-    if (answer.next !== undefined) this.began(atMs, by, entity, fence, answer.next);
-  }
-
-  private takeover(atMs: number, by: By, { entity }: TakeoverOp, answer: AnswerOf['takeover'] & { ok: true }): void {
-    if (answer.interrupted !== undefined) {
-      const { seq, requeued } = answer.interrupted;
-      this.moved(atMs, by, entity, seq, 0, 'dispatched', requeued ? 'enqueued' : 'interrupted', 0);
-    }
-    this.tell(atMs, { kind: 'own', ...by, entity, owner: 0, fence: 0, how: 'takeover' });
-  }
-
-  private moved(
-    atMs: number,
-    by: By,
-    entity: string,
-    seq: number,
-    attempt: number,
-    from: 'enqueued' | 'dispatched',
-    to: 'enqueued' | 'dispatched' | 'withdrawn' | 'interrupted',
-    fence: number,
-  ): void {
-    if (to === 'withdrawn' || to === 'interrupted') this.left(entity);
-    this.tell(atMs, { kind: 'transition', ...by, entity, id: this.idOf(entity, seq), seq, attempt, from, to, fence });
-  }
-
-  private left(entity: string): void {
-    this.live.set(entity, (this.live.get(entity) ?? 0) - 1);
-  }
-
-  private idOf(entity: string, seq: number): string {
-    return this.ids.get(`${entity} ${seq}`) ?? '';
-  }
-}
-
-interface By {
-  readonly node: string;
-  readonly incarnation: number;
 }

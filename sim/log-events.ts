@@ -1,0 +1,135 @@
+/** What each step of a batch did to the log, as events: for the simulator's own store, and for a Redis that is listened to. */
+import type {
+  Answer,
+  AnswerOf,
+  AppendOp,
+  Begun,
+  FinishOp,
+  NewMessage,
+  SessionOp,
+  TakeoverOp,
+} from '../src/core/log/operations.js';
+import type { Appended, History } from './history.js';
+
+export type LogEvent = Parameters<History['add']>[0];
+
+/** Who asked for the step. */
+export interface By {
+  readonly node: string;
+  readonly incarnation: number;
+}
+
+/** What only the store knows. */
+export interface Store {
+  fenceOf(entity: string): number;
+  /** Messages of the entity that are not terminal, with the one that is told now. */
+  depthOf(entity: string): number;
+  totals(): Pick<Appended, 'total' | 'active' | 'workersMax'>;
+}
+
+type Done<K extends keyof AnswerOf> = AnswerOf[K] & { ok: true };
+
+/** The caller's name of a message, which the workload puts first into every payload. */
+export function callOf(payload: string): string {
+  const match = /^\{"c":"([^"]*)"/.exec(payload);
+  return match?.[1] ?? '';
+}
+
+export class LogEvents {
+  /** Ids by entity and sequence, since most operations name messages by sequence. */
+  private readonly ids = new Map<string, string>();
+
+  constructor(
+    private readonly add: (event: LogEvent) => void,
+    private readonly store: Store,
+  ) {}
+
+  idOf(entity: string, seq: number): string {
+    return this.ids.get(`${entity} ${seq}`) ?? '';
+  }
+
+  /** Of what was applied only. */
+  step(by: By, op: SessionOp, answer: Answer): void {
+    switch (op.op) {
+      case 'append':
+        this.append(by, op, answer as Done<'append'>);
+        return;
+      case 'begin':
+        this.began(by, op.entity, op.fence, answer as unknown as Begun);
+        return;
+      case 'finish':
+        this.finish(by, op, answer as Done<'finish'>);
+        return;
+      case 'retry':
+        this.moved(by, op.entity, op.seq, op.attempt, 'dispatched', 'enqueued', op.fence);
+        return;
+      case 'withdraw':
+        this.moved(by, op.entity, op.seq, 0, 'enqueued', 'withdrawn', 0);
+        return;
+      case 'takeover':
+        this.takeover(by, op, answer as Done<'takeover'>);
+        return;
+      case 'claim': {
+        const { fence } = answer as Done<'claim'>;
+        this.add({ kind: 'own', ...by, entity: op.entity, owner: by.incarnation, fence, how: 'claim' });
+        return;
+      }
+      case 'release':
+        this.add({ kind: 'own', ...by, entity: op.entity, owner: 0, fence: op.fence, how: 'release' });
+    }
+  }
+
+  private append(by: By, { entity, message }: AppendOp, answer: Done<'append'>): void {
+    if (answer.known !== undefined) return;
+    this.appended(by, entity, message, answer.seq, answer.depth);
+    if (answer.begun) this.moved(by, entity, answer.seq, 1, 'enqueued', 'dispatched', this.store.fenceOf(entity));
+  }
+
+  appended(
+    by: By,
+    entity: string,
+    message: Pick<NewMessage, 'id' | 'payload' | 'given' | 'replayOf'>,
+    seq: number,
+    depth: number,
+  ): void {
+    const { id, given, replayOf } = message;
+    this.ids.set(`${entity} ${seq}`, id);
+    const call = callOf(message.payload);
+    this.add({ kind: 'append', ...by, entity, id, seq, call, given, replayOf, depth, ...this.store.totals() });
+  }
+
+  private began(by: By, entity: string, fence: number, { seq, attempt }: Begun): void {
+    this.moved(by, entity, seq, attempt, 'enqueued', 'dispatched', fence);
+  }
+
+  private finish(by: By, op: FinishOp, answer: Done<'finish'>): void {
+    const { entity, seq, attempt, fence, outcome, sends } = op;
+    this.add({
+      ...{ kind: 'transition', ...by, entity, id: this.idOf(entity, seq), seq, attempt, from: 'dispatched' },
+      ...{ to: outcome.state, fence, result: outcome.result, sends: sends.map((s) => s.message.id) },
+    });
+    for (const [i, send] of sends.entries())
+      this.appended(by, send.entity, send.message, answer.sent[i]?.seq ?? 0, this.store.depthOf(send.entity));
+    if (answer.next !== undefined) this.began(by, entity, fence, answer.next);
+  }
+
+  private takeover(by: By, { entity }: TakeoverOp, answer: Done<'takeover'>): void {
+    if (answer.interrupted !== undefined) {
+      const { seq, requeued } = answer.interrupted;
+      this.moved(by, entity, seq, 0, 'dispatched', requeued ? 'enqueued' : 'interrupted', 0);
+    }
+    this.add({ kind: 'own', ...by, entity, owner: 0, fence: 0, how: 'takeover' });
+  }
+
+  private moved(
+    by: By,
+    entity: string,
+    seq: number,
+    attempt: number,
+    from: 'enqueued' | 'dispatched',
+    to: 'enqueued' | 'dispatched' | 'withdrawn' | 'interrupted',
+    fence: number,
+  ): void {
+    this.add({ kind: 'transition', ...by, entity, id: this.idOf(entity, seq), seq, attempt, from, to, fence });
+  }
+}
