@@ -36,6 +36,8 @@ export interface NetworkStats {
   readonly garbage: number;
   /** The subscription stands. */
   readonly isListening: boolean;
+  /** The connection that publishes stands; what is sent while it does not waits, within bounds. */
+  readonly isPublishing: boolean;
   /** Why hints do not flow, if that is known. */
   readonly problem: string | undefined;
 }
@@ -92,7 +94,8 @@ export class RedisNetwork implements Network {
   stats(): NetworkStats {
     const { sent, received, dropped, garbage } = this.#counts;
     const problem = this.#publisher.problem ?? this.#subscriber.problem ?? this.#problem;
-    return { sent, received, dropped: dropped + this.#outbox.dropped, garbage, isListening: this.#isListening, problem };
+    const [isListening, isPublishing] = [this.#isListening, this.#publisher.isUp];
+    return { sent, received, dropped: dropped + this.#outbox.dropped, garbage, isListening, isPublishing, problem };
   }
 
   /** Answers true once messages to this incarnation are heard, false if they are not within `timeoutMs`. */

@@ -120,7 +120,7 @@ describeRedis(
     it('a link that is down for long holds a bounded number of messages and counts the others', async () => {
       const first = await join(1);
       await server.kill9();
-      await expect.poll(() => first.network.stats().isListening).toBe(false);
+      await expect.poll(() => first.network.stats()).toMatchObject({ isListening: false, isPublishing: false });
       for (let i = 0; i < OUTBOX_LIMITS.targetItemsMax + 500; i++) first.network.send(2, ring(`${i}`));
       expect(first.network.stats().dropped).toBe(500);
       const huge = ring('x'.repeat(1024 * 1024));
