@@ -228,11 +228,12 @@ const RATE_MAX = 0.0051;
 export function excuseOf(view: View, earlier: Handling, laterMs: number): string | undefined {
   const { takeoverHoldMs } = view.facts;
   const { node, entity, atMs } = earlier.start;
-  const clocks = pastLeaseOf(view, view.pauses.get(node) ?? [], atMs, laterMs) ?? outOfBoundOf(view, node, atMs, laterMs);
+  const takenMs = view.entity(entity).owned.find((o) => o.how === 'takeover' && o.atMs >= atMs)?.atMs ?? NEVER;
+  const clocks =
+    pastLeaseOf(view, view.pauses.get(node) ?? [], atMs, laterMs, takenMs) ?? outOfBoundOf(view, node, atMs, laterMs);
   if (clocks !== undefined) return clocks;
   // The hold is kept in store time: a jump within it shortens it. One before the take-over excuses nothing, since nobody is
   // declared dead by the store's clock alone.
-  const takenMs = view.entity(entity).owned.find((o) => o.how === 'takeover' && o.atMs >= atMs)?.atMs ?? NEVER;
   if (view.jumpsMs.some((jumpMs) => jumpMs >= takenMs && jumpMs <= laterMs))
     return 'the clock of the store jumped within the hold';
   if (earlier.abortMs + takeoverHoldMs < Math.min(earlier.endMs, laterMs)) return 'it ignored its signal beyond the hold';
@@ -245,17 +246,38 @@ export function excuseOf(view: View, earlier: Handling, laterMs: number): string
  */
 export function lateStartExcuseOf(view: View, { start: { node, atMs } }: Handling): string | undefined {
   const suspensions = (view.pauses.get(node) ?? []).filter((p) => p.suspended);
-  return pastLeaseOf(view, suspensions, atMs, atMs) ?? outOfBoundOf(view, node, atMs, atMs);
+  return pastLeaseOf(view, suspensions, atMs, atMs, atMs) ?? outOfBoundOf(view, node, atMs, atMs);
 }
 
-function pastLeaseOf({ facts }: View, pauses: readonly Span[], atMs: number, laterMs: number): string | undefined {
+/** `lostMs`: when the entity was taken from the node, or later. */
+function pastLeaseOf(view: View, pauses: readonly Span[], atMs: number, laterMs: number, lostMs: number): string | undefined {
+  const { leaseTtlMs } = view.facts;
   for (const pause of pauses) {
-    // A pause that was over when the handler started excuses nothing: the lease is checked before each start.
-    const toMs = pause.suspended ? pause.toMs + facts.leaseTtlMs : pause.toMs;
-    const isMeanwhile = pause.fromMs <= laterMs && toMs > atMs;
-    if (isMeanwhile && Math.min(pause.toMs, laterMs) - pause.fromMs >= pause.value) return 'its node was paused past its lease';
+    const leaseEndMs = pause.fromMs + pause.value - unseenMs(view, pauses, pause);
+    // A pause that was over when the handler started excuses nothing: the lease is checked before each start. A clock that stood
+    // still is behind until the next beat, and that is sent within a lease's time.
+    const wrongUntilMs = pause.suspended ? pause.toMs + leaseTtlMs : pause.toMs;
+    const isMeanwhile = pause.fromMs <= laterMs && wrongUntilMs > atMs;
+    if (isMeanwhile && Math.min(pause.toMs, laterMs) >= leaseEndMs) return 'its node was paused past its lease';
+    // Shorter than the lease, but added to it. Whoever is buried has not beaten for a lease's time: not since it woke.
+    if (pause.suspended && lostMs >= Math.max(leaseEndMs, pause.toMs) && lostMs < wrongUntilMs)
+      return 'its node was suspended, and its lease ended unseen';
   }
   return undefined;
+}
+
+/** For how long the clock of the node had stood still since the last beat before that pause: its lease is shorter by that. */
+function unseenMs({ facts }: View, pauses: readonly Span[], pause: Span): number {
+  let sinceBeatMs = (facts.leaseTtlMs - facts.leaseMarginMs - pause.value) * (1 + RATE_MAX);
+  let fromMs = pause.fromMs;
+  let sum = 0;
+  for (const { fromMs: stoodMs, toMs: wokeMs } of pauses.filter((p) => p.suspended && p.toMs <= fromMs).reverse()) {
+    sinceBeatMs -= fromMs - wokeMs;
+    if (sinceBeatMs < 0) break;
+    sum += wokeMs - stoodMs;
+    fromMs = stoodMs;
+  }
+  return sum;
 }
 
 function outOfBoundOf({ clocks, facts }: View, node: string, atMs: number, laterMs: number): string | undefined {

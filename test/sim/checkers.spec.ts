@@ -173,6 +173,35 @@ describe('the checkers', () => {
     expect(broken(woken('', 'start first'))).toEqual(['I1', 'I2', 'I3']);
   });
 
+  it('count against a lease what its node slept, and for as long as its clock can be behind', () => {
+    const fault = (phase: 'begin' | 'end', at: number, more: { leaseLeftMs?: number; note?: string } = {}): Raw => ({
+      ...{ kind: 'fault', ...ON1, fault: 'pause', phase, at },
+      ...more,
+    });
+    const overlap = (takenMs: number, laterMs: number, ...pauses: Raw[]): Raw[] => [
+      ...[append('c1', F, 1), move(F, 1, 'dispatched'), start('c1', F, 1), ...pauses, append('c2', F, 2)],
+      { ...move(F, 1, 'interrupted'), at: takenMs },
+      { kind: 'own', ...ON2, entity: F, owner: 0, fence: 1, how: 'takeover' },
+      { kind: 'letter', ...ON2, letter: '1', entity: F, id: 'id-c1', seq: 1, attempt: 1, reason: 'interrupted' },
+      move(F, 2, 'dispatched'),
+      { ...start('c2', F, 2, ON2), fence: 2, at: laterMs } as Raw,
+    ];
+    // Asleep for 250 of 400 ms, it believes in 390 more: 140 are left.
+    const slept = [fault('begin', 100, { leaseLeftMs: 400, note: 'suspended' }), fault('end', 350, { note: 'suspended' })];
+    const again = fault('begin', 360, { leaseLeftMs: 390 });
+    expect(broken(overlap(560, 700, ...slept, again))).toEqual([]);
+    expect(broken(overlap(560, 700, again))).toEqual(['I2']);
+    // A beat since it woke: its lease is as long as it believes.
+    expect(broken(overlap(860, 880, ...slept, fault('begin', 600, { leaseLeftMs: 449 })))).toEqual(['I2']);
+
+    expect(broken(overlap(510, 700, ...slept))).toEqual([]);
+    // Taken before its lease was over, or when its clock had to be right again.
+    expect(broken(overlap(480, 700, ...slept))).toEqual(['I2']);
+    expect(broken(overlap(860, 1400, ...slept))).toEqual(['I2']);
+    const awake = [fault('begin', 100, { leaseLeftMs: 400 }), fault('end', 350)];
+    expect(broken(overlap(510, 700, ...awake))).toEqual(['I2']);
+  });
+
   it('excuse what ignores its signal beyond the hold, and nothing that heeds it', () => {
     const events = paused(5000).filter((e) => e.kind !== 'fault');
     const aborted = (at: number): Raw[] => [
