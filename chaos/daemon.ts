@@ -23,6 +23,8 @@ export async function ensureDaemon(say: Say): Promise<() => Promise<void>> {
   if (process.getuid?.() !== 0) throw new UsageError('no Docker daemon answers, and only root can start one');
   if (!found() && !(aptInstall('docker.io', say) && found()))
     throw new UsageError('no Docker daemon answers, and dockerd is not installed: install Docker, or use --driver local');
+  // Where there is a service manager, the package starts one.
+  if (answers()) return () => Promise.resolve();
   return startDaemon(say);
 }
 

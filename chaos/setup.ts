@@ -11,6 +11,8 @@ const TOXIPROXY_MODULE = `github.com/Shopify/toxiproxy/v2/cmd/server@${TOXIPROXY
 const TOXIPROXY_DIR = 'build/chaos-tools';
 const GO_MIN = 1.23;
 const GO_INSTALLED = '/usr/local/go/bin/go';
+/** Of one command that installs or builds, also with other work on the machine. */
+const INSTALL_MS_MAX = 4 * 60_000;
 const FAKETIME_PATHS = ['x86_64', 'aarch64'].map((cpu) => `/usr/lib/${cpu}-linux-gnu/faketime/libfaketimeMT.so.1`);
 /** Undefined where it is not installed. */
 export const FAKETIME = FAKETIME_PATHS.find((path) => existsSync(path));
@@ -29,8 +31,14 @@ const hasApt = (): boolean => process.getuid?.() === 0 && findOnPath('apt-get') 
 export function aptInstall(name: string, say: Say): boolean {
   if (!hasApt()) return false;
   say(`installing ${name} with apt-get`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const run = (...args: readonly string[]): boolean => spawnSync('apt-get', args, { env, stdio: 'ignore' }).status === 0;
+  const options = {
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    stdio: 'ignore',
+    timeout: INSTALL_MS_MAX,
+  } as const;
+  // Somebody else may be installing something.
+  const run = (...args: readonly string[]): boolean =>
+    spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...args], options).status === 0;
   return (
     run('install', '-y', '--no-install-recommends', name) ||
     (run('update') && run('install', '-y', '--no-install-recommends', name))
@@ -75,9 +83,15 @@ export function toxiproxyOf(given: string | undefined, say: Say): string {
   say(`building Toxiproxy ${TOXIPROXY_VERSION} with Go, which takes about a minute`);
   mkdirSync(join(process.cwd(), TOXIPROXY_DIR), { recursive: true });
   const env = { ...process.env, CGO_ENABLED: '0', GOBIN: join(process.cwd(), TOXIPROXY_DIR) };
-  const { status, stderr } = spawnSync(go, ['install', TOXIPROXY_MODULE], { env, encoding: 'utf8' });
-  if (status !== 0)
-    throw new UsageError(`Toxiproxy could not be built: ${stderr.trim().split('\n').at(-1)}; name one with --toxiproxy FILE`);
+  const { status, error, stderr } = spawnSync(go, ['install', TOXIPROXY_MODULE], {
+    env,
+    encoding: 'utf8',
+    timeout: INSTALL_MS_MAX,
+  });
+  if (status !== 0) {
+    const why = error?.message ?? stderr.trim().split('\n').at(-1);
+    throw new UsageError(`Toxiproxy could not be built: ${why}; name one with --toxiproxy FILE`);
+  }
   return built;
 }
 
