@@ -1,11 +1,11 @@
 /**
- * Builds in which one guard is switched off: the suite must see it, or it is blind. A build is a copy of the compiled suite in
- * which one module or script is replaced; nothing that ships knows of it.
+ * Builds in which one guard is switched off: the suite must see it, or it is blind. A build is a copy of the compiled suite with
+ * the package, in which one module or script is replaced; nothing that ships knows of it.
  */
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import type { InvariantId } from '../sim/checkers/view.js';
-import { NODE_FILE } from './local.js';
+import { BUILT, NODE_FILE, PACKAGE } from './program.js';
 
 export interface Canary {
   readonly name: string;
@@ -19,7 +19,7 @@ export interface Canary {
 }
 
 interface Patch {
-  /** A compiled module. */
+  /** A module of the package, as it is built. */
   readonly file: string;
   /** Must be found exactly once. */
   readonly what: RegExp;
@@ -49,7 +49,7 @@ export const CANARIES: readonly Canary[] = [
     scenario: 'redis-sigstop',
     patches: [
       {
-        file: 'src/redis/script.gen.js',
+        file: 'redis/script.gen.js',
         what: /if number <= applied then\s+if number < 1 or number < applied - 1 then return 'S' end\s+return call\('HGET', META, KEPT_AS\)\s+end/g,
         by: 'if number <= applied then ARGV[4] = last end',
       },
@@ -61,8 +61,8 @@ export const CANARIES: readonly Canary[] = [
     expected: ['I1', 'I2'],
     scenario: 'sigstop-in-flight',
     patches: [
-      replaceMethod('src/runtime/membership.js', 'Membership', 'leaseValid', ANY_INCARNATION),
-      replaceMethod('src/runtime/ownership.js', 'Ownership', 'leaseValid', ANY_INCARNATION),
+      replaceMethod('runtime/membership.js', 'Membership', 'leaseValid', ANY_INCARNATION),
+      replaceMethod('runtime/ownership.js', 'Ownership', 'leaseValid', ANY_INCARNATION),
     ],
   },
   {
@@ -72,7 +72,7 @@ export const CANARIES: readonly Canary[] = [
     scenario: 'redis-blackhole-one',
     patches: [
       replaceMethod(
-        'src/runtime/enqueue.js',
+        'runtime/enqueue.js',
         'Enqueue',
         'submit',
         'function (append) { append.onReceipt?.({ id: append.op.message.id, sequence: 1 }); return before.call(this, append); }',
@@ -88,15 +88,18 @@ export function patched(canary: Canary, { file, what, by }: Patch, text: string)
   return text.replace(what, () => by);
 }
 
+const folderOf = ({ name }: Canary): string => join(dirname(BUILT), `chaos-canary-${name}`);
+
+export const removeCanary = (canary: Canary): void => rmSync(folderOf(canary), { recursive: true, force: true });
+
 /** Makes the build of a canary; answers its program of a node. */
 export function buildCanary(canary: Canary): string {
-  const built = dirname(dirname(NODE_FILE));
-  const target = join(dirname(built), `chaos-canary-${canary.name}`);
-  rmSync(target, { recursive: true, force: true });
-  cpSync(built, target, { recursive: true });
+  const target = folderOf(canary);
+  removeCanary(canary);
+  cpSync(BUILT, target, { recursive: true });
   for (const patch of canary.patches) {
-    const path = join(target, patch.file);
+    const path = join(target, PACKAGE, 'dist/esm', patch.file);
     writeFileSync(path, patched(canary, patch, readFileSync(path, 'utf8')));
   }
-  return join(target, 'chaos/node.js');
+  return join(target, relative(BUILT, NODE_FILE));
 }

@@ -4,7 +4,7 @@ import { ensureDaemon } from './daemon.js';
 import { type DockerTools, hasImage } from './docker.js';
 import { UsageError } from './driver.js';
 import { imageOf } from './images.js';
-import { NODE_FILE } from './local.js';
+import { nodeProgram } from './program.js';
 import { redisServerOf, type Say, type ServerOptions, toxiproxyOf, toxiproxyVersionOf } from './setup.js';
 
 interface ImageOptions extends ServerOptions {
@@ -25,7 +25,7 @@ export async function dockerTools(options: ImageOptions, say: Say): Promise<Dock
       nodeImage: await ownNode(),
       toxiproxyVersion: toxiproxy === undefined ? 'unknown' : toxiproxyVersionOf(toxiproxy),
       root: process.cwd(),
-      nodeFile: NODE_FILE,
+      nodeFile: nodeProgram(say),
       end,
     };
   } catch (error) {

@@ -3,7 +3,6 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { endsWithin } from '../demo/ends-within.js';
 import { freePort } from '../demo/machine.js';
 import type { Driver, Process, ProxySpec, StoreProcess, Versions, World, WorldOptions } from './driver.js';
@@ -18,8 +17,6 @@ export interface LocalTools {
   /** The program of a node. */
   readonly nodeFile: string;
 }
-
-export const NODE_FILE = fileURLToPath(new URL('./node.js', import.meta.url));
 
 const HOST = '127.0.0.1';
 const START_MS = 15_000;

@@ -1,8 +1,8 @@
 /** What a handler does: reads an account of the bank, works a while, writes it back, and misbehaves as its job says. */
 
+import { EntityContext } from 'atomic-queues';
 import type { Job, Target } from '../sim/job.js';
 import { typeOf } from '../sim/job.js';
-import { EntityContext } from '../src/index.js';
 import type { RecordedEvent } from './record.js';
 import type { BankAnswer, BankAsk } from './wire.js';
 

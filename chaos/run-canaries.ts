@@ -1,5 +1,5 @@
 /** Tries each canary until the suite sees it. */
-import { buildCanary, CANARIES } from './canaries.js';
+import { buildCanary, CANARIES, removeCanary } from './canaries.js';
 import { UsageError } from './driver.js';
 import { LocalDriver, type LocalTools } from './local.js';
 import { SCENARIOS } from './scenarios/scenarios.js';
@@ -38,10 +38,14 @@ export async function runCanaries(
     const driver = new LocalDriver({ ...tools, nodeFile: buildCanary(canary) });
     const violated = new Set<string>();
     let caughtAfterTries = 0;
-    for (let i = 1; i <= TRIES_MAX && caughtAfterTries === 0; i++) {
-      const { judgement } = await playOne(scenario, { driver, seed: seed + i - 1, signal });
-      for (const { invariant } of judgement.violations) violated.add(invariant);
-      if (expected.some((id) => violated.has(id))) caughtAfterTries = i;
+    try {
+      for (let i = 1; i <= TRIES_MAX && caughtAfterTries === 0; i++) {
+        const { judgement } = await playOne(scenario, { driver, seed: seed + i - 1, signal });
+        for (const { invariant } of judgement.violations) violated.add(invariant);
+        if (expected.some((id) => violated.has(id))) caughtAfterTries = i;
+      }
+    } finally {
+      removeCanary(canary);
     }
     const how = caughtAfterTries === 0 ? `NOT CAUGHT in ${TRIES_MAX} tries` : `caught at try ${caughtAfterTries}`;
     say(`${name}: ${how} by ${scenario.name}; expected ${expected.join(' or ')}, broke ${[...violated].join(' ') || 'nothing'}`);

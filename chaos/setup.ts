@@ -4,7 +4,8 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { findOnPath, findRedisServer, isProgram } from '../demo/machine.js';
 import { UsageError } from './driver.js';
-import { type LocalTools, NODE_FILE } from './local.js';
+import type { LocalTools } from './local.js';
+import { nodeProgram } from './program.js';
 
 const TOXIPROXY_VERSION = 'v2.12.0';
 const TOXIPROXY_MODULE = `github.com/Shopify/toxiproxy/v2/cmd/server@${TOXIPROXY_VERSION}`;
@@ -115,6 +116,6 @@ export function localTools(given: ServerOptions, say: Say): LocalTools {
     redisServer: redisServerOf(given.redisServer, say),
     toxiproxy,
     toxiproxyVersion: toxiproxyVersionOf(toxiproxy),
-    nodeFile: NODE_FILE,
+    nodeFile: nodeProgram(say),
   };
 }

@@ -1,8 +1,8 @@
 /** What a node is started with, and what goes between it and the harness: one JSON object a line. */
 import type { Socket } from 'node:net';
+import type { PeerHealth } from 'atomic-queues';
 import type { Job } from '../sim/job.js';
 import type { Settings } from '../sim/plan.js';
-import type { PeerHealth } from '../src/index.js';
 
 export interface NodeOptions {
   readonly name: string;

@@ -1,6 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { CANARIES, patched } from '../../chaos/canaries.js';
 import { optionsOf } from '../../chaos/cli.js';
@@ -68,13 +68,26 @@ describe('the command line', () => {
     await chaos('--list');
     for (const canary of CANARIES)
       for (const patch of canary.patches) {
-        const text = readFileSync(join('build/chaos', patch.file), 'utf8');
+        const text = readFileSync(join('build/chaos/src', patch.file), 'utf8');
         expect(patched(canary, patch, text)).not.toBe(text);
         if (patch.file.endsWith('.gen.js')) expect(() => patched(canary, patch, '')).toThrow(/finds what it replaces 0 times/);
       }
     const known = new Set(SCENARIOS.map((s) => s.name));
     expect(CANARIES.filter((c) => !known.has(c.scenario))).toEqual([]);
     expect(await chaos('--canary', 'nope')).toMatchObject({ code: 2 });
+  }, 60_000);
+
+  it('has nodes that load the package by its name, and nothing of its source', async () => {
+    await chaos('--list');
+    const loaded = new Set([resolve('build/chaos/chaos/node.js')]);
+    const named = new Set<string>();
+    for (const file of loaded)
+      for (const [, specifier = ''] of readFileSync(file, 'utf8').matchAll(/^(?:import|export)\b.*?'([^']+)';$/gm))
+        if (specifier.startsWith('.')) loaded.add(resolve(dirname(file), specifier));
+        else named.add(specifier);
+    expect([...named]).toContain('atomic-queues');
+    expect([...loaded].map((file) => relative('build/chaos', file).split('/')[0])).not.toContain('src');
+    expect(loaded.size).toBeGreaterThan(5);
   }, 60_000);
 
   it('judges a recorded history', async () => {
