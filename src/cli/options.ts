@@ -1,6 +1,6 @@
 /** Options of the commands, checked before anything is asked of Redis. */
 import { InvalidArgumentError, Option } from 'commander';
-import { isEntityTypeName } from '../core/ids.js';
+import { entityIdOf, ID_BYTES_MAX, isEntityTypeName } from '../core/ids.js';
 import type { Target } from './connect.js';
 import { UsageError } from './terminal.js';
 
@@ -51,6 +51,21 @@ export const whole =
 
 export function typeName(text: string): string {
   if (!isEntityTypeName(text)) throw new InvalidArgumentError('Allowed: letters, digits, "_", "." and "-".');
+  return text;
+}
+
+export const typeNames = (text: string): readonly string[] => text.split(',').map((type) => typeName(type.trim()));
+
+export function entityId(text: string): string {
+  try {
+    return entityIdOf(text, '--entity');
+  } catch {
+    throw new InvalidArgumentError(`Allowed: well-formed text of 1 to ${ID_BYTES_MAX} UTF-8 bytes.`);
+  }
+}
+
+export function notEmpty(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It is empty.');
   return text;
 }
 

@@ -6,7 +6,7 @@ import { LIMIT_DEFAULT, LIMIT_MAX, PER_SECOND_DEFAULT } from '../runtime/dead-le
 import { type Connected, connect } from './connect.js';
 import * as dlq from './dlq.js';
 import { doctor } from './doctor.js';
-import { COMMON, type CommonOptions, since, targetOf, typeName, whole } from './options.js';
+import { COMMON, type CommonOptions, entityId, notEmpty, since, targetOf, typeName, typeNames, whole } from './options.js';
 import { type GenerateOptions, generateFiles, introspect, kindOf } from './registry.js';
 import { showEntity, status } from './status.js';
 import { CommandError, Terminal, UsageError } from './terminal.js';
@@ -37,7 +37,7 @@ export class Program {
     const entity = this.#root.command('entity').description('one entity');
     this.#command(entity, 'show', 'owner, fence, what runs, what waits, what is known of its past')
       .argument('<type>', 'entity type', typeName)
-      .argument('<id>', 'entity id')
+      .argument('<id>', 'entity id', entityId)
       .action((type: string, id: string, options: CommonOptions) =>
         this.#connected(options, (connected, terminal) => showEntity(connected, terminal, type, id)),
       );
@@ -82,7 +82,7 @@ export class Program {
   #filtered(name: string, description: string, parent: Command): Command {
     return this.#command(parent, name, description)
       .option('--type <type>', 'of this entity type', typeName)
-      .option('--entity <id>', 'of this entity; needs --type')
+      .option('--entity <id>', 'of this entity; needs --type', entityId)
       .addOption(new Option('--reason <reason>', 'that died so').choices(['failed', 'interrupted']))
       .option('--since <time>', 'that died since: 2026-01-31T12:00:00Z, or 90s, 30m, 2h, 7d ago', since);
   }
@@ -128,8 +128,8 @@ export class Program {
       .option('--ts', 'interfaces, and the DispatchMap of QueueBus<DispatchMap>')
       .option('--json-schema', 'a JSON Schema document for each entity type')
       .option('--snapshot', 'the whole registry as one JSON file')
-      .requiredOption('-o, --output <dir>', 'where to')
-      .option('--entities <types>', 'only these entity types, a,b')
+      .requiredOption('-o, --output <dir>', 'where to', notEmpty)
+      .option('--entities <types>', 'only these entity types, a,b', typeNames)
       .option('--force', 'also over files that were not generated')
       .action((options: CommonOptions & GenerateOptions) => {
         kindOf(options);

@@ -1,14 +1,14 @@
 /** introspect, and generate: what the live services publish. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { generate, type Kind } from '../codegen/generate.js';
-import { type GeneratedFile, MARK, modelOf, type TypeModel } from '../codegen/model.js';
+import { modelOf, type TypeModel } from '../codegen/model.js';
 import type { MessageShape } from '../core/catalog.js';
 import { nearestName } from '../core/config/nearest.js';
 import type { JsonSchema } from '../core/json-schema.js';
 import type { TraceEvents } from '../ports/trace.js';
 import { PublishedShapes } from '../runtime/shapes.js';
 import type { Connected } from './connect.js';
+import { writeFiles } from './files.js';
 import { CommandError, type Terminal, UsageError } from './terminal.js';
 
 interface Known {
@@ -71,7 +71,7 @@ export async function introspect(connected: Connected, terminal: Terminal): Prom
 
 /** The properties of a schema in a line. */
 function outlineOf(schema: JsonSchema | null): string {
-  if (schema === null) return '?';
+  if (schema === null) return 'unknown';
   const { type, properties, required } = schema;
   if (typeof properties !== 'object' || properties === null) return typeof type === 'string' ? type : 'any of several';
   const needed = new Set(Array.isArray(required) ? (required as unknown[]) : []);
@@ -85,7 +85,7 @@ export interface GenerateOptions {
   readonly jsonSchema?: boolean;
   readonly snapshot?: boolean;
   readonly output: string;
-  readonly entities?: string;
+  readonly entities?: readonly string[];
   readonly force?: boolean;
 }
 
@@ -107,51 +107,21 @@ export async function generateFiles(connected: Connected, terminal: Terminal, op
   const { shapes, conflicts } = await read(connected);
   for (const conflict of conflicts) terminal.note(conflictText(conflict));
   const files = generate(kind, chosenOf(modelOf(shapes), options.entities));
-  const written = write(options.output, files, options.force === true);
+  const written = writeFiles(options.output, files, options.force === true);
   const names = files.map(({ name }) => name);
   terminal.answer({ directory: options.output, files: names, written }, () =>
-    [
-      ...names.map((name) => join(options.output, name)),
-      `${written} of ${names.length} files were written, the others are the same`,
-    ].join('\n'),
+    [...names.map((name) => join(options.output, name)), `${written} written, ${names.length - written} the same`].join('\n'),
   );
 }
 
-function chosenOf(types: readonly TypeModel[], entities: string | undefined): readonly TypeModel[] {
+function chosenOf(types: readonly TypeModel[], entities: readonly string[] | undefined): readonly TypeModel[] {
   if (types.length === 0) throw new CommandError('no live service handles anything: start one, then generate');
   if (entities === undefined) return types;
   const known = types.map(({ type }) => type);
-  const wanted = entities.split(',').map((type) => type.trim());
-  for (const type of wanted.filter((one) => !known.includes(one))) {
+  for (const type of entities.filter((one) => !known.includes(one))) {
     const nearest = nearestName(type, known);
     const meant = nearest === undefined ? `; there are: ${known.join(', ')}` : `; did you mean "${nearest}"?`;
     throw new CommandError(`no live service handles entity type ${JSON.stringify(type)}${meant}`);
   }
-  return types.filter(({ type }) => wanted.includes(type));
-}
-
-/** How many files it wrote: what is the same is left alone, so that nothing is built again for it. */
-function write(directory: string, files: readonly GeneratedFile[], force: boolean): number {
-  const before = new Map(files.map(({ name }) => [name, existing(join(directory, name))]));
-  const foreign = files.filter(({ name }) => before.get(name)?.includes(MARK) === false).map(({ name }) => join(directory, name));
-  if (foreign.length > 0 && !force)
-    throw new CommandError(`not generated, so kept: ${foreign.join(', ')}; nothing was written; --force writes over them`);
-  const changed = files.filter(({ name, text }) => before.get(name) !== text);
-  try {
-    mkdirSync(directory, { recursive: true });
-    for (const { name, text } of changed) writeFileSync(join(directory, name), text);
-  } catch (error) {
-    throw new CommandError(`cannot write into ${directory}: ${(error as Error).message}`);
-  }
-  return changed.length;
-}
-
-function existing(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new CommandError(`cannot read ${path}: ${message}`);
-  }
+  return types.filter(({ type }) => entities.includes(type));
 }

@@ -7,7 +7,7 @@
  */
 import { type DeadLetter, deadLetterOf } from '../core/dead-letter.js';
 import { AtomicQueuesError } from '../core/errors.js';
-import { entityKeyOf, isEntityTypeName } from '../core/ids.js';
+import { entityIdOf, entityKeyOf, isEntityTypeName } from '../core/ids.js';
 import type { ControlAnswerOf, ControlOp, LetterFilter } from '../core/log/control-operations.js';
 import type { RefusalCode } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
@@ -210,7 +210,7 @@ function filterOf({ entityType: type, entityId, reason, sinceMs, replayed }: Dea
     throw invalid(`sinceMs is ${sinceMs}; allowed: milliseconds since 1970`);
   if (entityId === undefined) return { type, reason, sinceMs, replayed };
   if (type === undefined) throw invalid('entityId without entityType: an id alone names no entity');
-  return { entity: entityKeyOf(type, entityId), reason, sinceMs, replayed };
+  return { entity: entityKeyOf(type, entityIdOf(entityId, type)), reason, sinceMs, replayed };
 }
 
 const REASONS: ReadonlySet<string> = new Set<DeadLetter['reason']>(['failed', 'interrupted']);

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join as joinPath } from 'node:path';
+import { onTestFinished } from 'vitest';
 import { compile, ROOT } from '../../scripts/compile.mjs';
 import type { Contract } from '../../src/core/log/control-operations.js';
 import type { NewMessage, Outcome, SessionOp } from '../../src/core/log/operations.js';
@@ -23,7 +24,7 @@ export interface Started {
   readonly ended: Promise<Ended>;
 }
 
-/** Starts the command with nothing of this process's environment that it would read. */
+/** Starts the command, which the test does not leave behind, with nothing of this process's environment that it would read. */
 export function startCli(args: readonly string[], env: NodeJS.ProcessEnv = {}, nodeArgs: readonly string[] = []): Started {
   compileCli();
   const { AQ_REDIS_URL, REDIS_URL, AQ_PREFIX, NODE_OPTIONS, ...rest } = process.env;
@@ -31,6 +32,7 @@ export function startCli(args: readonly string[], env: NodeJS.ProcessEnv = {}, n
     env: { ...rest, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  onTestFinished(() => void child.kill('SIGKILL'));
   return { child, ended: endOf(child) };
 }
 

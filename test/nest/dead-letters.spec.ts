@@ -198,6 +198,7 @@ describe('the list', () => {
     for (const wrong of [{ limit: 0 }, { limit: 1001 }, { limit: 1.5 }, { after: 'x' }, { entityId: 'a' }]) {
       await errorOf('CONFIG_INVALID', dead.list(wrong));
     }
+    await errorOf('INVALID_ENTITY_ID', dead.list({ entityType: 'account', entityId: '' }));
     await errorOf('CONFIG_INVALID', dead.replayAll({}, { perSecond: 0 }));
   });
 

@@ -1,0 +1,38 @@
+/** Where generated files go: over those that were generated, and over nothing else. */
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { type GeneratedFile, MARK } from '../codegen/model.js';
+import { CommandError } from './terminal.js';
+
+/** How many files it wrote: what is the same is left alone, so that nothing is built again for it. */
+export function writeFiles(directory: string, files: readonly GeneratedFile[], force: boolean): number {
+  const before = new Map(files.map(({ name }) => [name, existing(join(directory, name))]));
+  const foreign = files.filter(({ name }) => before.get(name)?.includes(MARK) === false).map(({ name }) => join(directory, name));
+  if (foreign.length > 0 && !force)
+    throw new CommandError(`not generated, so kept: ${foreign.join(', ')}; nothing was written; --force writes over them`);
+  const changed = files.filter(({ name, text }) => before.get(name) !== text);
+  try {
+    makeDirectory(resolve(directory));
+    for (const { name, text } of changed) writeFileSync(join(directory, name), text);
+  } catch (error) {
+    throw new CommandError(`cannot write into ${directory}: ${(error as Error).message}`);
+  }
+  return changed.length;
+}
+
+function existing(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new CommandError(`cannot read ${path}: ${message}`);
+  }
+}
+
+/** With its parents. Node's own `recursive` never ends where a directory refuses new entries with ENOENT, as /proc does. */
+function makeDirectory(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  if (dirname(path) !== path) makeDirectory(dirname(path));
+  mkdirSync(path);
+}

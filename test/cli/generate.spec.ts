@@ -1,0 +1,88 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { lastLine } from '../support/command.js';
+import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
+import { cli, compileCli, joined } from './support.js';
+
+describeRedis('generated files from the command line', () => {
+  let server: RedisServer;
+  let root = '';
+  let out = '';
+
+  beforeAll(async () => {
+    compileCli();
+    server = await startRedis();
+    root = mkdtempSync(join(tmpdir(), 'aq-generate-'));
+    const { store } = await joined(server.port, 'shop');
+    return () => store.close();
+  }, 60_000);
+  beforeEach(() => {
+    out = mkdtempSync(join(root, 'out-'));
+  });
+  afterAll(async () => {
+    rmSync(root, { recursive: true, force: true });
+    await server.stop();
+  });
+
+  const generate = (...args: readonly string[]) => cli('generate', ...args, '--redis', server.url, '--prefix', 'shop');
+
+  it('are written where they differ, into folders that it makes, and only those of the types that are named', async () => {
+    const deep = join(out, 'a/b');
+    expect(lastLine(await generate('--classes', '-o', deep, '--json'))).toEqual({
+      ...{ directory: deep, files: ['account.ts', 'order.ts', 'index.ts'], written: 3 },
+    });
+    writeFileSync(join(deep, 'order.ts'), `${readFileSync(join(deep, 'order.ts'), 'utf8')}// changed\n`);
+    expect((await generate('--classes', '-o', deep)).stdout).toMatch(/\n1 written, 2 the same\n$/);
+    expect(lastLine(await generate('--json-schema', '-o', out, '--entities', ' order', '--json'))).toMatchObject({
+      files: ['order.schema.json'],
+    });
+  });
+
+  it('are none beside a file that was not generated, unless by force', async () => {
+    writeFileSync(join(out, 'order.ts'), 'mine');
+    expect(await generate('--classes', '-o', out)).toEqual({
+      ...{ code: 1, stdout: '' },
+      stderr: `error: not generated, so kept: ${join(out, 'order.ts')}; nothing was written; --force writes over them\n`,
+    });
+    expect(readdirSync(out)).toEqual(['order.ts']);
+    expect(readFileSync(join(out, 'order.ts'), 'utf8')).toBe('mine');
+    expect(await generate('--classes', '-o', out, '--force')).toMatchObject({ code: 0 });
+    expect(readFileSync(join(out, 'order.ts'), 'utf8')).toContain('class Deposit');
+  });
+
+  it('are a clear line where they cannot be written', async () => {
+    writeFileSync(join(out, 'file'), '');
+    const places = [
+      join(out, 'file'),
+      join(out, 'file/below'),
+      ...(existsSync('/proc/self') ? ['/proc/nowhere', '/proc/a/b'] : []),
+    ];
+    for (const place of places) {
+      const { code, stdout, stderr } = await generate('--ts', '-o', place);
+      expect({ code, stdout }, place).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toMatch(/^error: cannot write into .*\n$/);
+      expect(stderr).toContain(place);
+    }
+  }, 30_000);
+
+  it('are refused where it is not said what, of which types, or where to', async () => {
+    for (const command of [
+      ['--ts'],
+      ['-o', out],
+      ['--ts', '--classes', '-o', out],
+      ['--ts', '-o', ''],
+      ['--ts', '-o', out, '--entities', ''],
+      ['--ts', '-o', out, '--entities', 'a b'],
+    ]) {
+      const { code, stdout, stderr } = await generate(...command);
+      expect({ code, stdout }, command.join(' ')).toEqual({ code: 2, stdout: '' });
+      expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    }
+    expect(await generate('--ts', '-o', out, '--entities', 'account,oder')).toMatchObject({
+      ...{ code: 1, stderr: 'error: no live service handles entity type "oder"; did you mean "order"?\n' },
+    });
+    expect(readdirSync(out)).toEqual([]);
+  }, 30_000);
+});
