@@ -5,7 +5,7 @@ import { type DockerTools, hasImage } from './docker.js';
 import { UsageError } from './driver.js';
 import { imageOf } from './images.js';
 import { nodeProgram } from './program.js';
-import { redisServerOf, type Say, type ServerOptions, toxiproxyOf, toxiproxyVersionOf } from './setup.js';
+import { findFaketime, redisServerOf, type Say, type ServerOptions, toxiproxyOf, toxiproxyVersionOf } from './setup.js';
 
 interface ImageOptions extends ServerOptions {
   readonly redisImage: string | undefined;
@@ -42,4 +42,8 @@ const ownRedis = (program: string): Promise<string> =>
 const ownToxiproxy = (program: string): Promise<string> =>
   imageOf({ name: 'toxiproxy', program, changes: [`ENTRYPOINT ["${program}"]`, 'EXPOSE 8474'] });
 
-const ownNode = (): Promise<string> => imageOf({ name: 'node', program: process.execPath, changes: [pathTo(process.execPath)] });
+function ownNode(): Promise<string> {
+  const program = process.execPath;
+  const faketime = findFaketime();
+  return imageOf({ name: 'node', program, libraries: faketime === undefined ? [] : [faketime], changes: [pathTo(program)] });
+}

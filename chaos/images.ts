@@ -6,7 +6,7 @@ import { UsageError } from './driver.js';
 
 const REPOSITORY = 'atomic-queues-chaos';
 
-/** The program and its shared libraries. */
+/** The program, or the library, and the shared libraries that it is linked with. */
 function closureOf(program: string): string[] {
   const { stdout, status } = spawnSync('ldd', [program], { encoding: 'utf8' });
   // Not linked with anything.
@@ -18,16 +18,23 @@ function closureOf(program: string): string[] {
 export interface ImageSpec {
   readonly name: string;
   readonly program: string;
+  /** Libraries that it may be told to load. */
+  readonly libraries?: readonly string[];
   /** Instructions of a Dockerfile. */
   readonly changes: readonly string[];
 }
 
-/** Answers the name of the image; one of the same program is used again. */
-export async function imageOf({ name, program, changes }: ImageSpec): Promise<string> {
-  const { size, mtimeMs } = statSync(program);
-  const image = `${REPOSITORY}/${name}:${size.toString(36)}-${Math.round(mtimeMs).toString(36)}`;
+function stampOf(path: string): string {
+  const { size, mtimeMs } = statSync(path);
+  return `${size.toString(36)}-${Math.round(mtimeMs).toString(36)}`;
+}
+
+/** Answers the name of the image; one of the same files is used again. */
+export async function imageOf({ name, program, libraries = [], changes }: ImageSpec): Promise<string> {
+  const roots = [program, ...libraries];
+  const image = `${REPOSITORY}/${name}:${roots.map(stampOf).join('-')}`;
   if (spawnSync('docker', ['image', 'inspect', image], { stdio: 'ignore' }).status === 0) return image;
-  const files = closureOf(program).map((path) => path.slice(1));
+  const files = [...new Set(roots.flatMap(closureOf))].map((path) => path.slice(1));
   const tar = spawn('tar', ['-c', '-h', '-C', '/', ...files], { stdio: ['ignore', 'pipe', 'ignore'] });
   const load = spawn('docker', ['import', ...changes.flatMap((c) => ['-c', c]), '-', image], {
     stdio: ['pipe', 'ignore', 'pipe'],

@@ -9,7 +9,7 @@ import { row, tellViolations } from './report/table.js';
 import { canariesOf, runCanaries } from './run-canaries.js';
 import type { Scenario } from './scenarios/scenario.js';
 import { SCENARIOS } from './scenarios/scenarios.js';
-import { FAKETIME, localTools } from './setup.js';
+import { faketimeOf, localTools } from './setup.js';
 import { keep, playOne, type Result } from './suite.js';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -23,10 +23,12 @@ async function driverOf(options: Options): Promise<Driver> {
   return new DockerDriver(await dockerTools(options, say));
 }
 
-/** What this machine, or the driver, lacks for the scenario. */
+const NO_FAKETIME = 'libfaketime is not there';
+
+/** What this machine, or the driver, lacks for the scenario, and what cannot be installed either. */
 function lackOf({ needs }: Scenario, driver: Options['driver']): string | undefined {
   if (needs === 'containers' && driver !== 'docker') return 'it needs the docker driver';
-  return needs === 'libfaketime' && (FAKETIME === undefined || driver === 'docker') ? 'libfaketime is not there' : undefined;
+  return needs === 'libfaketime' && faketimeOf(say) === undefined ? NO_FAKETIME : undefined;
 }
 
 /** Five on child processes, and the two that only containers can. */
@@ -105,8 +107,9 @@ async function main(options: Options): Promise<boolean> {
   }
   if (options.check !== undefined) return checkFile(options.check, options.json);
   if (options.setup) {
+    const lack = faketimeOf(say) === undefined ? `; scenarios that jump clocks are not run: ${NO_FAKETIME}` : '';
     await (await driverOf(options)).close();
-    say(`the ${options.driver} driver has what it needs`);
+    say(`the ${options.driver} driver has what it needs${lack}`);
     return true;
   }
   const stop = new AbortController();

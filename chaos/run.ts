@@ -14,7 +14,7 @@ import { Monitor } from './monitor.js';
 import { readRecord } from './record.js';
 import type { Scenario } from './scenarios/scenario.js';
 import { factsOf, RECOVERY_MS_MAX, SETTINGS } from './settings.js';
-import { FAKETIME } from './setup.js';
+import { findFaketime } from './setup.js';
 import { Stage } from './stage.js';
 import { StoreLog, type Tell } from './store-log.js';
 
@@ -64,7 +64,7 @@ export async function play({ driver, scenario, seed, dir, signal }: RunOptions):
     const openMonitor = (): Promise<Monitor> =>
       Monitor.open(redis.host, redis.port, (line) => storeLog.take(line, line.wallMs), onLost);
     const { pubsub = false, needs } = scenario;
-    const faketime = needs === 'libfaketime' ? FAKETIME : undefined;
+    const faketime = needs === 'libfaketime' ? findFaketime() : undefined;
     const parts = {
       names,
       world,

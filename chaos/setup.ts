@@ -16,7 +16,7 @@ const GO_INSTALLED = '/usr/local/go/bin/go';
 const INSTALL_MS_MAX = 4 * 60_000;
 const FAKETIME_PATHS = ['x86_64', 'aarch64'].map((cpu) => `/usr/lib/${cpu}-linux-gnu/faketime/libfaketimeMT.so.1`);
 /** Undefined where it is not installed. */
-export const FAKETIME = FAKETIME_PATHS.find((path) => existsSync(path));
+export const findFaketime = (): string | undefined => FAKETIME_PATHS.find((path) => existsSync(path));
 
 export type Say = (line: string) => void;
 
@@ -45,6 +45,9 @@ export function aptInstall(name: string, say: Say): boolean {
     (run('update') && run('install', '-y', '--no-install-recommends', name))
   );
 }
+
+export const faketimeOf = (say: Say): string | undefined =>
+  findFaketime() ?? (aptInstall('libfaketime', say) ? findFaketime() : undefined);
 
 export function redisServerOf(given: string | undefined, say: Say): string {
   if (given !== undefined) {
