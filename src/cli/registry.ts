@@ -5,7 +5,9 @@ import { modelOf, type TypeModel } from '../codegen/model.js';
 import type { MessageShape } from '../core/catalog.js';
 import { nearestName } from '../core/config/nearest.js';
 import type { JsonSchema } from '../core/json-schema.js';
+import type { Contract } from '../core/log/control-operations.js';
 import type { TraceEvents } from '../ports/trace.js';
+import { Declared } from '../runtime/declared.js';
 import { PublishedShapes } from '../runtime/shapes.js';
 import type { Connected } from './connect.js';
 import { writeFiles } from './files.js';
@@ -20,28 +22,25 @@ interface Known {
 
 async function read({ store }: Connected): Promise<Known> {
   const answer = await store.control({ op: 'members', contractsAbove: 0 });
-  const live = new Map(
-    answer.members.filter((m) => !m.dead && m.leaseUntilMs > answer.nowMs).map((m) => [m.incarnation, m.group]),
-  );
   const conflicts: TraceEvents['schema-conflict'][] = [];
   const published = new PublishedShapes([], (event) => conflicts.push(event));
   await published.fetch(answer, async (incarnation, type) => {
     const found = await store.control({ op: 'schemas', incarnation, type });
     return found.ok ? found.text : undefined;
   });
-  published.learn(answer, (incarnation) => live.has(incarnation));
+  const live = new Set(answer.members.filter((m) => !m.dead && m.leaseUntilMs > answer.nowMs).map((m) => m.incarnation));
+  const declared = new Declared().learn(answer, (incarnation) => live.has(incarnation));
+  published.learn(declared);
   const shapes = new Map<string, Map<string, MessageShape>>();
   const services = new Map<string, Set<string>>();
-  for (const { incarnation, contract } of answer.contracts) {
-    const group = live.get(incarnation);
-    if (group === undefined) continue;
-    const { type, names } = contract;
+  const add = (group: string, { type, names }: Contract): void => {
     const messages = shapes.get(type) ?? new Map<string, MessageShape>();
     shapes.set(type, messages);
     for (const name of names) messages.set(name, published.shapeOf(type, name) ?? {});
     for (const key of [type, ...names.map((name) => `${type} ${name}`)])
       services.set(key, (services.get(key) ?? new Set()).add(group));
-  }
+  };
+  for (const { group, contracts, isLive } of declared) if (isLive) for (const contract of contracts) add(group, contract);
   return { shapes, services, conflicts };
 }
 

@@ -1,6 +1,5 @@
 /**
- * Which messages somebody handles: what this process declares, and what the other members declared when they joined. A contract
- * never changes while its incarnation lives, so each is read once, with the members.
+ * Which messages somebody handles: what this process declares, and what the other members declared when they joined.
  *
  *   (1) "Yes" comes from memory; "no" only from a reading of the members that was sent after the question.
  *   (2) A type whose services are all down stays known to whoever knew it: its messages wait in the log, as they do at a restart.
@@ -9,7 +8,8 @@
 import { nearestName } from '../core/config/nearest.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { Fifo } from '../core/fifo.js';
-import type { Contract, MembersAnswer } from '../core/log/control-operations.js';
+import type { Contract } from '../core/log/control-operations.js';
+import type { Declaration } from './declared.js';
 
 interface Known {
   readonly names: Set<string>;
@@ -25,7 +25,6 @@ interface Question {
 
 export class Directory {
   private known: ReadonlyMap<string, Known> = new Map();
-  private readonly byMember = new Map<number, Contract[]>();
   private readonly questions = new Fifo<Question>();
   /** Open questions by type. */
   private readonly asked = new Map<string, number>();
@@ -70,12 +69,8 @@ export class Directory {
   }
 
   /** Takes a reading in which the live members are others than before. */
-  learn({ contracts, members }: MembersAnswer, isLive: (incarnation: number) => boolean): void {
-    for (const { incarnation } of contracts) this.byMember.set(incarnation, []);
-    for (const { incarnation, contract } of contracts) this.byMember.get(incarnation)?.push(contract);
-    const listed = new Set(members.map((m) => m.incarnation));
-    for (const incarnation of this.byMember.keys()) if (!listed.has(incarnation)) this.byMember.delete(incarnation);
-    this.known = this.union([...this.byMember].flatMap(([incarnation, own]) => (isLive(incarnation) ? own : [])));
+  learn(declared: readonly Declaration[]): void {
+    this.known = this.union(declared.flatMap(({ isLive, contracts }) => (isLive ? contracts : [])));
   }
 
   /** Answers the first `count` questions. */

@@ -13,6 +13,7 @@ import type { Clock, Timer } from '../ports/clock.js';
 import type { Network } from '../ports/network.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
+import { Declared } from './declared.js';
 import type { Directory } from './directory.js';
 import { Loop } from './loop.js';
 import type { Master } from './master.js';
@@ -53,6 +54,7 @@ export class Recovery {
   private session: StoreSession | undefined;
   private readonly watch: Loop;
   private readonly sweep: Loop;
+  private readonly declared = new Declared();
   private expireTimer: Timer | undefined;
   private former = 0;
   /** Since the last sweep this node took over what a dead one had owned: of that the others do not know yet. */
@@ -107,10 +109,10 @@ export class Recovery {
     const { membership, view, directory, shapes, network } = this.parts;
     const change = view.update(answer);
     network.update?.({ generation: membership.generation, storeNowMs: membership.storeNowMs(), peers: view.members });
-    const isLive = (incarnation: number): boolean => view.isLive(incarnation);
     if (change !== undefined) {
-      shapes.learn(answer, isLive);
-      directory.learn(answer, isLive);
+      const declared = this.declared.learn(answer, (incarnation) => view.isLive(incarnation));
+      shapes.learn(declared);
+      directory.learn(declared);
     }
     directory.answer(questions);
     return change;

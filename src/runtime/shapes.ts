@@ -11,6 +11,7 @@ import { violationsOf } from '../core/json-schema.js';
 import type { Contract, MembersAnswer } from '../core/log/control-operations.js';
 import { decodeJson } from '../core/payload.js';
 import type { TraceEvents } from '../ports/trace.js';
+import type { Declaration } from './declared.js';
 
 interface Published {
   readonly shape: MessageShape;
@@ -22,7 +23,6 @@ const SHOWN_MAX = 10;
 export class PublishedShapes {
   /** By type and version. */
   private readonly read = new Map<string, Shapes>();
-  private readonly byMember = new Map<number, readonly Contract[]>();
   private current = new Map<string, Map<string, Published>>();
   private readonly told = new Set<string>();
   private readonly own: ReadonlyMap<string, ReadonlySet<string>>;
@@ -48,23 +48,14 @@ export class PublishedShapes {
   }
 
   /** Takes a reading in which the live members are others than before. */
-  learn({ contracts, members }: MembersAnswer, isLive: (incarnation: number) => boolean): void {
-    const incarnations = new Set(contracts.map(({ incarnation }) => incarnation));
-    for (const one of incarnations)
-      this.byMember.set(
-        one,
-        contracts.filter(({ incarnation }) => incarnation === one).map(({ contract }) => contract),
-      );
-    const groups = new Map(members.map(({ incarnation, group }) => [incarnation, group]));
-    for (const incarnation of this.byMember.keys()) if (!groups.has(incarnation)) this.byMember.delete(incarnation);
-    const live = [...this.byMember].filter(([incarnation]) => isLive(incarnation)).sort(([a], [b]) => a - b);
+  learn(declared: readonly Declaration[]): void {
     const found = new Map<string, Map<string, Published>>();
-    for (const [incarnation, declared] of live)
-      for (const contract of declared) this.add(found, contract, groups.get(incarnation) ?? '');
+    for (const { isLive, contracts, group } of declared)
+      if (isLive) for (const contract of contracts) this.add(found, contract, group);
     // A type whose services are all down keeps what was known of it: its messages are still accepted.
     for (const [type, last] of this.current) if (!found.has(type)) found.set(type, last);
     this.current = found;
-    this.forgetUnused();
+    this.forgetUnused(declared);
   }
 
   private add(found: Map<string, Map<string, Published>>, { type, version }: Contract, group: string): void {
@@ -88,8 +79,8 @@ export class PublishedShapes {
     this.conflict({ message, services: `"${before}" and "${wins}"`, wins: `"${wins}", which joined last` });
   }
 
-  private forgetUnused(): void {
-    const used = new Set([...this.byMember.values()].flat().map(({ type, version = '' }) => keyOf(type, version)));
+  private forgetUnused(declared: readonly Declaration[]): void {
+    const used = new Set(declared.flatMap(({ contracts }) => contracts.map(({ type, version = '' }) => keyOf(type, version))));
     for (const key of this.read.keys()) if (!used.has(key)) this.read.delete(key);
   }
 
