@@ -103,13 +103,11 @@ export async function replay(connected: Connected, terminal: Terminal, options: 
   const box = boxOf(connected);
   const { id, force = false, dryRun = false, rate: perSecond } = options;
   if (id !== undefined) {
-    if (dryRun) return replayable(box, terminal, id, force);
-    const outcome = await box.replay(id, { force });
-    if (!outcome.ok) throw new CommandError(outcome.why === 'needs-force' ? needsForce(id) : outcome.message);
-    return terminal.answer(
-      outcome,
-      () => `dead letter ${id} is replayed by message ${outcome.messageId}, sequence ${outcome.sequence}`,
-    );
+    const outcome = dryRun ? await box.refusalOf(id, { force }) : await box.replay(id, { force });
+    if (outcome === undefined) return tell(terminal, ONE, 'would be replayed');
+    if (!outcome.ok) throw new CommandError(outcome.why === 'needs-force' ? `${outcome.message}; see --force` : outcome.message);
+    const { messageId, sequence } = outcome;
+    return terminal.answer(outcome, () => `dead letter ${id} is replayed by message ${messageId}, sequence ${sequence}`);
   }
   const { signal } = terminal;
   const onProgress = ({ done }: RunResult): void => terminal.progress(`${done} replayed`);
@@ -117,18 +115,7 @@ export async function replay(connected: Connected, terminal: Terminal, options: 
   tell(terminal, result, dryRun ? 'would be replayed' : 'replayed');
 }
 
-async function replayable(box: DeadLetterBox, terminal: Terminal, id: string, force: boolean): Promise<void> {
-  const letter = await box.show(id);
-  if (letter === undefined) throw new CommandError(noneOf(id));
-  if (letter.replayedAs !== null) throw new CommandError(`dead letter ${id} was replayed already`);
-  if (letter.late?.outcome === 'completed' && !force) throw new CommandError(needsForce(id));
-  tell(terminal, ONE, 'would be replayed');
-}
-
 const noneOf = (id: string): string => `there is no dead letter ${id}`;
-
-const needsForce = (id: string): string =>
-  `the handler of dead letter ${id} completed after its node was given up: a replay would have its effect a second time; --force if that is wanted`;
 
 export async function purge(connected: Connected, terminal: Terminal, options: PurgeCommandOptions): Promise<void> {
   const box = boxOf(connected);

@@ -38,13 +38,13 @@ export interface DeadLetterPage {
   readonly next: string | undefined;
 }
 
-export type ReplayOutcome =
-  | { readonly ok: true; readonly messageId: string; readonly sequence: number }
-  | {
-      readonly ok: false;
-      readonly why: 'absent' | 'replayed' | 'needs-force' | 'limit';
-      readonly message: string;
-    };
+export interface ReplayRefusal {
+  readonly ok: false;
+  readonly why: 'absent' | 'replayed' | 'needs-force' | 'limit';
+  readonly message: string;
+}
+
+export type ReplayOutcome = { readonly ok: true; readonly messageId: string; readonly sequence: number } | ReplayRefusal;
 
 export interface ReplayOptions {
   /** Also where the handler completed late, so that the replay is a second run. Default false. */
@@ -83,7 +83,7 @@ export const LIMIT_MAX = 1000;
 export const PER_SECOND_DEFAULT = 100;
 
 type Mutable = { -readonly [K in keyof RunResult]: RunResult[K] } & { refused: Record<string, number> };
-type Step = (letter: DeadLetter) => Promise<'done' | Exclude<ReplayOutcome, { ok: true }>['why']>;
+type Step = (letter: DeadLetter) => Promise<'done' | ReplayRefusal['why']>;
 
 export class DeadLetterBox {
   constructor(
@@ -121,11 +121,15 @@ export class DeadLetterBox {
 
   /** Logs its message again, at the end of its entity's queue and under another id. A second replay is refused. */
   async replay(id: string, options: ReplayOptions = {}): Promise<ReplayOutcome> {
-    if (!isLetterId(id)) return { ok: false, why: 'absent', message: absent(id) };
+    if (!isLetterId(id)) return refusal('ABSENT', id);
     const answer = await this.ask({ op: 'replay', letter: id, force: options.force === true });
-    if (answer.ok) return { ok: true, messageId: answer.id, sequence: answer.seq };
-    const { why, textOf } = REFUSED[answer.code] ?? unexpected(answer.code);
-    return { ok: false, why, message: textOf(id, answer.at) };
+    return answer.ok ? { ok: true, messageId: answer.id, sequence: answer.seq } : refusal(answer.code, id, answer.at);
+  }
+
+  /** What `replay` would refuse it for now; limits of the queue, which only the log can count, are not looked at. */
+  async refusalOf(id: string, options: ReplayOptions = {}): Promise<ReplayRefusal | undefined> {
+    const code = refusalCodeOf(await this.show(id), options);
+    return code === undefined ? undefined : refusal(code, id);
   }
 
   /** Deletes it for good. False if there is none of that number. */
@@ -135,13 +139,17 @@ export class DeadLetterBox {
 
   /** Replays all that match and were not replayed yet. */
   replayAll(filter: DeadLetterFilter, options: ReplayRunOptions = {}): Promise<RunResult> {
-    const { perSecond = PER_SECOND_DEFAULT, dryRun = false, force = false } = options;
+    const { perSecond = PER_SECOND_DEFAULT, dryRun = false } = options;
     if (!(perSecond > 0)) throw invalid(`perSecond is ${perSecond}; allowed: a number above 0`);
-    const step: Step = async (letter) => {
-      if (dryRun) return letter.late?.outcome === 'completed' && !force ? 'needs-force' : 'done';
-      const outcome = await this.replay(letter.id, { force });
+    const wouldBe: Step = async (letter) => {
+      const code = refusalCodeOf(letter, options);
+      return code === undefined ? 'done' : refusal(code, letter.id).why;
+    };
+    const replayed: Step = async ({ id }) => {
+      const outcome = await this.replay(id, options);
       return outcome.ok ? 'done' : outcome.why;
     };
+    const step = dryRun ? wouldBe : replayed;
     return this.run({ ...filter, replayed: false }, options, dryRun ? 0 : 1000 / perSecond, step);
   }
 
@@ -215,20 +223,25 @@ function filterOf({ entityType: type, entityId, reason, sinceMs, replayed }: Dea
 
 const REASONS: ReadonlySet<string> = new Set<DeadLetter['reason']>(['failed', 'interrupted']);
 
-const absent = (id: string): string => `there is no dead letter ${id}`;
+/** The log's own rules, for a letter as it was read: what tells of a replay without one. */
+function refusalCodeOf(letter: DeadLetter | undefined, { force = false }: ReplayOptions): RefusalCode | undefined {
+  if (letter === undefined) return 'ABSENT';
+  if (letter.replayedAs !== null) return 'REPLAYED';
+  return letter.late?.outcome === 'completed' && !force ? 'NEEDS_FORCE' : undefined;
+}
 
 interface Refused {
-  readonly why: Exclude<ReplayOutcome, { ok: true }>['why'];
+  readonly why: ReplayRefusal['why'];
   readonly textOf: (id: string, at: number) => string;
 }
 
 const REFUSED: Readonly<Partial<Record<RefusalCode, Refused>>> = {
-  ABSENT: { why: 'absent', textOf: absent },
+  ABSENT: { why: 'absent', textOf: (id) => `there is no dead letter ${id}` },
   REPLAYED: { why: 'replayed', textOf: (id) => `dead letter ${id} was replayed already` },
   NEEDS_FORCE: {
     why: 'needs-force',
     textOf: (id) =>
-      `the handler of dead letter ${id} completed after its node was given up: a replay would have its effect a second time; force it if that is wanted`,
+      `dead letter ${id} needs force: its handler completed after its node was given up, and a replay would have its effect a second time`,
   },
   QUEUE_DEPTH_EXCEEDED: { why: 'limit', textOf: (id, at) => `no room to replay dead letter ${id}: maxTotalQueueDepth is ${at}` },
   WORKER_LIMIT_EXCEEDED: {
@@ -237,6 +250,9 @@ const REFUSED: Readonly<Partial<Record<RefusalCode, Refused>>> = {
   },
 };
 
-function unexpected(code: RefusalCode): never {
-  throw new AtomicQueuesError('STORE_UNAVAILABLE', `the store refused with ${code}`, { definite: true });
+function refusal(code: RefusalCode, id: string, at = 0): ReplayRefusal {
+  const refused = REFUSED[code];
+  if (refused === undefined)
+    throw new AtomicQueuesError('STORE_UNAVAILABLE', `the store refused with ${code}`, { definite: true });
+  return { ok: false, why: refused.why, message: refused.textOf(id, at) };
 }

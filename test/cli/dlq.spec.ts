@@ -116,12 +116,12 @@ describeRedis('the dead letters from the command line', () => {
       expect(await dlq('replay', '--id', '6')).toEqual({
         ...{ code: 1, stdout: '' },
         stderr:
-          'error: the handler of dead letter 6 completed after its node was given up: a replay would have its effect a second time; --force if that is wanted\n',
+          'error: dead letter 6 needs force: its handler completed after its node was given up, and a replay would have its effect a second time; see --force\n',
       });
       const all = lastLine(await dlq('replay', '--reason', 'interrupted', '--json'));
       expect(all).toEqual({ done: 2, refused: { 'needs-force': 1 }, stopped: null });
       for (const [id, why] of [
-        ['6', 'the handler of dead letter 6 completed after'],
+        ['6', 'dead letter 6 needs force: its handler completed after'],
         ['7', 'dead letter 7 was replayed already'],
         ['9', 'there is no dead letter 9'],
       ] as const) {
