@@ -1,12 +1,13 @@
 /** A look into a Redis without joining the cluster: nothing that is done here makes a member. */
 import { Redis } from 'ioredis';
+import { CLOSED } from '../core/log/membership.js';
 import { SCHEMA_VERSION } from '../core/log/operations.js';
 import { StoreCallError } from '../ports/store.js';
 import type { RedisClient } from '../redis/connection.js';
 import { storeCallErrorOf } from '../redis/failures.js';
 import { RedisStore } from '../redis/store.js';
 import { SystemClock } from '../system/clock.js';
-import { CommandError } from './terminal.js';
+import { CommandError, shellWord } from './terminal.js';
 
 export interface Target {
   readonly url: string;
@@ -16,6 +17,10 @@ export interface Target {
 export interface Connected {
   readonly store: RedisStore;
   readonly clock: SystemClock;
+  /** The store lost acknowledged writes, as a node noticed that then closed it to all of them. */
+  readonly isShut: boolean;
+  /** Rejects if the store is shut by now. */
+  admit(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -74,27 +79,36 @@ function reasonOf(error: Error): string {
 export async function connect({ url, prefix }: Target): Promise<Connected> {
   const client = await openClient(url);
   try {
-    await checkPrefix(client, prefix);
+    const isShut = (await generationOf(client, prefix)) === CLOSED;
     const clock = new SystemClock();
     const store = new RedisStore({
       ...{ connection: () => client as unknown as RedisClient, keyPrefix: prefix, storeCallTimeoutMs: CALL_TIMEOUT_MS, clock },
     });
     await store.open();
-    return { store, clock, close: () => store.close() };
+    const admit = async (): Promise<void> => {
+      if ((await answerOf(client.hget(prefix + META, 'generation'))) === CLOSED)
+        throw new CommandError(`nothing is replayed or deleted while ${shutText(prefix)}`);
+    };
+    return { store, clock, isShut, admit, close: () => store.close() };
   } catch (error) {
     client.disconnect();
     throw error instanceof StoreCallError ? new CommandError(error.message) : error;
   }
 }
 
-async function checkPrefix(client: Redis, prefix: string): Promise<void> {
+/** What a store that is shut means to who looks at it, and what has to be done. */
+export const shutText = (prefix: string): string =>
+  `the store is shut: it lost acknowledged writes. What it holds may be from before that; a dead letter that was replayed may stand there as one that was not. Find out what is missing, reopen it (redis-cli HSET ${shellWord(prefix + META)} generation reopened-1), and restart the services`;
+
+/** The generation of the store behind the prefix, which is never none. */
+async function generationOf(client: Redis, prefix: string): Promise<string> {
   const reply = client.hmget(prefix + META, 'generation', 'schema').catch((error: Error) => {
     if (!error.message.startsWith('WRONGTYPE')) throw error;
     throw new CommandError(`${prefix}${META} is none of our keys: ${error.message}`);
   });
   const [generation, schema] = await answerOf(reply);
   if (generation === null || generation === undefined) throw new CommandError(await nothingThere(client, prefix));
-  if (schema === String(SCHEMA_VERSION)) return;
+  if (schema === String(SCHEMA_VERSION)) return generation;
   throw new CommandError(
     `prefix "${prefix}" holds records of schema version ${schema}, this version reads ${SCHEMA_VERSION}: use the version that wrote them`,
   );

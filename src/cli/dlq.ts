@@ -3,7 +3,7 @@ import type { DeadLetter } from '../core/dead-letter.js';
 import { DeadLetterBox, type DeadLetterFilter, type RunResult } from '../runtime/dead-letters.js';
 import type { Connected } from './connect.js';
 import type { Since } from './options.js';
-import { CommandError, jsonOf, shortened, type Terminal, timeText, UsageError } from './terminal.js';
+import { CommandError, counted, jsonOf, shortened, type Terminal, timeText, UsageError } from './terminal.js';
 
 export interface FilterOptions {
   readonly type?: string;
@@ -54,15 +54,16 @@ async function filterOf({ store }: Connected, { type, entity, reason, since }: F
   return { entityType: type, entityId: entity, reason, sinceMs };
 }
 
-const boxOf = ({ store, clock }: Connected): DeadLetterBox => new DeadLetterBox(store, clock);
+const boxOf = ({ store, clock, admit }: Connected): DeadLetterBox => new DeadLetterBox(store, clock, admit);
 
 export async function list(connected: Connected, terminal: Terminal, options: ListOptions): Promise<void> {
   const box = boxOf(connected);
   const { limit, after, replayed } = options;
   const [total, filter] = await Promise.all([box.count(), filterOf(connected, options)]);
   const { letters, next } = await box.list({ ...filter, replayed, limit, after });
-  terminal.answer({ letters, next: next ?? null, total }, () => {
-    if (letters.length === 0) return total === 0 ? 'no dead letters' : `none of the ${total} dead letters match`;
+  terminal.answer({ letters, next: next ?? null, total, shut: connected.isShut }, () => {
+    if (letters.length === 0)
+      return total === 0 ? 'no dead letters' : `none that matches, of ${counted(total, 'dead letter')} in all`;
     const more = next === undefined ? '' : `; the next page: --after ${next}`;
     return `${tableOf(letters, terminal)}\n${letters.length} shown of ${total} in all${more}`;
   });
@@ -123,12 +124,13 @@ export async function purge(connected: Connected, terminal: Terminal, options: P
   if (id !== undefined && (await box.show(id)) === undefined) throw new CommandError(noneOf(id));
   const filter = await filterOf(connected, options);
   const { signal } = terminal;
-  const counted = id === undefined ? await box.purgeAll(filter, { dryRun: true, signal }) : { ...ONE, lastLetter: id };
-  const { done: count, lastLetter: throughLetter } = counted;
-  if (dryRun) return tell(terminal, counted, 'would be deleted');
+  const agreed = id === undefined ? await box.purgeAll(filter, { dryRun: true, signal }) : { ...ONE, lastLetter: id };
+  const { done: count, lastLetter: throughLetter } = agreed;
+  if (dryRun) return tell(terminal, agreed, 'would be deleted');
   // A part is not what was asked for, and nothing leaves nothing to do.
-  if (counted.stopped !== undefined || count === 0) return tell(terminal, { ...counted, done: 0 }, 'deleted');
-  if (!(await terminal.confirm(`Delete ${count} dead letters for good?`, yes))) throw new CommandError('nothing was deleted');
+  if (agreed.stopped !== undefined || count === 0) return tell(terminal, { ...agreed, done: 0 }, 'deleted');
+  if (!(await terminal.confirm(`Delete ${counted(count, 'dead letter')} for good?`, yes)))
+    throw new CommandError('nothing was deleted');
   const onProgress = ({ done }: RunResult): void => terminal.progress(`${done} of ${count} deleted`);
   if (id !== undefined) return tell(terminal, { ...ONE, done: (await box.purge(id)) ? 1 : 0 }, 'deleted');
   // What has died since was not counted, and nobody agreed to it.

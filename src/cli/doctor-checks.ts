@@ -1,4 +1,6 @@
 /** What is judged of a Redis, from what it says of itself: pure, so that each finding can be tried. */
+import { CLOSED } from '../core/log/membership.js';
+import { SCHEMA_VERSION } from '../core/log/operations.js';
 
 export type Level = 'ok' | 'warn' | 'fail';
 
@@ -25,6 +27,10 @@ export interface Facts {
   readonly foreignKeys: readonly string[];
   /** How many keys of ours there are. */
   readonly ownKeys: number;
+  /** Of the store under the prefix; '' if there is none. */
+  readonly generation: string;
+  /** Version of its records. */
+  readonly schema: string;
   /** Why our scripts cannot be loaded or run; undefined: they can. */
   readonly scriptFault: string | undefined;
 }
@@ -51,6 +57,7 @@ export function judge(facts: Facts): readonly Finding[] {
     clock(facts),
     latency(facts),
     keys(facts),
+    ...store(facts),
     scripts(facts),
   ];
 }
@@ -209,6 +216,16 @@ function keys({ foreignKeys, ownKeys }: Facts): Finding {
     'ok',
     ownKeys === 0 ? 'nothing is under the prefix yet' : `${ownKeys} keys, each of the type it must have`,
   );
+}
+
+function store({ generation, schema }: Facts): readonly Finding[] {
+  if (generation === '') return [];
+  const version = `records of schema version ${schema}`;
+  if (schema !== String(SCHEMA_VERSION))
+    return [finding('store', 'fail', version, `no node of this version starts, which reads ${SCHEMA_VERSION}`)];
+  if (generation !== CLOSED) return [finding('store', 'ok', version)];
+  const endangers = 'no node starts, and what is there may be from before that: find out what is missing, then reopen it';
+  return [finding('store', 'fail', 'shut, since it lost acknowledged writes', endangers)];
 }
 
 function scripts({ scriptFault }: Facts): Finding {

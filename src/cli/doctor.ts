@@ -39,6 +39,7 @@ async function factsOf(client: Redis, prefix: string): Promise<Facts> {
     ...(await clockOf(client)),
     roundTripMs: await roundTripOf(client),
     ...{ foreignKeys, ownKeys },
+    ...(await storeOf(client, prefix)),
     scriptFault: await scriptFaultOf(client),
   };
 }
@@ -97,6 +98,16 @@ async function keysOf(client: Redis, prefix: string): Promise<Pick<Facts, 'forei
     else if (type !== 'none') foreignKeys.push(`${key} (${type})`);
   }
   return { foreignKeys, ownKeys };
+}
+
+async function storeOf(client: Redis, prefix: string): Promise<Pick<Facts, 'generation' | 'schema'>> {
+  // A key of another type is a finding already.
+  const none = (error: Error): null[] => {
+    if (!error.message.startsWith('WRONGTYPE')) throw error;
+    return [];
+  };
+  const [generation, schema] = await answerOf(client.hmget(`${prefix}:{0}:meta`, 'generation', 'schema').catch(none));
+  return { generation: generation ?? '', schema: schema ?? '' };
 }
 
 async function scriptFaultOf(client: Redis): Promise<string | undefined> {

@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { AtomicQueuesError } from '../core/errors.js';
 import { StoreCallError } from '../ports/store.js';
 import { LIMIT_DEFAULT, LIMIT_MAX, PER_SECOND_DEFAULT } from '../runtime/dead-letters.js';
-import { type Connected, connect } from './connect.js';
+import { type Connected, connect, shutText } from './connect.js';
 import * as dlq from './dlq.js';
 import { doctor } from './doctor.js';
 import { COMMON, type CommonOptions, entityId, notEmpty, since, targetOf, typeName, typeNames, whole } from './options.js';
@@ -18,6 +18,8 @@ const ENDS_ITSELF = new Set(['replay', 'purge']);
 
 const RATE_MAX = 100_000;
 
+type Run = (connected: Connected, terminal: Terminal) => Promise<void>;
+
 export class Program {
   readonly #root = new Command('atomic-queues');
   readonly #abort = new AbortController();
@@ -31,7 +33,7 @@ export class Program {
       .exitOverride()
       .showSuggestionAfterError();
     this.#addDlq();
-    this.#command(this.#root, 'status', 'nodes, roles, leases; entities and messages by type; what runs for long').action(
+    this.#command(this.#root, 'status', 'nodes, roles, leases; entities and messages by type; what may be blocked').action(
       this.#reading((connected, terminal) => status(connected, terminal)),
     );
     const entity = this.#root.command('entity').description('one entity');
@@ -39,7 +41,7 @@ export class Program {
       .argument('<type>', 'entity type', typeName)
       .argument('<id>', 'entity id', entityId)
       .action((type: string, id: string, options: CommonOptions) =>
-        this.#connected(options, (connected, terminal) => showEntity(connected, terminal, type, id)),
+        this.#looking(options, (connected, terminal) => showEntity(connected, terminal, type, id)),
       );
     this.#addRegistry();
     this.#command(this.#root, 'doctor', 'checks a Redis, and says what each finding endangers').action((options: CommonOptions) =>
@@ -97,25 +99,25 @@ export class Program {
       .action((options: CommonOptions & dlq.ListOptions & { open?: boolean }) => {
         dlq.checkFilter(options);
         const replayed = options.open === true ? false : options.replayed;
-        return this.#connected(options, (connected, terminal) => dlq.list(connected, terminal, { ...options, replayed }));
+        return this.#looking(options, (connected, terminal) => dlq.list(connected, terminal, { ...options, replayed }));
       });
     this.#command(parent, 'show', 'everything that is kept of one')
       .argument('<id>', 'its number')
       .action((id: string, options: CommonOptions) =>
-        this.#connected(options, (connected, terminal) => dlq.show(connected, terminal, id)),
+        this.#looking(options, (connected, terminal) => dlq.show(connected, terminal, id)),
       );
     this.#chosen('replay', 'logs their messages again, at the end of their entity, once', parent)
       .option('--force', 'also where the handler completed late, so that this is a second run')
       .option('--rate <n>', 'at most so many a second', whole(1, RATE_MAX), PER_SECOND_DEFAULT)
       .action((options: CommonOptions & dlq.ReplayCommandOptions) => {
         dlq.checkChoice(options);
-        return this.#connected(options, (connected, terminal) => dlq.replay(connected, terminal, options));
+        return this.#changing(options, (connected, terminal) => dlq.replay(connected, terminal, options));
       });
     this.#chosen('purge', 'deletes them for good', parent)
       .option('--yes', 'does not ask')
       .action((options: CommonOptions & dlq.PurgeCommandOptions) => {
         dlq.checkChoice(options);
-        return this.#connected(options, (connected, terminal) => dlq.purge(connected, terminal, options));
+        return this.#changing(options, (connected, terminal) => dlq.purge(connected, terminal, options));
       });
   }
 
@@ -133,7 +135,7 @@ export class Program {
       .option('--force', 'also over files that were not generated')
       .action((options: CommonOptions & GenerateOptions) => {
         kindOf(options);
-        return this.#connected(options, (connected, terminal) => generateFiles(connected, terminal, options));
+        return this.#looking(options, (connected, terminal) => generateFiles(connected, terminal, options));
       });
   }
 
@@ -144,15 +146,30 @@ export class Program {
       .option('--dry-run', 'only counts them');
   }
 
-  #reading(run: (connected: Connected, terminal: Terminal) => Promise<void>) {
-    return (options: CommonOptions): Promise<void> => this.#connected(options, run);
+  #reading(run: Run) {
+    return (options: CommonOptions): Promise<void> => this.#looking(options, run);
   }
 
   #terminal({ json = false }: CommonOptions): Terminal {
     return new Terminal(json, this.#abort.signal);
   }
 
-  async #connected(options: CommonOptions, run: (connected: Connected, terminal: Terminal) => Promise<void>): Promise<void> {
+  /** What is still there of a store that is shut may be looked at. */
+  #looking(options: CommonOptions, run: Run): Promise<void> {
+    return this.#connected(options, async (connected, terminal) => {
+      if (connected.isShut) terminal.note(`warning: ${shutText(targetOf(options, this.#env).prefix)}`);
+      await run(connected, terminal);
+    });
+  }
+
+  #changing(options: CommonOptions, run: Run): Promise<void> {
+    return this.#connected(options, async (connected, terminal) => {
+      await connected.admit();
+      await run(connected, terminal);
+    });
+  }
+
+  async #connected(options: CommonOptions, run: Run): Promise<void> {
     const connected = await connect(targetOf(options, this.#env));
     try {
       await run(connected, this.#terminal(options));

@@ -4,11 +4,14 @@ import type { EntityAnswer, HistoryAnswer, Leader, Member, MembersAnswer, Survey
 import type { MessageRecord } from '../core/log/operations.js';
 import { DeadLetterBox } from '../runtime/dead-letters.js';
 import type { Connected } from './connect.js';
-import { CommandError, durationText, shortened, type Terminal, timeText } from './terminal.js';
+import { CommandError, counted, durationText, shellWord, shortened, type Terminal, timeText } from './terminal.js';
 
-/** A running message that was logged so long ago counts as one that blocks. */
+/**
+ * An entity may be blocked if what runs was logged so long ago (the log does not keep when it began), and is if what waits could
+ * have begun since then.
+ */
 const BLOCKED_AFTER_MS = 30_000;
-/** Running entities that are looked at: those with most messages behind them. */
+/** Entities that are looked at: those that run, with most messages behind them; and those that have waited longest. */
 const LOOKED_AT_MAX = 200;
 const SHOWN_PENDING_MAX = 20;
 const SHOWN_LETTERS_MAX = 20;
@@ -23,6 +26,7 @@ interface TypeCount {
 
 interface Survey {
   readonly types: readonly TypeCount[];
+  /** Those with most messages behind what runs. */
   readonly running: SurveyAnswer['running'];
 }
 
@@ -51,29 +55,38 @@ const most = (running: SurveyAnswer['running'][number][]): SurveyAnswer['running
 interface Blocked {
   readonly entityType: string;
   readonly entityId: string;
+  readonly state: 'running' | 'waiting';
+  /** What runs, or would be the next. */
   readonly name: string;
   readonly messageId: string;
   readonly loggedMsAgo: number;
+  /** How many wait behind it. */
   readonly pending: number;
   readonly owner: string;
 }
 
-async function blockedOf({ store }: Connected, running: Survey['running'], view: MembersAnswer): Promise<readonly Blocked[]> {
+async function blockedOf({ store }: Connected, { running, types }: Survey, view: MembersAnswer) {
+  const { entities: waiting } = await store.control({ op: 'ready', ageMs: BLOCKED_AFTER_MS, max: LOOKED_AT_MAX });
   const found: Blocked[] = [];
-  const look = async ({ entity }: Survey['running'][number]): Promise<void> => {
-    const answer = await store.control({ op: 'entity', entity, max: 0 });
-    if (!answer.ok || answer.running === undefined) return;
-    const { name, id, enqueuedAtMs } = answer.running;
-    const loggedMsAgo = view.nowMs - enqueuedAtMs;
-    if (loggedMsAgo < BLOCKED_AFTER_MS) return;
+  const look = async (entity: string, state: Blocked['state']): Promise<void> => {
+    const answer = await store.control({ op: 'entity', entity, max: 1 });
+    // It may have moved on since it was read of.
+    if (!answer.ok || (state === 'running') !== (answer.running !== undefined)) return;
+    const [message, pending] =
+      state === 'running' ? [answer.running, answer.pendingCount] : [answer.pending[0], answer.pendingCount - 1];
+    if (message === undefined || view.nowMs - message.enqueuedAtMs < BLOCKED_AFTER_MS) return;
+    const { name, id, enqueuedAtMs } = message;
     found.push({
-      ...{ entityType: typeOfKey(entity), entityId: idOfKey(entity), name, messageId: unescapeId(id), loggedMsAgo },
-      ...{ pending: answer.pendingCount, owner: ownerText(answer.owner, view.members) },
+      ...{ entityType: typeOfKey(entity), entityId: idOfKey(entity), state, name, messageId: unescapeId(id) },
+      ...{ loggedMsAgo: view.nowMs - enqueuedAtMs, pending, owner: ownerText(answer.owner, view.members) },
     });
   };
   // One after another: so many at once would be one long command to those that wait behind them.
-  for (const entity of running) await look(entity);
-  return found.sort((a, b) => b.loggedMsAgo - a.loggedMsAgo);
+  for (const { entity } of running) await look(entity, 'running');
+  for (const { entity } of waiting) await look(entity, 'waiting');
+  const runningCount = types.reduce((count, type) => count + type.running, 0);
+  const isAll = running.length >= runningCount && waiting.length < LOOKED_AT_MAX;
+  return { blocked: found.sort((a, b) => b.loggedMsAgo - a.loggedMsAgo), isAll };
 }
 
 function ownerText(incarnation: number, members: readonly Member[]): string {
@@ -108,23 +121,26 @@ function nodeOf(member: Member, { nowMs, leaders }: MembersAnswer): NodeRow {
 export async function status(connected: Connected, terminal: Terminal): Promise<void> {
   const { store } = connected;
   const [counts, view] = await Promise.all([store.control({ op: 'counts' }), store.control({ op: 'members' })]);
-  const { types, running } = await survey(connected);
-  const blocked = await blockedOf(connected, running, view);
+  const surveyed = await survey(connected);
+  const { types } = surveyed;
+  const { blocked, isAll } = await blockedOf(connected, surveyed, view);
   const nodes = view.members.map((member) => nodeOf(member, view));
   const { depth: messages, active: entities, letters: deadLetters } = counts;
-  terminal.answer({ nodes, types, totals: { messages, entities, deadLetters }, blocked }, () =>
+  const totals = { messages, entities, deadLetters };
+  terminal.answer({ nodes, types, totals, blocked, blockedIsAll: isAll, shut: connected.isShut }, () =>
     [
       nodes.length === 0 ? terminal.paint('yellow', 'no node is there') : nodeTable(nodes, terminal),
       '',
       types.length === 0 ? 'no entity is active or owned' : typeTable(types, terminal),
       '',
-      `${messages} messages wait or run, for ${entities} entities; ${deadLetters} dead letters`,
-      ...(blocked.length === 0
-        ? []
-        : ['', terminal.paint('yellow', 'run for long, or began late:'), blockedTable(blocked, terminal)]),
+      `waiting or running: ${counted(messages, 'message')}; ${counted(deadLetters, 'dead letter')}`,
+      ...(blocked.length === 0 ? [] : ['', terminal.paint('yellow', BLOCKED_TEXT), blockedTable(blocked, terminal)]),
+      ...(isAll ? [] : [`only ${LOOKED_AT_MAX} of those that run, and as many of those that wait, were looked at`]),
     ].join('\n'),
   );
 }
+
+const BLOCKED_TEXT = `may be blocked: what runs was logged more than ${BLOCKED_AFTER_MS / 1000} s ago, what waits could have begun since then`;
 
 const nodeTable = (nodes: readonly NodeRow[], terminal: Terminal): string =>
   terminal.table(
@@ -144,15 +160,10 @@ const typeTable = (types: readonly TypeCount[], terminal: Terminal): string =>
 
 const blockedTable = (blocked: readonly Blocked[], terminal: Terminal): string =>
   terminal.table(
-    ['ENTITY', 'MESSAGE', 'LOGGED', 'BEHIND IT', 'OWNER'],
+    ['ENTITY', 'STATE', 'MESSAGE', 'LOGGED', 'BEHIND IT', 'OWNER'],
     blocked.map((b) => [
-      ...[
-        shortened(`${b.entityType}:${b.entityId}`, 40),
-        b.name,
-        `${durationText(b.loggedMsAgo)} ago`,
-        String(b.pending),
-        b.owner,
-      ],
+      ...[shortened(`${b.entityType}:${b.entityId}`, 40), b.state, b.name],
+      ...[`${durationText(b.loggedMsAgo)} ago`, String(b.pending), b.owner],
     ]),
   );
 
@@ -187,7 +198,7 @@ async function historyOf({ store }: Connected, entity: string): Promise<History>
 }
 
 export async function showEntity(connected: Connected, terminal: Terminal, type: string, id: string): Promise<void> {
-  const { store, clock } = connected;
+  const { store, clock, admit } = connected;
   const entity = entityKeyOf(type, id);
   const [record, view] = await Promise.all([
     store.control({ op: 'entity', entity, max: SHOWN_PENDING_MAX }),
@@ -197,8 +208,12 @@ export async function showEntity(connected: Connected, terminal: Terminal, type:
   const ended = history.ended.map(({ id: messageId, seq, state }) => ({
     ...{ messageId: unescapeId(messageId), sequence: seq, state },
   }));
-  const letters = await new DeadLetterBox(store, clock).list({ entityType: type, entityId: id, limit: SHOWN_LETTERS_MAX });
-  const deadLetters = letters.letters.map((l) => ({
+  // One more than is shown tells whether there are more.
+  const filter = { entityType: type, entityId: id, limit: SHOWN_LETTERS_MAX + 1 };
+  const { letters } = await new DeadLetterBox(store, clock, admit).list(filter);
+  const shownLetters = letters.slice(0, SHOWN_LETTERS_MAX);
+  const deadLettersNext = letters.length > shownLetters.length ? (shownLetters.at(-1)?.id ?? null) : null;
+  const deadLetters = shownLetters.map((l) => ({
     ...{ id: l.id, messageId: l.messageId, sequence: l.sequence, name: l.name, reason: l.reason, replayedAs: l.replayedAs },
   }));
   if (!record.ok && ended.length === 0 && deadLetters.length === 0)
@@ -211,7 +226,7 @@ export async function showEntity(connected: Connected, terminal: Terminal, type:
     heldUntilMs: live.holdUntilMs > view.nowMs ? live.holdUntilMs : null,
     running: live.running === undefined ? null : messageOf(live.running),
     ...{ pendingCount: live.pendingCount, pending: live.pending.map(messageOf) },
-    history: { ended, endedCount: history.endedCount, deadLetters },
+    history: { ended, endedCount: history.endedCount, deadLetters, deadLettersNext },
   };
   terminal.answer(shown, () => entityText(shown, view.nowMs));
 }
@@ -221,6 +236,8 @@ const NOTHING_LIVE: EntityAnswer = {
 };
 
 interface ShownEntity {
+  readonly entityType: string;
+  readonly entityId: string;
   readonly owner: string;
   readonly incarnation: number;
   readonly fence: number;
@@ -237,23 +254,28 @@ interface ShownEntity {
       readonly name: string;
       readonly reason: string;
     }[];
+    /** What is `--after` for the rest of them; null: there is none. */
+    readonly deadLettersNext: string | null;
   };
 }
 
 function entityText(shown: ShownEntity, nowMs: number): string {
-  const { owner, incarnation, fence, heldUntilMs, running, pendingCount, pending, history } = shown;
+  const { entityType, entityId, owner, incarnation, fence, heldUntilMs, running, pendingCount, pending, history } = shown;
   const line = (m: ShownMessage): string =>
     `${m.sequence} ${m.name} ${shortened(m.messageId, 60)} (attempt ${m.attempt}, logged ${durationText(nowMs - m.enqueuedAtMs)} ago)`;
-  const { ended, endedCount, deadLetters } = history;
+  const { ended, endedCount, deadLetters, deadLettersNext } = history;
   return [
     `owner    ${incarnation === 0 ? owner : `${owner}, incarnation ${incarnation}, fence ${fence}`}`,
     ...(heldUntilMs === null ? [] : [`held     until ${timeText(heldUntilMs)}, after a take-over`]),
     `running  ${running === null ? '-' : line(running)}`,
     `pending  ${pendingCount}`,
     ...pending.map((m) => `         ${line(m)}`),
-    ...(pendingCount > pending.length ? ['         ...'] : []),
+    ...(pendingCount > pending.length ? [`         … and ${pendingCount - pending.length} more`] : []),
     ...(endedCount > ended.length ? [`ended    ${endedCount - ended.length} earlier ones are not shown`] : []),
     ...ended.map((m) => `ended    ${m.sequence} ${shortened(m.messageId, 60)} ${m.state}`),
     ...deadLetters.map((l) => `letter   ${l.id}: ${l.sequence} ${l.name} ${l.reason}`),
+    ...(deadLettersNext === null
+      ? []
+      : [`         … and more: dlq list --type ${entityType} --entity ${shellWord(entityId)} --after ${deadLettersNext}`]),
   ].join('\n');
 }

@@ -97,9 +97,15 @@ export function shortened(text: string, max: number): string {
   return flat.length <= max ? flat : `${flat.slice(0, max - 1)}…`;
 }
 
+/** As a shell takes it for one word. */
+export const shellWord = (text: string): string =>
+  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${shortened(text, Number.POSITIVE_INFINITY).replaceAll("'", `'\\''`)}'`;
+
 /** As JSON.stringify, which leaves some of what would move a terminal's cursor. */
 export const jsonOf = (value: unknown): string =>
   JSON.stringify(value).replace(/[\x7f-\x9f]/g, (control) => `\\u00${control.charCodeAt(0).toString(16)}`);
+
+export const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 export const timeText = (ms: number): string => new Date(ms).toISOString();
 

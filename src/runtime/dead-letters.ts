@@ -86,9 +86,11 @@ type Mutable = { -readonly [K in keyof RunResult]: RunResult[K] } & { refused: R
 type Step = (letter: DeadLetter) => Promise<'done' | ReplayRefusal['why']>;
 
 export class DeadLetterBox {
+  /** `admit` rejects where nothing may be logged now; it is asked before each replay. */
   constructor(
     private readonly store: Store,
     private readonly clock: Clock,
+    private readonly admit: () => Promise<void>,
   ) {}
 
   async count(): Promise<number> {
@@ -122,6 +124,7 @@ export class DeadLetterBox {
   /** Logs its message again, at the end of its entity's queue and under another id. A second replay is refused. */
   async replay(id: string, options: ReplayOptions = {}): Promise<ReplayOutcome> {
     if (!isLetterId(id)) return refusal('ABSENT', id);
+    await this.admit();
     const answer = await this.ask({ op: 'replay', letter: id, force: options.force === true });
     return answer.ok ? { ok: true, messageId: answer.id, sequence: answer.seq } : refusal(answer.code, id, answer.at);
   }

@@ -192,7 +192,8 @@ export class Node {
     return this.enqueuing.enqueueBulk(messages);
   }
 
-  private admit(): void {
+  /** Throws where nothing more is logged: SHUTTING_DOWN, STORE_UNAVAILABLE, STORE_LOST. */
+  admit(): void {
     const { state, health } = this;
     if (state === 'running' || state === 'rejoining') {
       if (health.degraded)

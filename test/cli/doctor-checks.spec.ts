@@ -13,6 +13,7 @@ const facts = (info: Readonly<Record<string, string>> = {}, more: Partial<Facts>
     ['appendfsync', 'everysec'],
   ]),
   ...{ clockOffsetMs: 3, clockBackMs: 0, roundTripMs: 0.2, foreignKeys: [], ownKeys: 4, scriptFault: undefined },
+  ...{ generation: 'g', schema: '1' },
   ...more,
 });
 
@@ -56,6 +57,9 @@ describe('a Redis', () => {
     ['has one that is behind', facts(replica('state=online,offset=900000,lag=0')), ['warn replica']],
     ['has one that is silent', facts(replica('state=online,offset=2000000,lag=9')), ['warn replica']],
     ['has one that still loads', facts(replica('state=wait_bgsave,offset=2000000,lag=0')), ['warn replica']],
+    ['has nothing under the prefix', facts({}, { generation: '', schema: '' }), []],
+    ['is shut', facts({}, { generation: 'closed' }), ['fail store']],
+    ['holds other records', facts({}, { schema: '9' }), ['fail store']],
     ['steps back in time', facts({}, { clockBackMs: 5 }), ['fail clock']],
     ['is off', facts({}, { clockOffsetMs: -5000 }), ['warn clock']],
     ['is far', facts({}, { roundTripMs: 30 }), ['warn latency']],

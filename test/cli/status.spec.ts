@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { append, message } from '../redis/support.js';
 import { lastLine } from '../support/command.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 import { cli, compileCli, joined, startCli, Writer } from './support.js';
@@ -46,34 +47,61 @@ describeRedis(
           { type: 'order', entities: 1, running: 1, pending: 0 },
         ],
         totals: { messages: 5, entities: 2, deadLetters: 1 },
-        blocked: [],
+        ...{ blocked: [], blockedIsAll: true, shut: false },
       });
       const { stdout } = await run('status');
       expect(stdout).toMatch(/^node-1 +bank +1 +master +1 +\S+ \w+ +2 +account, order$/m);
-      expect(stdout).toContain('5 messages wait or run, for 2 entities; 1 dead letters');
+      expect(stdout).toContain('\nwaiting or running: 5 messages; 1 dead letter\n');
     });
 
-    it('names what has been running for long, and who died', async () => {
-      const old = await joined(server.port, 'old', { leaseTtlMs: 1 });
-      await (await Writer.of(old, 'account:a-1')).pile(2);
-      // As if it had been logged a minute ago.
-      const key = 'old:{0}:msg';
-      for (const [field, record] of Object.entries(await admin.hgetall(key))) {
+    /** As if all that is under the prefix had been logged, and could have begun, a minute earlier. */
+    const aMinuteLater = async (prefix: string): Promise<void> => {
+      for (const [field, record] of Object.entries(await admin.hgetall(`${prefix}:{0}:msg`))) {
         const parts = record.split('\x1f');
         parts[11] = String(Number(parts[11]) - 60_000);
-        await admin.hset(key, field, parts.join('\x1f'));
+        await admin.hset(`${prefix}:{0}:msg`, field, parts.join('\x1f'));
       }
-      const told = lastLine(await cli('status', '--json', '--redis', server.url, '--prefix', 'old'));
-      expect(told).toMatchObject({
-        nodes: [{ role: 'lapsed', epoch: null }],
-        blocked: [{ entityType: 'account', entityId: 'a-1', name: 'Deposit', messageId: 'm1', pending: 2, owner: 'node-1' }],
-      });
+      const ready = await admin.zrange(`${prefix}:{0}:ready`, 0, -1);
+      for (const entity of ready) await admin.zincrby(`${prefix}:{0}:ready`, -60_000, entity);
+    };
+
+    it('names what has been running for long, what nobody begins, and who died', async () => {
+      const old = await joined(server.port, 'old', { leaseTtlMs: 1 });
+      await (await Writer.of(old, 'account:a-1')).pile(2);
+      // Nobody owns it.
+      const stuck = "account:b'2";
+      for (const id of ['x', 'y']) await old.apply(append(id, { entity: stuck, message: message(id, {}) }));
+      await aMinuteLater('old');
+      await old.apply(append('z', { entity: 'account:fresh', message: message('z', {}) }));
+      const told = lastLine<{ blocked: object[] }>(await cli('status', '--json', '--redis', server.url, '--prefix', 'old'));
+      const row = { entityType: 'account', name: 'Deposit', loggedMsAgo: expect.any(Number) };
+      expect(told).toMatchObject({ nodes: [{ role: 'lapsed', epoch: null }], blockedIsAll: true });
+      expect([...told.blocked].sort((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b)))).toEqual([
+        { ...row, entityId: 'a-1', state: 'running', messageId: 'm1', pending: 2, owner: 'node-1' },
+        { ...row, entityId: "b'2", state: 'waiting', messageId: 'x', pending: 1, owner: 'nobody' },
+      ]);
       await old.store.control({ op: 'bury', incarnation: 1, beatSeen: 0 });
       const { stdout } = await cli('status', '--redis', server.url, '--prefix', 'old');
       expect(stdout).toMatch(/^node-1 +bank +1 +dead +over for /m);
-      expect(stdout).toMatch(/^account:a-1 +Deposit +6\d\.\d s ago +2 +node-1 \(dead\)$/m);
+      expect(stdout).toContain(
+        '\nmay be blocked: what runs was logged more than 30 s ago, what waits could have begun since then\n',
+      );
+      expect(stdout).toMatch(/^account:a-1 +running +Deposit +6\d\.\d s ago +2 +node-1 \(dead\)$/m);
+      expect(stdout).toMatch(/^account:b'2 +waiting +Deposit +6\d\.\d s ago +1 +nobody$/m);
       await old.store.close();
     });
+
+    it('says that it did not look at all that may be blocked', async () => {
+      const many = await joined(server.port, 'many');
+      const entities = Array.from({ length: 201 }, (_, i) => `account:${i}`);
+      for (const entity of entities) await (await Writer.of(many, entity)).pile(0);
+      const { stdout } = await cli('status', '--redis', server.url, '--prefix', 'many');
+      expect(stdout).toMatch(/\nonly 200 of those that run, and as many of those that wait, were looked at\n$/);
+      expect(lastLine(await cli('status', '--json', '--redis', server.url, '--prefix', 'many'))).toMatchObject({
+        ...{ blocked: [], blockedIsAll: false },
+      });
+      await many.store.close();
+    }, 30_000);
 
     it('shows one entity: its owner, what runs, what waits, and its past', async () => {
       const told = lastLine(await run('entity', 'show', 'account', 'a-1', '--json'));
@@ -87,6 +115,7 @@ describeRedis(
           ended: [],
           endedCount: 0,
           deadLetters: [{ id: '1', messageId: 'm1', sequence: 1, name: 'Deposit', reason: 'failed', replayedAs: null }],
+          deadLettersNext: null,
         },
       });
       expect((await run('entity', 'show', 'order', 'o:{1}')).stdout).toMatch(/^running {2}1 Deposit m1 /m);
@@ -107,6 +136,25 @@ describeRedis(
       const { stdout } = await run('entity', 'show', 'account', 'long');
       expect(stdout.match(/^ended .*$/gm)).toHaveLength(21);
       expect(stdout).toMatch(/^ended {4}10 earlier ones are not shown\nended {4}11 m11 completed$/m);
+    });
+
+    it('shows the first of many dead letters and of much that waits, and how to see the others', async () => {
+      const torn = await Writer.open(server.port, 'torn', "account:it's");
+      await torn.fail(20);
+      const show = async (...args: readonly string[]) =>
+        cli('entity', 'show', 'account', "it's", ...args, '--redis', server.url, '--prefix', 'torn');
+      const historyOf = async () =>
+        lastLine<{ history: { deadLetters: object[]; deadLettersNext: string | null } }>(await show('--json')).history;
+      expect(await historyOf()).toMatchObject({ deadLetters: { length: 20 }, deadLettersNext: null });
+      await torn.fail(1);
+      await torn.pile(25);
+      expect(await historyOf()).toMatchObject({ deadLetters: { length: 20 }, deadLettersNext: '20' });
+      const { stdout } = await show();
+      expect(stdout).toMatch(
+        /^letter {3}20: 20 Deposit failed\n {9}… and more: dlq list --type account --entity 'it'\\''s' --after 20\n$/m,
+      );
+      expect(stdout).toMatch(/^ {9}42 Deposit m42 \(attempt 1, logged \S+ \w+ ago\)\n {9}… and 5 more$/m);
+      await torn.close();
     });
 
     it('changes nothing, and makes no member', async () => {
@@ -163,7 +211,7 @@ describeRedis(
     it('says which prefixes there are where the given one is none', async () => {
       const { code, stderr } = await cli('status', '--redis', server.url, '--prefix', 'shpo');
       expect(code).toBe(1);
-      expect(stderr).toBe('error: nothing is under prefix "shpo"; prefixes that are there: "old", "shop"\n');
+      expect(stderr).toBe('error: nothing is under prefix "shpo"; prefixes that are there: "many", "old", "shop", "torn"\n');
     });
 
     it('says what is in the way, in one line', async () => {

@@ -1,6 +1,7 @@
 import { CommandHandler, ICommandHandler } from '@nestjs/cqrs';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { AtomicQueuesModule, EntityType, QueueBus, QueueEntityId } from '../../src/index.js';
+import { AtomicQueuesModule, DeadLetters, EntityType, QueueBus, QueueEntityId } from '../../src/index.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 import { errorOf, startApp } from './app.js';
 
@@ -58,6 +59,17 @@ describeRedis(
       const error = await errorOf('CONFIG_INVALID', startApp({ queues: [queues('hunter2', 'x')], providers: [AddHandler] }));
       expect(error.message).toMatch(/password|WRONGPASS|NOAUTH/i);
       expect(error.message).not.toContain('hunter2');
+    });
+
+    test('after a loss of the store its dead letters can be read, and nothing is replayed', async () => {
+      const app = await startApp({ queues: [queues('secret', 'lost')], providers: [AddHandler] });
+      const [bus, dead] = [app.get<QueueBus>(QueueBus), app.get(DeadLetters)];
+      const admin = new Redis({ port: redis.port, password: 'secret' });
+      await admin.hset('lost:{0}:meta', 'generation', 'another');
+      admin.disconnect();
+      await errorOf('OUTCOME_UNKNOWN', bus.enqueueAndWait(new Add('a', 1)));
+      await errorOf('STORE_LOST', dead.replay('1'));
+      expect(await dead.list()).toEqual({ letters: [], next: undefined });
     });
   },
   { own: true },
