@@ -4,7 +4,6 @@
  * (`HSET meta s<incarnation> <number> s<incarnation>:<0|1> <reply>`), and the reply that it keeps there is what it answered.
  */
 
-import { isTerminal } from '../sim/checkers/view.js';
 import type { HistoryEvent } from '../sim/history.js';
 import { type By, type LogEvent, LogEvents } from '../sim/log-events.js';
 import { decodeBatchReply, FS } from '../src/redis/codec.js';
@@ -21,14 +20,12 @@ const GROUP = 'default';
 export class StoreLog {
   /** Messages that are not terminal, as the log says. */
   depth = 0;
-  private active = 0;
   private workersMax = 0;
   private argv: readonly string[] = [];
   private readonly meta: string;
   private readonly names = new Map<number, string>();
   private readonly beats = new Map<string, number>();
   private readonly epochs = new Map<string, number>();
-  private readonly live = new Map<string, number>();
   private readonly fences = new Map<string, number>();
   private letters = 0;
   /** Of the command that is told. */
@@ -42,8 +39,7 @@ export class StoreLog {
     this.meta = `${base}meta`;
     this.log = new LogEvents((event) => this.add(event), {
       fenceOf: (entity) => this.fences.get(entity) ?? 0,
-      depthOf: (entity) => (this.live.get(entity) ?? 0) + 1,
-      totals: () => ({ total: this.depth, active: this.active, workersMax: this.workersMax }),
+      workersMax: () => this.workersMax,
     });
   }
 
@@ -71,7 +67,6 @@ export class StoreLog {
     const fields = new Map<string, string>();
     for (let i = 0; i + 1 < pairs.length; i += 2) fields.set(pairs[i] as string, pairs[i + 1] as string);
     this.depth = Number(fields.get('depth') ?? this.depth);
-    this.active = Number(fields.get('active') ?? this.active);
     this.workersMax = Number(fields.get('workersMax') ?? this.workersMax);
     const session = `s${this.argv[1]}`;
     if (pairs[0] === session && pairs[2]?.startsWith(`${session}:`) === true) this.applied(pairs[3] as string, atMs);
@@ -124,15 +119,8 @@ export class StoreLog {
     });
   }
 
-  /** Keeps count of what the events tell. */
   private add(event: LogEvent): void {
-    if (event.kind === 'append') this.count(event.entity, 1);
-    else if (event.kind === 'transition' && isTerminal(event.to)) this.count(event.entity, -1);
-    else if (event.kind === 'own' && event.how === 'claim') this.fences.set(event.entity, event.fence);
+    if (event.kind === 'own' && event.how === 'claim') this.fences.set(event.entity, event.fence);
     this.tell(this.atMs, event);
-  }
-
-  private count(entity: string, by: 1 | -1): void {
-    this.live.set(entity, (this.live.get(entity) ?? 0) + by);
   }
 }

@@ -9,7 +9,8 @@ import type {
   SessionOp,
   TakeoverOp,
 } from '../src/core/log/operations.js';
-import type { Appended, History } from './history.js';
+import { isTerminal } from './checkers/view.js';
+import type { History } from './history.js';
 
 export type LogEvent = Parameters<History['add']>[0];
 
@@ -22,9 +23,7 @@ export interface By {
 /** What only the store knows. */
 export interface Store {
   fenceOf(entity: string): number;
-  /** Messages of the entity that are not terminal, with the one that is told now. */
-  depthOf(entity: string): number;
-  totals(): Pick<Appended, 'total' | 'active' | 'workersMax'>;
+  workersMax(): number;
 }
 
 type Done<K extends keyof AnswerOf> = AnswerOf[K] & { ok: true };
@@ -38,11 +37,20 @@ export function callOf(payload: string): string {
 export class LogEvents {
   /** Ids by entity and sequence, since most operations name messages by sequence. */
   private readonly ids = new Map<string, string>();
+  /** Messages that are not terminal, step by step: the store's own counts are those after the whole batch. */
+  private live = new Map<string, number>();
+  private total = 0;
 
   constructor(
     private readonly add: (event: LogEvent) => void,
     private readonly store: Store,
   ) {}
+
+  /** The log goes on from there: entities with messages that are not terminal, and how many. */
+  goOnFrom(live: ReadonlyMap<string, number>): void {
+    this.live = new Map(live);
+    this.total = [...live.values()].reduce((sum, n) => sum + n, 0);
+  }
 
   idOf(entity: string, seq: number): string {
     return this.ids.get(`${entity} ${seq}`) ?? '';
@@ -81,21 +89,25 @@ export class LogEvents {
 
   private append(by: By, { entity, message }: AppendOp, answer: Done<'append'>): void {
     if (answer.known !== undefined) return;
-    this.appended(by, entity, message, answer.seq, answer.depth);
+    this.appended(by, entity, message, answer.seq);
     if (answer.begun) this.moved(by, entity, answer.seq, 1, 'enqueued', 'dispatched', this.store.fenceOf(entity));
   }
 
-  appended(
-    by: By,
-    entity: string,
-    message: Pick<NewMessage, 'id' | 'payload' | 'given' | 'replayOf'>,
-    seq: number,
-    depth: number,
-  ): void {
+  appended(by: By, entity: string, message: Pick<NewMessage, 'id' | 'payload' | 'given' | 'replayOf'>, seq: number): void {
     const { id, given, replayOf } = message;
     this.ids.set(`${entity} ${seq}`, id);
     const call = callOf(message.payload);
-    this.add({ kind: 'append', ...by, entity, id, seq, call, given, replayOf, depth, ...this.store.totals() });
+    const depth = this.count(entity, 1);
+    const counts = { depth, total: this.total, active: this.live.size, workersMax: this.store.workersMax() };
+    this.add({ kind: 'append', ...by, entity, id, seq, call, given, replayOf, ...counts });
+  }
+
+  private count(entity: string, by: 1 | -1): number {
+    const depth = (this.live.get(entity) ?? 0) + by;
+    this.total += by;
+    if (depth === 0) this.live.delete(entity);
+    else this.live.set(entity, depth);
+    return depth;
   }
 
   private began(by: By, entity: string, fence: number, { seq, attempt }: Begun): void {
@@ -104,12 +116,12 @@ export class LogEvents {
 
   private finish(by: By, op: FinishOp, answer: Done<'finish'>): void {
     const { entity, seq, attempt, fence, outcome, sends } = op;
+    this.count(entity, -1);
     this.add({
       ...{ kind: 'transition', ...by, entity, id: this.idOf(entity, seq), seq, attempt, from: 'dispatched' },
       ...{ to: outcome.state, fence, result: outcome.result, sends: sends.map((s) => s.message.id) },
     });
-    for (const [i, send] of sends.entries())
-      this.appended(by, send.entity, send.message, answer.sent[i]?.seq ?? 0, this.store.depthOf(send.entity));
+    for (const [i, send] of sends.entries()) this.appended(by, send.entity, send.message, answer.sent[i]?.seq ?? 0);
     if (answer.next !== undefined) this.began(by, entity, fence, answer.next);
   }
 
@@ -130,6 +142,7 @@ export class LogEvents {
     to: 'enqueued' | 'dispatched' | 'withdrawn' | 'interrupted',
     fence: number,
   ): void {
+    if (isTerminal(to)) this.count(entity, -1);
     this.add({ kind: 'transition', ...by, entity, id: this.idOf(entity, seq), seq, attempt, from, to, fence });
   }
 }

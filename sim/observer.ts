@@ -17,20 +17,15 @@ export class Observer {
   constructor(private readonly history: History) {
     this.log = new LogEvents((event) => history.add(event), {
       fenceOf: (entity) => this.state.entities.get(entity)?.fence ?? 0,
-      depthOf: (entity) => {
-        const rec = this.state.entities.get(entity);
-        return rec === undefined ? 0 : liveCount(rec);
-      },
-      totals: () => {
-        const { depth: total, active, workersMax } = this.state;
-        return { total, active, workersMax };
-      },
+      workersMax: () => this.state.workersMax,
     });
   }
 
   /** The store starts anew or from an older state. */
   restarted(state: PartitionState): void {
     this.letters = state.letter;
+    const live = [...state.entities].map(([entity, rec]) => [entity, liveCount(rec)] as const);
+    this.log.goOnFrom(new Map(live.filter(([, depth]) => depth > 0)));
   }
 
   batch(state: PartitionState, node: string, batch: Batch, reply: BatchReply): void {
@@ -69,10 +64,8 @@ export class Observer {
       const letter = state.letters.get(op.letter);
       if (letter === undefined) return;
       this.state = state;
-      const rec = state.entities.get(letter.entity);
-      const depth = rec === undefined ? 0 : liveCount(rec);
       const message = { id, payload: letter.message.payload, given: false, replayOf: letter.id };
-      this.log.appended({ node, incarnation: 0 }, letter.entity, message, seq, depth);
+      this.log.appended({ node, incarnation: 0 }, letter.entity, message, seq);
     }
   }
 }
