@@ -17,6 +17,9 @@ export interface Options {
   /** A recorded history to be judged. */
   readonly check: string | undefined;
   readonly canary: string | undefined;
+  readonly campaign: boolean;
+  /** Of a campaign: how long it begins new rounds. */
+  readonly minutes: number;
   readonly setup: boolean;
   readonly toxiproxy: string | undefined;
   readonly redisServer: string | undefined;
@@ -34,6 +37,8 @@ export const USAGE = `npm run chaos -- [options]
   --out DIR                where timelines and histories go (build/chaos-report)
   --keep                   keep every history; one with a violation is kept anyway
   --check FILE             judge a recorded history, and nothing else
+  --campaign               instead of scenarios: drawn rounds of kills, stops and restarts, from --seed on
+  --minutes M              how long a campaign begins new rounds, 1 to 600 (30); --seed is that of its first round
   --canary NAME|all        run builds with a guard switched off: each must be caught
   --setup                  look for what the drivers need, install what can be, and say what is missing
   --toxiproxy FILE         the Toxiproxy server (local driver)
@@ -43,9 +48,9 @@ export const USAGE = `npm run chaos -- [options]
 const text = { type: 'string' } as const;
 const flag = { type: 'boolean' } as const;
 const KNOWN = {
-  ...{ driver: text, scenario: text, seed: text, out: text, check: text, canary: text },
+  ...{ driver: text, scenario: text, seed: text, out: text, check: text, canary: text, minutes: text },
   ...{ toxiproxy: text, 'redis-server': text, 'redis-image': text, 'toxiproxy-image': text },
-  ...{ ci: flag, list: flag, json: flag, keep: flag, setup: flag, help: flag },
+  ...{ ci: flag, list: flag, json: flag, keep: flag, setup: flag, campaign: flag, help: flag },
 };
 
 export function optionsOf(args: readonly string[]): Options {
@@ -59,6 +64,9 @@ export function optionsOf(args: readonly string[]): Options {
   const driver = given('driver') ?? 'local';
   if (driver !== 'local' && driver !== 'docker') throw new UsageError(`--driver is "${driver}"; allowed: local, docker`);
   const seed = given('seed') ?? '1';
+  const minutes = given('minutes') ?? '30';
+  if (!/^\d{1,3}$/.test(minutes) || Number(minutes) < 1 || Number(minutes) > 600)
+    throw new UsageError(`--minutes is "${minutes}"; allowed: a whole number from 1 to 600`);
   if (!/^\d{1,9}$/.test(seed)) throw new UsageError(`--seed is "${seed}"; allowed: a whole number from 0 to 999999999`);
   return {
     driver,
@@ -67,7 +75,7 @@ export function optionsOf(args: readonly string[]): Options {
     ...{ list: values.list === true, json: values.json === true, keep: values.keep === true, setup: values.setup === true },
     seed: Number(seed),
     out: given('out') ?? 'build/chaos-report',
-    ...{ check: given('check'), canary: given('canary') },
+    ...{ check: given('check'), canary: given('canary'), campaign: values.campaign === true, minutes: Number(minutes) },
     ...{ toxiproxy: given('toxiproxy'), redisServer: given('redis-server') },
     ...{ redisImage: given('redis-image'), toxiproxyImage: given('toxiproxy-image') },
   };

@@ -1,8 +1,9 @@
 /** npm run chaos: real processes, a real Redis, and Toxiproxy between them, judged by the simulator's checkers. */
 import { readFileSync } from 'node:fs';
 import { fromLines } from '../sim/history.js';
+import { type Blow, notMet, roundOf } from './campaign.js';
 import { type Options, optionsOf } from './cli.js';
-import { type Driver, UsageError } from './driver.js';
+import { type Driver, UsageError, type Versions } from './driver.js';
 import { type Judgement, judge } from './judge.js';
 import { LocalDriver } from './local.js';
 import { row, tellViolations } from './report/table.js';
@@ -10,7 +11,7 @@ import { canariesOf, runCanaries } from './run-canaries.js';
 import type { Scenario } from './scenarios/scenario.js';
 import { SCENARIOS } from './scenarios/scenarios.js';
 import { faketimeOf, localTools } from './setup.js';
-import { keep, playOne, type Result } from './suite.js';
+import { keep, type PlayOptions, playOne, type Result } from './suite.js';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -41,31 +42,62 @@ function chosen({ scenarios, ci, driver }: Options): readonly Scenario[] {
   return SCENARIOS.filter((s) => (scenarios.length === 0 ? !ci || isOfCi(s, driver) : scenarios.includes(s.name)));
 }
 
+/** Opens the driver, tells what it runs, and closes it whatever happens. */
+async function onDriver(options: Options, play: (driver: Driver, versions: Versions) => Promise<boolean>): Promise<boolean> {
+  const driver = await driverOf(options);
+  try {
+    const versions = await driver.versions();
+    say(`chaos on ${driver.name}: Redis ${versions.redis}, Toxiproxy ${versions.toxiproxy}, Node ${versions.node}`);
+    return await play(driver, versions);
+  } finally {
+    await driver.close();
+  }
+}
+
+async function playAndTell(scenario: Scenario, how: PlayOptions, { out, keep: keepsAll }: Options): Promise<Result> {
+  const result = keep(scenario, await playOne(scenario, how), out, keepsAll);
+  say(row(result));
+  tellViolations(result, say);
+  return result;
+}
+
 async function playAll(options: Options, signal: AbortSignal): Promise<boolean> {
+  const { seed } = options;
   const all = chosen(options).map((scenario) => ({ scenario, lack: lackOf(scenario, options.driver) }));
   const notRun = all.flatMap(({ scenario: { name }, lack: why }) => (why === undefined ? [] : [{ name, why }]));
   // Who names a scenario wants it played.
   const isRefused = options.scenarios.length > 0 ? notRun.length > 0 : notRun.length === all.length;
   if (isRefused) throw new UsageError(notRun.map(({ name, why }) => `${name} cannot be run: ${why}`).join('; '));
-  const driver = await driverOf(options);
-  try {
-    const versions = await driver.versions();
-    say(`chaos on ${driver.name}: Redis ${versions.redis}, Toxiproxy ${versions.toxiproxy}, Node ${versions.node}`);
+  return onDriver(options, async (driver, versions) => {
     const scenarios: Result[] = [];
-    for (const { scenario, lack } of all) {
-      if (lack !== undefined) continue;
-      const played = await playOne(scenario, { driver, seed: options.seed, signal });
-      const result = keep(scenario, played, options.out, options.keep);
-      scenarios.push(result);
-      say(row(result));
-      tellViolations(result, say);
-    }
+    for (const { scenario, lack } of all)
+      if (lack === undefined) scenarios.push(await playAndTell(scenario, { driver, seed, signal }, options));
     for (const { name, why } of notRun) say(`not run ${name}: ${why}`);
     if (options.json) print(JSON.stringify({ driver: driver.name, versions, scenarios, notRun }));
     return scenarios.every((s) => s.verdict === 'valid');
-  } finally {
-    await driver.close();
-  }
+  });
+}
+
+/** Rounds until the time is over; each has its own seed, so that a broken one can be the first of another campaign. */
+function playCampaign(options: Options, signal: AbortSignal): Promise<boolean> {
+  return onDriver(options, async (driver, versions) => {
+    const rounds: Result[] = [];
+    const blows = new Map<Blow, number>();
+    const endMs = performance.now() + options.minutes * 60_000;
+    for (let { seed } = options; performance.now() < endMs; seed++) {
+      const round = roundOf(seed);
+      rounds.push(await playAndTell(round, { driver, seed, signal }, options));
+      for (const blow of round.fallen) blows.set(blow, (blows.get(blow) ?? 0) + 1);
+    }
+    const missing = notMet(blows, rounds);
+    const broken = rounds.filter((r) => r.verdict !== 'valid').length;
+    const fallen = [...blows].map(([blow, count]) => `${count} ${blow}`).join(', ');
+    say(`${rounds.length} rounds, ${broken} broken, from --seed ${options.seed} on: ${fallen}`);
+    for (const what of missing) say(`not met: ${what}`);
+    const told = { driver: driver.name, versions, blows: Object.fromEntries(blows), rounds, notMet: missing };
+    if (options.json) print(JSON.stringify(told));
+    return broken === 0 && missing.length === 0;
+  });
 }
 
 async function playCanaries(options: Options, wanted: string, signal: AbortSignal): Promise<boolean> {
@@ -114,6 +146,7 @@ async function main(options: Options): Promise<boolean> {
   }
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort(new UsageError('interrupted')));
+  if (options.campaign) return playCampaign(options, stop.signal);
   return options.canary === undefined ? playAll(options, stop.signal) : playCanaries(options, options.canary, stop.signal);
 }
 

@@ -10,7 +10,7 @@ import { hostMs } from './clock.js';
 import { FencedHandler, messageOf, PlainHandler, RetriedHandler } from './messages.js';
 import { Performer, Surroundings } from './performer.js';
 import { RecordedEvent, Recorder } from './record.js';
-import { BankAnswer, FromNode, Lines, NodeOptions, NodeStatus, Send, Told, ToNode } from './wire.js';
+import { BankAnswer, FromNode, Lines, NodeOptions, NodeStatus, placeNameOf, Send, Told, ToNode } from './wire.js';
 
 @Module({})
 class ChaosApp {}
@@ -80,8 +80,8 @@ class ChaosNode {
   }
 
   private config(): AtomicQueuesConfig {
-    const { settings, name, redisUrl, keyPrefix, grpc } = this.options;
-    const { store: _, grpc: timing, ...rest } = configOf(settings, name, 'default');
+    const { settings, serverId, redisUrl, keyPrefix, grpc } = this.options;
+    const { store: _, grpc: timing, ...rest } = configOf(settings, serverId, 'default');
     const network = grpc === undefined ? {} : { enabled: true, listenAddress: grpc.listen, advertisedAddress: grpc.advertise };
     return {
       ...rest,
@@ -139,7 +139,7 @@ class ChaosNode {
     try {
       const host = (this.app as INestApplicationContext).get<{ node(): { status(): QueueHealth } }>(HOST);
       const { state, running, waiting, owned, suspended, degraded, peers } = host.node().status();
-      const links = Object.fromEntries(peers.map(({ serverId, link }) => [serverId, link]));
+      const links = Object.fromEntries(peers.map(({ serverId, link }) => [placeNameOf(serverId), link]));
       return { state, running, waiting, owned, suspended, degraded: degraded !== undefined, wallMs: Date.now(), links };
     } catch {
       return {

@@ -12,7 +12,7 @@ import type { Heal, Links, ToxicSpec } from './links.js';
 import { Monitor } from './monitor.js';
 import { SETTINGS } from './settings.js';
 import type { StoreLog, Tell } from './store-log.js';
-import type { NodeOptions } from './wire.js';
+import { type NodeOptions, serverIdOf } from './wire.js';
 
 export interface StageParts {
   readonly names: readonly string[];
@@ -35,6 +35,8 @@ export interface StageParts {
 
 interface Actor {
   process: Process | undefined;
+  /** How often another server has taken the place. */
+  again: number;
   run: number;
   paused: boolean;
   /** We ended it. */
@@ -76,7 +78,7 @@ export class Stage {
   constructor(private readonly parts: StageParts) {
     this.names = parts.names;
     for (const name of parts.names)
-      this.actors.set(name, { process: undefined, run: 0, paused: false, ending: false, wanted: false, startedMs: 0 });
+      this.actors.set(name, { process: undefined, again: 0, run: 0, paused: false, ending: false, wanted: false, startedMs: 0 });
   }
 
   /** Redis as its operator sees it. */
@@ -104,6 +106,17 @@ export class Stage {
     for (const name of names) this.boot(name);
   }
 
+  /** Another server at the same place. */
+  startAnew(name: string): void {
+    this.actor(name).again++;
+    this.boot(name);
+  }
+
+  /** The node that was last made master; its name may be that of nobody any more. */
+  get master(): string {
+    return this.parts.storeLog.master;
+  }
+
   private boot(name: string): void {
     const actor = this.actor(name);
     actor.wanted = true;
@@ -114,7 +127,15 @@ export class Stage {
     const file = `node-${String(run).padStart(3, '0')}-${name}.jsonl`;
     const options: NodeOptions = {
       ...place,
-      ...{ name, run, originMs, settings: SETTINGS, keyPrefix: 'chaos', recordPath: join(place.recordPath, file) },
+      ...{
+        name,
+        serverId: serverIdOf(name, actor.again),
+        run,
+        originMs,
+        settings: SETTINGS,
+        keyPrefix: 'chaos',
+        recordPath: join(place.recordPath, file),
+      },
       grpc: pubsub ? undefined : place.grpc,
     };
     const process = world.spawn(options, this.clockOf(name));

@@ -9,6 +9,7 @@ import { type By, type LogEvent, LogEvents } from '../sim/log-events.js';
 import { decodeBatchReply, FS } from '../src/redis/codec.js';
 import { decodeBatch } from './decode-batch.js';
 import type { MonitorLine } from './monitor.js';
+import { placeNameOf } from './wire.js';
 
 type Unplaced<T> = T extends HistoryEvent ? Omit<T, 'index' | 'atMs'> : never;
 export type Tell = (atMs: number, event: Unplaced<HistoryEvent>) => void;
@@ -20,6 +21,8 @@ const GROUP = 'default';
 export class StoreLog {
   /** Messages that are not terminal, as the log says. */
   depth = 0;
+  /** The node that was last made master. */
+  master = '';
   private workersMax = 0;
   private argv: readonly string[] = [];
   private readonly meta: string;
@@ -75,14 +78,16 @@ export class StoreLog {
   /** A join writes a member, and so does a beat. */
   private wroteMember([incarnation = '', record = '']: readonly string[], atMs: number): void {
     const [serverId = ''] = record.split(FS);
-    this.names.set(Number(incarnation), serverId);
-    if (this.argv[2] === 'beat' || this.argv[2] === 'join') this.beats.set(serverId, atMs);
+    const node = placeNameOf(serverId);
+    this.names.set(Number(incarnation), node);
+    if (this.argv[2] === 'beat' || this.argv[2] === 'join') this.beats.set(node, atMs);
   }
 
   private wroteLeader([group = '', record = '']: readonly string[], atMs: number): void {
     const [leader, epoch] = record.split(FS).map(Number) as [number, number];
     if (this.epochs.get(group) === epoch) return;
     this.epochs.set(group, epoch);
+    this.master = this.by(leader).node;
     this.tell(atMs, { kind: 'epoch', ...this.by(leader), group: GROUP, epoch, what: 'lead' });
   }
 

@@ -5,7 +5,9 @@ import type { Job } from '../sim/job.js';
 import type { Settings } from '../sim/plan.js';
 
 export interface NodeOptions {
+  /** Its place: what links and histories call it. */
   readonly name: string;
+  readonly serverId: string;
   /** Number of the process, over all nodes. */
   readonly run: number;
   readonly redisUrl: string;
@@ -21,6 +23,10 @@ export interface NodeOptions {
   /** Addresses of host names as this node sees them. */
   readonly hosts: Readonly<Record<string, string>>;
 }
+
+/** A place may be taken by one server after another; the name of the place is told by the id. */
+export const serverIdOf = (name: string, again: number): string => (again === 0 ? name : `${name}.${again}`);
+export const placeNameOf = (serverId: string): string => serverId.split('.')[0] as string;
 
 /** A client's call. */
 export interface Send {

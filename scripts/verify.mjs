@@ -18,7 +18,11 @@ const CHECKS = [
   ['build', 'npm', ['run', '--silent', 'build']],
   ['package', 'node', ['scripts/check-package.mjs']],
   [`simulator: npm run sim -- ${SEEDS.join(' ')}`, 'npm', ['run', '--silent', 'sim', '--', ...SEEDS]],
-  ['three nodes over gRPC, a minute of faults', 'npm', ['run', '--silent', 'campaign:cluster', '--', '--minutes', '1']],
+  [
+    'three to five processes, two minutes of kills and stops',
+    'npm',
+    ['run', '--silent', 'campaign:cluster', '--', '--minutes', '2'],
+  ],
   ['chaos: five scenarios on child processes', 'npm', ['run', '--silent', 'chaos:ci']],
   ['chaos: two scenarios in containers', 'npm', ['run', '--silent', 'chaos:ci', '--', '--driver', 'docker']],
   ['Nest 11', 'npm', ['run', '--silent', 'test:nest11']],

@@ -2,9 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { type Blow, notMet, roundOf } from '../../chaos/campaign.js';
 import { CANARIES, patched } from '../../chaos/canaries.js';
 import { optionsOf } from '../../chaos/cli.js';
 import { UsageError } from '../../chaos/driver.js';
+import type { Judgement } from '../../chaos/judge.js';
 import { SCENARIOS } from '../../chaos/scenarios/scenarios.js';
 import { FAULTS } from '../../sim/faults/faults.js';
 import { toLines } from '../../sim/history.js';
@@ -35,9 +37,54 @@ describe('the scenarios', () => {
   });
 });
 
+describe('the campaign', () => {
+  it('draws three to five nodes, over gRPC mostly and over pub/sub', () => {
+    const rounds = Array.from({ length: 100 }, (_, seed) => roundOf(seed));
+    expect([...new Set(rounds.map((r) => r.nodes))].sort()).toEqual([3, 4, 5]);
+    const overPubsub = rounds.filter((r) => r.pubsub).length;
+    expect(overPubsub).toBeGreaterThan(10);
+    expect(overPubsub).toBeLessThan(50);
+    expect(roundOf(7)).toMatchObject({ name: 'campaign-7', nodes: rounds[7]?.nodes, pubsub: rounds[7]?.pubsub });
+  });
+
+  it('says what many blows have not met', () => {
+    const met = { log: { interrupted: 1 }, refusedEffects: 1 } as Judgement;
+    const nothing = { log: { interrupted: 0 }, refusedEffects: 0 } as Judgement;
+    const many = new Map<Blow, number>([
+      ...([
+        ['kill', 6],
+        ['kill-master', 4],
+        ['stop-long', 10],
+      ] as const),
+    ]);
+    expect(notMet(many, [nothing, met])).toEqual([]);
+    expect(notMet(many, [nothing])).toEqual([
+      'no handler was interrupted by 10 kills',
+      'in 10 long stops the fence refused nothing',
+    ]);
+    expect(
+      notMet(
+        new Map([
+          ['kill', 9],
+          ['stop-long', 9],
+        ]),
+        [nothing],
+      ),
+    ).toEqual([]);
+  });
+});
+
 describe('the command line', () => {
   it('says in one line what is wrong with it', () => {
-    for (const args of [['--driver', 'vm'], ['--seed', 'x'], ['--nope'], ['--out', ''], ['positional']]) {
+    for (const args of [
+      ['--driver', 'vm'],
+      ['--seed', 'x'],
+      ['--minutes', '0'],
+      ['--minutes', '1.5'],
+      ['--nope'],
+      ['--out', ''],
+      ['positional'],
+    ]) {
       expect(() => optionsOf(args)).toThrow(UsageError);
       expect(() => optionsOf(args)).toThrow(/^[^\n]+$/);
     }
