@@ -12,10 +12,8 @@ export interface Operation {
   /** It takes effect between these two indexes. */
   readonly from: number;
   readonly to: number;
-  /** Result of a completed one. */
+  /** Undefined if nobody was told. */
   readonly result: number | undefined;
-  /** It need not have taken effect at all. */
-  readonly optional: boolean;
 }
 
 const STATES_MAX = 20_000;
@@ -37,19 +35,24 @@ export function bank(view: View, findings: Findings): void {
   }
 }
 
-function operationsOf({ appends, transitions, handlings }: EntityView): Operation[] {
+/** Of what did not complete, that which had written all the same: the account itself has recorded it. */
+function operationsOf({ appends, transitions, handlings, effects }: EntityView): Operation[] {
+  const accepted = effects.filter((e) => e.accepted);
+  const written = new Map(accepted.filter((e) => e.what === 'write').map((e) => [e.seq, e]));
   const appended = new Map(appends.map((a) => [a.seq, a.index]));
   const ends = new Map(transitions.filter((t) => isTerminal(t.to)).map((t) => [t.seq, t]));
   const operations = new Map<number, Operation>();
   for (const { start } of handlings) {
     const { seq, op, amount } = start;
     const end = ends.get(seq);
-    const isDone = end?.to === 'completed';
-    operations.set(seq, {
-      ...{ op, amount, from: appended.get(seq) ?? 0, optional: !isDone },
-      to: isDone ? end.index : Number.POSITIVE_INFINITY,
-      result: isDone && end.result !== undefined && end.result !== '' ? Number(end.result) : undefined,
-    });
+    const write = written.get(seq);
+    if (end?.to === 'completed') {
+      const result = end.result === undefined || end.result === '' ? undefined : Number(end.result);
+      operations.set(seq, { op, amount, from: appended.get(seq) ?? 0, to: end.index, result });
+    } else if (write !== undefined) {
+      const from = accepted.findLast((e) => e.seq === seq && e.what === 'read' && e.index < write.index)?.index ?? 0;
+      operations.set(seq, { op, amount, from, to: write.index, result: write.balance });
+    }
   }
   return [...operations.values()];
 }
@@ -59,7 +62,7 @@ const after = ({ op, amount }: Operation, balance: number): number =>
 
 /** Whether some order explains everything, the balance at the end included. */
 export function linearizable(all: readonly Operation[], finalBalance: number): 'valid' | 'invalid' | 'unknown' {
-  // In order of their ends, those that need not have happened last: a valid history is nearly always explained at once.
+  // In order of their ends: a valid history is nearly always explained at once.
   const operations = [...all].sort((a, b) => a.to - b.to || a.from - b.from);
   const search = new Search(operations, finalBalance);
   if (search.from(0)) return 'valid';
@@ -70,19 +73,19 @@ class Search {
   budget = STATES_MAX;
   private readonly seen = new Set<string>();
   private readonly done: boolean[];
-  private required: number;
+  private left: number;
 
   constructor(
     private readonly operations: readonly Operation[],
     private readonly finalBalance: number,
   ) {
     this.done = new Array<boolean>(operations.length).fill(false);
-    this.required = operations.reduce((n, o) => n + (o.optional ? 0 : 1), 0);
+    this.left = operations.length;
   }
 
   from(balance: number): boolean {
     const { operations, done } = this;
-    if (this.required === 0 && balance === this.finalBalance) return true;
+    if (this.left === 0) return balance === this.finalBalance;
     if (--this.budget <= 0 || this.isKnown(balance)) return false;
     const firstEnd = this.firstEnd();
     for (let i = 0; i < operations.length; i++) {
@@ -92,20 +95,16 @@ class Search {
       const next = after(o, balance);
       if (o.result !== undefined && o.result !== next) continue;
       done[i] = true;
-      if (!o.optional) this.required--;
+      this.left--;
       if (this.from(next)) return true;
       done[i] = false;
-      if (!o.optional) this.required++;
+      this.left++;
     }
     return false;
   }
 
   private firstEnd(): number {
-    for (let i = 0; i < this.operations.length; i++) {
-      const o = this.operations[i] as Operation;
-      if (this.done[i] !== true && !o.optional) return o.to;
-    }
-    return Number.POSITIVE_INFINITY;
+    return this.operations.find((_, i) => this.done[i] !== true)?.to ?? Number.POSITIVE_INFINITY;
   }
 
   private isKnown(balance: number): boolean {
