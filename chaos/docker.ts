@@ -16,11 +16,20 @@ import {
   Wait,
 } from 'testcontainers';
 import { endsWithin } from '../demo/ends-within.js';
-import { freePort } from '../demo/machine.js';
-import type { Driver, Process, ProxySpec, StoreProcess, Versions, World, WorldOptions } from './driver.js';
+import {
+  type Driver,
+  type Process,
+  type ProxySpec,
+  type StoreProcess,
+  UsageError,
+  type Versions,
+  type World,
+  type WorldOptions,
+} from './driver.js';
 import { Guard } from './guard.js';
 import { toldBy } from './images.js';
 import { blockFile } from './local.js';
+import { serverPorts } from './ports.js';
 import { answersPing } from './probes.js';
 import type { NodeOptions } from './wire.js';
 
@@ -38,6 +47,8 @@ export interface DockerTools {
 }
 
 const HOST = '127.0.0.1';
+/** What a container writes into the folder of the run, this process must be able to remove. */
+const USER = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
 const LABEL = 'atomic-queues-chaos';
 const GRPC_PORT = 50051;
 const REDIS_PORT = 6379;
@@ -90,7 +101,7 @@ export class DockerDriver implements Driver {
       await world.open();
     } catch (error) {
       await world.close();
-      throw error;
+      throw new UsageError(`the containers could not be started: ${(error as Error).message.split('\n')[0]}`);
     }
     return world;
   }
@@ -129,7 +140,7 @@ class DockerWorld implements World {
     for (const name of ['store', ...names]) this.networks.set(name, await this.network(name));
     const bridge = await this.docker.getNetwork('bridge').inspect();
     this.gateway = bridge.IPAM.Config[0]?.Gateway ?? '172.17.0.1';
-    const [redisPort, toxiproxyPort] = [await freePort(), await freePort()];
+    const [redisPort, toxiproxyPort] = (await serverPorts(2)) as [number, number];
     this.redis = { host: HOST, port: redisPort };
     const redis = await this.startRedis(redisPort);
     this.store = new DockerStore(this.docker, redis.getId(), join(dir, 'data'), redisPort);
@@ -145,6 +156,7 @@ class DockerWorld implements World {
     return new GenericContainer(image)
       .withLabels({ [LABEL]: this.id })
       .withNetwork(this.networks.get(network) as StartedNetwork)
+      .withUser(USER)
       .withAutoRemove(false);
   }
 

@@ -1,10 +1,11 @@
 /** Images made on the spot from what is on the machine, for where no registry can be reached: a program and what it is linked with. */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { statSync } from 'node:fs';
 import { UsageError } from './driver.js';
 
 const REPOSITORY = 'atomic-queues-chaos';
+const TOLD_MS_MAX = 20_000;
 
 /** The program, or the library, and the shared libraries that it is linked with. */
 function closureOf(program: string): string[] {
@@ -46,8 +47,16 @@ export async function imageOf({ name, program, libraries = [], changes }: ImageS
 }
 
 /** What a program in an image says of its version. */
-export const toldBy = (image: string, args: readonly string[]): string =>
-  execFileSync('docker', ['run', '--rm', '--network', 'none', image, ...args], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+export function toldBy(image: string, args: readonly string[]): string {
+  const name = `${REPOSITORY}-${process.pid}`;
+  const { status, error, stdout, stderr } = spawnSync(
+    'docker',
+    ['run', '--rm', '--name', name, '--network', 'none', image, ...args],
+    { encoding: 'utf8', timeout: TOLD_MS_MAX },
+  );
+  if (status === 0) return stdout;
+  // A program that takes the question for something else goes on running.
+  spawnSync('docker', ['rm', '-f', name], { stdio: 'ignore' });
+  const why = error?.message ?? stderr.trim().split('\n')[0];
+  throw new UsageError(`the image ${image} does not answer "${args.join(' ')}": ${why}`);
+}

@@ -1,12 +1,21 @@
 /** The world as child processes of this one, on the loopback interface. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, rmdirSync } from 'node:fs';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endsWithin } from '../demo/ends-within.js';
-import { freePort } from '../demo/machine.js';
-import type { Driver, Process, ProxySpec, StoreProcess, Versions, World, WorldOptions } from './driver.js';
+import {
+  type Driver,
+  type Process,
+  type ProxySpec,
+  type StoreProcess,
+  UsageError,
+  type Versions,
+  type World,
+  type WorldOptions,
+} from './driver.js';
 import { Guard } from './guard.js';
+import { serverPorts } from './ports.js';
 import { answersPing, toxiproxyAnswers } from './probes.js';
 import type { NodeOptions } from './wire.js';
 
@@ -30,13 +39,12 @@ export class LocalDriver implements Driver {
   constructor(private readonly tools: LocalTools) {}
 
   async versions(): Promise<Versions> {
-    const redis = /v=(\S+)/.exec(execFileSync(this.tools.redisServer, ['--version'], { encoding: 'utf8' }))?.[1] ?? 'unknown';
+    const redis = /v=(\S+)/.exec(spawnSync(this.tools.redisServer, ['--version'], { encoding: 'utf8' }).stdout)?.[1] ?? 'unknown';
     return { redis, toxiproxy: this.tools.toxiproxyVersion, node: process.versions.node };
   }
 
   async open(options: WorldOptions): Promise<World> {
-    const ports = await Promise.all(Array.from({ length: 2 + 2 * options.names.length }, freePort));
-    const world = new LocalWorld(this.tools, options, ports);
+    const world = new LocalWorld(this.tools, options, await serverPorts(2 + 2 * options.names.length));
     try {
       await world.open();
     } catch (error) {
@@ -101,15 +109,27 @@ class LocalWorld implements World {
   async open(): Promise<void> {
     mkdirSync(join(this.options.dir, 'data'), { recursive: true });
     await this.store.start();
-    const child = this.run(this.tools.toxiproxy, ['-host', HOST, '-port', String(this.toxiproxyPort)], 'toxiproxy.log');
-    await started('toxiproxy', child, () => toxiproxyAnswers(this.toxiproxyUrl));
+    await this.started('toxiproxy', this.tools.toxiproxy, ['-host', HOST, '-port', String(this.toxiproxyPort)], () =>
+      toxiproxyAnswers(this.toxiproxyUrl),
+    );
   }
 
-  private run(command: string, args: readonly string[], log: string): Child {
-    const out = openSync(join(this.options.dir, log), 'a');
-    const child = new Child(spawn(command, args, { stdio: ['ignore', out, out] }), this.guard);
+  /** Of a server; answers when it does. */
+  private async started(what: string, command: string, args: readonly string[], answers: () => Promise<boolean>): Promise<Child> {
+    const log = join(this.options.dir, `${what}.log`);
+    const out = openSync(log, 'a');
+    const child = this.kept(new Child(spawn(command, args, { stdio: ['ignore', out, out] }), this.guard));
     closeSync(out);
-    return this.kept(child);
+    for (const endMs = performance.now() + START_MS; ; await sleep(30)) {
+      const isThere = await answers();
+      // Who answers may be another one, on whose port ours has ended.
+      const { exitCode, pid } = child.child;
+      if (exitCode !== null || pid === undefined || (!isThere && performance.now() > endMs)) {
+        const why = readFileSync(log, 'utf8').trim().split('\n').at(-1) || 'it says nothing';
+        throw new UsageError(`${what} did not start: ${why.slice(0, 300)}`);
+      }
+      if (isThere) return child;
+    }
   }
 
   private kept(child: Child): Child {
@@ -118,20 +138,19 @@ class LocalWorld implements World {
     return child;
   }
 
-  private async startRedis(): Promise<Child> {
+  private startRedis(): Promise<Child> {
     const { port } = this.redis;
     const dir = join(this.options.dir, 'data');
-    const child = this.run(
+    return this.started(
+      'redis-server',
       this.tools.redisServer,
       [
         ...['--port', String(port), '--bind', HOST, '--dir', dir, '--daemonize', 'no', '--save', ''],
         ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--busy-reply-threshold', '200'],
         ...['--client-output-buffer-limit', 'normal', '0', '0', '0'],
       ],
-      'redis.log',
+      () => answersPing(HOST, port),
     );
-    await started('redis-server', child, () => answersPing(HOST, port));
-    return child;
   }
 
   private number(name: string): number {
@@ -221,11 +240,4 @@ export async function blockFile(dir: string, name: string): Promise<() => Promis
   const path = join(dir, name);
   mkdirSync(path);
   return async () => rmdirSync(path);
-}
-
-async function started(what: string, child: Child, answers: () => Promise<boolean>): Promise<void> {
-  for (const endMs = performance.now() + START_MS; !(await answers()); await sleep(30)) {
-    if (child.child.exitCode !== null || child.child.pid === undefined || performance.now() > endMs)
-      throw new Error(`${what} did not start; see its log`);
-  }
 }
