@@ -1,10 +1,11 @@
-/** Two applications that share nothing but a Redis: the second one has only what `npx atomic-queues generate` wrote. */
+/** Two applications that share nothing but a Redis, and speak gRPC: the second one has only what `npx atomic-queues generate` wrote. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { freePort } from '../../demo/machine.js';
 import { lastLine } from '../support/command.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 
@@ -36,7 +37,13 @@ class DepositHandler implements ICommandHandler<Deposit> {
 }
 
 @Module({
-  imports: [AtomicQueuesModule.forRoot({ redis: { url: process.env.AQ_REDIS_URL! }, serviceGroup: 'bank' })],
+  imports: [
+    AtomicQueuesModule.forRoot({
+      redis: { url: process.env.AQ_REDIS_URL! },
+      serviceGroup: 'bank',
+      grpc: { enabled: true, listenAddress: process.env.ADDRESS!, advertisedAddress: process.env.ADDRESS! },
+    }),
+  ],
   providers: [DepositHandler],
 })
 class BankModule {}
@@ -54,18 +61,28 @@ import { NestFactory } from '@nestjs/core';
 import { AtomicQueuesError, AtomicQueuesModule, QueueBus } from 'atomic-queues';
 import { Deposit, type DepositReply } from './generated/index.js';
 
-@Module({ imports: [AtomicQueuesModule.forRoot({ redis: { url: process.env.AQ_REDIS_URL! }, serviceGroup: 'shop' })] })
+@Module({
+  imports: [
+    AtomicQueuesModule.forRoot({
+      redis: { url: process.env.AQ_REDIS_URL! },
+      serviceGroup: 'shop',
+      grpc: { enabled: true, listenAddress: process.env.ADDRESS!, advertisedAddress: process.env.ADDRESS! },
+    }),
+  ],
+})
 class ShopModule {}
 
 async function main(): Promise<void> {
   const app = await NestFactory.createApplicationContext(ShopModule, { logger: false });
   const bus: QueueBus = app.get(QueueBus);
-  if (process.argv[2] === 'hang') await bus.enqueue(new Deposit({ accountId: 'a-2', amount: 7, hang: true }));
+  const headers = { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' };
+  if (process.argv[2] === 'hang') await bus.enqueue(new Deposit({ accountId: 'a-2', amount: 7, hang: true }), { headers });
   else {
     const reply: DepositReply = await bus.enqueueAndWait(new Deposit({ accountId: 'a-1', amount: 5 }));
     const { balance } = await bus.enqueueAndWait(new Deposit({ accountId: 'a-1', amount: reply.balance + 1 }));
+    const links = bus.health().peers.map(({ serviceGroup, link }) => serviceGroup + ' ' + link);
     const refused = await bus.enqueue(new Deposit({ accountId: 'a-1', amount: -1 })).catch((error: AtomicQueuesError) => error.code);
-    console.log('balance', balance, refused);
+    console.log('balance', balance, refused, ...links);
   }
   await app.close();
 }
@@ -148,10 +165,12 @@ export function describeClients(tarballOf: () => string): void {
       );
       return run(dir, {}, process.execPath, 'node_modules/typescript/bin/tsc', '-p', '.');
     };
+    const client = async (...args: readonly string[]) =>
+      run(dir, { ...env, ADDRESS: `127.0.0.1:${await freePort()}` }, process.execPath, 'client.js', ...args);
     const npx = (...args: readonly string[]) => run(dir, env, 'npx', '--no', 'atomic-queues', ...args);
 
     async function startService(more: NodeJS.ProcessEnv = {}): Promise<Service> {
-      const service = new Service(dir, { ...env, ...more });
+      const service = new Service(dir, { ...env, ADDRESS: `127.0.0.1:${await freePort()}`, ...more });
       services.push(service);
       await service.said('ready');
       return service;
@@ -165,8 +184,9 @@ export function describeClients(tarballOf: () => string): void {
       mkdirSync(join(dir, 'src'));
       writeFileSync(join(dir, 'src/service.ts'), SERVICE);
       writeFileSync(join(dir, 'src/client.ts'), CLIENT);
-      const packages = ['@nestjs/common@^12', '@nestjs/core@^12', '@nestjs/cqrs@^12', 'ioredis@^5', 'zod@^4', 'typescript@6.0.3'];
-      const installed = await run(dir, {}, 'npm', 'install', ...NPM_FLAGS, ...packages, tarballOf());
+      const nest = ['@nestjs/common@^12', '@nestjs/core@^12', '@nestjs/cqrs@^12'];
+      const others = ['ioredis@^5', '@grpc/grpc-js@^1.14', 'zod@^4', 'typescript@6.0.3'];
+      const installed = await run(dir, {}, 'npm', 'install', ...NPM_FLAGS, ...nest, ...others, tarballOf());
       expect(installed.stderr).toBe('');
       expect(await tsc('service.ts')).toMatchObject({ code: 0, stdout: '' });
     }, LIMIT_MS);
@@ -189,7 +209,8 @@ export function describeClients(tarballOf: () => string): void {
         expect(lastLine(again)).toMatchObject({ written: 0 });
         expect(readFileSync(join(dir, 'src/generated/account.ts'), 'utf8')).toBe(first);
         expect(await tsc('client.ts')).toMatchObject({ code: 0, stdout: '' });
-        expect((await run(dir, env, process.execPath, 'client.js')).stdout).toBe('balance 6 SCHEMA_VIOLATION\n');
+        expect((await client()).stdout).toBe('balance 6 SCHEMA_VIOLATION bank up\n');
+        expect(service.stdout).toBe('ready\nruns 5\nruns 6\n');
         await service.end('SIGTERM');
       },
       LIMIT_MS,
@@ -225,7 +246,7 @@ export function describeClients(tarballOf: () => string): void {
       'shows what a kill -9 interrupted, and replays it once',
       async () => {
         const victim = await startService({ HANG: '1' });
-        expect(await run(dir, env, process.execPath, 'client.js', 'hang')).toMatchObject({ code: 0 });
+        expect(await client('hang')).toMatchObject({ code: 0 });
         await victim.said('runs 7');
         await victim.end('SIGKILL');
         const heir = await startService();
@@ -249,7 +270,8 @@ export function describeClients(tarballOf: () => string): void {
               incarnation: expect.any(Number),
             },
             error: { name: 'Interrupted', message: 'the node that ran the handler was lost' },
-            ...{ headers: {}, traceId: null, enqueuedAtMs: expect.any(Number), diedAtMs: expect.any(Number) },
+            headers: { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' },
+            ...{ traceId: '4bf92f3577b34da6a3ce929d0e0e4736', enqueuedAtMs: expect.any(Number), diedAtMs: expect.any(Number) },
             ...{ late: null, replayOf: null, replayedAs: null },
           },
         ]);
