@@ -1,4 +1,5 @@
 /** The commands and their options. */
+import { createRequire } from 'node:module';
 import { Command, Option } from 'commander';
 import { AtomicQueuesError } from '../core/errors.js';
 import { StoreCallError } from '../ports/store.js';
@@ -10,6 +11,9 @@ import { COMMON, type CommonOptions, entityId, notEmpty, since, targetOf, typeNa
 import { type GenerateOptions, generateFiles, introspect, kindOf } from './registry.js';
 import { showEntity, status } from './status.js';
 import { CommandError, Terminal, UsageError } from './terminal.js';
+
+// By the package's own name, since this file is at another depth in dist than in a build for the tests.
+const { version } = createRequire(import.meta.url)('atomic-queues/package.json') as { readonly version: string };
 
 const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 
@@ -30,6 +34,7 @@ export class Program {
     this.#env = env;
     this.#root
       .description('Looks into the log of an application, and at what failed in it. Reads without joining the cluster.')
+      .version(version)
       .exitOverride()
       .showSuggestionAfterError();
     this.#addDlq();
