@@ -25,11 +25,16 @@ export interface Started {
 }
 
 /** Starts the command, which the test does not leave behind, with nothing of this process's environment that it would read. */
-export function startCli(args: readonly string[], env: NodeJS.ProcessEnv = {}, nodeArgs: readonly string[] = []): Started {
+export function startCli(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  nodeArgs: readonly string[] = [],
+  cwd = ROOT,
+): Started {
   compileCli();
   const { AQ_REDIS_URL, REDIS_URL, AQ_PREFIX, NODE_OPTIONS, ...rest } = process.env;
   const child = spawn(process.execPath, [...nodeArgs, MAIN, ...args], {
-    env: { ...rest, ...env },
+    ...{ env: { ...rest, ...env }, cwd },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));

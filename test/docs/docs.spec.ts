@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { CONFIG_FIELDS } from '../../src/core/config.js';
 import { readSources } from '../tidy/source.js';
-import { compileExamples, type Example, examplesOf, nameOf, runExample } from './examples.js';
+import { SERVICES } from './consoles.js';
+import { compileExamples, type Example, examplesOf, nameOf, needsService, runExample } from './examples.js';
 import { brokenLinks, deadCommands, deadPaths, missingTests, readPages, tableBelow, testsIn } from './pages.js';
 
 const COMPILE_TIMEOUT_MS = 90_000;
@@ -25,6 +26,15 @@ describe('the examples of the pages', () => {
     expect(runnable.map(({ page }) => page)).toContain('README.md');
   });
 
+  it.each(['contracts', 'dead-letters', 'cli', 'migrating'])('of docs/%s.md are all run, by themselves or by another', (name) => {
+    const path = `docs/${name}.md`;
+    const used = [...runnable, ...SERVICES].map(({ code }) => code).join('');
+    const idle = examplesOf(path, readFileSync(path, 'utf8')).filter(
+      ({ prints, file }) => prints.length === 0 && (file === undefined || !used.includes(`'./${file}.js'`)),
+    );
+    expect(idle.map(nameOf)).toEqual([]);
+  });
+
   it('would be found wrong, with the line of the page', () => {
     expect(faults.get(wrong)).toEqual(["wrong.md:8: Type 'number' is not assignable to type 'string'."]);
   });
@@ -33,9 +43,13 @@ describe('the examples of the pages', () => {
     expect(faults.get(example)).toEqual([]);
   });
 
-  it.each(runnable.map((example) => [nameOf(example), example] as const))('%s prints what it says', async (_, example) => {
-    expect(await runExample(example)).toEqual(example.prints);
-  });
+  // The others need a Redis: see console.spec.ts.
+  it.each(runnable.filter((example) => !needsService(example)).map((example) => [nameOf(example), example] as const))(
+    '%s prints what it says',
+    async (_, example) => {
+      expect(await runExample(example)).toEqual(example.prints);
+    },
+  );
 });
 
 describe('the reader of examples', () => {

@@ -30,7 +30,10 @@ export function examplesOf(page: string, markdown: string): readonly Example[] {
 
 const ROOT = resolve('.');
 const SOURCES = join(ROOT, 'build/docs-pages');
-const OUT = join(ROOT, 'build/docs-examples');
+const OUT = 'build/docs-examples';
+
+/** Whether it talks to a service of another example, on a Redis that it is told. */
+export const needsService = ({ code, prints }: Example): boolean => prints.length > 0 && code.includes('process.env.REDIS_URL');
 
 export const nameOf = ({ page, line }: Example): string => `${page}:${line}`;
 
@@ -41,11 +44,15 @@ const pathOf = (example: Example): string => join(SOURCES, `${baseNameOf(example
 const moduleOf = ({ code }: Example): string =>
   `${code}export {};\n`.replaceAll("from 'atomic-queues'", "from '../../src/index.js'");
 
-function optionsOf(): ts.CompilerOptions {
+/** Where the example is as a program. */
+export const programOf = (example: Example, out = OUT): string =>
+  join(ROOT, out, 'build/docs-pages', `${baseNameOf(example)}.js`);
+
+function optionsOf(out: string): ts.CompilerOptions {
   const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), ts.sys.readFile) as { config: object };
   const { options } = ts.parseJsonConfigFileContent({ ...config, include: [], files: ['src/index.ts'] }, ts.sys, ROOT);
   // An example may declare what it does not use, as a page shows it.
-  return { ...options, noEmit: false, noUnusedLocals: false, rootDir: ROOT, outDir: OUT };
+  return { ...options, noEmit: false, noUnusedLocals: false, rootDir: ROOT, outDir: join(ROOT, out) };
 }
 
 /** The host that also has the examples as files, without writing them. */
@@ -66,8 +73,8 @@ function hostOf(options: ts.CompilerOptions, texts: ReadonlyMap<string, string>)
  * Compiles the examples under the project's strict options against the package's source, and writes what can be run.
  * Returns the faults by example, each with its line on the page.
  */
-export function compileExamples(examples: readonly Example[]): ReadonlyMap<Example, readonly string[]> {
-  const options = optionsOf();
+export function compileExamples(examples: readonly Example[], out = OUT): ReadonlyMap<Example, readonly string[]> {
+  const options = optionsOf(out);
   const texts = new Map(examples.map((example) => [pathOf(example), moduleOf(example)]));
   const program = ts.createProgram([...texts.keys()], options, hostOf(options, texts));
   const faults = new Map(examples.map((example) => [example, faultsOf(program, example)]));
@@ -88,9 +95,8 @@ const RUN_TIMEOUT_MS = 15_000;
 const execute = promisify(execFile);
 
 /** Runs a compiled example in a process of its own, which has to end by itself. Resolves with the lines it printed. */
-export async function runExample(example: Example): Promise<readonly string[]> {
-  const path = join(OUT, 'build/docs-pages', `${baseNameOf(example)}.js`);
-  const { stdout, stderr } = await execute(process.execPath, [path], { timeout: RUN_TIMEOUT_MS });
+export async function runExample(example: Example, out = OUT, env = process.env): Promise<readonly string[]> {
+  const { stdout, stderr } = await execute(process.execPath, [programOf(example, out)], { timeout: RUN_TIMEOUT_MS, env });
   if (stderr !== '') throw new Error(`${nameOf(example)} wrote to standard error:\n${stderr}`);
   return stdout.trimEnd().split('\n');
 }
