@@ -81,6 +81,11 @@ export class Stage {
       this.actors.set(name, { process: undefined, again: 0, run: 0, paused: false, ending: false, wanted: false, startedMs: 0 });
   }
 
+  /** How many batches came to Redis once more after they had been applied. */
+  get copies(): number {
+    return this.parts.storeLog.copies;
+  }
+
   /** Redis as its operator sees it. */
   get admin(): Admin {
     return this.parts.admin;
@@ -234,12 +239,16 @@ export class Stage {
     });
   }
 
-  private pauseBegins(name: string): void {
+  /** By the beats that Redis has taken. */
+  leaseLeftMs(name: string): number {
     const { storeLog, wall } = this.parts;
     const { nodeTTLMs, leaseMarginMs } = SETTINGS;
     const beatMs = wall.toHostMs(storeLog.lastBeatMs(name)) - BEAT_WAY_MS;
-    const leaseLeftMs = Math.max(0, beatMs + nodeTTLMs - leaseMarginMs - hostMs());
-    this.fault('pause', 'begin', name, { leaseLeftMs });
+    return Math.max(0, beatMs + nodeTTLMs - leaseMarginMs - hostMs());
+  }
+
+  private pauseBegins(name: string): void {
+    this.fault('pause', 'begin', name, { leaseLeftMs: this.leaseLeftMs(name) });
   }
 
   /** The main loop stands still; the threads of the process go on. */

@@ -6,6 +6,7 @@
 
 import type { HistoryEvent } from '../sim/history.js';
 import { type By, type LogEvent, LogEvents } from '../sim/log-events.js';
+import type { Batch } from '../src/core/log/operations.js';
 import { decodeBatchReply, FS } from '../src/redis/codec.js';
 import { decodeBatch } from './decode-batch.js';
 import type { MonitorLine } from './monitor.js';
@@ -21,6 +22,8 @@ const GROUP = 'default';
 export class StoreLog {
   /** Messages that are not terminal, as the log says. */
   depth = 0;
+  /** Batches that came once more after they had been applied. */
+  copies = 0;
   /** The node that was last made master. */
   master = '';
   private workersMax = 0;
@@ -29,6 +32,8 @@ export class StoreLog {
   private readonly names = new Map<number, string>();
   private readonly beats = new Map<string, number>();
   private readonly epochs = new Map<string, number>();
+  /** The last that was applied, by incarnation. */
+  private readonly batches = new Map<string, Pick<Batch, 'generation' | 'n'>>();
   private readonly fences = new Map<string, number>();
   private letters = 0;
   /** Of the command that is told. */
@@ -56,6 +61,7 @@ export class StoreLog {
     if (!isLua) {
       const isScript = /^eval(sha)?$/i.test(command) && args[2] === '3' && args[3] === this.meta;
       this.argv = isScript ? args.slice(ARGV_AT) : [];
+      if (this.isCopy()) this.copies++;
       return;
     }
     if (command !== 'HSET' || !key.startsWith(this.base) || this.argv.length === 0) return;
@@ -64,6 +70,12 @@ export class StoreLog {
     else if (key === `${this.base}member`) this.wroteMember(pairs, atMs);
     else if (key === `${this.base}leader`) this.wroteLeader(pairs, atMs);
     else if (key === `${this.base}dlq`) this.wroteLetters(pairs, atMs);
+  }
+
+  private isCopy(): boolean {
+    const [, incarnation = '', generation, n] = this.argv;
+    const last = this.batches.get(incarnation);
+    return last !== undefined && generation === last.generation && Number(n) <= last.n;
   }
 
   private wroteMeta(pairs: readonly string[], atMs: number): void {
@@ -118,6 +130,7 @@ export class StoreLog {
     const reply = decodeBatchReply(text, batch);
     if (reply.status !== 'applied') throw new Error(`an applied batch keeps the reply ${text.slice(0, 50)}`);
     this.atMs = atMs;
+    this.batches.set(String(batch.incarnation), batch);
     batch.ops.forEach((op, i) => {
       const answer = reply.answers[i];
       if (answer?.ok === true) this.log.step(this.by(batch.incarnation), op, answer);

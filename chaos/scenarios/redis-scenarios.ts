@@ -2,7 +2,7 @@
 import type { Admin } from '../admin.js';
 import type { World } from '../driver.js';
 import type { Heal } from '../links.js';
-import { leavesUnknown, rejects, type Scenario, saw } from './scenario.js';
+import { COPIED, leavesUnknown, rejects, type Scenario, saw } from './scenario.js';
 
 const NOSCRIPT = 'a script was called that Redis had forgotten';
 const FLUSHES = 10;
@@ -42,11 +42,13 @@ export const REDIS_SCENARIOS: readonly Scenario[] = [
     shows: 'a store that sleeps finds old batches in its sockets when it wakes, and they change nothing',
     faults: ['SIGSTOP of Redis for 5 s'],
     twin: 'late-copies',
-    must: [leavesUnknown],
+    must: [leavesUnknown, saw(COPIED)],
     async play(stage) {
+      const before = stage.copies;
       const wake = await stage.stopRedis();
       await stage.sleep(5000);
       await wake();
+      await stage.look(COPIED, async () => stage.copies > before);
     },
   },
   {

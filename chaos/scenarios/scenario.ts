@@ -56,5 +56,6 @@ export const slows = (ms: number): Expectation => ({
   holds: ({ faultMsMedian }) => faultMsMedian >= ms,
 });
 export const suspends: Expectation = { what: 'a node stopped by its own clock', holds: ({ suspensions }) => suspensions > 0 };
+export const COPIED = 'a batch came to Redis after it had been applied';
 /** What the scenario itself has looked for, with `Stage.look`. */
 export const saw = (what: string): Expectation => ({ what, holds: ({ seen }) => seen.includes(what) });

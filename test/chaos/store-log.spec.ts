@@ -119,6 +119,7 @@ describeRedis('what MONITOR tells of Redis', () => {
     const ends = seen.flatMap((e) => (e.kind === 'transition' ? [e.to] : []));
     expect(ends).toEqual(expect.arrayContaining(['dispatched', 'completed', 'failed', 'enqueued', 'withdrawn']));
     expect(log.depth).toBe(state.depth);
+    expect(log.copies).toBe(BATCHES.length);
   });
 });
 
