@@ -17,9 +17,6 @@ const { version } = createRequire(import.meta.url)('atomic-queues/package.json')
 
 const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 
-/** Commands that end by themselves, and tell how far they came, after a SIGINT. */
-const ENDS_ITSELF = new Set(['replay', 'purge']);
-
 const RATE_MAX = 100_000;
 
 type Run = (connected: Connected, terminal: Terminal) => Promise<void>;
@@ -28,7 +25,8 @@ export class Program {
   readonly #root = new Command('atomic-queues');
   readonly #abort = new AbortController();
   readonly #env: NodeJS.ProcessEnv;
-  #running = '';
+  /** The command ends by itself, and tells how far it came, after a SIGINT. */
+  #endsItself = false;
 
   constructor(env: NodeJS.ProcessEnv) {
     this.#env = env;
@@ -69,7 +67,7 @@ export class Program {
   }
 
   #interrupted(): void {
-    if (!this.#abort.signal.aborted && ENDS_ITSELF.has(this.#running)) {
+    if (!this.#abort.signal.aborted && this.#endsItself) {
       this.#abort.abort();
       return;
     }
@@ -80,9 +78,6 @@ export class Program {
   #command(parent: Command, name: string, description: string): Command {
     const command = parent.command(name).description(description);
     for (const option of COMMON) command.addOption(option);
-    command.hook('preAction', () => {
-      this.#running = name;
-    });
     return command;
   }
 
@@ -170,6 +165,7 @@ export class Program {
   #changing(options: CommonOptions, run: Run): Promise<void> {
     return this.#connected(options, async (connected, terminal) => {
       await connected.admit();
+      this.#endsItself = true;
       await run(connected, terminal);
     });
   }

@@ -6,9 +6,8 @@ import type { MessageShape } from '../core/catalog.js';
 import { nearestName } from '../core/config/nearest.js';
 import type { JsonSchema } from '../core/json-schema.js';
 import type { Contract } from '../core/log/control-operations.js';
-import type { TraceEvents } from '../ports/trace.js';
 import { Declared } from '../runtime/declared.js';
-import { PublishedShapes } from '../runtime/shapes.js';
+import { PublishedShapes, type SchemaConflict } from '../runtime/shapes.js';
 import type { Connected } from './connect.js';
 import { writeFiles } from './files.js';
 import { CommandError, type Terminal, UsageError } from './terminal.js';
@@ -17,12 +16,12 @@ interface Known {
   readonly shapes: ReadonlyMap<string, ReadonlyMap<string, MessageShape>>;
   /** Service groups by type, and by type and message. */
   readonly services: ReadonlyMap<string, ReadonlySet<string>>;
-  readonly conflicts: readonly TraceEvents['schema-conflict'][];
+  readonly conflicts: readonly SchemaConflict[];
 }
 
 async function read({ store }: Connected): Promise<Known> {
   const answer = await store.control({ op: 'members', contractsAbove: 0 });
-  const conflicts: TraceEvents['schema-conflict'][] = [];
+  const conflicts: SchemaConflict[] = [];
   const published = new PublishedShapes([], (event) => conflicts.push(event));
   await published.fetch(answer, async (incarnation, type) => {
     const found = await store.control({ op: 'schemas', incarnation, type });
@@ -44,8 +43,8 @@ async function read({ store }: Connected): Promise<Known> {
   return { shapes, services, conflicts };
 }
 
-const conflictText = ({ message, services, wins }: TraceEvents['schema-conflict']): string =>
-  `warning: ${message}: services ${services} publish different schemas; that of ${wins}, counts`;
+const conflictText = ({ type, name, services, wins }: SchemaConflict): string =>
+  `warning: services "${services.join('" and "')}" publish different schemas for ${type}.${name}; that of "${wins}", which joined last, counts`;
 
 export async function introspect(connected: Connected, terminal: Terminal): Promise<void> {
   const { shapes, services, conflicts } = await read(connected);

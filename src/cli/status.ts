@@ -253,6 +253,7 @@ interface ShownEntity {
       readonly sequence: number;
       readonly name: string;
       readonly reason: string;
+      readonly replayedAs: string | null;
     }[];
     /** What is `--after` for the rest of them; null: there is none. */
     readonly deadLettersNext: string | null;
@@ -262,7 +263,7 @@ interface ShownEntity {
 function entityText(shown: ShownEntity, nowMs: number): string {
   const { entityType, entityId, owner, incarnation, fence, heldUntilMs, running, pendingCount, pending, history } = shown;
   const line = (m: ShownMessage): string =>
-    `${m.sequence} ${m.name} ${shortened(m.messageId, 60)} (attempt ${m.attempt}, logged ${durationText(nowMs - m.enqueuedAtMs)} ago)`;
+    `#${m.sequence} ${m.name} ${shortened(m.messageId, 60)} (attempt ${m.attempt}, logged ${durationText(nowMs - m.enqueuedAtMs)} ago)`;
   const { ended, endedCount, deadLetters, deadLettersNext } = history;
   return [
     `owner    ${incarnation === 0 ? owner : `${owner}, incarnation ${incarnation}, fence ${fence}`}`,
@@ -272,8 +273,10 @@ function entityText(shown: ShownEntity, nowMs: number): string {
     ...pending.map((m) => `         ${line(m)}`),
     ...(pendingCount > pending.length ? [`         … and ${pendingCount - pending.length} more`] : []),
     ...(endedCount > ended.length ? [`ended    ${endedCount - ended.length} earlier ones are not shown`] : []),
-    ...ended.map((m) => `ended    ${m.sequence} ${shortened(m.messageId, 60)} ${m.state}`),
-    ...deadLetters.map((l) => `letter   ${l.id}: ${l.sequence} ${l.name} ${l.reason}`),
+    ...ended.map((m) => `ended    #${m.sequence} ${shortened(m.messageId, 60)} ${m.state}`),
+    ...deadLetters.map(
+      (l) => `letter   ${l.id}: #${l.sequence} ${l.name} ${l.reason}${l.replayedAs === null ? '' : ', replayed'}`,
+    ),
     ...(deadLettersNext === null
       ? []
       : [`         … and more: dlq list --type ${entityType} --entity ${shellWord(entityId)} --after ${deadLettersNext}`]),

@@ -104,7 +104,11 @@ export class Node {
     const { view } = this;
     const readMembers = (): void => this.recovery.readMembers();
     this.directory = new Directory(contracts, readMembers);
-    this.shapes = new PublishedShapes(contracts, (event) => trace.emit('schema-conflict', event));
+    this.shapes = new PublishedShapes(contracts, ({ type, name, services, wins }) =>
+      trace.emit('schema-conflict', {
+        ...{ message: `${type}.${name}`, services: `"${services.join('" and "')}"`, wins: `"${wins}", which joined last` },
+      }),
+    );
     const { directory, shapes } = this;
     this.ownership = new Ownership({
       ...{ clock, trace, config, contracts, handler, network, membership, due, replies, contextHost },

@@ -10,12 +10,20 @@ import { AtomicQueuesError } from '../core/errors.js';
 import { violationsOf } from '../core/json-schema.js';
 import type { Contract, MembersAnswer } from '../core/log/control-operations.js';
 import { decodeJson } from '../core/payload.js';
-import type { TraceEvents } from '../ports/trace.js';
 import type { Declaration } from './declared.js';
 
 interface Published {
   readonly shape: MessageShape;
   readonly group: string;
+}
+
+/** Two service groups that publish different schemas for one message. */
+export interface SchemaConflict {
+  readonly type: string;
+  readonly name: string;
+  readonly services: readonly [string, string];
+  /** The one that joined last. */
+  readonly wins: string;
 }
 
 const SHOWN_MAX = 10;
@@ -29,7 +37,7 @@ export class PublishedShapes {
 
   constructor(
     own: readonly Contract[],
-    private readonly conflict: (event: TraceEvents['schema-conflict']) => void,
+    private readonly conflict: (conflict: SchemaConflict) => void,
   ) {
     this.own = new Map(own.map(({ type, names }) => [type, new Set(names)]));
   }
@@ -72,11 +80,10 @@ export class PublishedShapes {
   }
 
   private tell(type: string, name: string, before: string, wins: string): void {
-    const message = `${type}.${name}`;
-    const key = `${message} ${before} ${wins}`;
+    const key = `${type} ${name} ${before} ${wins}`;
     if (this.told.has(key)) return;
     this.told.add(key);
-    this.conflict({ message, services: `"${before}" and "${wins}"`, wins: `"${wins}", which joined last` });
+    this.conflict({ type, name, services: [before, wins], wins });
   }
 
   private forgetUnused(declared: readonly Declaration[]): void {

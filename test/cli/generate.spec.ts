@@ -40,6 +40,30 @@ describeRedis('generated files from the command line', () => {
     });
   });
 
+  it('come with a warning where two services publish different schemas, which names both and the one that counts', async () => {
+    const shapes = [{ type: 'object', properties: {} }, { type: 'string' }];
+    for (const [i, payload] of shapes.entries()) {
+      const { store } = await joined(server.port, 'torn', {
+        ...{ serverId: `s-${i}`, group: `group-${i}` },
+        contracts: [
+          { type: 'account', maxAttempts: 1, onInterrupt: 'dead-letter', names: ['Deposit'], depthMax: 0, version: `v${i}` },
+        ],
+        schemas: [{ type: 'account', text: JSON.stringify({ Deposit: { payload } }) }],
+      });
+      await store.close();
+    }
+    const stderr =
+      'warning: services "group-0" and "group-1" publish different schemas for account.Deposit; that of "group-1", which joined last, counts\n';
+    const target = ['--redis', server.url, '--prefix', 'torn'];
+    expect(await cli('introspect', ...target)).toEqual({
+      ...{ code: 0, stdout: 'account (group-0, group-1)\n  Deposit string -> unknown\n', stderr },
+    });
+    expect(lastLine(await cli('introspect', '--json', ...target))).toMatchObject({
+      conflicts: [{ type: 'account', name: 'Deposit', services: ['group-0', 'group-1'], wins: 'group-1' }],
+    });
+    expect(await cli('generate', '--ts', '-o', out, ...target)).toMatchObject({ code: 0, stderr });
+  });
+
   it('are none beside a file that was not generated, unless by force', async () => {
     writeFileSync(join(out, 'order.ts'), 'mine');
     expect(await generate('--classes', '-o', out)).toEqual({

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { append, message } from '../redis/support.js';
@@ -118,7 +118,7 @@ describeRedis(
           deadLettersNext: null,
         },
       });
-      expect((await run('entity', 'show', 'order', 'o:{1}')).stdout).toMatch(/^running {2}1 Deposit m1 /m);
+      expect((await run('entity', 'show', 'order', 'o:{1}')).stdout).toMatch(/^running {2}#1 Deposit m1 /m);
       const unknown = await run('entity', 'show', 'account', 'nobody');
       expect(unknown).toMatchObject({ code: 1, stdout: '' });
       expect(unknown.stderr).toMatch(/^error: the log knows nothing of account "nobody": /);
@@ -135,7 +135,7 @@ describeRedis(
       expect(history.ended.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 20 }, (_, i) => 11 + i));
       const { stdout } = await run('entity', 'show', 'account', 'long');
       expect(stdout.match(/^ended .*$/gm)).toHaveLength(21);
-      expect(stdout).toMatch(/^ended {4}10 earlier ones are not shown\nended {4}11 m11 completed$/m);
+      expect(stdout).toMatch(/^ended {4}10 earlier ones are not shown\nended {4}#11 m11 completed$/m);
     });
 
     it('shows the first of many dead letters and of much that waits, and how to see the others', async () => {
@@ -151,9 +151,9 @@ describeRedis(
       expect(await historyOf()).toMatchObject({ deadLetters: { length: 20 }, deadLettersNext: '20' });
       const { stdout } = await show();
       expect(stdout).toMatch(
-        /^letter {3}20: 20 Deposit failed\n {9}… and more: dlq list --type account --entity 'it'\\''s' --after 20\n$/m,
+        /^letter {3}20: #20 Deposit failed\n {9}… and more: dlq list --type account --entity 'it'\\''s' --after 20\n$/m,
       );
-      expect(stdout).toMatch(/^ {9}42 Deposit m42 \(attempt 1, logged \S+ \w+ ago\)\n {9}… and 5 more$/m);
+      expect(stdout).toMatch(/^ {9}#42 Deposit m42 \(attempt 1, logged \S+ \w+ ago\)\n {9}… and 5 more$/m);
       await torn.close();
     });
 
@@ -236,6 +236,20 @@ describeRedis(
           stderr: 'error: cannot use Redis at 127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1\n',
         });
       }
+    });
+
+    it('ends at SIGINT while Redis does not answer', async () => {
+      const mute = createServer((socket) => void socket.resume()).listen(0, '127.0.0.1');
+      await once(mute, 'listening');
+      const { port } = mute.address() as AddressInfo;
+      for (const command of [['status'], ['dlq', 'replay', '--all']]) {
+        const { child, ended } = startCli([...command, '--redis', `redis://127.0.0.1:${port}`]);
+        const [socket] = (await once(mute, 'connection')) as [Socket];
+        child.kill('SIGINT');
+        expect(await ended, command.join(' ')).toEqual({ code: 1, stdout: '', stderr: 'interrupted\n' });
+        socket.destroy();
+      }
+      mute.close();
     });
 
     describe('doctor', () => {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { join as joinPath } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { compile, ROOT } from '../../scripts/compile.mjs';
-import type { Contract } from '../../src/core/log/control-operations.js';
+import type { Contract, PublishedSchemas } from '../../src/core/log/control-operations.js';
 import type { NewMessage, Outcome, SessionOp } from '../../src/core/log/operations.js';
 import { append, message, redisStore, Session } from '../redis/support.js';
 import type { Ended } from '../support/command.js';
@@ -60,6 +60,7 @@ export interface JoinOptions {
   readonly group?: string;
   readonly leaseTtlMs?: number;
   readonly contracts?: readonly Contract[];
+  readonly schemas?: readonly PublishedSchemas[];
 }
 
 const CONTRACTS: readonly Contract[] = ['account', 'order'].map((type) => ({
@@ -68,7 +69,7 @@ const CONTRACTS: readonly Contract[] = ['account', 'order'].map((type) => ({
 
 /** A member by hand: it does nothing but what it is told. */
 export async function joined(port: number, keyPrefix: string, options: JoinOptions = {}): Promise<Session> {
-  const { serverId = 'node-1', group = 'bank', leaseTtlMs = 60_000, contracts = CONTRACTS } = options;
+  const { serverId = 'node-1', group = 'bank', leaseTtlMs = 60_000, contracts = CONTRACTS, schemas = [] } = options;
   const store = redisStore(port, { keyPrefix, storeCallTimeoutMs: 5000 });
   await store.open();
   const answer = await store.control({
@@ -77,7 +78,7 @@ export async function joined(port: number, keyPrefix: string, options: JoinOptio
       ...{ leaseTtlMs, takeoverHoldMs: 0, entryTtlMs: 60_000, resultTtlMs: 60_000, depthMax: 0 },
       ...{ leaderTtlMs: 60_000, leaderDebounceMs: 0 },
     },
-    contracts,
+    ...{ contracts, schemas },
   });
   if (!answer.ok) throw new Error(`the join was refused: ${answer.code}`);
   return new Session(store, answer);
