@@ -22,10 +22,6 @@ export interface AppOptions {
   /** 'load' sends until it is killed; 'drain' sends only what is to be sent again. */
   readonly role: 'load' | 'drain';
   readonly nodeTTLMs: number;
-  /** How much slower than planned handlers are: what runs for longer is stopped more often. */
-  readonly pace: number;
-  /** Host and port of this node, for its peers over gRPC; undefined: over pub/sub. */
-  readonly address: string | undefined;
   /** File with the messages to send again. */
   readonly resendsPath: string;
 }
@@ -41,7 +37,7 @@ class KillApp {}
 
 const HANDLER_WAITS_MS = { backoffDelay: 20, maxDelay: 20 };
 
-function configOf({ redisUrl, keyPrefix, serverId, nodeTTLMs, pace, address }: AppOptions): AtomicQueuesConfig {
+function configOf({ redisUrl, keyPrefix, serverId, nodeTTLMs }: AppOptions): AtomicQueuesConfig {
   const { account, order } = TYPES;
   return {
     redis: { url: redisUrl },
@@ -60,11 +56,10 @@ function configOf({ redisUrl, keyPrefix, serverId, nodeTTLMs, pace, address }: A
     },
     // Short, so that a campaign of a hundred kills takes minutes: what is tested is the order of events, not their length.
     grpc: {
-      ...(address === undefined ? {} : { enabled: true, listenAddress: address, advertisedAddress: address }),
       nodeTTLMs,
       heartbeatMs: nodeTTLMs / 5,
       leaseMarginMs: Math.round(nodeTTLMs / 7),
-      takeoverHoldMs: 150 * pace,
+      takeoverHoldMs: 150,
       reconcileIntervalMs: 100,
       leaderTTLMs: nodeTTLMs,
       leaderRenewalMs: nodeTTLMs / 5,
@@ -94,7 +89,7 @@ function watchLoop(record: RecordWriter): void {
 const tell = (news: AppNews): void => void process.send?.(news);
 
 async function main(options: AppOptions): Promise<void> {
-  const { run, seed, serverId, pace } = options;
+  const { run, seed, serverId } = options;
   const record = new RecordWriter(recordPath(options.dir, run), run);
   record.write({ kind: 'boot', serverId });
   // Whoever ends the campaign ends its app with it.
@@ -128,7 +123,7 @@ async function main(options: AppOptions): Promise<void> {
   record.write({ kind: 'ready' });
   tell('ready');
   const resends = JSON.parse(readFileSync(options.resendsPath, 'utf8')) as Resend[];
-  const driver = new Driver({ bus: app.get(QueueBus), record, seed, run, pace, resends });
+  const driver = new Driver({ bus: app.get(QueueBus), record, seed, run, resends });
   if (options.role === 'load') await driver.load();
   await driver.resendAll();
   tell('resent');

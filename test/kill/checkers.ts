@@ -8,6 +8,9 @@ import type { Told } from './record.js';
 type Report = (what: string) => void;
 type Found = Violation[];
 
+/** So many must have hit something. */
+const KILLS_MANY = 10;
+
 const maxAttempts = (message: Message): number => TYPES[message.plan.type].maxAttempts;
 const shown = (run: HandlerRun): string =>
   `${run.ref} seq ${run.seq} attempt ${run.attempt} (run ${run.run}, fence ${run.fence})`;
@@ -157,7 +160,7 @@ function checkEvidence(facts: Facts, message: Message, verdict: Verdict, report:
   if (verdict === 'failed' && (last?.end?.how !== 'threw' || last.attempt !== letter.attempt))
     report(`${ref} is failed, but its last handler did not throw`);
   if (verdict === 'interrupted' && last?.attempt === letter.attempt && facts.lostUs(last) === Number.POSITIVE_INFINITY)
-    report(`${ref} is interrupted, but the process that ran it was neither killed nor stopped: ${shown(last)}`);
+    report(`${ref} is interrupted, but the process that ran it was neither killed nor stalled past its lease: ${shown(last)}`);
 }
 
 /** What was running at a kill is one dead letter, or the next attempt where interruptions are retried. */
@@ -240,6 +243,14 @@ export function checkBaseline({ history }: Facts): Found {
   return found;
 }
 
+/** Kills that caught no handler prove little. */
+function checkMet(facts: Facts): Found {
+  const found: Found = [];
+  const isCaught = [...facts.byEntity.values()].some((runs) => runs.some(({ end }) => end === undefined));
+  if (facts.kills >= KILLS_MANY && !isCaught) reporter(found, 'campaign', '')(`no handler ran at any of ${facts.kills} kills`);
+  return found;
+}
+
 export const checkAll = (facts: Facts): Violation[] => [
   ...checkAtMostOnce(facts),
   ...checkSingleWriter(facts),
@@ -248,4 +259,5 @@ export const checkAll = (facts: Facts): Violation[] => [
   ...checkOneVerdict(facts),
   ...checkEffects(facts),
   ...checkBaseline(facts),
+  ...checkMet(facts),
 ];

@@ -21,7 +21,6 @@ export interface DriverOptions {
   readonly record: RecordWriter;
   readonly seed: number;
   readonly run: number;
-  readonly pace: number;
   readonly resends: readonly Resend[];
 }
 
@@ -81,7 +80,7 @@ export class Driver {
   }
 
   #plan(random: Random): Plan {
-    return drawPlan(random, `m${this.#options.run}.${++this.#messages}`, this.#options.pace);
+    return drawPlan(random, `m${this.#options.run}.${++this.#messages}`);
   }
 
   #invoke(mode: Invoke['mode'], plan: Plan, id: string | undefined): string {

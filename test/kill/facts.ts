@@ -2,7 +2,7 @@
 import { givenKey, type History, type StoredLetter, type StoredState } from './history.js';
 import type { Effect } from './ledger.js';
 import { entityKey, type Plan } from './plan.js';
-import type { End, Exit, Invoke, RecordEvent, Start, Told } from './record.js';
+import type { End, Exit, Invoke, Stall, Start, Told } from './record.js';
 
 /** One run of a handler. */
 export interface HandlerRun extends Start {
@@ -29,18 +29,10 @@ export interface Message {
   stored: StoredState | undefined;
 }
 
-/** A time in which a process stood still for longer than its lease. */
-interface Loss {
-  readonly fromUs: number;
-  readonly toUs: number;
-}
-
 export type Verdict = 'none' | 'lost' | 'completed' | 'failed' | 'interrupted' | 'withdrawn';
 
-/** Within this after a process goes on it does only what it was about to do. */
-const WAKE_US = 10_000;
-
-const isEndOfStop = ({ kind }: RecordEvent): boolean => kind === 'cont' || kind === 'exit';
+/** When it began. */
+const fromUs = ({ atUs, forMs }: Stall): number => atUs - forMs * 1000;
 
 /** Codes by which a caller learns that the message had been accepted. */
 const ACCEPTED_CODES = new Set(['HANDLER_FAILED', 'INTERRUPTED', 'WITHDRAWN']);
@@ -49,9 +41,8 @@ export class Facts {
   readonly messages = new Map<string, Message>();
   readonly byEntity = new Map<string, HandlerRun[]>();
   readonly exits = new Map<number, Exit>();
-  /** Starts that were recorded just after their process went on: the check of the lease came before it was stopped. */
-  excusedStarts = 0;
-  readonly #losses = new Map<number, Loss[]>();
+  /** Those that outlasted the lease. */
+  readonly #stalls: Stall[] = [];
   readonly #effects = new Map<string, Effect[]>();
   /** Starts and letters of messages that nobody has sent. */
   readonly strangers: (Start | StoredLetter)[] = [];
@@ -61,9 +52,9 @@ export class Facts {
     for (const event of history.events) {
       if (event.kind === 'told') told.set(event.call, event);
       else if (event.kind === 'exit') this.exits.set(event.run, event);
+      else if (event.kind === 'stall' && event.forMs >= history.leaseMs) this.#stalls.push(event);
     }
     for (const event of history.events) if (event.kind === 'invoke') this.#invoked({ ...event, told: told.get(event.call) });
-    this.#collectLosses();
     for (const effect of history.final.effects) this.#effects.set(effect.ref, [...this.effectsOf(effect.ref), effect]);
     this.#collectRuns();
     for (const letter of history.final.letters) {
@@ -98,9 +89,7 @@ export class Facts {
       if (same === undefined) ends.set(attemptKey(event), [event]);
       else same.push(event);
     }
-    const starts = this.history.events
-      .filter((event): event is Start => event.kind === 'start')
-      .map((start) => this.#asChecked(start));
+    const starts = this.history.events.filter((event): event is Start => event.kind === 'start');
     starts.sort((a, b) => a.atUs - b.atUs);
     for (const start of starts) {
       const run: HandlerRun = { ...start, end: ends.get(attemptKey(start))?.shift() };
@@ -113,43 +102,16 @@ export class Facts {
     }
   }
 
-  #collectLosses(): void {
-    const add = (run: number, loss: Loss): void => {
-      if (loss.toUs - loss.fromUs < this.history.leaseMs * 1000) return;
-      const known = this.#losses.get(run);
-      if (known === undefined) this.#losses.set(run, [loss]);
-      else known.push(loss);
-    };
-    const stops = new Map<number, number>();
-    for (const event of [...this.history.events].sort((a, b) => a.atUs - b.atUs)) {
-      const { run, atUs } = event;
-      if (event.kind === 'stall') add(run, { fromUs: atUs - event.forMs * 1000, toUs: atUs });
-      else if (event.kind === 'stop') stops.set(run, atUs);
-      else if (isEndOfStop(event) && stops.has(run)) {
-        add(run, { fromUs: stops.get(run) as number, toUs: atUs });
-        stops.delete(run);
-      }
-    }
-  }
-
-  /** The lease is checked just before a handler starts; if the process was stopped in between, that was when it started. */
-  #asChecked(start: Start): Start {
-    const loss = this.#losses.get(start.run)?.find(({ toUs }) => start.atUs >= toUs && start.atUs - toUs < WAKE_US);
-    if (loss === undefined) return start;
-    this.excusedStarts++;
-    return { ...start, atUs: loss.fromUs };
-  }
-
   /**
    * From when on others may have taken over what that handler did: its process was killed, or stood still past its lease, which
    * was renewed a heartbeat before at the latest.
    */
-  lostUs(run: HandlerRun): number {
-    const endUs = run.end?.atUs ?? Number.POSITIVE_INFINITY;
-    const loss = this.#losses.get(run.run)?.find(({ fromUs, toUs }) => toUs >= run.atUs && fromUs <= endUs);
+  lostUs({ run, atUs, end }: HandlerRun): number {
+    const endUs = end?.atUs ?? Number.POSITIVE_INFINITY;
+    const stall = this.#stalls.find((each) => each.run === run && each.atUs >= atUs && fromUs(each) <= endUs);
     const { leaseMs, heartbeatMs } = this.history;
-    const lapsedUs = loss === undefined ? Number.POSITIVE_INFINITY : loss.fromUs + (leaseMs - heartbeatMs) * 1000;
-    return Math.min(this.killedUs(run.run), lapsedUs);
+    const lapsedUs = stall === undefined ? Number.POSITIVE_INFINITY : fromUs(stall) + (leaseMs - heartbeatMs) * 1000;
+    return Math.min(this.killedUs(run), lapsedUs);
   }
 
   /** What the handlers' own store has taken of a message. */
@@ -166,6 +128,10 @@ export class Facts {
   killedUs(run: number): number {
     const exit = this.exits.get(run);
     return exit?.killed === true ? exit.atUs : Number.POSITIVE_INFINITY;
+  }
+
+  get kills(): number {
+    return [...this.exits.values()].filter(({ killed }) => killed).length;
   }
 
   /** Whether anything shows that the log has, or had, the message. */

@@ -1,8 +1,6 @@
 /** The campaign's command line. A wrong one is told in a line, and ends with exit 2. */
 export interface CommandOptions {
   readonly kills: number;
-  readonly minutes: number | undefined;
-  readonly cluster: boolean;
   readonly seed: number;
   readonly apps: number;
   readonly json: boolean;
@@ -16,17 +14,13 @@ export class UsageError extends Error {
 export const USAGE = `npm run campaign:kill -- [options]
   --kills N   how often the app is killed, 1 to 100000 (100)
   --seed N    which messages, moments and server ids are drawn (1)
-  --minutes M go on for so long instead, 1 to 600
-  --apps N    processes at once, 1 to 4 (1; with --cluster 3)
-  --cluster   over gRPC, and beside kills: the master, all at once, SIGTERM, and SIGSTOP for longer and shorter than the lease
+  --apps N    processes at once, 1 to 4 (1)
   --json      one JSON object as the last line of standard output
   --keep      keep the record; after a violation it is kept anyway`;
 
-const FLAGS = new Set(['--json', '--keep', '--cluster']);
-const CLUSTER_APPS = 3;
+const FLAGS = new Set(['--json', '--keep']);
 const NUMBERS = new Map([
   ['--kills', { min: 1, max: 100_000, fallback: 100 }],
-  ['--minutes', { min: 1, max: 600, fallback: 0 }],
   ['--seed', { min: 0, max: 0xffffffff, fallback: 1 }],
   ['--apps', { min: 1, max: 4, fallback: 1 }],
 ]);
@@ -51,9 +45,7 @@ export function parseOptions(argv: readonly string[]): CommandOptions {
   return {
     kills: number('--kills'),
     seed: number('--seed'),
-    minutes: numbers.get('--minutes'),
-    apps: numbers.get('--apps') ?? (flags.has('--cluster') ? CLUSTER_APPS : number('--apps')),
-    cluster: flags.has('--cluster'),
+    apps: number('--apps'),
     json: flags.has('--json'),
     keep: flags.has('--keep'),
   };

@@ -30,21 +30,21 @@ export const entityKey = (plan: Plan): string => `${plan.type}:${plan.entityId}`
 
 const accountId = (random: Random): string => (random.chance(HOT) ? 'a-0' : `a-${random.between(0, ACCOUNTS - 1)}`);
 
-function workMsOf(random: Random, pace: number): number {
-  if (random.chance(0.08)) return 50 * pace;
-  return random.chance(0.3) ? 0 : random.between(1, 10) * pace;
+function workMsOf(random: Random): number {
+  if (random.chance(0.08)) return 50;
+  return random.chance(0.3) ? 0 : random.between(1, 10);
 }
 
 /** The ref of the message number `index` that the handler of `ref` sends; its id follows the same rule. */
 export const sentRef = (ref: string, index: number): string => `${ref}/${index}`;
 
-export function drawPlan(random: Random, ref: string, pace: number, depth = 0): Plan {
+export function drawPlan(random: Random, ref: string, depth = 0): Plan {
   // What handlers send goes to accounts only: an order may be full, and then its sender fails whatever its handler did.
   const type = depth === 0 && random.chance(0.3) ? 'order' : 'account';
   const entityId = type === 'order' ? `o-${random.between(0, ORDERS - 1)}` : accountId(random);
   const count = depth < 2 && random.chance(0.2) ? random.between(1, 3) : 0;
-  const sends = Array.from({ length: count }, (_, index) => drawPlan(random, sentRef(ref, index), pace, depth + 1));
-  return { ref, type, entityId, workMs: workMsOf(random, pace), does: doesOf(random, type), sends };
+  const sends = Array.from({ length: count }, (_, index) => drawPlan(random, sentRef(ref, index), depth + 1));
+  return { ref, type, entityId, workMs: workMsOf(random), does: doesOf(random, type), sends };
 }
 
 function doesOf(random: Random, type: EntityTypeName): Plan['does'] {

@@ -1,7 +1,6 @@
 /** The app as a process of its own, to be killed. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { endsWithin } from '../../demo/ends-within.js';
 import type { AppNews, AppOptions } from './app.js';
@@ -38,10 +37,6 @@ export class AppProcess {
 
   get run(): number {
     return this.#options.run;
-  }
-
-  get serverId(): string {
-    return this.#options.serverId;
   }
 
   get isGone(): boolean {
@@ -85,22 +80,5 @@ export class AppProcess {
     if (!this.isGone) this.#child.kill('SIGTERM');
     if (await endsWithin(this.#exited, CLOSE_TIMEOUT_MS)) return;
     throw new Error(`run ${this.run} did not close within ${CLOSE_TIMEOUT_MS} ms: ${this.stderr}`);
-  }
-
-  /** SIGSTOP for that long, then SIGCONT; meanwhile the process may be killed. */
-  async stopFor(ms: number): Promise<void> {
-    this.#signal('stop', 'SIGSTOP');
-    await sleep(ms);
-    this.#signal('cont', 'SIGCONT');
-  }
-
-  #signal(kind: 'stop' | 'cont', signal: 'SIGSTOP' | 'SIGCONT'): void {
-    if (this.isGone) return;
-    const { dir, run } = this.#options;
-    const record = new RecordWriter(recordPath(dir, run), run);
-    // What it says must not be later than what it tells of: a stop is written first, a going on as well.
-    record.write({ kind });
-    record.close();
-    this.#child.kill(signal);
   }
 }

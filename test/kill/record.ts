@@ -70,10 +70,6 @@ export interface End extends HandlerEvent {
   /** 'fenced': the handlers' own store refused what it wrote, since the entity has a newer owner. */
   readonly how: 'ok' | 'threw' | 'fenced';
 }
-/** The process was stopped by the campaign (SIGSTOP), or goes on (SIGCONT). */
-export interface Pause extends At {
-  readonly kind: 'stop' | 'cont';
-}
 /** The process is gone. `killed`: by us, as planned. */
 export interface Exit extends At {
   readonly kind: 'exit';
@@ -81,7 +77,7 @@ export interface Exit extends At {
   readonly code: number | null;
 }
 
-export type RecordEvent = Boot | Ready | Stall | Pause | Logged | Invoke | Told | Start | End | Exit;
+export type RecordEvent = Boot | Ready | Stall | Logged | Invoke | Told | Start | End | Exit;
 
 type Body<E> = E extends RecordEvent ? Omit<E, 'atUs' | 'run'> : never;
 export type EventBody = Body<RecordEvent>;

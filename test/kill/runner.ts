@@ -1,14 +1,12 @@
-/** Runs the app, kills and stops it at drawn moments, starts it again, and lets the last one drain: the result is a history. */
+/** Runs the app, kills it at drawn moments, starts it again, and lets the last one drain: the result is a history. */
 import { readdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { freePort } from '../../demo/machine.js';
 import { Random } from '../../demo/random.js';
 import { RedisStore } from '../../src/redis/store.js';
 import { SystemClock } from '../../src/system/clock.js';
 import type { AppOptions } from './app.js';
 import type { Resend } from './driver.js';
-import { drawFault, drawStopMs, type Fault } from './faults.js';
 import { readFinalState } from './final-state.js';
 import type { History } from './history.js';
 import { Ledger } from './ledger.js';
@@ -17,23 +15,17 @@ import { type RecordEvent, readRecord, recordPath } from './record.js';
 
 export interface CampaignOptions {
   readonly redisUrl: string;
-  /** Faults, unless `minutes` says how long to go on. */
   readonly kills: number;
-  readonly minutes: number | undefined;
   readonly seed: number;
-  /** Processes at once. */
+  /** Processes at once; one of them is killed at a time. */
   readonly apps: number;
-  /** Over gRPC, and with other faults beside kills. */
-  readonly cluster: boolean;
   /** Folder of the record. */
   readonly dir: string;
-  /** Called after each fault. */
-  onFault?(done: number, fault: Fault): void;
+  /** Called after each kill. */
+  onKill(done: number): void;
 }
 
 const KEY_PREFIX = 'kill';
-const CLUSTER_PACE = 3;
-const OVERLAP = 0.3;
 const DRAIN_TIMEOUT_MS = 60_000;
 const KNOWN_RESENDS = { run: 15, drain: 100 };
 
@@ -47,7 +39,7 @@ export async function runCampaign(options: CampaignOptions): Promise<History> {
   await store.open();
   const campaign = new Campaign(options, store);
   try {
-    await campaign.hurtAll();
+    await campaign.killAll();
     await campaign.drain();
     return await campaign.history();
   } finally {
@@ -60,12 +52,8 @@ class Campaign {
   readonly #options: CampaignOptions;
   readonly #store: RedisStore;
   readonly #random: Random;
-  /** Its own stream: which faults come depends on the seed alone. */
-  readonly #faults: Random;
   readonly #nodeTTLMs: number;
   readonly #apps: AppProcess[] = [];
-  /** Slots whose process is stopped, until it goes on. */
-  readonly #stopped = new Map<number, Promise<void>>();
   #runs = 0;
   /** Messages whose callers do not know what became of them. */
   readonly #open = new Map<string, Resend>();
@@ -75,72 +63,22 @@ class Campaign {
     this.#options = options;
     this.#store = store;
     this.#random = new Random(options.seed, 'kills');
-    this.#faults = new Random(options.seed, 'faults');
     // With neighbours a stall of the machine longer than the lease would break what I2 assumes; alone nobody takes over.
     this.#nodeTTLMs = options.apps > 1 ? 1000 : 300;
   }
 
-  async hurtAll(): Promise<void> {
-    const { kills, minutes, apps, cluster, onFault } = this.#options;
-    for (let slot = 0; slot < apps; slot++) await this.#start(slot, 'load');
-    const endMs = performance.now() + (minutes ?? 0) * 60_000;
-    for (let done = 0; minutes === undefined ? done < kills : performance.now() < endMs; ) {
-      const fault = cluster ? drawFault(this.#faults) : 'kill';
-      await this.#hurt(fault);
-      onFault?.(++done, fault);
+  async killAll(): Promise<void> {
+    const { kills, apps, onKill } = this.#options;
+    for (let slot = 0; slot < apps; slot++) this.#apps.push(this.#start(slot, 'load'));
+    for (let done = 1; done <= kills; done++) {
+      const slot = this.#random.between(0, apps - 1);
+      const victim = this.#apps[slot] as AppProcess;
+      await this.#moment(victim);
+      await this.#killed(victim);
+      if (done < kills) this.#apps[slot] = this.#start(slot, 'load');
+      onKill(done);
     }
-    await Promise.all(this.#stopped.values());
-    for (const app of this.#apps) await this.#killed(app);
-  }
-
-  async #hurt(fault: Fault): Promise<void> {
-    const slot = await this.#slotFor(fault);
-    const victim = this.#apps[slot] as AppProcess;
-    await this.#moment(victim, fault === 'terminate');
-    switch (fault) {
-      case 'kill':
-      case 'kill-master':
-        await this.#killed(victim);
-        return this.#start(slot, 'load');
-      case 'kill-all':
-        await Promise.all(this.#apps.map((app) => this.#killed(app)));
-        await Promise.all(this.#stopped.values());
-        for (let each = 0; each < this.#apps.length; each++) await this.#start(each, 'load');
-        return;
-      case 'terminate':
-        await victim.close();
-        this.#learn(victim.run);
-        return this.#start(slot, 'load');
-      default:
-        this.#stop(slot, fault === 'stop-long' ? 'long' : 'short');
-        // Mostly the others go on in peace meanwhile, and sometimes the next fault comes before the process is back.
-        if (this.#random.chance(OVERLAP)) return;
-        await this.#stopped.get(slot);
-    }
-  }
-
-  /** One whose process is not stopped now. */
-  async #slotFor(fault: Fault): Promise<number> {
-    const { apps } = this.#options;
-    if (this.#stopped.size === apps) await Promise.race(this.#stopped.values());
-    const wanted = fault === 'kill-master' ? await this.#masterSlot() : undefined;
-    if (wanted !== undefined && !this.#stopped.has(wanted)) return wanted;
-    let slot = this.#random.between(0, apps - 1);
-    while (this.#stopped.has(slot)) slot = (slot + 1) % apps;
-    return slot;
-  }
-
-  async #masterSlot(): Promise<number | undefined> {
-    const { leaders, members } = await this.#store.control({ op: 'members' });
-    const leader = members.find(({ incarnation }) => incarnation === leaders[0]?.incarnation);
-    const slot = this.#apps.findIndex(({ serverId }) => serverId === leader?.serverId);
-    return slot === -1 ? undefined : slot;
-  }
-
-  #stop(slot: number, which: 'long' | 'short'): void {
-    const app = this.#apps[slot] as AppProcess;
-    const going = app.stopFor(drawStopMs(this.#random, which, this.#nodeTTLMs)).finally(() => this.#stopped.delete(slot));
-    this.#stopped.set(slot, going);
+    for (const app of this.#apps) if (!app.isGone) await this.#killed(app);
   }
 
   async #killed(app: AppProcess): Promise<void> {
@@ -149,9 +87,9 @@ class Campaign {
   }
 
   /** A drawn moment: while it starts, when it recovers and takes load, or later, when all entities are served again. */
-  async #moment(app: AppProcess, onceReady: boolean): Promise<void> {
+  async #moment(app: AppProcess): Promise<void> {
     const draw = this.#random.next();
-    if (draw < 0.15 && !onceReady) {
+    if (draw < 0.15) {
       await sleep(this.#random.between(0, 800));
       return;
     }
@@ -160,14 +98,12 @@ class Campaign {
     await sleep(delayMs);
   }
 
-  async #start(slot: number, role: AppOptions['role']): Promise<void> {
-    const { redisUrl, seed, dir, cluster } = this.#options;
+  #start(slot: number, role: AppOptions['role']): AppProcess {
+    const { redisUrl, seed, dir } = this.#options;
     const run = ++this.#runs;
     const serverId = this.#random.chance(0.5) ? `stable-${slot}` : `fresh-${run}`;
-    const address = cluster ? `127.0.0.1:${await freePort()}` : undefined;
-    const pace = cluster ? CLUSTER_PACE : 1;
-    const what = { redisUrl, keyPrefix: KEY_PREFIX, serverId, run, seed, dir, role, nodeTTLMs: this.#nodeTTLMs, pace, address };
-    this.#apps[slot] = new AppProcess(what, this.#resends(role));
+    const what = { redisUrl, keyPrefix: KEY_PREFIX, serverId, run, seed, dir, role, nodeTTLMs: this.#nodeTTLMs };
+    return new AppProcess(what, this.#resends(role));
   }
 
   #resends(role: AppOptions['role']): Resend[] {
@@ -195,9 +131,8 @@ class Campaign {
   }
 
   async drain(): Promise<void> {
-    this.#apps.length = 0;
-    await this.#start(0, 'drain');
-    const last = this.#apps[0] as AppProcess;
+    const last = this.#start(0, 'drain');
+    this.#apps.splice(0, this.#apps.length, last);
     await last.heard('resent');
     const endMs = performance.now() + DRAIN_TIMEOUT_MS;
     for (;;) {

@@ -121,32 +121,17 @@ export const sound = (): Story =>
     .receipt('2.3', 'x', 1, 2);
 
 /**
- * x runs when its process is stopped for 300 ms, past its lease of 250; y runs elsewhere meanwhile, after so long, and x is fenced
- * off when it wakes.
+ * The process of x stands still while it runs, for 300 ms, past its lease of 250; y runs elsewhere meanwhile, after so long, and x
+ * is fenced off when it wakes.
  */
-export const stopped = (sleptMs = 300, yAfterMs = sleptMs): Story =>
+export const stalled = (forMs = 300, yAfterMs = forMs): Story =>
   new Story()
     .call(plan('x'), '1.1', 1, 'interrupted')
     .call(plan('y'), '2.1', 2)
     .start('x', 1)
-    .add({ kind: 'stop', run: 1 })
     .sleep(yAfterMs)
     .ran('y', 2, { run: 2, fence: 2 })
     .letter('x', 1, 'interrupted')
-    .sleep(sleptMs - yAfterMs)
-    .add({ kind: 'cont', run: 1 })
-    .sleep(20)
+    .sleep(forMs - yAfterMs)
+    .add({ kind: 'stall', run: 1, forMs })
     .end('x', 1, { how: 'fenced' });
-
-/** Its handler was about to start when the process was stopped: the lease was checked already. */
-export const startedAfterWaking = (afterMs: number): Story =>
-  new Story()
-    .call(plan('x'), '1.1', 1, 'interrupted')
-    .call(plan('y'), '2.1', 2)
-    .add({ kind: 'stop', run: 1 })
-    .sleep(300)
-    .ran('y', 2, { run: 2, fence: 2 })
-    .letter('x', 1, 'interrupted')
-    .add({ kind: 'cont', run: 1 })
-    .sleep(afterMs)
-    .ran('x', 1, { how: 'fenced' });

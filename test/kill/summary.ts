@@ -2,6 +2,8 @@
 import type { Facts, Verdict } from './facts.js';
 
 export interface Summary {
+  /** Of processes, with those that run beside the last one to be drawn. */
+  readonly kills: number;
   /** Accepted by the log: what callers sent, and what handlers sent. */
   readonly messages: number;
   readonly completed: number;
@@ -17,16 +19,13 @@ export interface Summary {
   readonly resent: number;
   /** Attempts that followed on an interrupted one. */
   readonly retriedInterruptions: number;
-  /** Handlers that were running when their process was stopped for longer than its lease, and that it finished later. */
-  readonly stoppedRunning: number;
-  /** Of those, how many the handlers' own store refused by the fence. */
-  readonly fenced: number;
-  readonly excusedStarts: number;
+  /** Handlers that ended after their process had stood still past its lease: the checkers excuse what became of them. */
+  readonly excused: number;
 }
 
 export function summaryOf(facts: Facts): Summary {
   const verdicts = new Map<Verdict, number>();
-  let [unknown, starts, killedRunning, resent, retriedInterruptions, stoppedRunning, fenced] = [0, 0, 0, 0, 0, 0, 0];
+  let [unknown, starts, killedRunning, resent, retriedInterruptions, excused] = [0, 0, 0, 0, 0, 0];
   for (const message of facts.messages.values()) {
     const verdict = facts.verdictOf(message);
     verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1);
@@ -35,12 +34,12 @@ export function summaryOf(facts: Facts): Summary {
     starts += message.runs.length;
     const cut = message.runs.filter(({ end }) => end === undefined);
     killedRunning += cut.length;
-    stoppedRunning += message.runs.filter((run) => run.end !== undefined && facts.lostUs(run) < run.end.atUs).length;
-    fenced += message.runs.filter(({ end }) => end?.how === 'fenced').length;
+    excused += message.runs.filter((run) => run.end !== undefined && facts.lostUs(run) < run.end.atUs).length;
     retriedInterruptions += cut.filter((run) => run !== message.runs.at(-1)).length;
   }
   const count = (verdict: Verdict): number => verdicts.get(verdict) ?? 0;
   return {
+    kills: facts.kills,
     messages: facts.messages.size - count('none'),
     completed: count('completed'),
     failed: count('failed'),
@@ -51,8 +50,6 @@ export function summaryOf(facts: Facts): Summary {
     killedRunning,
     resent,
     retriedInterruptions,
-    stoppedRunning,
-    fenced,
-    excusedStarts: facts.excusedStarts,
+    excused,
   };
 }

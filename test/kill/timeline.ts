@@ -20,7 +20,6 @@ export function timelineOf({ history, messages }: Facts, { entity, what }: Viola
   for (const word of [...words]) words.add(messages.get(word)?.parent?.ref ?? word);
   const concerns = (event: RecordEvent): boolean => {
     if (event.kind === 'boot' || event.kind === 'ready' || event.kind === 'exit' || event.kind === 'stall') return true;
-    if (event.kind === 'stop' || event.kind === 'cont') return true;
     if (event.kind === 'logged') return entity === '' || event.text.includes(entity);
     if (words.has(refOf(event) ?? '')) return true;
     if (event.kind === 'start' || event.kind === 'end') return event.entity === entity;
@@ -67,8 +66,6 @@ function lineOf(event: RecordEvent, originUs: number, ref: string): string {
     case 'exit':
       return `${head} ${event.killed ? 'kill -9' : `exit ${event.code}`}`;
     case 'ready':
-    case 'stop':
-    case 'cont':
       return head;
   }
 }
