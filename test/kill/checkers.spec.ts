@@ -115,6 +115,16 @@ describe('the checkers of the kill campaign', () => {
       /^I4 x was accepted and is lost/,
     ],
     [
+      'a receipt that says nothing true',
+      new Story().call(plan('x'), '1.1', 1, 'absent').receipt('1.1', 'x', 1),
+      /^I5 x got a receipt, but it is lost/,
+    ],
+    [
+      'a completed message whose handler threw',
+      new Story().call(plan('x'), '1.1').ran('x', 1, { how: 'threw' }),
+      /^I4 x is completed, but its last handler did not end well/,
+    ],
+    [
       'a message that stays',
       new Story().call(plan('x'), '1.1', 1, 'live').receipt('1.1', 'x', 1),
       /^I4 x was accepted and is lost/,
@@ -162,6 +172,26 @@ describe('the checkers of the kill campaign', () => {
     [
       'an interruption without a kill',
       new Story().call(plan('x'), '1.1', 1, 'interrupted').ran('x', 1).letter('x', 1, 'interrupted'),
+      /^I4 x is interrupted, but .* neither killed nor stalled/,
+    ],
+    [
+      'an interruption after a long stall',
+      new Story()
+        .call(plan('x'), '1.1', 1, 'interrupted')
+        .sleep(300)
+        .add({ kind: 'stall', run: 1, forMs: 300 })
+        .ran('x', 1)
+        .letter('x', 1, 'interrupted'),
+      /^I4 x is interrupted, but .* neither killed nor stalled/,
+    ],
+    [
+      'an interruption before a long stall',
+      new Story()
+        .call(plan('x'), '1.1', 1, 'interrupted')
+        .ran('x', 1)
+        .letter('x', 1, 'interrupted')
+        .sleep(300)
+        .add({ kind: 'stall', run: 1, forMs: 300 }),
       /^I4 x is interrupted, but .* neither killed nor stalled/,
     ],
     ['a handler that never ends', new Story().call(plan('x'), '1.1').start('x', 1), /^I4 x .*never ended/],
@@ -255,6 +285,8 @@ describe('the checkers of the kill campaign', () => {
     ['a process that was fenced off though it was well', stalled(100), /^I2 x was refused by the fence, .* was well/],
     ['an interruption without a kill or a long stall', stalled(100), /^I4 x is interrupted, but .* neither killed nor stalled/],
     ['a depth that is not zero', Object.assign(sound(), { depth: -1 }), /^I7 -1 messages/],
+    ['an entity that stays active', Object.assign(sound(), { depth: 1 }), /^I7 1 entities count as active/],
+    ['a letter that is only counted', Object.assign(sound(), { ghostLetters: 1 }), /^I7 2 letters counted, 1 listed/],
     ['a member that never left', Object.assign(sound(), { members: 1 }), /^I7 1 members/],
     [
       'a contradiction in the log of the library',

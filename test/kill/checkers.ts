@@ -210,7 +210,7 @@ const VERDICT_OF_CODE: Readonly<Record<string, Verdict>> = {
 function checkTold(message: Message, told: Told, verdict: Verdict, report: Report): void {
   const { ref } = message;
   if (told.verdict === 'receipt') {
-    if (verdict === 'none' || verdict === 'lost') report(`${ref} got a receipt, but it is ${verdict}`);
+    if (verdict === 'lost') report(`${ref} got a receipt, but it is ${verdict}`);
     return;
   }
   if (told.verdict === 'result') {
