@@ -42,7 +42,7 @@ export function brokenLinks({ path, text }: Source): readonly string[] {
  * that file.
  */
 export function deadPaths({ path, text }: Source): readonly string[] {
-  const named = [...text.matchAll(/`((?:src|test|sim|docs|demo|bench|scripts)\/[\w./-]*)(?:#(\w+))?`/g)];
+  const named = [...text.matchAll(/`((?:src|test|sim|chaos|docs|demo|bench|scripts)\/[\w./-]*)(?:#(\w+))?`/g)];
   return named
     .filter(([, file = '', name]) => {
       if (!existsSync(file)) return true;
