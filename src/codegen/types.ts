@@ -11,8 +11,9 @@ export const indented = (text: string): string => text.replace(/^(?=.)/gm, '  ')
 /** A comment; what it says cannot end it. */
 export function docOf(schema: unknown): string {
   if (!isObject(schema)) return '';
-  const { description, format } = schema;
-  const lines = [description, typeof format === 'string' ? `Format: ${format}` : undefined]
+  const formats = [schema, ...listOf(schema.anyOf), ...listOf(schema.oneOf)].map((part) => (isObject(part) ? part.format : ''));
+  const known = formats.filter((format) => typeof format === 'string' && format !== '');
+  const lines = [schema.description, known.length === 0 ? undefined : `Format: ${[...new Set(known)].join(', ')}`]
     .filter((text): text is string => typeof text === 'string' && text !== '')
     .flatMap((text) => text.replaceAll('*/', '*\\/').split(/\r?\n/));
   if (lines.length === 0) return '';

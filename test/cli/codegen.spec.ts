@@ -29,6 +29,7 @@ const ORDER = z
     orderId: z.string(),
     lines: z.array(line),
     at: z.iso.datetime(),
+    until: z.iso.date().nullable(),
     gift: z.union([z.boolean(), z.object({ to: z.string() })]).optional(),
     coupon: z.string().nullable(),
     size: z.tuple([z.number(), z.number()]),
@@ -108,7 +109,7 @@ import { QueueBus } from 'atomic-queues';
 import { PlaceOrder, Note, Either, Grow, Promise_, PlaceOrder2 } from './index.js';
 export async function use(bus: QueueBus): Promise<void> {
   const message = new PlaceOrder({
-    orderId: 'o', lines: [{ sku: 's', count: 1, tags: ['a'] }], at: '2026-01-01T00:00:00Z', coupon: null, size: [1, 2],
+    orderId: 'o', lines: [{ sku: 's', count: 1, tags: ['a'] }], at: '2026-01-01T00:00:00Z', until: null, coupon: null, size: [1, 2],
     'odd name': 7, labels: { a: 'b' },
   });
   const total: number = (await bus.enqueueAndWait(message)).total;
@@ -134,7 +135,7 @@ import { QueueBus } from 'atomic-queues';
 import type { DispatchMap } from './index.js';
 export async function use(bus: QueueBus<DispatchMap>): Promise<void> {
   const { total } = await bus.enqueueAndWait('order', 'PlaceOrder', 'o', {
-    orderId: 'o', lines: [], at: '', gift: { to: 'x' }, coupon: 'c', size: [1, 2], 'odd name': 7, labels: {},
+    orderId: 'o', lines: [], at: '', until: null, gift: { to: 'x' }, coupon: 'c', size: [1, 2], 'odd name': 7, labels: {},
   });
   const sum: number = total;
   await bus.enqueue('order.v2', '9 lives', 1, { 'the id': 1 });
@@ -173,6 +174,7 @@ describe('generated code', () => {
     const text = textOf(classes, 'order2.ts');
     expect(text).toContain('/** Places *\\/ an order */\nexport interface PlaceOrderData {');
     expect(text).toContain('/** Format: date-time */\n  readonly at: string;');
+    expect(text).toContain('/** Format: date */\n  readonly until: string | null;');
     expect(text).toContain('readonly gift?: boolean | {\n');
     expect(text).toContain('readonly coupon: string | null;');
     expect(text).toContain('readonly "odd name": 7;');

@@ -40,6 +40,16 @@ describeRedis('generated files from the command line', () => {
     });
   });
 
+  it('are none where nobody lives who handles anything', async () => {
+    const { store } = await joined(server.port, 'dead', { leaseTtlMs: 1 });
+    await store.close();
+    const target = ['--redis', server.url, '--prefix', 'dead'];
+    expect(await cli('introspect', ...target)).toEqual({ code: 0, stdout: 'no live service handles anything\n', stderr: '' });
+    expect(await cli('generate', '--ts', '-o', out, ...target)).toEqual({
+      ...{ code: 1, stdout: '', stderr: 'error: no live service handles anything: start one, then generate\n' },
+    });
+  });
+
   it('come with a warning where two services publish different schemas, which names both and the one that counts', async () => {
     const shapes = [{ type: 'object', properties: {} }, { type: 'string' }];
     for (const [i, payload] of shapes.entries()) {
