@@ -17,7 +17,8 @@ export type FromOwner =
   | { readonly kind: 'counted'; readonly counts: Counts }
   | { readonly kind: 'cpu'; readonly seconds: number };
 
-const TELL_EVERY_MS = 5;
+/** Seldom: telling wakes the process whose calls are measured. */
+const TELL_EVERY_MS = 50;
 
 const tell = (what: FromOwner): void => void process.send?.(what);
 
