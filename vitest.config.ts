@@ -6,10 +6,14 @@ const nest = process.env.AQ_NEST_MODULES;
 
 /** They take longest: at the end, one of them alone would keep the other worker waiting. */
 const LONGEST = [
-  'kill/kill',
   'pack/pack',
+  'kill/kill',
   'nest/blocked-loop',
+  'sim/determinism',
+  'sim/canaries',
   'grpc/network',
+  'cli/status',
+  'cli/dlq',
   'demo/demo',
   'runtime/recovery',
   'cluster/failover',
