@@ -11,6 +11,7 @@ import { compileExamples, examplesOf, needsService, programOf, runExample } from
 
 const OUT = 'build/docs-consoles';
 const COMPILE_TIMEOUT_MS = 90_000;
+const TYPING_TIMEOUT_MS = 120_000;
 
 const pageOf = (name: string): string => readFileSync(`docs/${name}.md`, 'utf8');
 
@@ -63,20 +64,28 @@ describeRedis(
       60_000,
     );
 
-    it('and of the files that it writes', async () => {
-      await startServiceOf('contracts');
-      await startCli(['generate', '--classes', '-o', dir], { AQ_REDIS_URL: redis.url }).ended;
-      const shown = examplesOf('docs/contracts.md', pageOf('contracts')).find(({ file }) => file === 'order');
-      expect(shown?.code).toBe(`// order.ts\n${readFileSync(join(dir, 'order.ts'), 'utf8')}`);
-    }, 60_000);
+    it(
+      'and of the files that it writes',
+      async () => {
+        await startServiceOf('contracts');
+        await startCli(['generate', '--classes', '-o', dir], { AQ_REDIS_URL: redis.url }).ended;
+        const shown = examplesOf('docs/contracts.md', pageOf('contracts')).find(({ file }) => file === 'order');
+        expect(shown?.code).toBe(`// order.ts\n${readFileSync(join(dir, 'order.ts'), 'utf8')}`);
+      },
+      TYPING_TIMEOUT_MS,
+    );
 
-    it('and of calls with those files', async () => {
-      await startServiceOf('contracts');
-      const callers = NEEDED.filter(needsService);
-      expect(callers.map(({ page }) => page)).toEqual(['docs/contracts.md']);
-      for (const caller of callers)
-        expect(await runExample(caller, OUT, { ...process.env, REDIS_URL: redis.url })).toEqual(caller.prints);
-    }, 60_000);
+    it(
+      'and of calls with those files',
+      async () => {
+        await startServiceOf('contracts');
+        const callers = NEEDED.filter(needsService);
+        expect(callers.map(({ page }) => page)).toEqual(['docs/contracts.md']);
+        for (const caller of callers)
+          expect(await runExample(caller, OUT, { ...process.env, REDIS_URL: redis.url })).toEqual(caller.prints);
+      },
+      TYPING_TIMEOUT_MS,
+    );
   },
   { own: true },
 );

@@ -7,14 +7,16 @@ const service = (page: string, code: string): Example => ({
   code: `${code}\nconsole.log('ready');\nsetInterval(() => undefined, 1000);\n`,
 });
 
-/** What runs while the commands of a page are typed. */
+/** What runs while the commands of a page are typed; with leases and owners that outlast a busy machine. */
 export const SERVICES: readonly Example[] = [
   service(
     'cli',
     `import { QueueBus } from 'atomic-queues';
     import { Deposit, startBank } from './bank.js';
     const redis = { url: process.env.AQ_REDIS_URL ?? '' };
-    const app = await startBank({ store: 'redis', redis, serverId: 'bank-0', serviceGroup: 'bank' });
+    const names = { serverId: 'bank-0', serviceGroup: 'bank' };
+    const slow = { grpc: { nodeTTLMs: 60_000 }, entities: { account: { workerIdleTimeout: 300_000 } } };
+    const app = await startBank({ store: 'redis', redis, ...names, ...slow });
     const bus: QueueBus = app.get(QueueBus);
     for (const id of ['a-1', 'a-2']) await bus.enqueueAndWait(new Deposit(id, -5)).catch(() => undefined);
     while (bus.health().role !== 'master') await new Promise((resolve) => setTimeout(resolve, 10));`,
@@ -23,7 +25,7 @@ export const SERVICES: readonly Example[] = [
     'contracts',
     `import { startOrders } from './orders.js';
     const redis = { url: process.env.AQ_REDIS_URL ?? '' };
-    await startOrders({ store: 'redis', redis, serviceGroup: 'orders' });`,
+    await startOrders({ store: 'redis', redis, serviceGroup: 'orders', grpc: { nodeTTLMs: 60_000 } });`,
   ),
 ];
 
