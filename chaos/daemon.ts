@@ -1,7 +1,7 @@
 /** The Docker daemon: the one that answers, or one of our own for the time of the run. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,6 +12,23 @@ import { aptInstall, type Say } from './setup.js';
 
 const START_MS = 30_000;
 const END_MS = 15_000;
+
+const BRIDGE = '/sys/class/net/docker0';
+const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
+
+/** A shell command that undoes what a daemon does to the network of the machine and leaves there when it ends. */
+function undoNetwork(): string {
+  // Another daemon has done the same before, and may count on it.
+  if (existsSync(BRIDGE)) return ':';
+  const rules = spawnSync('iptables-save', ['-t', 'filter'], { encoding: 'utf8' }).stdout ?? '';
+  const policy = /^:FORWARD (\S+)/m.exec(rules)?.[1] ?? 'ACCEPT';
+  return [
+    'ip link delete docker0',
+    `iptables-save | grep -vi docker | sed "s/^:FORWARD DROP/:FORWARD ${policy}/" | iptables-restore`,
+    'ip6tables-save | grep -vi docker | ip6tables-restore',
+    `echo ${readFileSync(FORWARDING, 'utf8').trim()} > ${FORWARDING}`,
+  ].join('; ');
+}
 
 const answers = (): boolean => spawnSync('docker', ['info'], { stdio: 'ignore', timeout: 10_000 }).status === 0;
 
@@ -28,30 +45,46 @@ export async function ensureDaemon(say: Say): Promise<() => Promise<void>> {
   return startDaemon(say);
 }
 
+/** In one line, from the log of a daemon that has given up. */
+function whyOf(log: string): string {
+  const text = /failed to start daemon: ([\s\S]*)/.exec(log)?.[1] ?? log.trim().split('\n').at(-1) ?? '';
+  return text.replace(/\s+/g, ' ').slice(0, 300);
+}
+
 async function startDaemon(say: Say): Promise<() => Promise<void>> {
   const dir = mkdtempSync(join(tmpdir(), 'aq-chaos-docker-'));
   const at = (name: string): string => join(dir, name);
   const host = `unix://${at('docker.sock')}`;
   say(`no Docker daemon answers: starting one in ${dir}`);
+  const undo = undoNetwork();
   const log = openSync(at('log'), 'a');
   const args = ['--data-root', at('data'), '--exec-root', at('exec'), '--pidfile', at('pid'), '-H', host];
   const child = spawn('dockerd', args, { stdio: ['ignore', log, log], detached: true });
   closeSync(log);
+  // The guard of a world does the same meanwhile, and may not be done when the daemon ends: bridges would stay.
+  const emptied = [
+    `export DOCKER_HOST=${host}`,
+    'bridges=$(timeout 20 docker network ls -q --filter type=custom)',
+    'timeout 20 docker ps -aq | xargs -r timeout 20 docker rm -f',
+  ].join('; ');
+  const unbridged = 'for id in $bridges; do ip link delete br-$id; done';
   // Ended in good order, it takes its containerd with it.
-  const guard = new Guard(dir, `kill ${child.pid}; while kill -0 ${child.pid}; do sleep 0.2; done; sleep 2`);
+  const ended = `kill ${child.pid}; while kill -0 ${child.pid}; do sleep 0.2; done; sleep 2`;
+  const guard = new Guard(dir, [emptied, ended, unbridged, undo].join('; '));
   process.env.DOCKER_HOST = host;
   const end = async (): Promise<void> => {
     const exited = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : Promise.resolve();
     child.kill('SIGTERM');
     await Promise.race([exited, sleep(END_MS, undefined, { ref: false })]);
+    spawnSync('/bin/sh', ['-c', undo], { stdio: 'ignore' });
     guard.end();
     rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
   };
   for (const endMs = performance.now() + START_MS; !answers(); await sleep(200)) {
     if (child.exitCode === null && performance.now() < endMs) continue;
-    const why = readFileSync(at('log'), 'utf8').trim().split('\n').at(-1) ?? '';
+    const why = whyOf(readFileSync(at('log'), 'utf8'));
     await end();
-    throw new UsageError(`the Docker daemon did not start: ${why.slice(0, 300)}`);
+    throw new UsageError(`the Docker daemon did not start: ${why}`);
   }
   return end;
 }

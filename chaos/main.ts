@@ -145,7 +145,8 @@ async function main(options: Options): Promise<boolean> {
     return true;
   }
   const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort(new UsageError('interrupted')));
+  // Not once: a library that finds no listener besides its own ends the process.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort(new UsageError('interrupted')));
   if (options.campaign) return playCampaign(options, stop.signal);
   return options.canary === undefined ? playAll(options, stop.signal) : playCanaries(options, options.canary, stop.signal);
 }

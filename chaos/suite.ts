@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type HistoryEvent, toLines } from '../sim/history.js';
 import type { Driver } from './driver.js';
+import { Guard } from './guard.js';
 import { type Judgement, judge } from './judge.js';
 import { timelineHtml } from './report/timeline.js';
 import { play } from './run.js';
@@ -23,6 +24,8 @@ export interface PlayOptions {
 
 export async function playOne(scenario: Scenario, { driver, seed, signal }: PlayOptions): Promise<Played> {
   const dir = mkdtempSync(join(tmpdir(), 'aq-chaos-'));
+  // A world has one of its own, which knows what else there is; until it is open this one has the folder.
+  const guard = new Guard(dir);
   const startMs = performance.now();
   try {
     const events = await play({ driver, scenario, seed, dir, signal });
@@ -30,6 +33,7 @@ export async function playOne(scenario: Scenario, { driver, seed, signal }: Play
     return { events, judgement, seconds: Number(((performance.now() - startMs) / 1000).toFixed(1)) };
   } finally {
     rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
+    guard.end();
   }
 }
 
