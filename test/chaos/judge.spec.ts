@@ -109,6 +109,25 @@ describe('a history', () => {
     expect(events.at(-1)).toMatchObject({ tookMs: 900 });
   });
 
+  it('has a start where its lease was checked, if the process was stopped between the two, and only then', () => {
+    const event = (atMs: number, more: object): HistoryEvent =>
+      ({ index: 0, atMs, node: 'n1', incarnation: 1, entity: 'plain:a', seq: 1, attempt: 1, ...more }) as never;
+    const run = historyOf([])[0] as HistoryEvent;
+    const stop = (phase: string, atMs: number): HistoryEvent => event(atMs, { kind: 'fault', fault: 'pause', phase });
+    const startAt = (begunMs: number, ...told: HistoryEvent[]): number | undefined => {
+      const store = [event(begunMs, { kind: 'transition', to: 'dispatched' })];
+      const harness = [run, stop('begin', 500), stop('end', 1500)];
+      return assemble([harness, store, told]).find((e) => e.kind === 'start')?.atMs;
+    };
+    const start = (): HistoryEvent => event(1501, { kind: 'start' });
+    expect(startAt(499.5, start())).toBe(500);
+    expect(startAt(500.4, start())).toBe(500.4);
+    // Begun while it slept, or so long before that the answer was waiting; or something else came first when it woke.
+    expect(startAt(600, start())).toBe(1501);
+    expect(startAt(490, start())).toBe(1501);
+    expect(startAt(499.5, event(1500.5, { kind: 'abort' }), start())).toBe(1501);
+  });
+
   it('becomes a page with its faults, and with what was violated', () => {
     const scenario = SCENARIOS[0];
     if (scenario === undefined) throw new Error('there are no scenarios');
