@@ -48,7 +48,7 @@ export async function ensureDaemon(say: Say): Promise<() => Promise<void>> {
 /** In one line, from the log of a daemon that has given up. */
 function whyOf(log: string): string {
   const text = /failed to start daemon: ([\s\S]*)/.exec(log)?.[1] ?? log.trim().split('\n').at(-1) ?? '';
-  return text.replace(/\s+/g, ' ').slice(0, 300);
+  return text.replace(/\s+/g, ' ').trim().slice(0, 300);
 }
 
 async function startDaemon(say: Say): Promise<() => Promise<void>> {
