@@ -8,55 +8,55 @@ local generation, last, depth, active, workersMax, depthMaxTotal, seq, fence = n
 generation, depth, active, workersMax, depthMaxTotal = m[1], m[3] + 0, m[4] + 0, m[5] + 0, m[6] + 0 seq, fence = m[7] + 0, m[8] + 0 if m[2] ~= NONE then last = m[2] end end
 local kinds, count = ARGV[5], #ARGV[5] local KEYS_AT, ARGS_AT = 7, 8 + ARGV[7] if generation == nil or generation ~= ARGV[3] then return 'L' end if last == nil then return 'F' end
 local number, applied = ARGV[4] + 0, last + 0 if number > applied + 1 then return 'G' .. last end local KEPT_AS = session .. ':' .. format('%.0f', number % 2) if number <= applied then
-if number < 1 or number < applied - 1 then return 'S' end return call('HGET', META, KEPT_AS) end repeat if count > 1000 or find(kinds, '[^abfk]') then break end
+if number < 1 or number < applied - 1 then return 'S' end return call('HGET', META, KEPT_AS) end repeat if count > 1000 or find(kinds, '[^abfgk]') then break end
 local depth, active, fence, claimed = depth, active, fence, 0 local rows = count > 0 and call('HMGET', ENT, unpack(ARGV, KEYS_AT + 1, KEYS_AT + count)) or {} local rowOf = {} for i = 1, count do
-local row = rows[i] rowOf[ARGV[KEYS_AT + i]] = row ~= NONE and row or false end local wanted, wantedBy, nwanted, heads, at = {}, {}, 0, {}, ARGS_AT for i = 1, count do local kind = sub(kinds, i, i)
-if kind == 'f' then local key = ARGV[KEYS_AT + i] if ARGV[at + 2] ~= '-1' and find(rowOf[key] or '', '+', 1, true) then nwanted = nwanted + 1
-wanted[nwanted], wantedBy[nwanted] = key .. RS .. format('%.0f', ARGV[at + 1] + 1), i end at = at + 4 elseif kind ~= 'k' then at = at + 1 end end if nwanted > 0 then
-local records = call('HMGET', MSG, unpack(wanted, 1, nwanted)) for i = 1, nwanted do if records[i] ~= NONE then heads[wantedBy[i]] = records[i] end end end
-local depthMax, mine, limit = ARGV[6], ME .. ',', ARGV[6] + 0 local FIRST = '1' .. FS .. '0' .. FS .. '0' .. FS local FOR_NOBODY, FOR_ME = FIRST .. '0' .. FS, FIRST .. ME .. FS
-local contracts, lastType, lastName = {}, nil, nil local entSet, nentSet, msgSet, nmsgSet, msgDel, nmsgDel = {}, 0, {}, 0, {}, 0 local answers, plain = {}, true at = ARGS_AT for i = 1, count do
-local kind, key, answer = sub(kinds, i, i), ARGV[KEYS_AT + i], nil local row = rowOf[key] local begins = nil if kind == 'b' then begins = ARGV[at] elseif kind == 'f' then begins = heads[i] end
+local row = rows[i] rowOf[ARGV[KEYS_AT + i]] = row ~= NONE and row or false end local wanted, wantedIn, wantedBy, nwanted, heads, ends, at = {}, {}, {}, 0, {}, {}, ARGS_AT for i = 1, count do
+local kind = sub(kinds, i, i) if kind == 'f' then local key, s = ARGV[KEYS_AT + i], ARGV[at + 1] local row = rowOf[key] or 'r' local last = sub(row, -1) == 'r'
+if not last and not find(row, '+', 1, true) then nwanted = nwanted + 1 wanted[nwanted], wantedIn[nwanted], wantedBy[nwanted] = key .. RS .. s, ends, i
+last = row == ARGV[at] .. ',1,1,' .. s .. ',0,' .. s .. ',0' end if not last and ARGV[at + 2] ~= '-1' then nwanted = nwanted + 1
+wanted[nwanted], wantedIn[nwanted], wantedBy[nwanted] = key .. RS .. format('%.0f', s + 1), heads, i end at = at + 4 elseif kind == 'g' then local key = ARGV[KEYS_AT + i]
+local first = match(rowOf[key] or '', '^%d+,%d+,0,0,0,(%d+),') if first then nwanted = nwanted + 1
+wanted[nwanted], wantedIn[nwanted], wantedBy[nwanted] = key .. RS .. format('%.0f', first + 1), heads, i end at = at + 2 elseif kind ~= 'k' then at = at + 1 end end if nwanted > 0 then
+local records = call('HMGET', MSG, unpack(wanted, 1, nwanted)) for i = 1, nwanted do if records[i] ~= NONE then wantedIn[i][wantedBy[i]] = records[i] end end end
+local ttls = next(ends) and call('HMGET', META, 'resultTtl', 'entryTtl') local depthMax, mine, limit = ARGV[6], ME .. ',', ARGV[6] + 0 local FIRST = '1' .. FS .. '0' .. FS .. '0' .. FS
+local FOR_NOBODY, FOR_ME = FIRST .. '0' .. FS, FIRST .. ME .. FS local contracts, lastType, lastName = {}, nil, nil local entSet, nentSet, msgSet, nmsgSet, msgDel, nmsgDel = {}, 0, {}, 0, {}, 0
+local wasReady, readySet, nreadySet, readyDel, nreadyDel = {}, {}, 0, {}, 0 local keptSet, expirySet, nkept = {}, {}, 0 local answers, plain = {}, true at = ARGS_AT for i = 1, count do
+local kind, key, answer = sub(kinds, i, i), ARGV[KEYS_AT + i], nil local row = rowOf[key] local begins = heads[i] if kind == 'b' then begins = ARGV[at] end
 if (begins or kind == 'k') and not (lastType and find(key, lastType, 1, true) == 1 and find(begins or lastName, lastName, 1, true) == 1) then local type = sub(key, 1, find(key, ':', 1, true) - 1)
-local text = contracts[type] if text == nil then text = call('HGET', CONTRACT, ME .. FS .. type) if text == NONE then text = false end contracts[type] = text end if not text then plain = false break
-end if begins then local name = sub(begins, 1, find(begins, FS, 1, true)) if find(match(text, '^%d+\31[^\31]*(\31.*)$'), FS .. name, 1, true) then lastType, lastName = type .. ':', name else
-begins = nil end end end if kind == 'k' then if row == false then fence, claimed = fence + 1, claimed + 1 local f = format('%.0f', fence)
-row, answer = mine .. f .. ',' .. m[7], f .. FS .. '0' .. FS .. '0' end elseif kind == 'f' then local own, s, have = ARGV[at], ARGV[at + 1], ARGV[at + 2] if row == own .. 'r' then
-active, row, answer = active - 1, own, '' elseif row and begins and (find(begins, FOR_NOBODY, #lastName + 1, true) == #lastName + 1 or find(begins, FOR_ME, #lastName + 1, true) == #lastName + 1) then
-local before, tail = match(row, '^(.*)%+(%d+)$') if before == own then local head = format('%.0f', s + 1) row = sub(own, 1, -1 - #s) .. head .. (head == tail and 'r' or '+' .. tail)
-answer = head .. FS .. '1' if head ~= have then answer = answer .. FS .. begins end end end if answer then depth, nmsgDel = depth - 1, nmsgDel + 1 msgDel[nmsgDel] = key .. RS .. s end at = at + 4 else
-local s = nil local owner, running, mark, tail = match(row or '', '^(%d+,%d+,)(%d+)([r+]?)(%d*)$') if depthMaxTotal > 0 and depth >= depthMaxTotal then s = nil elseif mark == '' then
-if begins and find(owner, mine, 1, true) == 1 and (workersMax == 0 or active < workersMax) then active, s = active + 1, format('%.0f', running + 1) row, answer = owner .. s .. 'r', s end
-elseif mark then if mark == 'r' then tail = running end local live = tail - running + 1 if limit == 0 or live < limit then s = format('%.0f', tail + 1) row = owner .. running .. '+' .. s
-answer = s .. FS .. format('%.0f', live + 1) .. FS .. match(owner, '^%d+') end end if answer then depth = depth + 1 msgSet[nmsgSet + 1], msgSet[nmsgSet + 2] = key .. RS .. s, ARGV[at] .. STAMP
-nmsgSet = nmsgSet + 2 end at = at + 1 end if not answer then plain = false break end rowOf[key], answers[i] = row, answer entSet[nentSet + 1], entSet[nentSet + 2] = key, row nentSet = nentSet + 2 end
-if not plain then break end if nwanted == 0 and nmsgSet + nmsgDel > 0 then local t = call('TYPE', MSG) t = t.ok or t
-if t ~= 'none' and t ~= 'hash' then return { err = 'WRONGTYPE ' .. MSG .. ' holds a ' .. t .. ', not a hash' } end end if claimed > 0 then local t = call('TYPE', OWNS) t = t.ok or t
-if t ~= 'none' and t ~= 'hash' then return { err = 'WRONGTYPE ' .. OWNS .. ' holds a ' .. t .. ', not a hash' } end end if nmsgSet == 0 then
+local text = contracts[type] if text == nil then text = call('HGET', CONTRACT, ME .. FS .. type) if text == NONE then text = false end contracts[type] = text end if begins and text then
+local name = sub(begins, 1, find(begins, FS, 1, true)) if find(match(text, '^%d+\31[^\31]*(\31.*)$'), FS .. name, 1, true) then lastType, lastName = type .. ':', name else begins = nil end
+elseif begins then begins = nil elseif not text then plain = false break end end local prefix, head, tail, have = nil, nil, nil, nil if kind == 'k' then if row == false then
+fence, claimed = fence + 1, claimed + 1 local f = format('%.0f', fence) row, answer = mine .. f .. ',' .. m[7], f .. FS .. '0' .. FS .. '0' end elseif kind == 'f' then
+local own, s, before, ended = ARGV[at], ARGV[at + 1], nil, true have = ARGV[at + 2] if row == own .. 'r' then tail = s elseif row then before, tail = match(row, '^(.*)%+(%d+)$') if before ~= own then
+before, tail = match(row, '^(.*,0),(%d+),0$') ended = false if before == own .. ',1,1,' .. s .. ',0' and ends[i] then
+local given, id, digest = match(ends[i], '^[^\31]*\31%d+\31%d+\31(%d)\31%d+\31([^\31]*)\31([^\31]*)\31') local field, expiresAt = key .. RS .. id, format('%.0f', now + ttls[given + 1])
+keptSet[nkept + 1], keptSet[nkept + 2] = field, s .. FS .. digest .. FS .. 'completed' .. FS .. expiresAt .. FS .. ARGV[at + 3] .. FS expirySet[nkept + 1], expirySet[nkept + 2] = expiresAt, field
+nkept, ended = nkept + 2, true end end end if ended and tail == s then active, row, answer = active - 1, own, '' elseif ended and tail and begins then
+prefix, head = sub(own, 1, -1 - #s), format('%.0f', s + 1) end depth, nmsgDel = depth - 1, nmsgDel + 1 msgDel[nmsgDel] = key .. RS .. s at = at + 4 elseif kind == 'g' then
+local own, first = mine .. ARGV[at] .. ',', nil first, tail = match(row or '', '^%d+,%d+,0,0,0,(%d+),0,(%d+),0$') if begins and first and find(row, own, 1, true) == 1 then
+prefix, head, have = own, format('%.0f', first + 1), ARGV[at + 1] wasReady[key], nreadyDel = true, nreadyDel + 1 readyDel[nreadyDel] = key end at = at + 2
+elseif depthMaxTotal == 0 or depth < depthMaxTotal then local s = nil local owner, running, mark, tail = match(row or '', '^(%d+,%d+,)(%d+)([r+]?)(%d*)$') if mark == '' then
+if workersMax == 0 or active < workersMax then active, s = active + 1, format('%.0f', running + 1) if begins and find(owner, mine, 1, true) == 1 then row, answer = owner .. s .. 'r', s
+elseif not wasReady[key] then row, answer = owner .. '0,0,0,' .. running .. ',0,' .. s .. ',0', s .. FS .. '1' .. FS .. match(owner, '^%d+')
+readySet[nreadySet + 1], readySet[nreadySet + 2] = nowS, key nreadySet = nreadySet + 2 end end elseif mark then if mark == 'r' then tail = running end local live = tail - running + 1
+if limit == 0 or live < limit then s = format('%.0f', tail + 1) row = owner .. running .. '+' .. s answer = s .. FS .. format('%.0f', live + 1) .. FS .. match(owner, '^%d+') end elseif row then
+local before, running, first, tail = match(row, '^(%d+,%d+,(%d+),%d+,%d,(%d+),0,)(%d+),0$') if before and (running == '0' or running == first) then
+local live = tail - first + (running == '0' and 0 or 1) if limit == 0 or live < limit then s = format('%.0f', tail + 1)
+row, answer = before .. s .. ',0', s .. FS .. format('%.0f', live + 1) .. FS .. match(row, '^%d+') end end end if answer then depth = depth + 1
+msgSet[nmsgSet + 1], msgSet[nmsgSet + 2] = key .. RS .. s, ARGV[at] .. STAMP nmsgSet = nmsgSet + 2 end at = at + 1 end if head then local rest = #lastName + 1
+if find(begins, FOR_NOBODY, rest, true) == rest or find(begins, FOR_ME, rest, true) == rest then row, answer = prefix .. head .. (head == tail and 'r' or '+' .. tail), head .. FS .. '1'
+elseif find(begins, '^1\0310\31', rest) then row, answer = prefix .. head .. ',1,1,' .. head .. ',0,' .. tail .. ',0', head .. FS .. '1' end
+if answer and head ~= have then answer = answer .. FS .. begins end end if not answer then plain = false break end rowOf[key], answers[i] = row, answer
+entSet[nentSet + 1], entSet[nentSet + 2] = key, row nentSet = nentSet + 2 end if not plain then break end local READY, KEPT, EXPIRY = BASE .. 'ready', BASE .. 'kept', BASE .. 'expiry'
+local checks = {} if nwanted == 0 and nmsgSet + nmsgDel > 0 then checks = { MSG, 'hash' } end if nreadySet + nreadyDel > 0 then checks[#checks + 1], checks[#checks + 2] = READY, 'zset' end
+if claimed > 0 then checks[#checks + 1], checks[#checks + 2] = OWNS, 'hash' end
+if nkept > 0 then checks[#checks + 1], checks[#checks + 2], checks[#checks + 3], checks[#checks + 4] = KEPT, 'hash', EXPIRY, 'zset' end for i = 1, #checks, 2 do local t = call('TYPE', checks[i])
+t = t.ok or t if t ~= 'none' and t ~= checks[i + 1] then return { err = 'WRONGTYPE ' .. checks[i] .. ' holds a ' .. t .. ', not a ' .. checks[i + 1] } end end if nmsgSet == 0 then
 if nmsgDel > 0 then call('HDEL', MSG, unpack(msgDel)) else call('HDEL', META, '') end end local reply = 'A' .. table.concat(answers, RS)
 call('HSET', META, session, ARGV[4], KEPT_AS, reply, 'depth', format('%.0f', depth), 'active', format('%.0f', active)) if claimed > 0 then call('HSET', META, 'fence', format('%.0f', fence))
 call('HINCRBY', OWNS, ME, format('%.0f', claimed)) end if nentSet > 0 then call('HSET', ENT, unpack(entSet)) end if nmsgSet > 0 then call('HSET', MSG, unpack(msgSet))
-if nmsgDel > 0 then call('HDEL', MSG, unpack(msgDel)) end end return reply until true repeat if not find(kinds, '^[agf]$') then break end local key = ARGV[KEYS_AT + 1]
-local row = call('HGET', ENT, key) if row == NONE or not row then break end local depth, active, answer = depth, active, nil local ZSET = BASE .. 'ready'
-local s, body, keptField, keptText, keptUntil = nil, nil, nil, nil, nil if kinds == 'a' then local owner, fence, tail = match(row, '^(%d+),(%d+),(%d+)$')
-if not owner or (depthMaxTotal > 0 and depth >= depthMaxTotal) or (workersMax > 0 and active >= workersMax) then break end s, body = format('%.0f', tail + 1), ARGV[ARGS_AT] .. STAMP
-row, answer = owner .. ',' .. fence .. ',0,0,0,' .. tail .. ',0,' .. s .. ',0', s .. FS .. '1' .. FS .. owner depth, active = depth + 1, active + 1 elseif kinds == 'g' then
-local own = ME .. ',' .. ARGV[ARGS_AT] .. ',' local first, tail = match(row, '^%d+,%d+,0,0,0,(%d+),0,(%d+),0$') if not first or first == tail or find(row, own, 1, true) ~= 1 then break end
-s = format('%.0f', first + 1) local record = call('HGET', MSG, key .. RS .. s) if record == NONE or not record then break end
-local name, attempt, given, waiter = match(record, '^([^\31]*)\31(%d+)\0310\31(%d)\31(%d+)\31') local text = name and call('HGET', CONTRACT, ME .. FS .. sub(key, 1, find(key, ':', 1, true) - 1))
-if not text or text == NONE or not find(match(text, '^%d+\31[^\31]*(\31.*)$'), FS .. name .. FS, 1, true) then break end if attempt == '1' and given == '0' and (waiter == '0' or waiter == ME) then
-row = own .. s .. (s == tail and 'r' or '+' .. tail) else local keep = (given == '1' or (waiter ~= '0' and waiter ~= ME)) and '1' or '0'
-row = own .. s .. ',' .. attempt .. ',' .. keep .. ',' .. s .. ',0,' .. tail .. ',0' end answer = s .. FS .. attempt if s ~= ARGV[ARGS_AT + 1] then answer = answer .. FS .. record end else
-local own = ARGV[ARGS_AT] s = ARGV[ARGS_AT + 1] if row ~= own .. ',1,1,' .. s .. ',0,' .. s .. ',0' then break end local record = call('HGET', MSG, key .. RS .. s)
-if record == NONE or not record then break end local given, waiter, id, digest = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31(%d+)\31([^\31]*)\31([^\31]*)\31')
-if given ~= '0' or waiter == '0' or waiter == ME then break end keptField, keptUntil = key .. RS .. id, format('%.0f', now + call('HGET', META, 'resultTtl'))
-keptText = s .. FS .. digest .. FS .. 'completed' .. FS .. keptUntil .. FS .. ARGV[ARGS_AT + 3] .. FS ZSET, row, answer = BASE .. 'expiry', own, '' depth, active = depth - 1, active - 1 end
-local t = call('TYPE', ZSET) t = t.ok or t if t ~= 'none' and t ~= 'zset' then return { err = 'WRONGTYPE ' .. ZSET .. ' holds a ' .. t .. ', not a zset' } end if body then t = call('TYPE', MSG)
-t = t.ok or t if t ~= 'none' and t ~= 'hash' then return { err = 'WRONGTYPE ' .. MSG .. ' holds a ' .. t .. ', not a hash' } end elseif keptField then local KEPT = BASE .. 'kept'
-t = call('TYPE', KEPT) t = t.ok or t if t ~= 'none' and t ~= 'hash' then return { err = 'WRONGTYPE ' .. KEPT .. ' holds a ' .. t .. ', not a hash' } end end if not body then call('HDEL', META, '') end
-local reply = 'A' .. answer call('HSET', META, session, ARGV[4], KEPT_AS, reply, 'depth', format('%.0f', depth), 'active', format('%.0f', active)) call('HSET', ENT, key, row) if body then
-call('HSET', MSG, key .. RS .. s, body) call('ZADD', ZSET, nowS, key) elseif keptField then call('HDEL', MSG, key .. RS .. s) call('HSET', BASE .. 'kept', keptField, keptText)
-call('ZADD', ZSET, keptUntil, keptField) else call('ZREM', ZSET, key) end return reply until true local byte, gmatch, concat = string.byte, string.gmatch, table.concat
+if nmsgDel > 0 then call('HDEL', MSG, unpack(msgDel)) end end if nreadySet > 0 then call('ZADD', READY, unpack(readySet)) end if nreadyDel > 0 then call('ZREM', READY, unpack(readyDel)) end
+if nkept > 0 then call('HSET', KEPT, unpack(keptSet)) call('ZADD', EXPIRY, unpack(expirySet)) end return reply until true local byte, gmatch, concat = string.byte, string.gmatch, table.concat
 local KEPT, EXPIRY, READY = BASE .. 'kept', BASE .. 'expiry', BASE .. 'ready' local MEMBER, LEADER, SCHEMA = BASE .. 'member', BASE .. 'leader', BASE .. 'schema'
 local DLQ, DLQINDEX, DLQOF = BASE .. 'dlq', BASE .. 'dlqindex', BASE .. 'dlqof' local letter, entryTtl, resultTtl, holdMs = 0, 0, 0, 0 if generation then
 local more = call('HMGET', META, 'letter', 'entryTtl', 'resultTtl', 'hold') letter, entryTtl, resultTtl, holdMs = more[1] + 0, more[2] + 0, more[3] + 0, more[4] + 0 end local function int(n)

@@ -1,5 +1,5 @@
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
-import type { JoinAnswer } from '../../src/core/log/control-operations.js';
+import type { JoinAnswer, Settings } from '../../src/core/log/control-operations.js';
 import type { AppendOp, Batch, BatchReply, NewMessage, SessionOp } from '../../src/core/log/operations.js';
 import type { Store } from '../../src/ports/store.js';
 import { StoreCallError } from '../../src/ports/store.js';
@@ -42,12 +42,12 @@ export class Session {
   }
 }
 
-export async function join(store: Store, generation = 'g1'): Promise<Session> {
+export async function join(store: Store, generation = 'g1', settings: Partial<Settings> = {}): Promise<Session> {
   const joined = await store.control({
     ...{ op: 'join', serverId: 's', group: 'g', address: 'h:1', token: `t-${generation}`, schema: 1, generation, workersMax: 0 },
     settings: {
       ...{ leaseTtlMs: 60_000, takeoverHoldMs: 0, entryTtlMs: 1000, resultTtlMs: 1000, depthMax: 0 },
-      ...{ leaderTtlMs: 1000, leaderDebounceMs: 0 },
+      ...{ leaderTtlMs: 1000, leaderDebounceMs: 0, ...settings },
     },
     contracts: [{ type: 'account', maxAttempts: 2, onInterrupt: 'dead-letter', names: ['Deposit'], depthMax: 0 }],
   });

@@ -1,4 +1,4 @@
--- Applies what was collected, each kind in one call. (plain.lua and lone.lua do the same for what they decide.)
+-- Applies what was collected, each kind in one call. (plain.lua does the same for what it decides.)
 --
 -- The first write decides for all: if Redis lets one write of a script pass, it lets all later ones pass, out of memory or
 -- not. So with appends it is one that Redis refuses without memory (then nothing was applied, for certain), and without

@@ -30,7 +30,7 @@
 --
 -- Each function of a script is made anew for each call, and costs the more the more variables are alive that it might
 -- refer to: a lone call would cost three times what it does. So a batch of the commonest operations makes none at all
--- (plain.lua), nor does a lone step of a call between nodes (lone.lua); a batch with anything else in it goes the general way as a whole.
+-- (plain.lua); a batch with anything else in it goes the general way as a whole.
 local call = redis.call
 local find, format, match, sub = string.find, string.format, string.match, string.sub
 local FS, RS = '\31', '\30'

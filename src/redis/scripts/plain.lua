@@ -1,13 +1,14 @@
--- A batch of nothing but the commonest steps, on short rows and without taking them apart: each does the same as
--- append.lua, claim.lua and finish.lua. One step that is not plain, and nothing has happened: the general part decides all.
+-- A batch of nothing but the commonest steps, on rows without holes and holds and without taking them apart: each does the
+-- same as append.lua, claim.lua, begin.lua and finish.lua. One step that is not plain, and nothing has happened: the general
+-- part decides all.
 --
---   a  append to an entity that is busy           k  claim of an entity that is not there
---   b  the same, or to an idle one of this        f  finish of a first attempt with nothing to keep; begins a head that
---      incarnation, which begins at once             is in its first attempt with nothing to keep
+--   a  append                                     k  claim of an entity that is not there
+--   b  the same; to an idle one of this           g  begin of a head that is in its first attempt
+--      incarnation, it begins at once             f  finish of a first attempt; begins such a head
 --
 -- Straight on and without functions: see head.lua.
 repeat
-  if count > 1000 or find(kinds, '[^abfk]') then break end
+  if count > 1000 or find(kinds, '[^abfgk]') then break end
   local depth, active, fence, claimed = depth, active, fence, 0
   local rows = count > 0 and call('HMGET', ENT, unpack(ARGV, KEYS_AT + 1, KEYS_AT + count)) or {}
   local rowOf = {}
@@ -16,17 +17,32 @@ repeat
     rowOf[ARGV[KEYS_AT + i]] = row ~= NONE and row or false
   end
 
-  -- The heads that finishes may begin.
-  local wanted, wantedBy, nwanted, heads, at = {}, {}, 0, {}, ARGS_AT
+  -- The messages that finishes and begins may begin (heads), and those that finishes may have to keep something of (ends).
+  local wanted, wantedIn, wantedBy, nwanted, heads, ends, at = {}, {}, {}, 0, {}, {}, ARGS_AT
   for i = 1, count do
     local kind = sub(kinds, i, i)
     if kind == 'f' then
-      local key = ARGV[KEYS_AT + i]
-      if ARGV[at + 2] ~= '-1' and find(rowOf[key] or '', '+', 1, true) then
+      local key, s = ARGV[KEYS_AT + i], ARGV[at + 1]
+      local row = rowOf[key] or 'r'
+      local last = sub(row, -1) == 'r'
+      if not last and not find(row, '+', 1, true) then
         nwanted = nwanted + 1
-        wanted[nwanted], wantedBy[nwanted] = key .. RS .. format('%.0f', ARGV[at + 1] + 1), i
+        wanted[nwanted], wantedIn[nwanted], wantedBy[nwanted] = key .. RS .. s, ends, i
+        last = row == ARGV[at] .. ',1,1,' .. s .. ',0,' .. s .. ',0'
+      end
+      if not last and ARGV[at + 2] ~= '-1' then
+        nwanted = nwanted + 1
+        wanted[nwanted], wantedIn[nwanted], wantedBy[nwanted] = key .. RS .. format('%.0f', s + 1), heads, i
       end
       at = at + 4
+    elseif kind == 'g' then
+      local key = ARGV[KEYS_AT + i]
+      local first = match(rowOf[key] or '', '^%d+,%d+,0,0,0,(%d+),')
+      if first then
+        nwanted = nwanted + 1
+        wanted[nwanted], wantedIn[nwanted], wantedBy[nwanted] = key .. RS .. format('%.0f', first + 1), heads, i
+      end
+      at = at + 2
     elseif kind ~= 'k' then
       at = at + 1
     end
@@ -34,23 +50,26 @@ repeat
   if nwanted > 0 then
     local records = call('HMGET', MSG, unpack(wanted, 1, nwanted))
     for i = 1, nwanted do
-      if records[i] ~= NONE then heads[wantedBy[i]] = records[i] end
+      if records[i] ~= NONE then wantedIn[i][wantedBy[i]] = records[i] end
     end
   end
+  local ttls = next(ends) and call('HMGET', META, 'resultTtl', 'entryTtl')
 
   local depthMax, mine, limit = ARGV[6], ME .. ',', ARGV[6] + 0
   local FIRST = '1' .. FS .. '0' .. FS .. '0' .. FS
   local FOR_NOBODY, FOR_ME = FIRST .. '0' .. FS, FIRST .. ME .. FS
   local contracts, lastType, lastName = {}, nil, nil
   local entSet, nentSet, msgSet, nmsgSet, msgDel, nmsgDel = {}, 0, {}, 0, {}, 0
+  local wasReady, readySet, nreadySet, readyDel, nreadyDel = {}, {}, 0, {}, 0
+  local keptSet, expirySet, nkept = {}, {}, 0
   local answers, plain = {}, true
   at = ARGS_AT
   for i = 1, count do
     local kind, key, answer = sub(kinds, i, i), ARGV[KEYS_AT + i], nil
     local row = rowOf[key]
     -- What this step may begin, if this incarnation declared it. Most often it is the type and name of the step before.
-    local begins = nil
-    if kind == 'b' then begins = ARGV[at] elseif kind == 'f' then begins = heads[i] end
+    local begins = heads[i]
+    if kind == 'b' then begins = ARGV[at] end
     if (begins or kind == 'k') and not (lastType and find(key, lastType, 1, true) == 1 and find(begins or lastName, lastName, 1, true) == 1) then
       local type = sub(key, 1, find(key, ':', 1, true) - 1)
       local text = contracts[type]
@@ -59,19 +78,22 @@ repeat
         if text == NONE then text = false end
         contracts[type] = text
       end
-      if not text then
-        plain = false
-        break
-      end
-      if begins then
+      if begins and text then
         local name = sub(begins, 1, find(begins, FS, 1, true))
         if find(match(text, '^%d+\31[^\31]*(\31.*)$'), FS .. name, 1, true) then
           lastType, lastName = type .. ':', name
         else
           begins = nil
         end
+      elseif begins then
+        begins = nil
+      elseif not text then
+        plain = false
+        break
       end
     end
+    -- Where a head begins: what its row starts with, its sequence and that of the tail, and what its owner holds of it.
+    local prefix, head, tail, have = nil, nil, nil, nil
     if kind == 'k' then
       if row == false then
         fence, claimed = fence + 1, claimed + 1
@@ -79,32 +101,54 @@ repeat
         row, answer = mine .. f .. ',' .. m[7], f .. FS .. '0' .. FS .. '0'
       end
     elseif kind == 'f' then
-      local own, s, have = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+      local own, s, before, ended = ARGV[at], ARGV[at + 1], nil, true
+      have = ARGV[at + 2]
       if row == own .. 'r' then
-        active, row, answer = active - 1, own, ''
-      elseif row and begins and (find(begins, FOR_NOBODY, #lastName + 1, true) == #lastName + 1 or find(begins, FOR_ME, #lastName + 1, true) == #lastName + 1) then
-        local before, tail = match(row, '^(.*)%+(%d+)$')
-        if before == own then
-          local head = format('%.0f', s + 1)
-          row = sub(own, 1, -1 - #s) .. head .. (head == tail and 'r' or '+' .. tail)
-          answer = head .. FS .. '1'
-          if head ~= have then answer = answer .. FS .. begins end
+        tail = s
+      elseif row then
+        before, tail = match(row, '^(.*)%+(%d+)$')
+        if before ~= own then
+          before, tail = match(row, '^(.*,0),(%d+),0$')
+          ended = false
+          if before == own .. ',1,1,' .. s .. ',0' and ends[i] then
+            local given, id, digest = match(ends[i], '^[^\31]*\31%d+\31%d+\31(%d)\31%d+\31([^\31]*)\31([^\31]*)\31')
+            local field, expiresAt = key .. RS .. id, format('%.0f', now + ttls[given + 1])
+            keptSet[nkept + 1], keptSet[nkept + 2] = field, s .. FS .. digest .. FS .. 'completed' .. FS .. expiresAt .. FS .. ARGV[at + 3] .. FS
+            expirySet[nkept + 1], expirySet[nkept + 2] = expiresAt, field
+            nkept, ended = nkept + 2, true
+          end
         end
       end
-      if answer then
-        depth, nmsgDel = depth - 1, nmsgDel + 1
-        msgDel[nmsgDel] = key .. RS .. s
+      if ended and tail == s then
+        active, row, answer = active - 1, own, ''
+      elseif ended and tail and begins then
+        prefix, head = sub(own, 1, -1 - #s), format('%.0f', s + 1)
       end
+      depth, nmsgDel = depth - 1, nmsgDel + 1
+      msgDel[nmsgDel] = key .. RS .. s
       at = at + 4
-    else
+    elseif kind == 'g' then
+      local own, first = mine .. ARGV[at] .. ',', nil
+      first, tail = match(row or '', '^%d+,%d+,0,0,0,(%d+),0,(%d+),0$')
+      if begins and first and find(row, own, 1, true) == 1 then
+        prefix, head, have = own, format('%.0f', first + 1), ARGV[at + 1]
+        wasReady[key], nreadyDel = true, nreadyDel + 1
+        readyDel[nreadyDel] = key
+      end
+      at = at + 2
+    elseif depthMaxTotal == 0 or depth < depthMaxTotal then
       local s = nil
       local owner, running, mark, tail = match(row or '', '^(%d+,%d+,)(%d+)([r+]?)(%d*)$')
-      if depthMaxTotal > 0 and depth >= depthMaxTotal then
-        s = nil
-      elseif mark == '' then
-        if begins and find(owner, mine, 1, true) == 1 and (workersMax == 0 or active < workersMax) then
+      if mark == '' then
+        if workersMax == 0 or active < workersMax then
           active, s = active + 1, format('%.0f', running + 1)
-          row, answer = owner .. s .. 'r', s
+          if begins and find(owner, mine, 1, true) == 1 then
+            row, answer = owner .. s .. 'r', s
+          elseif not wasReady[key] then
+            row, answer = owner .. '0,0,0,' .. running .. ',0,' .. s .. ',0', s .. FS .. '1' .. FS .. match(owner, '^%d+')
+            readySet[nreadySet + 1], readySet[nreadySet + 2] = nowS, key
+            nreadySet = nreadySet + 2
+          end
         end
       elseif mark then
         if mark == 'r' then tail = running end
@@ -114,6 +158,15 @@ repeat
           row = owner .. running .. '+' .. s
           answer = s .. FS .. format('%.0f', live + 1) .. FS .. match(owner, '^%d+')
         end
+      elseif row then
+        local before, running, first, tail = match(row, '^(%d+,%d+,(%d+),%d+,%d,(%d+),0,)(%d+),0$')
+        if before and (running == '0' or running == first) then
+          local live = tail - first + (running == '0' and 0 or 1)
+          if limit == 0 or live < limit then
+            s = format('%.0f', tail + 1)
+            row, answer = before .. s .. ',0', s .. FS .. format('%.0f', live + 1) .. FS .. match(row, '^%d+')
+          end
+        end
       end
       if answer then
         depth = depth + 1
@@ -121,6 +174,15 @@ repeat
         nmsgSet = nmsgSet + 2
       end
       at = at + 1
+    end
+    if head then
+      local rest = #lastName + 1
+      if find(begins, FOR_NOBODY, rest, true) == rest or find(begins, FOR_ME, rest, true) == rest then
+        row, answer = prefix .. head .. (head == tail and 'r' or '+' .. tail), head .. FS .. '1'
+      elseif find(begins, '^1\0310\31', rest) then
+        row, answer = prefix .. head .. ',1,1,' .. head .. ',0,' .. tail .. ',0', head .. FS .. '1'
+      end
+      if answer and head ~= have then answer = answer .. FS .. begins end
     end
     if not answer then
       plain = false
@@ -133,15 +195,16 @@ repeat
   if not plain then break end
 
   -- See flush.lua for the order, and why the types are checked.
-  if nwanted == 0 and nmsgSet + nmsgDel > 0 then
-    local t = call('TYPE', MSG)
+  local READY, KEPT, EXPIRY = BASE .. 'ready', BASE .. 'kept', BASE .. 'expiry'
+  local checks = {}
+  if nwanted == 0 and nmsgSet + nmsgDel > 0 then checks = { MSG, 'hash' } end
+  if nreadySet + nreadyDel > 0 then checks[#checks + 1], checks[#checks + 2] = READY, 'zset' end
+  if claimed > 0 then checks[#checks + 1], checks[#checks + 2] = OWNS, 'hash' end
+  if nkept > 0 then checks[#checks + 1], checks[#checks + 2], checks[#checks + 3], checks[#checks + 4] = KEPT, 'hash', EXPIRY, 'zset' end
+  for i = 1, #checks, 2 do
+    local t = call('TYPE', checks[i])
     t = t.ok or t
-    if t ~= 'none' and t ~= 'hash' then return { err = 'WRONGTYPE ' .. MSG .. ' holds a ' .. t .. ', not a hash' } end
-  end
-  if claimed > 0 then
-    local t = call('TYPE', OWNS)
-    t = t.ok or t
-    if t ~= 'none' and t ~= 'hash' then return { err = 'WRONGTYPE ' .. OWNS .. ' holds a ' .. t .. ', not a hash' } end
+    if t ~= 'none' and t ~= checks[i + 1] then return { err = 'WRONGTYPE ' .. checks[i] .. ' holds a ' .. t .. ', not a ' .. checks[i + 1] } end
   end
   if nmsgSet == 0 then
     -- Without appends no message is written, so the deletions can come first.
@@ -157,6 +220,12 @@ repeat
   if nmsgSet > 0 then
     call('HSET', MSG, unpack(msgSet))
     if nmsgDel > 0 then call('HDEL', MSG, unpack(msgDel)) end
+  end
+  if nreadySet > 0 then call('ZADD', READY, unpack(readySet)) end
+  if nreadyDel > 0 then call('ZREM', READY, unpack(readyDel)) end
+  if nkept > 0 then
+    call('HSET', KEPT, unpack(keptSet))
+    call('ZADD', EXPIRY, unpack(expirySet))
   end
   return reply
 until true
