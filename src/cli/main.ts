@@ -16,8 +16,11 @@ function explain(error: NodeJS.ErrnoException): void {
   process.exitCode = 1;
 }
 
+/** Ends at once, but not before all is written: after a long reply ioredis' parser has a timer that runs for a second more. */
+function leave(code: number): void {
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
+}
+
 import('./program.js')
-  .then(async ({ Program }) => {
-    process.exitCode = await new Program(process.env).run(process.argv.slice(2));
-  })
+  .then(async ({ Program }) => leave(await new Program(process.env).run(process.argv.slice(2))))
   .catch(explain);

@@ -295,7 +295,8 @@ describeRedis('the dead letters from the command line', () => {
 
     /**
      * Times of CPU, of the command and of Redis together: on a machine of its own it takes no longer, and what else runs here
-     * counts less. For the same reason a command of Redis is judged by the ninth of ten, and never by the slowest.
+     * counts less. For the same reason a command of Redis is judged by the ninth of ten, and never by the slowest. `restMs`:
+     * from the answer to the end of the command.
      */
     // Not 0, or each step within a script were logged too.
     async function measure(...args: readonly string[]) {
@@ -303,16 +304,25 @@ describeRedis('the dead letters from the command line', () => {
       await admin.config('SET', 'slowlog-max-len', '5000');
       await admin.call('SLOWLOG', 'RESET');
       const [before, startMs] = [await redisCpuMs(), performance.now()];
-      const result = await startCli(['dlq', 'list', '--json', ...args, '--redis', server.url, '--prefix', 'shop'], {}, measured)
-        .ended;
+      const { child, ended } = startCli(
+        ['dlq', 'list', '--json', ...args, '--redis', server.url, '--prefix', 'shop'],
+        {},
+        measured,
+      );
+      let answeredMs = 0;
+      child.stdout?.on('data', () => {
+        answeredMs = performance.now();
+      });
+      const result = await ended;
       const wallMs = Math.round(performance.now() - startMs);
+      const restMs = Math.round(performance.now() - answeredMs);
       const redisMs = (await redisCpuMs()) - before;
       const log = (await admin.call('SLOWLOG', 'GET', '5000')) as readonly [number, number, number, readonly string[]][];
       const commandMs = log.filter(([, , , [name]]) => /^eval/i.test(name ?? '')).map(([, , micros]) => micros / 1000);
       commandMs.sort((x, y) => x - y);
       const usage = JSON.parse(result.stderr) as { userCPUTime: number; systemCPUTime: number; maxRSS: number };
       const found = {
-        wallMs,
+        ...{ wallMs, restMs },
         cpuMs: Math.round((usage.userCPUTime + usage.systemCPUTime) / 1000 + redisMs),
         megabytes: Math.round(usage.maxRSS / 1024),
         commands: commandMs.length,
@@ -325,7 +335,8 @@ describeRedis('the dead letters from the command line', () => {
     /** Two that share a core take up to twice the time of CPU for the same work: the least of three is nearest to the work itself. */
     async function leastOf(...args: readonly string[]) {
       const found = [await measure(...args), await measure(...args), await measure(...args)];
-      return found.reduce((least, one) => (one.cpuMs < least.cpuMs ? one : least));
+      const least = found.reduce((best, one) => (one.cpuMs < best.cpuMs ? one : best));
+      return { ...least, restMs: Math.min(...found.map(({ restMs }) => restMs)) };
     }
 
     async function redisCpuMs(): Promise<number> {
@@ -335,9 +346,10 @@ describeRedis('the dead letters from the command line', () => {
     }
 
     it('lists a page within a second, 100 MB, and 10 ms of Redis at a time', async () => {
-      const { cpuMs, megabytes, page, commandMs } = await leastOf('--limit', '1000');
+      const { restMs, cpuMs, megabytes, page, commandMs } = await leastOf('--limit', '1000');
       expect(page).toMatchObject({ total: MANY, next: '1000' });
       expect(page.letters).toHaveLength(1000);
+      expect(restMs).toBeLessThan(500);
       expect(cpuMs).toBeLessThan(1000);
       expect(megabytes).toBeLessThan(100);
       expect(commandMs).toBeLessThan(10);
