@@ -19,8 +19,6 @@ export interface Connected {
   readonly clock: SystemClock;
   /** The store lost acknowledged writes, as a node noticed that then closed it to all of them. */
   readonly isShut: boolean;
-  /** Rejects if the store is shut by now. */
-  admit(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -85,11 +83,7 @@ export async function connect({ url, prefix }: Target): Promise<Connected> {
       ...{ connection: () => client as unknown as RedisClient, keyPrefix: prefix, storeCallTimeoutMs: CALL_TIMEOUT_MS, clock },
     });
     await store.open();
-    const admit = async (): Promise<void> => {
-      if ((await answerOf(client.hget(prefix + META, 'generation'))) === CLOSED)
-        throw new CommandError(`nothing is replayed or deleted while ${shutText(prefix)}`);
-    };
-    return { store, clock, isShut, admit, close: () => store.close() };
+    return { store, clock, isShut, close: () => store.close() };
   } catch (error) {
     client.disconnect();
     throw error instanceof StoreCallError ? new CommandError(error.message) : error;

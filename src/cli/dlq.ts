@@ -54,7 +54,7 @@ async function filterOf({ store }: Connected, { type, entity, reason, since }: F
   return { entityType: type, entityId: entity, reason, sinceMs };
 }
 
-const boxOf = ({ store, clock, admit }: Connected): DeadLetterBox => new DeadLetterBox(store, clock, admit);
+const boxOf = ({ store, clock }: Connected): DeadLetterBox => new DeadLetterBox(store, clock);
 
 export async function list(connected: Connected, terminal: Terminal, options: ListOptions): Promise<void> {
   const box = boxOf(connected);

@@ -164,9 +164,13 @@ export class Program {
 
   #changing(options: CommonOptions, run: Run): Promise<void> {
     return this.#connected(options, async (connected, terminal) => {
-      await connected.admit();
+      const refused = new CommandError(`nothing is replayed or deleted while ${shutText(targetOf(options, this.#env).prefix)}`);
+      if (connected.isShut) throw refused;
       this.#endsItself = true;
-      await run(connected, terminal);
+      // It may be shut meanwhile.
+      await run(connected, terminal).catch((error: Error) => {
+        throw error instanceof AtomicQueuesError && error.code === 'STORE_LOST' ? refused : error;
+      });
     });
   }
 

@@ -198,7 +198,7 @@ async function historyOf({ store }: Connected, entity: string): Promise<History>
 }
 
 export async function showEntity(connected: Connected, terminal: Terminal, type: string, id: string): Promise<void> {
-  const { store, clock, admit } = connected;
+  const { store, clock } = connected;
   const entity = entityKeyOf(type, id);
   const [record, view] = await Promise.all([
     store.control({ op: 'entity', entity, max: SHOWN_PENDING_MAX }),
@@ -210,7 +210,7 @@ export async function showEntity(connected: Connected, terminal: Terminal, type:
   }));
   // One more than is shown tells whether there are more.
   const filter = { entityType: type, entityId: id, limit: SHOWN_LETTERS_MAX + 1 };
-  const { letters } = await new DeadLetterBox(store, clock, admit).list(filter);
+  const { letters } = await new DeadLetterBox(store, clock).list(filter);
   const shownLetters = letters.slice(0, SHOWN_LETTERS_MAX);
   const deadLettersNext = letters.length > shownLetters.length ? (shownLetters.at(-1)?.id ?? null) : null;
   const deadLetters = shownLetters.map((l) => ({

@@ -70,7 +70,7 @@ export async function startNode(parts: Parts): Promise<RunningNode> {
   });
   try {
     await network.open();
-    const running = await Running.start(node, new DeadLetterBox(store, clock, async () => node.admit()));
+    const running = await Running.start(node, new DeadLetterBox(store, clock, () => node.admit()));
     await network.ready();
     return running;
   } catch (error) {

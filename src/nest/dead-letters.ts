@@ -63,7 +63,8 @@ export interface DeadLetterHost {
 
 /**
  * Messages that failed or were interrupted, of the whole `keyPrefix`. Every call rejects with SHUTTING_DOWN, STORE_UNAVAILABLE,
- * CONFIG_INVALID or INVALID_ENTITY_ID for a wrong argument, and OUTCOME_UNKNOWN if the answer to a replay or purge was lost.
+ * CONFIG_INVALID or INVALID_ENTITY_ID for a wrong argument; a replay or purge with STORE_LOST too, and with OUTCOME_UNKNOWN if its
+ * answer was lost.
  */
 export class DeadLetters {
   readonly #host: DeadLetterHost;

@@ -327,11 +327,11 @@ local function show_schemas(incarnation, type) return hget(SCHEMA, incarnation .
 local due = call('ZRANGEBYSCORE', READY, '-inf', int(now - age), 'LIMIT', '0', max) local list = {} for i = 1, #due do local e = entity_of(due[i]) push(list, due[i], e and e.owner or '0') end
 return concat(list, FS) end local function list_owned(incarnation, cursor) local page = call('HSCAN', ENT, cursor, 'COUNT', '1000') local list, rows, prefix = { page[1] }, page[2], incarnation .. ','
 local i = rows[0] and 0 or 1 while rows[i] do if sub(rows[i + 1], 1, #prefix) == prefix then list[#list + 1] = rows[i] end i = i + 2 end return concat(list, FS) end local function replay(id, force)
-local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text) if f[8] ~= '' then return refuse('REPLAYED') end
+if generation == CLOSED then return refuse('CLOSED') end local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text) if f[8] ~= '' then return refuse('REPLAYED') end
 if force ~= '1' and f[6] == 'completed' then return refuse('NEEDS_FORCE') end local name, headers, payload, newId = f[10], f[18], f[20], '%.replay-' .. id
 local body = concat({ name, '1', '0', '0', '0', newId, '', id, headers, '', payload }, FS) local answer = append(f[1], nil, body, '0', nil, nil) if sub(answer, 1, 1) == '!' then return answer end
-f[8] = newId set_letter(id, concat(f, FS)) return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function purge(id) local text = hget(DLQ, id)
-if not text then return refuse('ABSENT') end local f = split(text) local bad = open_writes() if bad then return bad end call('HDEL', DLQ, id) call('ZREM', DLQINDEX, id)
+f[8] = newId set_letter(id, concat(f, FS)) return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function purge(id) if generation == CLOSED then return refuse('CLOSED') end
+local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text) local bad = open_writes() if bad then return bad end call('HDEL', DLQ, id) call('ZREM', DLQINDEX, id)
 call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11]) return '' end local function lookup(key, id, s) local k = kept_of(key .. RS .. id) if k then
 local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$') return state .. FS .. result .. FS .. why end local record = message_of(key, s)
 if not record or split(record)[6] ~= id then return refuse('ABSENT') end return 'live' .. FS .. FS end local LOOKED_AT_MAX, READ_BYTES_MAX = '250', 524288

@@ -86,11 +86,11 @@ type Mutable = { -readonly [K in keyof RunResult]: RunResult[K] } & { refused: R
 type Step = (letter: DeadLetter) => Promise<'done' | ReplayRefusal['why']>;
 
 export class DeadLetterBox {
-  /** `admit` rejects where nothing may be logged now; it is asked before each replay. */
+  /** `admit` throws where a node logs nothing now; it is asked before each replay. */
   constructor(
     private readonly store: Store,
     private readonly clock: Clock,
-    private readonly admit: () => Promise<void>,
+    private readonly admit: () => void = () => undefined,
   ) {}
 
   async count(): Promise<number> {
@@ -124,7 +124,7 @@ export class DeadLetterBox {
   /** Logs its message again, at the end of its entity's queue and under another id. A second replay is refused. */
   async replay(id: string, options: ReplayOptions = {}): Promise<ReplayOutcome> {
     if (!isLetterId(id)) return refusal('ABSENT', id);
-    await this.admit();
+    this.admit();
     const answer = await this.ask({ op: 'replay', letter: id, force: options.force === true });
     return answer.ok ? { ok: true, messageId: answer.id, sequence: answer.seq } : refusal(answer.code, id, answer.at);
   }
@@ -195,8 +195,9 @@ export class DeadLetterBox {
   }
 
   private async ask<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> {
+    let answer: ControlAnswerOf[O['op']];
     try {
-      return await this.store.control(op);
+      answer = await this.store.control(op);
     } catch (error) {
       if (!(error instanceof StoreCallError)) throw error;
       const changes = op.op === 'replay' || op.op === 'purge';
@@ -205,6 +206,15 @@ export class DeadLetterBox {
         details: { cause: error.message },
       });
     }
+    if (!answer.ok && answer.code === 'CLOSED')
+      throw new AtomicQueuesError(
+        'STORE_LOST',
+        'the store lost acknowledged writes and is shut: nothing is replayed or deleted',
+        {
+          definite: true,
+        },
+      );
+    return answer;
   }
 }
 

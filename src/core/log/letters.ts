@@ -12,6 +12,7 @@ import type {
   ReplayOp,
 } from './control-operations.js';
 import { append } from './entity.js';
+import { CLOSED } from './membership.js';
 import { type AppendOp, type CountAnswer, type ExpireOp, refuse } from './operations.js';
 import { keptKey, letterKey, type PartitionState } from './state.js';
 
@@ -39,6 +40,7 @@ function matches(letter: Letter, { type, entity, reason, sinceMs, replayed }: Le
 }
 
 export function replay(state: PartitionState, op: ReplayOp, nowMs: number): ControlAnswerOf['replay'] {
+  if (state.generation === CLOSED) return refuse('CLOSED');
   const letter = state.letters.get(op.letter);
   if (letter === undefined) return refuse('ABSENT');
   if (letter.replayedAs !== '') return refuse('REPLAYED');
@@ -64,6 +66,7 @@ export function replay(state: PartitionState, op: ReplayOp, nowMs: number): Cont
 }
 
 export function purge(state: PartitionState, op: PurgeOp): ControlAnswerOf['purge'] {
+  if (state.generation === CLOSED) return refuse('CLOSED');
   const letter = state.letters.get(op.letter);
   if (letter === undefined) return refuse('ABSENT');
   state.letters.delete(letter.id);

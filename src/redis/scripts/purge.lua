@@ -1,8 +1,9 @@
 -- purge: deletes a dead letter.
 -- args     letter
 -- answer   nothing
--- refuses  ABSENT
+-- refuses  CLOSED ABSENT
 local function purge(id)
+  if generation == CLOSED then return refuse('CLOSED') end
   local text = hget(DLQ, id)
   if not text then return refuse('ABSENT') end
   local f = split(text)

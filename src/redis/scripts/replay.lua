@@ -1,8 +1,9 @@
 -- replay: appends a dead letter's message again, under another id, once.
 -- args     letter force (1 or 0)
 -- answer   id sequence
--- refuses  ABSENT REPLAYED NEEDS_FORCE QUEUE_DEPTH_EXCEEDED(limit) WORKER_LIMIT_EXCEEDED(limit)
+-- refuses  CLOSED ABSENT REPLAYED NEEDS_FORCE QUEUE_DEPTH_EXCEEDED(limit) WORKER_LIMIT_EXCEEDED(limit)
 local function replay(id, force)
+  if generation == CLOSED then return refuse('CLOSED') end
   local text = hget(DLQ, id)
   if not text then return refuse('ABSENT') end
   local f = split(text)
