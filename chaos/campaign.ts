@@ -82,7 +82,7 @@ class Strikes {
     const { stage } = this;
     if (blow === 'kill-all') {
       await this.everybody();
-      await stage.kill(...stage.names);
+      await stage.nodes.kill(...stage.names);
       for (const name of stage.names) this.leave(name, this.back(name));
       return;
     }
@@ -93,7 +93,7 @@ class Strikes {
       this.leave(name, this.stopped(name, this.chance.between(min, max) * SETTINGS.nodeTTLMs));
       return;
     }
-    await (blow === 'terminate' ? stage.stop(name) : stage.kill(name));
+    await (blow === 'terminate' ? stage.nodes.stop(name) : stage.nodes.kill(name));
     this.leave(name, this.back(name));
   }
 
@@ -102,7 +102,8 @@ class Strikes {
     const { stage, away, chance } = this;
     if (away.size === stage.names.length) await Promise.race(away.values());
     const there = stage.names.filter((name) => !away.has(name));
-    return blow === 'kill-master' && there.includes(stage.master) ? stage.master : chance.pick(there);
+    const { master } = stage.storeLog;
+    return blow === 'kill-master' && there.includes(master) ? master : chance.pick(there);
   }
 
   /** Mostly long handlers run by then, some of which ignore their signal, and work waits for whoever takes over from them. */
@@ -129,9 +130,9 @@ class Strikes {
     const { chance, stage } = this;
     const isSame = chance.chance(SAME_SERVER);
     await stage.sleep(chance.between(0, DOWN_MS_MAX));
-    if (isSame) stage.start(name);
-    else stage.startAnew(name);
-    await stage.ready(name);
+    if (isSame) stage.nodes.start(name);
+    else stage.nodes.startAnew(name);
+    await stage.nodes.ready(name);
   }
 
   private async stopped(name: string, ms: number): Promise<void> {

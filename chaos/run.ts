@@ -8,15 +8,18 @@ import { assemble } from './assemble.js';
 import { hostMs, WallClock } from './clock.js';
 import { Control } from './control.js';
 import type { Driver, World } from './driver.js';
+import { FakeClocks } from './fake-clocks.js';
+import { Faults } from './faults.js';
 import { Links } from './links.js';
 import { Load } from './load.js';
 import { Monitor } from './monitor.js';
+import { Nodes } from './nodes.js';
 import { readRecord } from './record.js';
 import type { Scenario } from './scenarios/scenario.js';
 import { factsOf, RECOVERY_MS_MAX, SETTINGS } from './settings.js';
 import { findFaketime } from './setup.js';
 import { Stage } from './stage.js';
-import { StoreLog, type Tell } from './store-log.js';
+import { StoreLog, type Tell, type TellNow } from './store-log.js';
 
 export interface RunOptions {
   readonly driver: Driver;
@@ -43,6 +46,7 @@ export async function play({ driver, scenario, seed, dir, signal }: RunOptions):
   const nowMs = (): number => hostMs() - originMs;
   const events: HistoryEvent[] = [];
   const tell: Tell = (atMs, event) => void events.push({ ...event, index: 0, atMs } as HistoryEvent);
+  const tellNow: TellNow = (event) => tell(nowMs(), event);
   const storeEvents: HistoryEvent[] = [];
   tell(0, { kind: 'run', node: '', incarnation: 0, facts: factsOf(SETTINGS) });
   const wall = new WallClock();
@@ -60,35 +64,21 @@ export async function play({ driver, scenario, seed, dir, signal }: RunOptions):
       storeEvents.push({ ...event, index: 0, atMs: wallMs } as HistoryEvent);
     });
     const onLost = (): void =>
-      tell(nowMs(), { kind: 'defect', node: 'store', incarnation: 0, what: 'MONITOR has ended: the history has a hole' });
+      tellNow({ kind: 'defect', node: 'store', incarnation: 0, what: 'MONITOR has ended: the history has a hole' });
     const openMonitor = (): Promise<Monitor> =>
       Monitor.open(redis.host, redis.port, (line) => storeLog.take(line, line.wallMs), onLost);
     const { pubsub = false, needs } = scenario;
-    const faketime = needs === 'libfaketime' ? findFaketime() : undefined;
-    const parts = {
-      names,
-      world,
-      links,
-      control,
-      admin,
-      storeLog,
-      openMonitor,
-      wall,
-      nowMs,
-      originMs,
-      tell,
-      pubsub,
-      faketime,
-      dir,
-      signal,
-    };
+    const faults = new Faults(tellNow);
+    const clocks = new FakeClocks(needs === 'libfaketime' ? findFaketime() : undefined, dir);
+    const nodes = new Nodes({ names, world, control, faults, clocks, tellNow, originMs, pubsub, signal });
+    const parts = { names, nodes, faults, clocks, world, links, control, admin, storeLog, openMonitor, wall, signal };
     stage = new Stage(parts);
     try {
-      await new Run(scenario, seed, stage, control, admin, storeLog, tell, nowMs, signal).play();
+      await new Run(scenario, seed, stage, control, tellNow, signal).play();
     } catch (error) {
       signal.throwIfAborted();
       const what = `the scenario could not be played: ${String((error as Error).stack ?? error)}`;
-      tell(nowMs(), { kind: 'defect', node: '', incarnation: 0, what });
+      tellNow({ kind: 'defect', node: '', incarnation: 0, what });
       // The history is to be whole all the same.
       await stage.end(CLOSE_MS);
     } finally {
@@ -111,19 +101,16 @@ class Run {
     private readonly seed: number,
     private readonly stage: Stage,
     private readonly control: Control,
-    private readonly admin: Admin,
-    private readonly storeLog: StoreLog,
-    private readonly tell: Tell,
-    private readonly nowMs: () => number,
+    private readonly tellNow: TellNow,
     private readonly signal: AbortSignal,
   ) {}
 
   async play(): Promise<void> {
     const { stage, control, seed } = this;
     await stage.watch();
-    stage.start(...stage.names);
-    await stage.ready(...stage.names);
-    if (this.scenario.pubsub !== true) await stage.linked();
+    stage.nodes.start(...stage.names);
+    await stage.nodes.ready(...stage.names);
+    if (this.scenario.pubsub !== true) await stage.nodes.linked();
     const load = new Load(seed, stage.names, control.peers);
     load.start();
     try {
@@ -141,10 +128,10 @@ class Run {
     await stage.heal();
     await this.wait(AFTER_MS);
     await load.stop();
-    await this.until(async () => this.storeLog.depth === 0 && (await this.isWell()), SETTLE_MS_MAX);
+    await this.until(async () => stage.storeLog.depth === 0 && (await this.isWell()), SETTLE_MS_MAX);
     await load.told(SETTINGS.replyTimeoutMs + SETTINGS.storeCallTimeoutMs + 2000);
     await Promise.all(stage.names.map((name, i) => this.probe(name, i + 1, 1)));
-    await this.until(async () => this.storeLog.depth === 0, RECOVERY_MS_MAX);
+    await this.until(async () => stage.storeLog.depth === 0, RECOVERY_MS_MAX);
     await this.until(async () => (await this.atRest()).every((n) => n.waiting === 0), RECOVERY_MS_MAX);
     await this.wait(SETTINGS.idleTimeoutMs + REST_MS);
     await this.finish();
@@ -162,8 +149,8 @@ class Run {
 
   private async isWell(): Promise<boolean> {
     const { stage } = this;
-    if (!stage.names.every((name) => stage.isReady(name))) return false;
-    const all = await Promise.all(stage.names.map((name) => stage.peer(name)?.status()));
+    if (!stage.names.every((name) => stage.nodes.isReady(name))) return false;
+    const all = await Promise.all(stage.names.map((name) => stage.nodes.peer(name)?.status()));
     return all.every((s) => s?.state === 'running' && !s.suspended && !s.degraded);
   }
 
@@ -171,7 +158,7 @@ class Run {
   private async probe(name: string, i: number, tries: number): Promise<void> {
     const { independentMs: timeoutMs } = factsOf(SETTINGS);
     const job = { c: `p${i}-${tries}`, op: 'deposit', amount: 1, ms: 5, how: 'ok' } as const;
-    const call = this.stage.peer(name)?.call({ entity: `plain:probe-${i}`, job, how: 'wait', timeoutMs, probe: true });
+    const call = this.stage.nodes.peer(name)?.call({ entity: `plain:probe-${i}`, job, how: 'wait', timeoutMs, probe: true });
     const told = await Promise.race([call, sleep(timeoutMs + PROBE_LATE_MS, undefined, { ref: false })]);
     if ((told?.code === 'STORE_UNAVAILABLE' || told?.code === 'OUTCOME_UNKNOWN') && tries < PROBES_MAX) {
       await this.wait(300);
@@ -182,7 +169,7 @@ class Run {
   private atRest(): Promise<NodeAtRest[]> {
     return Promise.all(
       this.stage.names.map(async (node) => {
-        const status = this.stage.isReady(node) ? await this.stage.peer(node)?.status() : undefined;
+        const status = this.stage.nodes.isReady(node) ? await this.stage.nodes.peer(node)?.status() : undefined;
         const { state = 'down', running = 0, waiting = 0, owned = 0 } = status ?? {};
         // Timers of a real process belong to many; the simulator counts those of the runtime.
         return { node, state, running, waiting, owned, timers: 0 };
@@ -191,10 +178,10 @@ class Run {
   }
 
   private async finish(): Promise<void> {
-    const { live, depth, active, ready } = await this.admin.atRest();
+    const { live, depth, active, ready } = await this.stage.admin.atRest();
     const balances: Record<string, number> = {};
     for (const [entity, { balance }] of this.control.bank.accounts) balances[entity] = balance;
     const nodes = await this.atRest();
-    this.tell(this.nowMs(), { kind: 'final', node: '', incarnation: 0, live, depth, active, ready, nodes, balances });
+    this.tellNow({ kind: 'final', node: '', incarnation: 0, live, depth, active, ready, nodes, balances });
   }
 }

@@ -14,6 +14,7 @@ import { placeNameOf } from './wire.js';
 
 type Unplaced<T> = T extends HistoryEvent ? Omit<T, 'index' | 'atMs'> : never;
 export type Tell = (atMs: number, event: Unplaced<HistoryEvent>) => void;
+export type TellNow = (event: Unplaced<HistoryEvent>) => void;
 
 /** Of a script's arguments: its name, the script, the number of keys, and three keys. */
 const ARGV_AT = 6;
@@ -24,7 +25,7 @@ export class StoreLog {
   depth = 0;
   /** Batches that came once more after they had been applied. */
   copies = 0;
-  /** The node that was last made master. */
+  /** The node that was last made master; its name may be that of nobody any more. */
   master = '';
   private workersMax = 0;
   private argv: readonly string[] = [];

@@ -64,7 +64,7 @@ const REDIS_LINK: readonly Scenario[] = [
     twin: 'replyLostWindow',
     must: [saw(COPIED), losesLease('n1')],
     async play(stage) {
-      const before = stage.copies;
+      const before = stage.storeLog.copies;
       const lose = () => stage.redisToxic(['n1'], { ...blackhole, stream: 'downstream' }, 'replies vanish');
       // Within the lease: who has lost it is another when it comes back, and sends nothing again.
       for (let i = 0; i < 5; i++) {
@@ -73,7 +73,7 @@ const REDIS_LINK: readonly Scenario[] = [
         await heal();
         await stage.sleep(800);
       }
-      await stage.look(COPIED, async () => stage.copies > before);
+      await stage.look(COPIED, async () => stage.storeLog.copies > before);
       await lose();
       await stage.sleep(4000);
     },
@@ -85,16 +85,16 @@ const REDIS_LINK: readonly Scenario[] = [
     twin: 'late-copies',
     must: [saw(COPIED)],
     async play(stage) {
-      const before = stage.copies;
+      const before = stage.storeLog.copies;
       // Which half is drawn. A node sends again after a second if its next connection is of the other half.
-      for (let i = 0; i < 3 || (i < 10 && stage.copies === before); i++) {
+      for (let i = 0; i < 3 || (i < 10 && stage.storeLog.copies === before); i++) {
         const late = { ...latency(2500, 200), stream: 'upstream', toxicity: 0.5 } as const;
         const heal = await stage.redisToxic(stage.names, late, 'half deliver 2.5 s late');
         await stage.sleep(3000);
         await heal();
         await stage.sleep(500);
       }
-      await stage.look(COPIED, async () => stage.copies > before);
+      await stage.look(COPIED, async () => stage.storeLog.copies > before);
     },
   },
   {

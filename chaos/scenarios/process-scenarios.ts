@@ -16,10 +16,10 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     must: [interrupts],
     async play(stage) {
       await stage.occupy('n1');
-      await stage.kill('n1');
+      await stage.nodes.kill('n1');
       await stage.sleep(3000);
-      stage.start('n1');
-      await stage.ready('n1');
+      stage.nodes.start('n1');
+      await stage.nodes.ready('n1');
       await stage.sleep(1000);
     },
   },
@@ -31,10 +31,10 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     must: [interrupts],
     async play(stage) {
       await stage.occupy('n2');
-      await stage.kill(...stage.names);
+      await stage.nodes.kill(...stage.names);
       await stage.sleep(1000);
-      stage.start(...stage.names);
-      await stage.ready(...stage.names);
+      stage.nodes.start(...stage.names);
+      await stage.nodes.ready(...stage.names);
     },
   },
   {
@@ -45,9 +45,9 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     must: [noneInterrupted],
     async play(stage) {
       for (const name of stage.names) {
-        await stage.stop(name);
-        stage.start(name);
-        await stage.ready(name);
+        await stage.nodes.stop(name);
+        stage.nodes.start(name);
+        await stage.nodes.ready(name);
         await stage.sleep(500);
       }
     },
@@ -122,7 +122,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     must: [noneInterrupted, keepLease('n3'), saw(STOOD_STILL)],
     async play(stage) {
       stage.block('n3', 4000);
-      await stage.look(STOOD_STILL, async () => (await stage.peer('n3')?.status())?.state === 'silent');
+      await stage.look(STOOD_STILL, async () => (await stage.nodes.peer('n3')?.status())?.state === 'silent');
       await stage.sleep(4000);
     },
   },
@@ -138,14 +138,14 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
       await stage.redisToxic(stage.names, latency(40, 30), 'latency 40 ms, jitter 30 ms');
       await stage.peerToxic(['n2', 'n3'], blackhole, 'blackhole');
       await stage.sleep(1000);
-      await stage.kill('n1');
+      await stage.nodes.kill('n1');
       await stage.sleep(3000);
-      stage.start('n1');
+      stage.nodes.start('n1');
       const resume = await stage.pause('n4');
       await stage.sleep(3000);
       await resume();
       // What a process takes to start is not what the cluster takes to recover.
-      await stage.ready('n1');
+      await stage.nodes.ready('n1');
     },
   },
   {
@@ -157,9 +157,9 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     must: [interrupts],
     async play(stage) {
       await stage.occupy('n1');
-      await stage.kill('n1');
+      await stage.nodes.kill('n1');
       await stage.sleep(3500);
-      stage.start('n1');
+      stage.nodes.start('n1');
       await stage.redisDown(...stage.names);
       await stage.sleep(3000);
     },
@@ -173,7 +173,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     must: [noneInterrupted, keepLease('n2'), saw(WALL_JUMPED)],
     async play(stage) {
       stage.jumpClock('n2', 3600);
-      await stage.look(WALL_JUMPED, async () => ((await stage.peer('n2')?.status())?.wallMs ?? 0) > Date.now() + 3_000_000);
+      await stage.look(WALL_JUMPED, async () => ((await stage.nodes.peer('n2')?.status())?.wallMs ?? 0) > Date.now() + 3_000_000);
       await stage.sleep(2500);
       stage.jumpClock('n2', -3600);
       await stage.sleep(2500);

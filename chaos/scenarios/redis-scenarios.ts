@@ -44,11 +44,11 @@ export const REDIS_SCENARIOS: readonly Scenario[] = [
     twin: 'late-copies',
     must: [leavesUnknown, saw(COPIED)],
     async play(stage) {
-      const before = stage.copies;
+      const before = stage.storeLog.copies;
       const wake = await stage.stopRedis();
       await stage.sleep(5000);
       await wake();
-      await stage.look(COPIED, async () => stage.copies > before);
+      await stage.look(COPIED, async () => stage.storeLog.copies > before);
     },
   },
   {
