@@ -1,12 +1,11 @@
 import { once } from 'node:events';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { connect } from '../../src/cli/connect.js';
 import { purge } from '../../src/cli/dlq.js';
 import { Terminal } from '../../src/cli/terminal.js';
 import { lastLine } from '../support/command.js';
-import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
-import { cli, compileCli, joined, startCli, Writer } from './support.js';
+import { describeRedis } from '../support/redis-server.js';
+import { joined, SuiteRedis, startCli, Writer } from './support.js';
 
 interface Page {
   readonly letters: readonly { readonly id: string; readonly replayedAs: string | null; readonly entityId: string }[];
@@ -17,27 +16,15 @@ interface Page {
 const MANY = 100_000;
 
 describeRedis('the dead letters from the command line', () => {
-  let server: RedisServer;
-  let admin: Redis;
+  const redis = new SuiteRedis();
   let writer: Writer;
 
-  beforeAll(async () => {
-    compileCli();
-    server = await startRedis();
-    admin = new Redis(server.url);
-  }, 60_000);
-  afterAll(async () => {
-    admin.disconnect();
-    await server.stop();
-  });
-
-  const dlq = (...args: readonly string[]) => cli('dlq', ...args, '--redis', server.url, '--prefix', 'shop');
+  const dlq = (...args: readonly string[]) => redis.run('dlq', ...args);
   const list = async (...args: readonly string[]) => lastLine<Page>(await dlq('list', '--json', ...args));
 
   describe('of a few', () => {
     beforeEach(async () => {
-      await admin.flushdb();
-      writer = await Writer.open(server.port, 'shop', 'account:a-1');
+      writer = await redis.freshWriter();
       const headers = '{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}';
       await writer.fail(3, { headers });
       await (await Writer.of(writer.session, 'order:%0ao 2')).fail(2);
@@ -97,7 +84,7 @@ describeRedis('the dead letters from the command line', () => {
     });
 
     it('need force where the handler completed late, and say why; where it failed late or never ran they do not', async () => {
-      const lost = await joined(server.port, 'shop', { serverId: 'lost', leaseTtlMs: 1 });
+      const lost = await joined(redis.server.port, 'shop', { serverId: 'lost', leaseTtlMs: 1 });
       const { incarnation } = lost.joined;
       const entities = ['account:x', 'account:y', 'account:z'];
       for (const entity of entities) await (await Writer.of(lost, entity)).pile(0);
@@ -169,7 +156,7 @@ describeRedis('the dead letters from the command line', () => {
       }
 
       const purged = async (terminal: Terminal, type: string): Promise<void> => {
-        const connected = await connect({ url: server.url, prefix: 'shop' });
+        const connected = await connect({ url: redis.server.url, prefix: 'shop' });
         try {
           await purge(connected, terminal, { type });
         } finally {
@@ -187,7 +174,7 @@ describeRedis('the dead letters from the command line', () => {
 
       it('are none where none was counted, and nobody is asked', async () => {
         const terminal = new Asked(() => Promise.resolve());
-        const connected = await connect({ url: server.url, prefix: 'shop' });
+        const connected = await connect({ url: redis.server.url, prefix: 'shop' });
         const { store } = connected;
         let pages = 0;
         const control = store.control.bind(store);
@@ -206,7 +193,7 @@ describeRedis('the dead letters from the command line', () => {
       it('are none, and that is a failure, where the count is interrupted', async () => {
         for (const dryRun of [true, false]) {
           const terminal = new Asked(() => Promise.resolve(), AbortSignal.abort());
-          const connected = await connect({ url: server.url, prefix: 'shop' });
+          const connected = await connect({ url: redis.server.url, prefix: 'shop' });
           await expect(purge(connected, terminal, { all: true, dryRun })).rejects.toThrow('interrupted: ');
           await connected.close();
           expect(terminal).toMatchObject({ questions: [], told: [{ done: 0, stopped: 'aborted' }] });
@@ -248,21 +235,9 @@ describeRedis('the dead letters from the command line', () => {
   });
 
   it('stop at SIGINT between two, and say how far they came', async () => {
-    await admin.flushdb();
-    writer = await Writer.open(server.port, 'shop', 'account:a-1');
+    writer = await redis.freshWriter();
     await writer.fail(50);
-    const { child, ended } = startCli([
-      'dlq',
-      'replay',
-      '--all',
-      '--rate',
-      '20',
-      '--json',
-      '--redis',
-      server.url,
-      '--prefix',
-      'shop',
-    ]);
+    const { child, ended } = startCli(['dlq', 'replay', '--all', '--rate', '20', '--json', ...redis.under('shop')]);
     const replayed = async () =>
       (await writer.session.store.control({ op: 'letters', after: '', max: 500, replayed: true })).letters.length;
     while ((await replayed()) < 3) await new Promise((resolve) => setTimeout(resolve, 20));
@@ -277,8 +252,7 @@ describeRedis('the dead letters from the command line', () => {
 
   describe('of a hundred thousand', () => {
     beforeAll(async () => {
-      await admin.flushdb();
-      writer = await Writer.open(server.port, 'shop', 'account:a-1');
+      writer = await redis.freshWriter();
       const payload = JSON.stringify({ amount: 1, note: 'x'.repeat(200) });
       await writer.fail(MANY - 1, { payload });
       await (await Writer.of(writer.session, 'order:last')).fail(1, { payload });
@@ -300,15 +274,11 @@ describeRedis('the dead letters from the command line', () => {
      */
     // Not 0, or each step within a script were logged too.
     async function measure(...args: readonly string[]) {
-      await admin.config('SET', 'slowlog-log-slower-than', '200');
-      await admin.config('SET', 'slowlog-max-len', '5000');
-      await admin.call('SLOWLOG', 'RESET');
+      await redis.admin.config('SET', 'slowlog-log-slower-than', '200');
+      await redis.admin.config('SET', 'slowlog-max-len', '5000');
+      await redis.admin.call('SLOWLOG', 'RESET');
       const [before, startMs] = [await redisCpuMs(), performance.now()];
-      const { child, ended } = startCli(
-        ['dlq', 'list', '--json', ...args, '--redis', server.url, '--prefix', 'shop'],
-        {},
-        measured,
-      );
+      const { child, ended } = startCli(['dlq', 'list', '--json', ...args, ...redis.under('shop')], {}, measured);
       let answeredMs = 0;
       child.stdout?.on('data', () => {
         answeredMs = performance.now();
@@ -317,7 +287,7 @@ describeRedis('the dead letters from the command line', () => {
       const wallMs = Math.round(performance.now() - startMs);
       const restMs = Math.round(performance.now() - answeredMs);
       const redisMs = (await redisCpuMs()) - before;
-      const log = (await admin.call('SLOWLOG', 'GET', '5000')) as readonly [number, number, number, readonly string[]][];
+      const log = (await redis.admin.call('SLOWLOG', 'GET', '5000')) as readonly [number, number, number, readonly string[]][];
       const commandMs = log.filter(([, , , [name]]) => /^eval/i.test(name ?? '')).map(([, , micros]) => micros / 1000);
       commandMs.sort((x, y) => x - y);
       const usage = JSON.parse(result.stderr) as { userCPUTime: number; systemCPUTime: number; maxRSS: number };
@@ -340,7 +310,7 @@ describeRedis('the dead letters from the command line', () => {
     }
 
     async function redisCpuMs(): Promise<number> {
-      const info = await admin.info('cpu');
+      const info = await redis.admin.info('cpu');
       const of = (name: string): number => Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1]) * 1000;
       return of('used_cpu_user') + of('used_cpu_sys');
     }

@@ -3,30 +3,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { lastLine } from '../support/command.js';
-import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
-import { cli, compileCli, joined } from './support.js';
+import { describeRedis } from '../support/redis-server.js';
+import { cli, joined, SuiteRedis } from './support.js';
 
 describeRedis('generated files from the command line', () => {
-  let server: RedisServer;
+  const redis = new SuiteRedis();
   let root = '';
   let out = '';
 
   beforeAll(async () => {
-    compileCli();
-    server = await startRedis();
     root = mkdtempSync(join(tmpdir(), 'aq-generate-'));
-    const { store } = await joined(server.port, 'shop');
+    const { store } = await joined(redis.server.port, 'shop');
     return () => store.close();
-  }, 60_000);
+  });
   beforeEach(() => {
     out = mkdtempSync(join(root, 'out-'));
   });
-  afterAll(async () => {
-    rmSync(root, { recursive: true, force: true });
-    await server.stop();
-  });
+  afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-  const generate = (...args: readonly string[]) => cli('generate', ...args, '--redis', server.url, '--prefix', 'shop');
+  const generate = (...args: readonly string[]) => redis.run('generate', ...args);
 
   it('are written where they differ, into folders that it makes, and only those of the types that are named', async () => {
     const deep = join(out, 'a/b');
@@ -41,9 +36,9 @@ describeRedis('generated files from the command line', () => {
   });
 
   it('are none where nobody lives who handles anything', async () => {
-    const { store } = await joined(server.port, 'dead', { leaseTtlMs: 1 });
+    const { store } = await joined(redis.server.port, 'dead', { leaseTtlMs: 1 });
     await store.close();
-    const target = ['--redis', server.url, '--prefix', 'dead'];
+    const target = redis.under('dead');
     expect(await cli('introspect', ...target)).toEqual({ code: 0, stdout: 'no live service handles anything\n', stderr: '' });
     expect(await cli('generate', '--ts', '-o', out, ...target)).toEqual({
       ...{ code: 1, stdout: '', stderr: 'error: no live service handles anything: start one, then generate\n' },
@@ -53,7 +48,7 @@ describeRedis('generated files from the command line', () => {
   it('come with a warning where two services publish different schemas, which names both and the one that counts', async () => {
     const shapes = [{ type: 'object', properties: {} }, { type: 'string' }];
     for (const [i, payload] of shapes.entries()) {
-      const { store } = await joined(server.port, 'torn', {
+      const { store } = await joined(redis.server.port, 'torn', {
         ...{ serverId: `s-${i}`, group: `group-${i}` },
         contracts: [
           { type: 'account', maxAttempts: 1, onInterrupt: 'dead-letter', names: ['Deposit'], depthMax: 0, version: `v${i}` },
@@ -64,7 +59,7 @@ describeRedis('generated files from the command line', () => {
     }
     const stderr =
       'warning: services "group-0" and "group-1" publish different schemas for account.Deposit; that of "group-1", which joined last, counts\n';
-    const target = ['--redis', server.url, '--prefix', 'torn'];
+    const target = redis.under('torn');
     expect(await cli('introspect', ...target)).toEqual({
       ...{ code: 0, stdout: 'account (group-0, group-1)\n  Deposit string -> unknown\n', stderr },
     });

@@ -1,33 +1,20 @@
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { lastLine } from '../support/command.js';
-import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
-import { cli, compileCli, startCli, Writer } from './support.js';
+import { describeRedis } from '../support/redis-server.js';
+import { SuiteRedis, startCli, type Writer } from './support.js';
 
 const SHUT = 'the store is shut: it lost acknowledged writes. What it holds may be from before that; ';
 
 describeRedis('a store that was shut, from the command line', () => {
-  let server: RedisServer;
-  let admin: Redis;
+  const redis = new SuiteRedis();
   let writer: Writer;
 
-  beforeAll(async () => {
-    compileCli();
-    server = await startRedis();
-    admin = new Redis(server.url);
-  }, 60_000);
   beforeEach(async () => {
-    await admin.flushdb();
-    writer = await Writer.open(server.port, 'shop', 'account:a-1');
+    writer = await redis.freshWriter();
     await writer.fail(50);
     return () => writer.close();
   });
-  afterAll(async () => {
-    admin.disconnect();
-    await server.stop();
-  });
 
-  const on = (...args: readonly string[]) => [...args, '--redis', server.url, '--prefix', 'shop'];
   const shut = () => writer.session.store.control({ op: 'shut', generation: writer.session.joined.generation });
 
   it('can be looked at, and says that it may be older than the loss', async () => {
@@ -39,15 +26,15 @@ describeRedis('a store that was shut, from the command line', () => {
       ['dlq', 'list'],
       ['dlq', 'show', '1'],
     ]) {
-      const { code, stdout, stderr } = await cli(...on(...command));
+      const { code, stdout, stderr } = await redis.run(...command);
       expect(code, command.join(' ')).toBe(0);
       expect(stdout).not.toContain('shut');
       expect(stderr).toContain(`warning: ${SHUT}`);
       expect(stderr.trimEnd().split('\n')).toHaveLength(1);
     }
-    expect(lastLine(await cli(...on('status', '--json')))).toMatchObject({ shut: true });
-    expect(lastLine(await cli(...on('dlq', 'list', '--json')))).toMatchObject({ shut: true, total: 50 });
-    const doctor = await cli(...on('doctor'));
+    expect(lastLine(await redis.run('status', '--json'))).toMatchObject({ shut: true });
+    expect(lastLine(await redis.run('dlq', 'list', '--json'))).toMatchObject({ shut: true, total: 50 });
+    const doctor = await redis.run('doctor');
     expect(doctor.code).toBe(1);
     expect(doctor.stdout).toMatch(/^fail store +shut, since it lost acknowledged writes\n +no node starts, /m);
   }, 30_000);
@@ -60,19 +47,19 @@ describeRedis('a store that was shut, from the command line', () => {
       ['replay', '--all', '--force'],
       ['purge', '--id', '1', '--yes'],
     ]) {
-      const { code, stdout, stderr } = await cli(...on('dlq', ...command));
+      const { code, stdout, stderr } = await redis.run('dlq', ...command);
       expect({ code, stdout }, command.join(' ')).toEqual({ code: 1, stdout: '' });
       expect(stderr).toContain(`error: nothing is replayed or deleted while ${SHUT}`);
     }
-    expect(lastLine(await cli(...on('dlq', 'list', '--open', '--json')))).toMatchObject({ total: 50, letters: { length: 50 } });
-    const { stderr } = await cli(...on('dlq', 'replay', '--id', '1'));
+    expect(lastLine(await redis.run('dlq', 'list', '--open', '--json'))).toMatchObject({ total: 50, letters: { length: 50 } });
+    const { stderr } = await redis.run('dlq', 'replay', '--id', '1');
     const [, key = ''] = /\(redis-cli HSET '(\S+)' generation reopened-1\)/.exec(stderr) ?? [];
-    await admin.hset(key, 'generation', 'reopened-1');
-    expect(await cli(...on('dlq', 'replay', '--id', '1'))).toMatchObject({ code: 0, stderr: '' });
+    await redis.admin.hset(key, 'generation', 'reopened-1');
+    expect(await redis.run('dlq', 'replay', '--id', '1')).toMatchObject({ code: 0, stderr: '' });
   }, 30_000);
 
   it('ends a run over many that was under way', async () => {
-    const { ended } = startCli(on('dlq', 'replay', '--all', '--rate', '20'));
+    const { ended } = startCli(['dlq', 'replay', '--all', '--rate', '20', ...redis.under('shop')]);
     const replayed = async () =>
       (await writer.session.store.control({ op: 'letters', after: '', max: 500, replayed: true })).letters.length;
     while ((await replayed()) < 3) await new Promise((resolve) => setTimeout(resolve, 20));

@@ -1,40 +1,29 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { append, message } from '../redis/support.js';
 import { lastLine } from '../support/command.js';
-import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
-import { cli, compileCli, joined, startCli, Writer } from './support.js';
+import { describeRedis } from '../support/redis-server.js';
+import { cli, joined, SuiteRedis, startCli, Writer } from './support.js';
 
 describeRedis(
   'a look into the log from the command line',
   () => {
-    let server: RedisServer;
-    let admin: Redis;
+    const redis = new SuiteRedis();
     let writer: Writer;
 
     beforeAll(async () => {
-      compileCli();
-      server = await startRedis();
-      admin = new Redis(server.url);
-      const session = await joined(server.port, 'shop');
-      writer = await Writer.of(session, 'account:a-1');
+      writer = await redis.freshWriter();
       await writer.fail(1);
       await writer.pile(3);
+      const { session } = writer;
       await (await Writer.of(session, 'order:o:{1}')).pile(0);
       await session.store.control({ op: 'lead', incarnation: 1 });
-    }, 60_000);
-    afterAll(async () => {
-      admin.disconnect();
-      await writer.close();
-      await server.stop();
     });
-
-    const run = (...args: readonly string[]) => cli(...args, '--redis', server.url, '--prefix', 'shop');
+    afterAll(() => writer.close());
 
     it('tells the nodes with their roles, what waits by type, and what blocks', async () => {
-      const told = lastLine<{ nodes: object[] }>(await run('status', '--json'));
+      const told = lastLine<{ nodes: object[] }>(await redis.run('status', '--json'));
       expect(told).toEqual({
         nodes: [
           {
@@ -49,31 +38,31 @@ describeRedis(
         totals: { messages: 5, entities: 2, deadLetters: 1 },
         ...{ blocked: [], blockedIsAll: true, shut: false },
       });
-      const { stdout } = await run('status');
+      const { stdout } = await redis.run('status');
       expect(stdout).toMatch(/^node-1 +bank +1 +master +1 +\S+ \w+ +2 +account, order$/m);
       expect(stdout).toContain('\nwaiting or running: 5 messages; 1 dead letter\n');
     });
 
     /** As if all that is under the prefix had been logged, and could have begun, a minute earlier. */
     const aMinuteLater = async (prefix: string): Promise<void> => {
-      for (const [field, record] of Object.entries(await admin.hgetall(`${prefix}:{0}:msg`))) {
+      for (const [field, record] of Object.entries(await redis.admin.hgetall(`${prefix}:{0}:msg`))) {
         const parts = record.split('\x1f');
         parts[11] = String(Number(parts[11]) - 60_000);
-        await admin.hset(`${prefix}:{0}:msg`, field, parts.join('\x1f'));
+        await redis.admin.hset(`${prefix}:{0}:msg`, field, parts.join('\x1f'));
       }
-      const ready = await admin.zrange(`${prefix}:{0}:ready`, 0, -1);
-      for (const entity of ready) await admin.zincrby(`${prefix}:{0}:ready`, -60_000, entity);
+      const ready = await redis.admin.zrange(`${prefix}:{0}:ready`, 0, -1);
+      for (const entity of ready) await redis.admin.zincrby(`${prefix}:{0}:ready`, -60_000, entity);
     };
 
     it('names what has been running for long, what nobody begins, and who died', async () => {
-      const old = await joined(server.port, 'old', { leaseTtlMs: 1 });
+      const old = await joined(redis.server.port, 'old', { leaseTtlMs: 1 });
       await (await Writer.of(old, 'account:a-1')).pile(2);
       // Nobody owns it.
       const stuck = "account:b'2";
       for (const id of ['x', 'y']) await old.apply(append(id, { entity: stuck, message: message(id, {}) }));
       await aMinuteLater('old');
       await old.apply(append('z', { entity: 'account:fresh', message: message('z', {}) }));
-      const told = lastLine<{ blocked: object[] }>(await cli('status', '--json', '--redis', server.url, '--prefix', 'old'));
+      const told = lastLine<{ blocked: object[] }>(await cli('status', '--json', ...redis.under('old')));
       const row = { entityType: 'account', name: 'Deposit', loggedMsAgo: expect.any(Number) };
       expect(told).toMatchObject({ nodes: [{ role: 'lapsed', epoch: null }], blockedIsAll: true });
       expect([...told.blocked].sort((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b)))).toEqual([
@@ -81,7 +70,7 @@ describeRedis(
         { ...row, entityId: "b'2", state: 'waiting', messageId: 'x', pending: 1, owner: 'nobody' },
       ]);
       await old.store.control({ op: 'bury', incarnation: 1, beatSeen: 0 });
-      const { stdout } = await cli('status', '--redis', server.url, '--prefix', 'old');
+      const { stdout } = await cli('status', ...redis.under('old'));
       expect(stdout).toMatch(/^node-1 +bank +1 +dead +over for /m);
       expect(stdout).toContain(
         '\nmay be blocked: what runs was logged more than 30 s ago, what waits could have begun since then\n',
@@ -92,19 +81,19 @@ describeRedis(
     });
 
     it('says that it did not look at all that may be blocked', async () => {
-      const many = await joined(server.port, 'many');
+      const many = await joined(redis.server.port, 'many');
       const entities = Array.from({ length: 201 }, (_, i) => `account:${i}`);
       for (const entity of entities) await (await Writer.of(many, entity)).pile(0);
-      const { stdout } = await cli('status', '--redis', server.url, '--prefix', 'many');
+      const { stdout } = await cli('status', ...redis.under('many'));
       expect(stdout).toMatch(/\nonly 200 of those that run, and as many of those that wait, were looked at\n$/);
-      expect(lastLine(await cli('status', '--json', '--redis', server.url, '--prefix', 'many'))).toMatchObject({
+      expect(lastLine(await cli('status', '--json', ...redis.under('many')))).toMatchObject({
         ...{ blocked: [], blockedIsAll: false },
       });
       await many.store.close();
     }, 30_000);
 
     it('shows one entity: its owner, what runs, what waits, and its past', async () => {
-      const told = lastLine(await run('entity', 'show', 'account', 'a-1', '--json'));
+      const told = lastLine(await redis.run('entity', 'show', 'account', 'a-1', '--json'));
       const message = { name: 'Deposit', attempt: 1, enqueuedAtMs: expect.any(Number), replayOf: null };
       expect(told).toEqual({
         ...{ entityType: 'account', entityId: 'a-1', owner: 'node-1', incarnation: 1, fence: 1, heldUntilMs: null },
@@ -118,31 +107,31 @@ describeRedis(
           deadLettersNext: null,
         },
       });
-      expect((await run('entity', 'show', 'order', 'o:{1}')).stdout).toMatch(/^running {2}#1 Deposit m1 /m);
-      const unknown = await run('entity', 'show', 'account', 'nobody');
+      expect((await redis.run('entity', 'show', 'order', 'o:{1}')).stdout).toMatch(/^running {2}#1 Deposit m1 /m);
+      const unknown = await redis.run('entity', 'show', 'account', 'nobody');
       expect(unknown).toMatchObject({ code: 1, stdout: '' });
       expect(unknown.stderr).toMatch(/^error: the log knows nothing of account "nobody": /);
-      expect(await run('entity', 'show', 'a:b', 'x')).toMatchObject({ code: 2 });
+      expect(await redis.run('entity', 'show', 'a:b', 'x')).toMatchObject({ code: 2 });
     });
 
     it('shows the newest of what is kept of an entity, and says that there is more', async () => {
       const long = await Writer.of(writer.session, 'account:long');
       await long.complete(30);
       const { history } = lastLine<{ history: { ended: { sequence: number }[]; endedCount: number } }>(
-        await run('entity', 'show', 'account', 'long', '--json'),
+        await redis.run('entity', 'show', 'account', 'long', '--json'),
       );
       expect(history.endedCount).toBe(30);
       expect(history.ended.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 20 }, (_, i) => 11 + i));
-      const { stdout } = await run('entity', 'show', 'account', 'long');
+      const { stdout } = await redis.run('entity', 'show', 'account', 'long');
       expect(stdout.match(/^ended .*$/gm)).toHaveLength(21);
       expect(stdout).toMatch(/^ended {4}10 earlier ones are not shown\nended {4}#11 m11 completed$/m);
     });
 
     it('shows the first of many dead letters and of much that waits, and how to see the others', async () => {
-      const torn = await Writer.open(server.port, 'torn', "account:it's");
+      const torn = await Writer.open(redis.server.port, 'torn', "account:it's");
       await torn.fail(20);
       const show = async (...args: readonly string[]) =>
-        cli('entity', 'show', 'account', "it's", ...args, '--redis', server.url, '--prefix', 'torn');
+        cli('entity', 'show', 'account', "it's", ...args, ...redis.under('torn'));
       const historyOf = async () =>
         lastLine<{ history: { deadLetters: object[]; deadLettersNext: string | null } }>(await show('--json')).history;
       expect(await historyOf()).toMatchObject({ deadLetters: { length: 20 }, deadLettersNext: null });
@@ -159,8 +148,8 @@ describeRedis(
 
     it('changes nothing, and makes no member', async () => {
       const dump = async () => {
-        const keys = (await admin.keys('shop:*')).sort();
-        return Promise.all(keys.map(async (key) => [key, await admin.dump(key)]));
+        const keys = (await redis.admin.keys('shop:*')).sort();
+        return Promise.all(keys.map(async (key) => [key, await redis.admin.dump(key)]));
       };
       const before = await dump();
       for (const command of [
@@ -170,64 +159,64 @@ describeRedis(
         ['dlq', 'show', '1'],
         ['doctor'],
       ]) {
-        expect(await run(...command), command.join(' ')).toMatchObject({ code: 0 });
+        expect(await redis.run(...command), command.join(' ')).toMatchObject({ code: 0 });
       }
-      expect(await run('dlq', 'replay', '--all', '--dry-run')).toMatchObject({ code: 0 });
+      expect(await redis.run('dlq', 'replay', '--all', '--dry-run')).toMatchObject({ code: 0 });
       expect(await dump()).toEqual(before);
     });
 
     it('finds Redis and prefix in the environment, options first', async () => {
       const by = (env: NodeJS.ProcessEnv, ...args: string[]) => startCli(['dlq', 'list', ...args], env).ended;
-      expect(await by({ AQ_REDIS_URL: server.url, REDIS_URL: 'redis://127.0.0.1:1', AQ_PREFIX: 'shop' })).toMatchObject({
+      expect(await by({ AQ_REDIS_URL: redis.server.url, REDIS_URL: 'redis://127.0.0.1:1', AQ_PREFIX: 'shop' })).toMatchObject({
         code: 0,
       });
-      expect(await by({ REDIS_URL: server.url, AQ_PREFIX: 'x' }, '--prefix', 'shop')).toMatchObject({ code: 0 });
+      expect(await by({ REDIS_URL: redis.server.url, AQ_PREFIX: 'x' }, '--prefix', 'shop')).toMatchObject({ code: 0 });
       expect(await by({ REDIS_URL: 'http://x' })).toMatchObject({
         code: 2,
         stderr: expect.stringMatching(/^error: REDIS_URL is no URL of a Redis/),
       });
       // As if a variable were not set: what comes next is somebody else's.
       for (const given of [['--redis', ''], ['--redis=']])
-        expect(await by({ REDIS_URL: server.url, AQ_PREFIX: 'shop' }, ...given)).toMatchObject({
+        expect(await by({ REDIS_URL: redis.server.url, AQ_PREFIX: 'shop' }, ...given)).toMatchObject({
           ...{ code: 2, stderr: expect.stringMatching(/^error: --redis is empty/) },
         });
-      expect(await by({ AQ_REDIS_URL: '', REDIS_URL: server.url, AQ_PREFIX: 'shop' })).toMatchObject({ code: 0 });
+      expect(await by({ AQ_REDIS_URL: '', REDIS_URL: redis.server.url, AQ_PREFIX: 'shop' })).toMatchObject({ code: 0 });
     });
 
     it('takes no other database for the one that is named', async () => {
       for (const command of [['status'], ['doctor'], ['dlq', 'list']]) {
-        const { code, stdout, stderr } = await cli(...command, '--redis', `${server.url}/99`, '--prefix', 'shop');
+        const { code, stdout, stderr } = await cli(...command, '--redis', `${redis.server.url}/99`, '--prefix', 'shop');
         expect({ code, stdout }, command.join(' ')).toEqual({ code: 1, stdout: '' });
         expect(stderr).toMatch(/^error: cannot use Redis at 127\.0\.0\.1:\d+: ERR DB index is out of range\n$/);
       }
       for (const path of ['/abc', '/1x', '/1/2', '/-1', '/?db=abc', '?db=']) {
-        const { code, stderr } = await cli('status', '--redis', server.url + path, '--prefix', 'shop');
+        const { code, stderr } = await cli('status', '--redis', redis.server.url + path, '--prefix', 'shop');
         expect({ code, stderr }, path).toEqual({ code: 2, stderr: expect.stringMatching(/^error: --redis .*\n$/) });
       }
       for (const path of ['', '/', '/0', '?db=0'])
-        expect(await cli('status', '--redis', server.url + path, '--prefix', 'shop'), path).toMatchObject({ code: 0 });
+        expect(await cli('status', '--redis', redis.server.url + path, '--prefix', 'shop'), path).toMatchObject({ code: 0 });
     });
 
     it('says which prefixes there are where the given one is none', async () => {
-      const { code, stderr } = await cli('status', '--redis', server.url, '--prefix', 'shpo');
+      const { code, stderr } = await cli('status', ...redis.under('shpo'));
       expect(code).toBe(1);
       expect(stderr).toBe('error: nothing is under prefix "shpo"; prefixes that are there: "many", "old", "shop", "torn"\n');
     });
 
     it('says what is in the way, in one line', async () => {
-      await admin.set('foreign:{0}:meta', 'x');
-      const foreign = await cli('status', '--redis', server.url, '--prefix', 'foreign');
+      await redis.admin.set('foreign:{0}:meta', 'x');
+      const foreign = await cli('status', ...redis.under('foreign'));
       expect(foreign).toMatchObject({
         code: 1,
         stderr: expect.stringMatching(/^error: foreign:\{0\}:meta is none of our keys: WRONGTYPE/),
       });
-      await admin.hset('newer:{0}:meta', { generation: 'g', schema: '9' });
-      const newer = await cli('status', '--redis', server.url, '--prefix', 'newer');
+      await redis.admin.hset('newer:{0}:meta', { generation: 'g', schema: '9' });
+      const newer = await cli('status', ...redis.under('newer'));
       expect(newer).toMatchObject({
         code: 1,
         stderr: expect.stringMatching(/^error: prefix "newer" holds records of schema version 9, /),
       });
-      await admin.del('foreign:{0}:meta', 'newer:{0}:meta');
+      await redis.admin.del('foreign:{0}:meta', 'newer:{0}:meta');
       for (const command of [['status'], ['doctor'], ['dlq', 'list']]) {
         const none = await cli(...command, '--redis', 'redis://:secret@127.0.0.1:1');
         expect(none).toEqual({
@@ -254,33 +243,33 @@ describeRedis(
 
     describe('doctor', () => {
       it('finds what endangers the log, and fails for what no node can start with', async () => {
-        const well = await run('doctor', '--json');
+        const well = await redis.run('doctor', '--json');
         expect(well.code).toBe(0);
         const { findings } = lastLine<{ findings: { check: string; level: string; found: string }[] }>(well);
         expect(findings.filter(({ level }) => level !== 'ok').map(({ check }) => check)).toEqual(['memory']);
         expect(findings.find(({ check }) => check === 'keys')?.found).toMatch(/^\d+ keys, each of the type it must have$/);
-        await admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
-        await admin.set('ill:{0}:meta', 'x');
-        const ill = await cli('doctor', '--redis', server.url, '--prefix', 'ill');
-        await admin.config('SET', 'maxmemory-policy', 'noeviction');
-        await admin.del('ill:{0}:meta');
+        await redis.admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
+        await redis.admin.set('ill:{0}:meta', 'x');
+        const ill = await cli('doctor', ...redis.under('ill'));
+        await redis.admin.config('SET', 'maxmemory-policy', 'noeviction');
+        await redis.admin.del('ill:{0}:meta');
         expect(ill).toMatchObject({ code: 1, stderr: expect.stringMatching(/^error: 2 of \d+ checks failed$/m) });
         expect(ill.stdout).toMatch(/^fail eviction +allkeys-lru\n +logged messages may vanish/m);
         expect(ill.stdout).toMatch(/^fail keys +ill:\{0\}:meta \(string\)$/m);
       });
 
       it('fails for no key that a node would start beside', async () => {
-        await admin.mset({ 'shop:cache': 'x', 'shop:{0}:mine': 'x', 'shop:{1}:meta': 'x' });
-        const { code, stdout } = await run('doctor');
-        await admin.del('shop:cache', 'shop:{0}:mine', 'shop:{1}:meta');
+        await redis.admin.mset({ 'shop:cache': 'x', 'shop:{0}:mine': 'x', 'shop:{1}:meta': 'x' });
+        const { code, stdout } = await redis.run('doctor');
+        await redis.admin.del('shop:cache', 'shop:{0}:mine', 'shop:{1}:meta');
         expect(stdout).toMatch(/^ok {3}keys /m);
         expect(code).toBe(0);
       });
 
       it('says in a line what its user may not do, or that Redis is gone', async () => {
         const as = async (rules: readonly string[], prefix: string, ...command: readonly string[]) => {
-          await admin.call('ACL', 'SETUSER', 'small', 'reset', 'on', '>pw', '~*', '&*', '+@all', ...rules);
-          return cli(...command, '--redis', server.url.replace('//', '//small:pw@'), '--prefix', prefix);
+          await redis.admin.call('ACL', 'SETUSER', 'small', 'reset', 'on', '>pw', '~*', '&*', '+@all', ...rules);
+          return cli(...command, '--redis', redis.server.url.replace('//', '//small:pw@'), '--prefix', prefix);
         };
         for (const name of ['time', 'type', 'info']) {
           const { code, stdout, stderr } = await as([`-${name}`], 'shop', 'doctor');
@@ -296,7 +285,7 @@ describeRedis(
         const unread = await as(['-hmget'], 'shop', 'status');
         expect(unread).toMatchObject({ code: 1, stdout: '' });
         expect(unread.stderr).toMatch(/^error: the Redis user lacks a permission: .*'hmget'.*\n$/);
-        await admin.call('ACL', 'DELUSER', 'small');
+        await redis.admin.call('ACL', 'DELUSER', 'small');
         // Answers while a client connects, and then no more.
         const replies = ['$19\r\nredis_version:7.0.0\r\n', '+PONG\r\n'];
         const mute = createServer((socket) => {

@@ -2,12 +2,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join as joinPath } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { compile, ROOT } from '../../scripts/compile.mjs';
 import type { Contract, PublishedSchemas } from '../../src/core/log/control-operations.js';
 import type { NewMessage, Outcome, SessionOp } from '../../src/core/log/operations.js';
 import { append, message, redisStore, Session } from '../redis/support.js';
 import type { Ended } from '../support/command.js';
+import { type RedisServer, startRedis } from '../support/redis-server.js';
 
 const MAIN = joinPath(ROOT, 'build/cli/src/cli/main.js');
 
@@ -152,5 +154,39 @@ export class Writer {
 
   close(): Promise<void> {
     return this.session.store.close();
+  }
+}
+
+/** The Redis of a suite, and the command line on what is under its prefix `shop`. */
+export class SuiteRedis {
+  server!: RedisServer;
+  admin!: Redis;
+
+  /** It is there before the hooks of the suite that follow, and ends after them. */
+  constructor() {
+    beforeAll(async () => {
+      compileCli();
+      this.server = await startRedis();
+      this.admin = new Redis(this.server.url);
+    }, 60_000);
+    afterAll(async () => {
+      this.admin.disconnect();
+      await this.server.stop();
+    });
+  }
+
+  /** Options of a command. */
+  under(prefix: string): readonly string[] {
+    return ['--redis', this.server.url, '--prefix', prefix];
+  }
+
+  run(...command: readonly string[]): Promise<Ended> {
+    return cli(...command, ...this.under('shop'));
+  }
+
+  /** Empties Redis for it. */
+  async freshWriter(): Promise<Writer> {
+    await this.admin.flushdb();
+    return Writer.open(this.server.port, 'shop', 'account:a-1');
   }
 }

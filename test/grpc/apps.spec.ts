@@ -1,7 +1,7 @@
-import { createServer } from 'node:net';
 import { Inject } from '@nestjs/common';
 import { CommandHandler, ICommandHandler } from '@nestjs/cqrs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { freePort } from '../../demo/machine.js';
 import { AtomicQueuesModule, EntityType, type IGrpcConfig, QueueBus, QueueEntityId } from '../../src/index.js';
 import { errorOf, LineLogger, startApp } from '../nest/app.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
@@ -24,15 +24,6 @@ class WhoHandler implements ICommandHandler<Who> {
 
 const CALLS = 40;
 const MEDIAN_MS_MAX = 20;
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
-}
 
 describeRedis('two applications on one Redis, over gRPC', () => {
   let redis: RedisServer;

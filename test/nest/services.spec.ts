@@ -1,9 +1,9 @@
 /** Services that share one Redis, each a service group of its own: who handles what, and who may send it. */
-import { createServer } from 'node:net';
 import { Inject } from '@nestjs/common';
 import { CommandBus, CommandHandler, ICommandHandler } from '@nestjs/cqrs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { freePort } from '../../demo/machine.js';
 import {
   AtomicQueuesModule,
   EntityContext,
@@ -82,15 +82,6 @@ class BuyHandler implements ICommandHandler<Buy> {
 const MEDIAN_MS_MAX = 100;
 const CALLS = 20;
 const AND_WAIT_MS = 450;
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
-}
 
 describeRedis('services on one Redis', () => {
   let redis: RedisServer;

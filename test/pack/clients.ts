@@ -12,6 +12,12 @@ import { describeRedis, type RedisServer, startRedis } from '../support/redis-se
 const LIMIT_MS = 180_000;
 const NPM_FLAGS = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
 
+const queuesOf = (serviceGroup: string): string => `AtomicQueuesModule.forRoot({
+  redis: { url: process.env.AQ_REDIS_URL! },
+  serviceGroup: '${serviceGroup}',
+  grpc: { enabled: true, listenAddress: process.env.ADDRESS!, advertisedAddress: process.env.ADDRESS! },
+})`;
+
 const SERVICE = `
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
@@ -37,13 +43,7 @@ class DepositHandler implements ICommandHandler<Deposit> {
 }
 
 @Module({
-  imports: [
-    AtomicQueuesModule.forRoot({
-      redis: { url: process.env.AQ_REDIS_URL! },
-      serviceGroup: 'bank',
-      grpc: { enabled: true, listenAddress: process.env.ADDRESS!, advertisedAddress: process.env.ADDRESS! },
-    }),
-  ],
+  imports: [${queuesOf('bank')}],
   providers: [DepositHandler],
 })
 class BankModule {}
@@ -62,13 +62,7 @@ import { AtomicQueuesError, AtomicQueuesModule, QueueBus } from 'atomic-queues';
 import { Deposit, type DepositReply } from './generated/index.js';
 
 @Module({
-  imports: [
-    AtomicQueuesModule.forRoot({
-      redis: { url: process.env.AQ_REDIS_URL! },
-      serviceGroup: 'shop',
-      grpc: { enabled: true, listenAddress: process.env.ADDRESS!, advertisedAddress: process.env.ADDRESS! },
-    }),
-  ],
+  imports: [${queuesOf('shop')}],
 })
 class ShopModule {}
 
