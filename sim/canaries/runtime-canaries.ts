@@ -85,8 +85,9 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     expected: ['I3'],
     install: () =>
       replaceMethod(EntityWorker, 'begun', (original) => (self, begun) => {
-        const inbox = peek<Iterable<{ seq: number; attempt: number }> | undefined>(self, 'inbox');
-        const hinted = inbox === undefined ? undefined : [...inbox].at(-1);
+        const inbox = peek<object | undefined>(self, 'inbox');
+        const records = inbox === undefined ? [] : [...peek<Iterable<{ seq: number; attempt: number }>>(inbox, 'records')];
+        const hinted = records.at(-1);
         return original(self, hinted === undefined ? begun : { seq: hinted.seq, attempt: hinted.attempt, message: hinted });
       }),
   },

@@ -12,7 +12,6 @@
 
 import type { EntitySettings } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
-import { Fifo } from '../core/fifo.js';
 import type {
   AnswerOf,
   BeginOp,
@@ -31,6 +30,7 @@ import { Attempt } from './attempt.js';
 import type { Due } from './due-times.js';
 import { errorText } from './error-record.js';
 import type { Idle } from './idle-list.js';
+import { Inbox } from './inbox.js';
 import type { Ownership } from './ownership.js';
 import type { Step } from './session.js';
 
@@ -58,7 +58,7 @@ export class EntityWorker implements Idle, Due {
   attempt: Attempt | undefined;
   private holdsSlot = false;
   private queuedForSlot = false;
-  private inbox: Fifo<MessageRecord> | undefined;
+  private inbox: Inbox | undefined;
 
   constructor(
     readonly entity: string,
@@ -121,7 +121,7 @@ export class EntityWorker implements Idle, Due {
 
   /** A logged message of this entity: `record` may run as soon as it is the head. */
   arrived(record: MessageRecord): void {
-    this.inbox ??= new Fifo();
+    this.inbox ??= new Inbox();
     this.inbox.push(record);
     this.kick();
   }
@@ -139,14 +139,12 @@ export class EntityWorker implements Idle, Due {
   /** Begins the head if nothing stands against it. */
   kick(): void {
     if (this.phase !== 'idle' || (!this.more && this.backlog === 0)) return;
-    const head = this.inbox?.peek();
-    const chained = head !== undefined && head.chain !== '';
-    if (!this.table.mayStart(chained)) {
+    if (!this.table.mayStart(this.inbox?.isWaitedFor === true)) {
       if (!this.queuedForSlot && this.table.waitForSlot(this)) this.queuedForSlot = true;
       return;
     }
     this.start();
-    const op: BeginOp = { op: 'begin', entity: this.entity, fence: this.fence, have: head?.seq ?? 0 };
+    const op: BeginOp = { op: 'begin', entity: this.entity, fence: this.fence, have: this.inbox?.head?.seq ?? 0 };
     this.table.submit({
       op,
       answered: (answer) => this.beginAnswered(answer),
@@ -243,13 +241,13 @@ export class EntityWorker implements Idle, Due {
   }
 
   private fromInbox(seq: number): MessageRecord | undefined {
-    return this.inbox?.find((m) => m.seq === seq);
+    return this.inbox?.find(seq);
   }
 
   private dropUpTo(seq: number): void {
     const { inbox } = this;
     if (inbox === undefined) return;
-    for (let m = inbox.peek(); m !== undefined && m.seq <= seq; m = inbox.peek()) inbox.shift();
+    inbox.dropUpTo(seq);
     if (inbox.length === 0) this.inbox = undefined;
   }
 
@@ -297,9 +295,8 @@ export class EntityWorker implements Idle, Due {
 
   /** As a finish leaves: the sequence of the next head whose payload is here, 0 for any head, -1 for none. */
   nextWanted(): number {
-    const head = this.inbox?.peek();
-    if (!this.table.mayGoOn(head !== undefined && head.chain !== '')) return -1;
-    return head?.seq ?? 0;
+    if (!this.table.mayGoOn(this.inbox?.isWaitedFor === true)) return -1;
+    return this.inbox?.head?.seq ?? 0;
   }
 
   finished(attempt: Attempt, op: FinishOp, answer: AnswerOf['finish']): void {
@@ -351,7 +348,7 @@ export class EntityWorker implements Idle, Due {
         return;
       }
       this.attempt = undefined;
-      this.inbox ??= new Fifo();
+      this.inbox ??= new Inbox();
       this.inbox.unshift({ ...record, attempt: record.attempt + 1, notBeforeMs: answer.notBeforeMs, error });
       this.waitUntil(answer.notBeforeMs);
     };

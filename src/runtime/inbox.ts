@@ -1,0 +1,46 @@
+import { Fifo } from '../core/fifo.js';
+import type { MessageRecord } from '../core/log/operations.js';
+
+/** Logged messages of one entity that its owner has heard of, in the order of their sequences. */
+export class Inbox {
+  private readonly records = new Fifo<MessageRecord>();
+  private chained = 0;
+
+  get length(): number {
+    return this.records.length;
+  }
+
+  /** A handler waits for one of them: also what stands before it must not wait for that handler's slot. */
+  get isWaitedFor(): boolean {
+    return this.chained > 0;
+  }
+
+  get head(): MessageRecord | undefined {
+    return this.records.peek();
+  }
+
+  push(record: MessageRecord): void {
+    this.count(record, 1);
+    this.records.push(record);
+  }
+
+  unshift(record: MessageRecord): void {
+    this.count(record, 1);
+    this.records.unshift(record);
+  }
+
+  find(seq: number): MessageRecord | undefined {
+    return this.records.find((record) => record.seq === seq);
+  }
+
+  dropUpTo(seq: number): void {
+    for (let head = this.head; head !== undefined && head.seq <= seq; head = this.head) {
+      this.count(head, -1);
+      this.records.shift();
+    }
+  }
+
+  private count({ chain }: MessageRecord, by: number): void {
+    if (chain !== '') this.chained += by;
+  }
+}
