@@ -127,7 +127,7 @@ export const ERRORS = {
   OUTCOME_UNKNOWN: entry(
     false,
     false,
-    'The store did not answer in time: the message may be logged and may run.',
+    'The store did not answer in time, or the node stopped before the end: the message may be logged and may run.',
     'Send it again only with the `id` that you gave the first time: it then counts once. Without one, look at what the message would have changed.',
   ),
   CALL_CYCLE: entry(
@@ -148,7 +148,12 @@ export const ERRORS = {
     'The store lost acknowledged writes, or was replaced; this node has closed and starts nothing.',
     'Find out what the store lost, reopen it (docs/guide.md), then restart the group.',
   ),
-  WITHDRAWN: entry(false, true, 'The message was taken back before it began.', 'Nothing: it did not run and will not.'),
+  WITHDRAWN: entry(
+    false,
+    true,
+    'The message was taken back before it began.',
+    'It did not run and will not. If it is to run after all, send it under another id.',
+  ),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

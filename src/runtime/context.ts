@@ -41,8 +41,10 @@ export class EntityContext {
     return context;
   }
 
+  /** None once the handler has ended: nobody waits for what it left behind. */
   static currentOrNone(): EntityContext | undefined {
-    return storage.getStore();
+    const context = storage.getStore();
+    return context?.open === true ? context : undefined;
   }
 
   /** @internal Calls `run(argument)` with this context as the current one. */

@@ -256,11 +256,10 @@ export class Enqueue {
     }
   }
 
-  /** The node ends: whoever still waits for a receipt is told. */
-  rejectAll(error: AtomicQueuesError): void {
+  /** The node ends, which `why` says: whoever still waits for a receipt is told. `unsent` is for what never left. */
+  rejectAll(why: string, unsent: AtomicQueuesError): void {
     this.held = [];
-    for (const append of [...this.open])
-      if (!append.closed) append.failed(append.left ? outcomeUnknown(append, error.message) : error);
+    for (const append of [...this.open]) if (!append.closed) append.failed(append.left ? outcomeUnknown(append, why) : unsent);
     this.expiryTimer?.cancel();
     this.expiryTimer = undefined;
   }
@@ -329,9 +328,14 @@ class Append implements Step<AppendOp> {
         return;
       }
     }
+    const { known } = answer;
+    if (known?.state === 'withdrawn') {
+      this.failed(withdrawn(op));
+      return;
+    }
     this.accepted(answer.seq);
-    if (answer.known !== undefined) {
-      this.knownAlready(answer.known);
+    if (known !== undefined) {
+      this.knownAlready(known);
       return;
     }
     const record = recordOf(op.message, answer.seq, 1, 0, 0, '');
@@ -349,6 +353,7 @@ class Append implements Step<AppendOp> {
 
   /** The caller's id was there: its result, if it has one, is the answer. */
   private knownAlready(known: NonNullable<AnswerOf['append']['known']>): void {
+    if (this.waiter !== undefined) this.waiter.isOfAnother = true;
     if (known.state === 'live') return;
     const { entity, message } = this.op;
     this.enqueue.parts.replies.settle(entity, message.id, known.state, known.state === 'completed' ? known.result : known.error);
@@ -378,6 +383,13 @@ class Append implements Step<AppendOp> {
     this.onError = () => undefined;
   }
 }
+
+/** A receipt would promise what never runs. */
+const withdrawn = ({ entity, message }: AppendOp): AtomicQueuesError => {
+  const id = unescapeId(message.id);
+  const text = `the message with id "${id}" was taken back before it began; send it under another id if it is to run after all`;
+  return new AtomicQueuesError('WITHDRAWN', text, { details: { entity, id } });
+};
 
 function refusalOf(code: string, at: number, op: AppendOp): AtomicQueuesError {
   const details = { entity: op.entity, limit: at };

@@ -324,7 +324,7 @@ export class Node {
   private close(why: AtomicQueuesError): void {
     this.state = 'closed';
     this.closedBy = why;
-    this.enqueuing.rejectAll(why);
+    this.enqueuing.rejectAll(why.message, why);
     this.replies.rejectAll(why);
     this.options.onClosed?.(why);
   }
@@ -351,11 +351,12 @@ export class Node {
     // What still runs is not handed over: the lease lapses, and the next owner makes it a dead letter.
     if (this.ownsNothing()) await this.withinCallTimeout(this.membership.leave(), false);
     else this.membership.forget();
-    const error = new AtomicQueuesError('SHUTTING_DOWN', 'the node has stopped', { definite: false });
-    this.session?.end(error, new AtomicQueuesError('SHUTTING_DOWN', 'the node has stopped before this left'));
+    const unsent = new AtomicQueuesError('SHUTTING_DOWN', 'the node has stopped; nothing was sent');
+    const unknown = new AtomicQueuesError('OUTCOME_UNKNOWN', 'the node has stopped; the message may have run, or may yet');
+    this.session?.end(unknown, unsent);
     this.session = undefined;
-    this.enqueuing.rejectAll(error);
-    this.replies.rejectAll(error);
+    this.enqueuing.rejectAll('the node has stopped', unsent);
+    this.replies.rejectAll(unknown);
     this.ownership.dispose();
     await this.pulse.close();
     await network.close();

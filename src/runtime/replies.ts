@@ -24,6 +24,8 @@ export class Waiter implements Due {
   dueAtMs = 0;
   /** The message's sequence once it is logged, else 0. */
   seq = 0;
+  /** The message was there already: another call counts on it, so this one does not take it back. */
+  isOfAnother = false;
   sinceMs = 0;
   next: Waiter | undefined;
   /** Why the message's entity had no owner when last asked. */
@@ -141,7 +143,7 @@ export class Replies {
   /** @internal A deadline passed or the caller aborted. */
   expired(waiter: Waiter, why: string): void {
     this.due.cancel(waiter);
-    if (waiter.options.onTimeout === 'withdraw') this.withdraw(waiter, why);
+    if (waiter.options.onTimeout === 'withdraw' && !waiter.isOfAnother) this.withdraw(waiter, why);
     else this.giveUp(waiter, why, undefined);
   }
 

@@ -181,7 +181,7 @@ describe('several nodes on one store', () => {
     const atMs = performance.now();
     await nodes[0]?.stop();
     expect(performance.now() - atMs).toBeLessThan(FAST.shutdownGraceMs);
-    expect(await Promise.all(calls)).toContain('SHUTTING_DOWN');
+    expect(await Promise.all(calls)).toContain('OUTCOME_UNKNOWN');
   });
 
   it('give a node that joins its share of what is idle', async () => {

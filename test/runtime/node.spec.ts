@@ -125,6 +125,22 @@ describe('independence (L3)', () => {
     const calls = Array.from({ length: 10 }, (_, i) => n.enqueueAndWait(msg(`a${i}`, { to: `b${i}` }), wait));
     expect(new Set(await Promise.all(calls))).toEqual(new Set(['"\\"leaf\\""']));
   });
+
+  it('does not starve what stands before that either', async () => {
+    let n: Node;
+    const handle: Handle = async (p) => {
+      const { to } = p as { to?: string };
+      if (to !== undefined) return n.enqueueAndWait(msg(to), wait);
+      await sleep(2);
+      return 'leaf';
+    };
+    n = await start(world(), handle, { maxConcurrentHandlers: 4 });
+    const calls = Array.from({ length: 12 }, (_, i) => [
+      n.enqueueAndWait(msg(`a${i}`, { to: 'x' }), wait),
+      n.enqueueAndWait(msg('x'), wait),
+    ]);
+    expect(await Promise.all(calls.flat())).toHaveLength(24);
+  });
 });
 
 describe('retry', () => {
@@ -208,6 +224,32 @@ describe('waiting', () => {
     expect([error.code, error.definite]).toEqual(['REPLY_TIMEOUT', false]);
   });
 
+  it('says of an id that was withdrawn that it does not run, whoever asks', async () => {
+    const n = await start(world(), () => sleep(80));
+    const running = n.enqueueAndWait(msg('a'), wait);
+    const again = msg('a', {}, { id: 'pay-1' });
+    expect(await codeOf(n.enqueueAndWait(again, { timeoutMs: 20, onTimeout: 'withdraw' }))).toMatchObject({ definite: true });
+    await running;
+    for (const call of [n.enqueue(again), n.enqueueAndWait(again, wait)])
+      expect(await codeOf(call)).toMatchObject({ code: 'WITHDRAWN', definite: true, details: { id: 'pay-1' } });
+  });
+
+  it('does not withdraw what another call has logged', async () => {
+    const ran: string[] = [];
+    const n = await start(world(), async (_p, _name, id) => {
+      ran.push(id);
+      await sleep(80);
+    });
+    const running = n.enqueueAndWait(msg('a'), wait);
+    const payment = msg('a', {}, { id: 'pay-1' });
+    await n.enqueue(payment);
+    const asked = await codeOf(n.enqueueAndWait(payment, { timeoutMs: 20, onTimeout: 'withdraw' }));
+    expect([asked.code, asked.definite]).toEqual(['REPLY_TIMEOUT', false]);
+    await running;
+    await n.enqueueAndWait(payment, wait);
+    expect(ran).toHaveLength(2);
+  });
+
   it('ends with the signal of the caller', async () => {
     const n = await start(world(), () => sleep(100));
     const abort = new AbortController();
@@ -229,6 +271,18 @@ describe('waiting', () => {
     expect(error.code).toBe('HANDLER_FAILED');
     expect(error.message).toContain('CALL_CYCLE');
     expect(error.message).toContain('account:a -> account:b');
+  });
+
+  it('takes nothing for a cycle that is asked when the handler has ended', async () => {
+    let n: Node;
+    let later: Promise<unknown> = Promise.resolve();
+    const handle: Handle = (p) => {
+      if ((p as { once?: boolean }).once) later = sleep(20).then(() => n.enqueueAndWait(msg('a'), wait));
+      return 'done';
+    };
+    n = await start(world(), handle);
+    await n.enqueueAndWait(msg('a', { once: true }), wait);
+    expect(await later).toBe('"done"');
   });
 });
 
