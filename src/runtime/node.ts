@@ -111,7 +111,7 @@ export class Node {
     );
     const { directory, shapes } = this;
     this.ownership = new Ownership({
-      ...{ clock, trace, config, contracts, handler, network, membership, due, replies, contextHost },
+      ...{ clock, trace, config, contracts, handler, network, store, membership, due, replies, contextHost },
       deliver: (entity, record, owner) => this.router.deliver(entity, record, owner),
       handedOff: (entity) => this.router.handedOff(entity),
       contradicted: (why) => this.storeLost(why),

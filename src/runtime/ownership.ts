@@ -9,10 +9,19 @@ import { AtomicQueuesError } from '../core/errors.js';
 import { Fifo } from '../core/fifo.js';
 import { typeOfKey } from '../core/ids.js';
 import type { Contract } from '../core/log/control-operations.js';
-import { type LateOp, type MessageRecord, type Outcome, recordOf, type Send, type SessionOp } from '../core/log/operations.js';
+import {
+  type Begun,
+  type LateOp,
+  type MessageRecord,
+  type Outcome,
+  recordOf,
+  type Send,
+  type SessionOp,
+} from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
 import type { Delivery, HandlerPort } from '../ports/handler.js';
 import type { Network } from '../ports/network.js';
+import type { Store } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
 import type { Attempt } from './attempt.js';
 import { type ContextHost, EntityContext } from './context.js';
@@ -31,6 +40,7 @@ export interface OwnershipParts {
   readonly contracts: readonly Contract[];
   readonly handler: HandlerPort;
   readonly network: Network;
+  readonly store: Store;
   readonly membership: Membership;
   readonly due: DueTimes;
   readonly replies: Replies;
@@ -47,6 +57,7 @@ export interface OwnershipParts {
 type LateReport = Omit<LateOp, 'op'>;
 
 const HANDLER_TIMEOUT_GRANULE_MS = 8;
+const FETCH_AGAIN_MS = 200;
 /** How long an entity whose head nobody here declares is left to others. */
 const FOREIGN_MS = 10_000;
 
@@ -57,6 +68,7 @@ export class Ownership {
   readonly slots = { taken: 0 };
   readonly running = new Set<Attempt>();
   readonly lateReports: LateReport[] = [];
+  private fetching: Promise<void> = Promise.resolve();
   /** No new entity is claimed and nothing new begins, but for chains. */
   draining = false;
   private session: StoreSession | undefined;
@@ -353,6 +365,20 @@ export class Ownership {
   }
 
   /** The log contradicts what it told this session: it has lost or altered acknowledged writes, and nothing is guessed. */
+  /** What the log has begun for that worker, in an answer that had no room for the message. One at a time: they are large. */
+  fetch(worker: EntityWorker, begun: Begun): void {
+    this.fetching = this.fetching.then(async () => {
+      while (worker.phase === 'starting') {
+        const answer = await this.parts.store.control({ op: 'entity', entity: worker.entity, max: 0 }).catch(() => undefined);
+        if (worker.phase !== 'starting') return;
+        const message = answer?.ok === true ? answer.running : undefined;
+        if (message?.seq === begun.seq) return worker.begun({ ...begun, message });
+        if (answer !== undefined) return this.contradicted(worker, `message ${begun.seq}, which was not there,`);
+        await new Promise<void>((resolve) => this.parts.clock.setTimer(FETCH_AGAIN_MS, resolve));
+      }
+    });
+  }
+
   contradicted(worker: EntityWorker, answer: string): void {
     const { entity, fence, phase } = worker;
     this.parts.contradicted(`it answered ${answer} to the owner of ${entity} (fence ${fence}, ${phase})`);

@@ -6,6 +6,8 @@
  *   (2) A number always carries the same steps, unless every copy sent of it was certainly refused.
  *   (3) Batches end in order of their numbers, and none is given up while the session lives.
  *   (4) When the session ends, what is in flight is unknown, and what never left is certainly not applied.
+ *   (5) A batch is bounded in size, both ways: since it is sent until it is answered, one that takes longer than a call may
+ *       would be sent for ever.
  */
 import { AtomicQueuesError } from '../core/errors.js';
 import { Fifo } from '../core/fifo.js';
@@ -13,6 +15,7 @@ import type { Answer, AnswerOf, SessionOp } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Random } from '../ports/random.js';
 import { type Store, StoreCallError } from '../ports/store.js';
+import { BatchSize } from './batch-size.js';
 
 export interface Step<O extends SessionOp = SessionOp> {
   readonly op: O;
@@ -50,7 +53,6 @@ export interface SessionEvents {
 }
 
 const IN_FLIGHT_MAX = 2;
-const STEPS_PER_BATCH_MAX = 256;
 const RESEND_DELAY_MS = { first: 20, max: 1000 };
 
 export class StoreSession {
@@ -59,6 +61,7 @@ export class StoreSession {
   /** All else: what ends goes before what arrives, so slots and memory come free first. */
   private readonly urgent = new Fifo<Step>();
   private readonly flying: InFlight[] = [];
+  private readonly size = new BatchSize();
   private lastN = 0;
   private highestAnswered = 0;
   private armed = false;
@@ -124,10 +127,12 @@ export class StoreSession {
     while (!this.ended && this.flying.length < IN_FLIGHT_MAX && this.queued > 0) {
       const steps: Step[] = [];
       const ops: SessionOp[] = [];
-      for (let step = this.next(); step !== undefined; step = steps.length < STEPS_PER_BATCH_MAX ? this.next() : undefined) {
+      this.size.begin();
+      for (let step = this.next(); step !== undefined; step = this.size.isFull ? undefined : this.next()) {
         step.leaving?.();
         steps.push(step);
         ops.push(step.op);
+        this.size.add(step.op);
       }
       const batch: InFlight = {
         n: ++this.lastN,
@@ -238,6 +243,7 @@ export class StoreSession {
       const { steps, answers } = batch;
       for (let i = 0; i < steps.length; i++) {
         const step = steps[i] as Step;
+        this.size.saw(answers[i] as Answer);
         step.answered(answers[i] as never);
       }
     }

@@ -231,7 +231,7 @@ export class EntityWorker implements Idle, Due {
     // A hint may be older than the log: another owner may have tried the message meanwhile.
     const record = held === undefined || held.attempt === begun.attempt ? held : { ...held, attempt: begun.attempt };
     if (record === undefined) {
-      this.table.contradicted(this, `message ${begun.seq}, which was not here,`);
+      this.table.fetch(this, begun);
       return;
     }
     this.dropUpTo(begun.seq);

@@ -57,8 +57,11 @@ function open() {
     lost: (why) => log.push(`lost: ${why}`),
     health: () => undefined,
   });
-  const step = (name: string, kind: 'append' | 'finish' = 'append'): Step => ({
-    op: { op: kind, name } as never,
+  const step = (name: string, kind: 'append' | 'finish' = 'append', chars = 0): Step => ({
+    op: {
+      ...{ op: kind, name, message: { payload: 'x'.repeat(chars), headers: '' } },
+      ...{ outcome: { result: '', error: '' }, sends: [], next: -1 },
+    } as never,
     answered: (answer) => log.push(`${name}: ${JSON.stringify(answer)}`),
     refused: (error: AtomicQueuesError) => log.push(`${name} refused ${error.code} definite ${error.definite}`),
     unknown: (error: AtomicQueuesError) => log.push(`${name} unknown ${error.code}`),
@@ -67,9 +70,18 @@ function open() {
   return { store, clock, log, session, step, applied };
 }
 const unknown = () => new StoreCallError('reply lost', false);
+const MEGABYTE = 1024 * 1024;
 const refused = () => new StoreCallError('OOM', true);
 
 describe('the session', () => {
+  it('bounds a batch in size: one that takes longer than a call may would be sent for ever', async () => {
+    const { store, session, step } = open();
+    for (let i = 0; i < 6; i++) session.submit(step(`m${i}`, 'append', MEGABYTE / 2));
+    session.submit(step('large', 'append', 8 * MEGABYTE));
+    await tick();
+    expect(store.copies.map(({ batch }) => batch.ops.length)).toEqual([2, 2]);
+  });
+
   it('gathers what comes while two batches are in flight, and puts what ends before what begins', async () => {
     const { store, session, step, applied } = open();
     session.submit(step('a'));

@@ -164,7 +164,7 @@ export interface BeginOp {
   readonly fence: number;
   have: number;
 }
-/** The message that runs now; `message` is undefined if the owner has it. */
+/** The message that runs now; `message` is undefined if the owner has it, or if the reply had no room for it. */
 export interface Begun {
   readonly seq: number;
   readonly attempt: number;

@@ -1,6 +1,6 @@
 -- begin: starts the head of an owned entity.
 -- args     fence, have (the sequence whose message the owner holds, 0 for none)
--- answer   sequence attempt | sequence attempt message, if the owner has it not
+-- answer   sequence attempt | sequence attempt message, if the owner has it not and the reply has room
 -- refuses  FENCED RUNNING(sequence) EMPTY HELD(until) NOT_BEFORE(until) UNDECLARED
 
 -- The record, if this incarnation owns it under this fence.
@@ -28,7 +28,8 @@ local function begin_head(e, s, record, have)
   e.running, e.attempt, e.keep, e.first = s, attempt, keep, s
   messages[e.key .. RS .. s] = record
   normalise(e)
-  if s == have then return s .. FS .. attempt end
+  if s == have or told >= TOLD_MAX then return s .. FS .. attempt end
+  told = told + #record
   return s .. FS .. attempt .. FS .. record
 end
 

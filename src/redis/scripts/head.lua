@@ -38,6 +38,9 @@ local META, ENT, MSG = KEYS[1], KEYS[2], KEYS[3]
 local BASE = sub(META, 1, -5)
 local CONTRACT, OWNS = BASE .. 'contract', BASE .. 'owns'
 
+-- Bytes of messages that one reply tells: it is kept beside the log, and has to get through in the time of a call.
+local TOLD_MAX, told = 1048576, 0
+
 local nowS = ARGV[1]
 if nowS == '' then
   local t = call('TIME')

@@ -182,7 +182,9 @@ repeat
       elseif find(begins, '^1\0310\31', rest) then
         row, answer = prefix .. head .. ',1,1,' .. head .. ',0,' .. tail .. ',0', head .. FS .. '1'
       end
-      if answer and head ~= have then answer = answer .. FS .. begins end
+      if answer and head ~= have and told < TOLD_MAX then
+        answer, told = answer .. FS .. begins, told + #begins
+      end
     end
     if not answer then
       plain = false
