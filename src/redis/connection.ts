@@ -6,7 +6,7 @@
 import { Redis } from 'ioredis';
 import type { Clock, Timer } from '../ports/clock.js';
 import { StoreCallError } from '../ports/store.js';
-import { notConnected, storeCallErrorOf } from './failures.js';
+import { isDemoted, notConnected, storeCallErrorOf } from './failures.js';
 
 export interface RedisConnectionConfig {
   readonly url?: string;
@@ -112,6 +112,7 @@ export class Connection {
   #handshake: Timer | undefined;
   #lastError: Error | undefined;
   #isOpened = false;
+  #leftMs = Number.NEGATIVE_INFINITY;
 
   /** `onReconnect`: called when the connection is back after it was lost. */
   constructor(
@@ -172,7 +173,10 @@ export class Connection {
         (value) => {
           if (call.settle()) resolve(value);
         },
-        (error: unknown) => call.fail(storeCallErrorOf(error)),
+        (error: unknown) => {
+          call.fail(storeCallErrorOf(error));
+          if (isDemoted(error)) this.#leave(client);
+        },
       );
     });
   }
@@ -196,6 +200,20 @@ export class Connection {
     }
     if (late) this.#drop();
   };
+
+  /**
+   * A server that is the primary no more keeps its connections, and only a new one leads to its successor. After a turn of the
+   * loop, so that what has been answered with this refusal is read first. And not more often than one that is gone is tried:
+   * the client sees no failure in a server that lets it in, and would come back at once for as long as there is no primary.
+   */
+  #leave(client: RedisClient): void {
+    const nowMs = this.#nowMs();
+    if (nowMs - this.#leftMs < RETRY_DELAY_MAX_MS) return;
+    this.#leftMs = nowMs;
+    this.#options.clock.defer(() => {
+      if (this.#client === client) this.#drop();
+    });
+  }
 
   /** Not `disconnect`: that waits for the other end, which may be gone. The client connects again by itself. */
   #drop(): void {

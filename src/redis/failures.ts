@@ -34,6 +34,10 @@ function wordOf(message: string): string {
 /** Whether the server knows the script not, so that it has to be sent whole. */
 export const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT');
 
+/** Whether the server said that it takes no writes because another one is the primary. */
+export const isDemoted = (error: unknown): boolean =>
+  error instanceof Error && isReply(error) && ['READONLY', 'MASTERDOWN'].includes(wordOf(error.message));
+
 /** Ours says that nothing was sent: the connection was down, and calls are never queued. */
 const NOT_SENT = /enableOfflineQueue options is false/;
 

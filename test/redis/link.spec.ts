@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join as path } from 'node:path';
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RedisStore } from '../../src/redis/store.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 import { append, BreakingLink, ENTITY, failureOf, join, patiently, redisStore, type Session } from './support.js';
@@ -148,6 +148,74 @@ describeRedis(
       expect(next.joined.generation).toBe('g2');
       expect(await session.apply(append('m1'))).toEqual({ status: 'lost' });
       expect(await next.apply(append('m1'))).toMatchObject({ status: 'applied', answers: [{ seq: 1 }] });
+    });
+
+    describe('behind an endpoint that moves', () => {
+      let proxy: BreakingLink;
+      let proxied: RedisStore;
+      let admin: Redis;
+
+      beforeEach(async () => {
+        proxy = new BreakingLink();
+        proxied = redisStore(await proxy.listen(server.port));
+        admin = new Redis(server.url).on('error', () => {});
+        closing.push(
+          () => proxied.close(),
+          () => proxy.close(),
+          () => admin.disconnect(),
+        );
+        await proxied.open();
+      });
+
+      it('the primary is demoted and keeps its connections: the successor is found, and it is the same store', async () => {
+        const successor = await startRedis();
+        const heir = new Redis(successor.url).on('error', () => {});
+        closing.push(
+          () => heir.disconnect(),
+          () => successor.stop(),
+        );
+        const replaced: string[] = [];
+        proxied.onReplaced((why) => replaced.push(why));
+        await proxied.apply(session.batch(append('m1')));
+        // Else the first copy waits 5 s for other replicas.
+        await admin.config('SET', 'repl-diskless-sync-delay', '0');
+        await heir.replicaof('127.0.0.1', server.port);
+        await expect.poll(() => heir.exists('aq:{0}:meta'), { timeout: 10_000 }).toBe(1);
+        await heir.replicaof('NO', 'ONE');
+        proxy.target = successor.port;
+        await admin.replicaof('127.0.0.1', successor.port);
+
+        const batch = session.batch(append('m2'));
+        expect(await failureOf(proxied.apply(batch))).toMatchObject({
+          refused: true,
+          message: expect.stringContaining('replica'),
+        });
+        expect(await patiently(() => proxied.apply(batch), 2000)).toMatchObject({ status: 'applied', answers: [{ seq: 2 }] });
+        expect(await heir.hget('aq:{0}:meta', 'depth')).toBe('2');
+        expect(replaced).toEqual([]);
+      });
+
+      it('a primary that is demoted and has no successor is not stormed with connections', async () => {
+        await admin.replicaof('127.0.0.1', 1);
+        const batch = session.batch(append('m1'));
+        const before = proxy.accepted;
+        await expect(patiently(() => proxied.apply(batch), 2500)).rejects.toMatchObject({ refused: true });
+        expect(proxy.accepted - before).toBeGreaterThanOrEqual(2);
+        expect(proxy.accepted - before).toBeLessThanOrEqual(3);
+        await admin.replicaof('NO', 'ONE');
+        expect(await patiently(() => proxied.apply(batch), 2000)).toMatchObject({ status: 'applied', answers: [{ seq: 1 }] });
+      });
+
+      it('a replica that lost its primary, and serves nothing stale, is left as well', async () => {
+        await admin.config('SET', 'replica-serve-stale-data', 'no');
+        await admin.replicaof('127.0.0.1', 1);
+        const before = proxy.accepted;
+        const call = (): Promise<unknown> => proxied.control({ op: 'counts' });
+        expect(await failureOf(call())).toMatchObject({ refused: true, message: expect.stringContaining('MASTERDOWN') });
+        await expect.poll(() => proxy.accepted).toBe(before + 1);
+        await admin.replicaof('NO', 'ONE');
+        await patiently(call, 2000);
+      });
     });
 
     it('closed: nothing more is sent, and what was under way settles', async () => {

@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { RedisStore } from '../../src/redis/store.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
-import { append, ENTITY, failureOf, join, redisStore, type Session } from './support.js';
+import { append, ENTITY, failureOf, join, patiently, redisStore, type Session } from './support.js';
 
 describeRedis(
   'what a Redis refuses',
@@ -81,7 +81,7 @@ describeRedis(
       const batch = session.batch(append('m3'));
       expect(await failureOf(store.apply(batch))).toMatchObject({ refused: true, message: expect.stringContaining('replica') });
       await admin.replicaof('NO', 'ONE');
-      expect(await store.apply(batch)).toMatchObject({ answers: [{ seq: 3, depth: 3 }] });
+      expect(await patiently(() => store.apply(batch))).toMatchObject({ answers: [{ seq: 3, depth: 3 }] });
     });
 
     it.each([

@@ -79,16 +79,21 @@ export async function patiently<T>(call: () => Promise<T>, timeoutMs = 8000): Pr
   }
 }
 
-/** A link to a server that can swallow the next reply and then break. */
+/** A link to a server that can swallow the next reply and then break, and lead new connections to another server. */
 export class BreakingLink {
   /** Whether the next reply never arrives: the link breaks instead. */
   swallows = false;
+  /** Where new connections lead; those that are there stay. */
+  target = 0;
+  accepted = 0;
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
 
   async listen(target: number): Promise<number> {
+    this.target = target;
     const server = createServer((client) => {
-      const upstream = dial(target, '127.0.0.1');
+      this.accepted++;
+      const upstream = dial(this.target, '127.0.0.1');
       const drop = (): void => {
         client.destroy();
         upstream.destroy();
