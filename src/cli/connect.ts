@@ -73,14 +73,15 @@ function reasonOf(error: Error): string {
   return error.message || inner?.join(', ') || error.name;
 }
 
-/** The store behind the prefix. Rejects with a CommandError that says which prefixes there are, if it is not one of them. */
-export async function connect({ url, prefix }: Target): Promise<Connected> {
+/** The store behind the prefix, to be read or also written to. Rejects with a CommandError that says which prefixes there are, if it is not one of them. */
+export async function connect({ url, prefix }: Target, writes = true): Promise<Connected> {
   const client = await openClient(url);
   try {
     const isShut = (await generationOf(client, prefix)) === CLOSED;
     const clock = new SystemClock();
     const store = new RedisStore({
       ...{ connection: () => client as unknown as RedisClient, keyPrefix: prefix, storeCallTimeoutMs: CALL_TIMEOUT_MS, clock },
+      writes,
     });
     await store.open();
     return { store, clock, isShut, close: () => store.close() };

@@ -156,14 +156,14 @@ export class Program {
 
   /** What is still there of a store that is shut may be looked at. */
   #looking(options: CommonOptions, run: Run): Promise<void> {
-    return this.#connected(options, async (connected, terminal) => {
+    return this.#connected(options, false, async (connected, terminal) => {
       if (connected.isShut) terminal.note(`warning: ${shutText(targetOf(options, this.#env).prefix)}`);
       await run(connected, terminal);
     });
   }
 
   #changing(options: CommonOptions, run: Run): Promise<void> {
-    return this.#connected(options, async (connected, terminal) => {
+    return this.#connected(options, true, async (connected, terminal) => {
       const refused = new CommandError(`nothing is replayed or deleted while ${shutText(targetOf(options, this.#env).prefix)}`);
       if (connected.isShut) throw refused;
       this.#endsItself = true;
@@ -174,8 +174,8 @@ export class Program {
     });
   }
 
-  async #connected(options: CommonOptions, run: Run): Promise<void> {
-    const connected = await connect(targetOf(options, this.#env));
+  async #connected(options: CommonOptions, writes: boolean, run: Run): Promise<void> {
+    const connected = await connect(targetOf(options, this.#env), writes);
     try {
       await run(connected, this.#terminal(options));
     } finally {

@@ -24,6 +24,12 @@ const SCRIPT_ERROR = /^ERR Error running script .*?[:\s]-?(OOM|READONLY|MISCONF|
 // Before Redis 6 a wrong password was an ERR.
 const OLD_PASSWORD_ERROR = /^ERR (invalid password|invalid username-password pair)/;
 
+/**
+ * A script met a command that its user may not run, in the words of Redis up to 7.0, and of later ones. Unlike what is said of a
+ * script that may not start, this is no refusal: what it wrote before that stays.
+ */
+const SCRIPT_PERMISSION = /The user executing the script can't|ACL failure in script/;
+
 const isReply = (error: Error): boolean => error.name === 'ReplyError';
 
 function wordOf(message: string): string {
@@ -47,6 +53,8 @@ export function storeCallErrorOf(cause: unknown): StoreCallError {
   if (error instanceof StoreCallError) return error;
   if (NOT_SENT.test(error.message)) return notConnected(error);
   if (!isReply(error)) return new StoreCallError(`the call to Redis got no answer: ${error.message}`, false, false, { cause });
+  if (SCRIPT_PERMISSION.test(error.message))
+    return new StoreCallError(`${ADVICE.NOPERM} (${error.message})`, false, true, { cause });
   const word = wordOf(error.message);
   if (!REFUSALS.includes(word)) return new StoreCallError(`Redis failed: ${error.message}`, false, false, { cause });
   const advice = ADVICE[word];

@@ -20,12 +20,54 @@ export const KEY_TYPES: Readonly<Record<string, 'hash' | 'zset'>> = {
   dlqof: 'hash',
 };
 
+/** The commands by which the scripts write to a key of that type. */
+export const WRITE_COMMANDS = { hash: ['HSET', 'HDEL', 'HINCRBY'], zset: ['ZADD', 'ZREM'] } as const;
+
+/**
+ * Which of its arguments, each a command and a key, the user may not run, be it that the server has no such command. One before
+ * 7.0 cannot be asked, and ioredis-mock neither; to provoke them by writes that must fail is not worth it: the former is
+ * maintained no more, and the latter, which has no users, would write.
+ */
+const FORBIDDEN_SCRIPT = `
+local forbidden = {}
+if redis.acl_check_cmd then
+  for i = 1, #ARGV, 2 do
+    local known, allowed = pcall(redis.acl_check_cmd, ARGV[i], ARGV[i + 1])
+    if not known or not allowed then forbidden[#forbidden + 1] = (i - 1) / 2 end
+  end
+end
+return forbidden`;
+
 const infoField = (info: string, name: string): string | undefined =>
   new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1]?.trim();
 
-/** Rejects with a StoreCallError that says what is wrong and what to do. */
-export async function checkServer(connection: Connection, base: string): Promise<void> {
+/** Rejects with a StoreCallError that says what is wrong and what to do. `writes`: whether more than reads will be done. */
+export async function checkServer(connection: Connection, base: string, writes: boolean): Promise<void> {
   await Promise.all([checkKeys(connection, base), checkEviction(connection), checkRole(connection)]);
+  if (writes) await checkWrites(connection, base);
+}
+
+/**
+ * A script that may run only some of its commands ends in the middle, and what it wrote stays: among that the number of its
+ * batch, which counts as applied then.
+ */
+async function checkWrites(connection: Connection, base: string): Promise<void> {
+  const writes = Object.entries(KEY_TYPES).flatMap(([name, type]) => WRITE_COMMANDS[type].map((command) => ({ command, name })));
+  const args = writes.flatMap(({ command, name }) => [command, base + name]);
+  const forbidden = await connection.call((client) => client.eval(FORBIDDEN_SCRIPT, 0, ...args));
+  if (!Array.isArray(forbidden) || forbidden.length === 0) return;
+  const keysOf = new Map<string, string[]>();
+  for (const at of forbidden as number[]) {
+    const { command, name } = writes[at]!;
+    keysOf.set(command, [...(keysOf.get(command) ?? []), name]);
+  }
+  const found = [...keysOf].map(([command, names]) => `${command} on ${names.join(', ')}`).join('; ');
+  const rules = [...keysOf.keys()].map((command) => `+${command.toLowerCase()}`).join(' ');
+  throw new StoreCallError(
+    `the Redis user may not run commands that the scripts write with: ${found}; allow them with ACL SETUSER <user> ${rules} ~${base}*`,
+    true,
+    true,
+  );
 }
 
 async function checkKeys(connection: Connection, base: string): Promise<void> {

@@ -20,6 +20,8 @@ export interface RedisStoreOptions {
   /** Deadline of connecting, ms; default 2000. */
   readonly connectTimeoutMs?: number;
   readonly clock: Clock;
+  /** False: only reads will be done, by a user who need not be allowed more. Default true. */
+  readonly writes?: boolean;
   /** Store time in ms instead of the server's own, for tests. */
   readonly storeNowMs?: () => number;
 }
@@ -46,6 +48,7 @@ export class RedisStore implements Store {
   readonly #connection: Connection;
   readonly #base: string;
   readonly #keys: readonly string[];
+  readonly #writes: boolean;
   readonly #storeNowMs: (() => number) | undefined;
   readonly #listeners: ((why: string) => void)[] = [];
   #generation = '';
@@ -58,17 +61,18 @@ export class RedisStore implements Store {
     this.#base = `${options.keyPrefix}:{${options.partition ?? 0}}:`;
     // The scripts derive the other keys from the first: naming them all would cost more than the call of a lone message.
     this.#keys = ['meta', 'ent', 'msg'].map((name) => this.#base + name);
+    this.#writes = options.writes ?? true;
     this.#storeNowMs = options.storeNowMs;
   }
 
   /**
-   * Connects, and checks that this Redis can be what we need: no foreign keys under our prefix, no eviction. `permanent` if
-   * trying again is pointless.
+   * Connects, and checks that this Redis can be what we need: no foreign keys under our prefix, no eviction, a user who may
+   * write. `permanent` if trying again is pointless.
    */
   async open(): Promise<void> {
     await this.#connection.open();
     try {
-      await checkServer(this.#connection, this.#base);
+      await checkServer(this.#connection, this.#base, this.#writes);
       this.#runId = await runIdOf(this.#connection);
     } catch (error) {
       this.#connection.close();

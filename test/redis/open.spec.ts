@@ -1,7 +1,26 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { BATCH_SCRIPT, CONTROL_SCRIPT } from '../../src/redis/script.gen.js';
+import { KEY_TYPES, WRITE_COMMANDS } from '../../src/redis/server-checks.js';
+import type { RedisStoreOptions } from '../../src/redis/store.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
-import { failureOf, join, redisStore } from './support.js';
+import { append, failureOf, join, redisStore } from './support.js';
+
+/** For a user of Redis: whatever is ours but one key. */
+const keysBut = (name: string): string[] =>
+  Object.keys(KEY_TYPES)
+    .filter((other) => other !== name)
+    .map((other) => `~aq:{0}:${other}`);
+
+const WRITES: readonly string[] = [...WRITE_COMMANDS.hash, ...WRITE_COMMANDS.zset];
+const READS = ['HGET', 'HGETALL', 'HLEN', 'HMGET', 'HSCAN', 'TIME', 'TYPE', 'ZRANGEBYSCORE'];
+
+it('the scripts use no other commands than those that are told apart here', () => {
+  const used = [BATCH_SCRIPT, CONTROL_SCRIPT].flatMap((text) =>
+    [...text.matchAll(/\b(?:call|write)\('(\w+)'/g)].map(([, name]) => name),
+  );
+  expect([...new Set(used)].sort()).toEqual([...WRITES, ...READS].sort());
+});
 
 describeRedis(
   'opening a Redis store',
@@ -76,6 +95,46 @@ describeRedis(
       await store.open();
       const session = await join(store);
       expect(await session.apply({ op: 'claim', entity: 'account:a' })).toMatchObject({ status: 'applied' });
+      await store.close();
+    });
+
+    const openAs = async (rules: readonly string[], more: Partial<RedisStoreOptions> = {}): Promise<void> => {
+      await admin.acl('SETUSER', 'app', 'reset', 'on', '>pw', '+@all', ...rules);
+      const store = redisStore(0, { connection: { url: `redis://app:pw@127.0.0.1:${server.port}` }, ...more });
+      await store.open();
+      await store.close();
+    };
+
+    it('names what its user may not write with, before a script could end in the middle of its writes', async () => {
+      for (const command of WRITES) {
+        const failure = await failureOf(openAs(['~aq:*', `-${command}`]));
+        expect(failure.message).toContain(`the scripts write with: ${command} on `);
+        expect(failure.message).toContain(`ACL SETUSER <user> +${command.toLowerCase()} ~aq:{0}:*`);
+        expect(failure).toMatchObject({ refused: true, permanent: true });
+      }
+      const both = await failureOf(openAs(['~aq:*', '-zadd', '-hincrby']));
+      expect(both.message).toContain('ZADD on expiry, ready, dlqindex; allow them');
+      expect(both.message).toContain('+hincrby +zadd ~aq:{0}:*');
+      const readsDlq = await failureOf(openAs([...keysBut('dlq'), '%R~aq:{0}:dlq']));
+      expect(readsDlq.message).toContain('HSET on dlq; HDEL on dlq; HINCRBY on dlq; allow them');
+      expect(await admin.keys('*')).toEqual([]);
+    });
+
+    it('opens for a user who may do nothing but what it does, and for one who only reads', async () => {
+      const allowed = ['EVAL', 'EVALSHA', 'INFO', ...READS, ...WRITES].map((command) => `+${command}`);
+      await openAs(['~aq:{0}:*', 'resetchannels', '-@all', ...allowed]);
+      await openAs(['%R~aq:{0}:*', '-@write'], { writes: false });
+      expect((await failureOf(openAs(['%R~aq:{0}:*']))).message).toContain('HSET on meta, ent, msg');
+    });
+
+    it('a user who is forbidden a command meanwhile: whether the batch was applied is unknown, and an operator has to act', async () => {
+      const store = redisStore(0, { connection: { url: `redis://app:pw@127.0.0.1:${server.port}` } });
+      await openAs(['~aq:*']);
+      await store.open();
+      const session = await join(store);
+      await admin.acl('SETUSER', 'app', '-zadd');
+      const failure = await failureOf(session.apply(append('m1', { entity: 'account:other' })));
+      expect(failure).toMatchObject({ refused: false, permanent: true, message: expect.stringContaining('lacks a permission') });
       await store.close();
     });
 

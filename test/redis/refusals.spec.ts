@@ -1,8 +1,26 @@
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { storeCallErrorOf } from '../../src/redis/failures.js';
 import type { RedisStore } from '../../src/redis/store.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 import { append, ENTITY, failureOf, join, patiently, redisStore, type Session } from './support.js';
+
+describe('a permission that is missing', () => {
+  const replyOf = (message: string): Error => Object.assign(new Error(message), { name: 'ReplyError' });
+
+  it.each([
+    ["NOPERM this user has no permissions to run the 'evalsha' command", true],
+    ["ERR ACL failure in script: User app has no permissions to run the 'zadd' command script: 1f, on @user_script:1.", false],
+    ["ERR The user executing the script can't run this command or subcommand script: 1f, on @user_script:1.", false],
+    [
+      "ERR Error running script (call to f_1f): @user_script:1: @user_script: 1: The user executing the script can't run this command",
+      false,
+    ],
+  ])('%s', (message, refused) => {
+    const failure = storeCallErrorOf(replyOf(message));
+    expect(failure).toMatchObject({ refused, permanent: true, message: expect.stringContaining('lacks a permission') });
+  });
+});
 
 describeRedis(
   'what a Redis refuses',
