@@ -95,6 +95,8 @@ export class Enqueue {
 
   /** Resolves with the result as JSON text. */
   enqueueAndWait(outgoing: OutgoingMessage, wait: WaitOptions): Promise<string> {
+    if (wait.signal?.aborted === true)
+      throw new AtomicQueuesError('REPLY_TIMEOUT', 'the caller had aborted before; nothing was sent', { definite: true });
     const context = EntityContext.currentOrNone();
     const chain = context?.chainOfCalls() ?? [];
     const key = entityKeyOf(outgoing.type, outgoing.entityId);

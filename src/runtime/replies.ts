@@ -48,8 +48,7 @@ export class Waiter implements Due {
     const { signal } = options;
     if (signal === undefined) return;
     this.onAbort = () => this.replies.expired(this, 'the caller aborted');
-    if (signal.aborted) queueMicrotask(this.onAbort);
-    else signal.addEventListener('abort', this.onAbort, { once: true });
+    signal.addEventListener('abort', this.onAbort, { once: true });
   }
 
   onDue(): void {

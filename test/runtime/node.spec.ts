@@ -262,6 +262,10 @@ describe('waiting', () => {
     setTimeout(() => abort.abort(), 20);
     expect((await call).message).toContain('aborted');
     expect(n.status().waiting).toBe(0);
+    const depth = n.depth();
+    const late = n.enqueueAndWait(msg('b'), { timeoutMs: 5000, signal: abort.signal });
+    expect(await codeOf(late)).toMatchObject({ code: 'REPLY_TIMEOUT', definite: true });
+    expect(await n.depth()).toEqual(await depth);
   });
 
   it('refuses a call back into its own chain', async () => {
