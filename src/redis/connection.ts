@@ -175,7 +175,7 @@ export class Connection {
         },
         (error: unknown) => {
           call.fail(storeCallErrorOf(error));
-          if (isDemoted(error)) this.#leave(client);
+          if (isDemoted(error) && this.#client === client) this.leave();
         },
       );
     });
@@ -206,7 +206,8 @@ export class Connection {
    * loop, so that what has been answered with this refusal is read first. And not more often than one that is gone is tried:
    * the client sees no failure in a server that lets it in, and would come back at once for as long as there is no primary.
    */
-  #leave(client: RedisClient): void {
+  leave(): void {
+    const client = this.#client;
     const nowMs = this.#nowMs();
     if (nowMs - this.#leftMs < RETRY_DELAY_MAX_MS) return;
     this.#leftMs = nowMs;

@@ -13,6 +13,7 @@ import type { ConnectionOptions } from './connection.js';
 import { decodeFrame, encodeFrame } from './frames.js';
 import { OUTBOX_LIMITS } from './outbox-limits.js';
 import { type PubSubClient, PubSubLink } from './pubsub-link.js';
+import { isReplica } from './server-checks.js';
 
 export interface RedisNetworkOptions {
   /** As of the store. */
@@ -80,6 +81,7 @@ export class RedisNetwork implements Network {
       options,
       () => undefined,
       () => void this.#learnScope(),
+      (client) => this.#askRole(client),
     );
     this.#subscriber = new PubSubLink(
       options,
@@ -176,6 +178,16 @@ export class RedisNetwork implements Network {
           landed();
         },
       );
+  }
+
+  /**
+   * A primary that was demoted refuses no publication and keeps its connections, but those who subscribe at its successor hear
+   * nothing of it. The publisher asks for both: a subscriber may only ping.
+   */
+  async #askRole(client: PubSubClient): Promise<void> {
+    if (!isReplica(await client.info('replication'))) return;
+    this.#publisher.leave();
+    this.#subscriber.leave();
   }
 
   /** The store's generation keeps out what was meant for the same numbers of another store. */

@@ -14,6 +14,7 @@ export interface PubSubClient {
   subscribe(channel: string): Promise<unknown>;
   unsubscribe(channel: string): Promise<unknown>;
   ping(): Promise<unknown>;
+  info(section: string): Promise<string>;
   hget(key: string, field: string): Promise<string | null>;
   on(event: 'messageBuffer', listener: (channel: Buffer, data: Buffer) => void): unknown;
 }
@@ -45,6 +46,8 @@ export class PubSubLink {
     private readonly onClient: (client: PubSubClient) => void,
     /** The link is up, for the first time or again. */
     private readonly onUp: () => void,
+    /** Asks the server for something; one that gives no answer is left. */
+    private readonly ask: (client: PubSubClient) => Promise<unknown> = (client) => client.ping(),
   ) {
     const { connection, callTimeoutMs: storeCallTimeoutMs, clock } = options;
     this.#clock = clock;
@@ -71,6 +74,11 @@ export class PubSubLink {
   /** Rejects with a StoreCallError, by the deadline at the latest. */
   call<T>(send: (client: PubSubClient) => Promise<T>): Promise<T> {
     return this.#connection.call((client) => send(client as unknown as PubSubClient));
+  }
+
+  /** Connects anew, since the server is not the right one any more. */
+  leave(): void {
+    this.#connection.leave();
   }
 
   /** Ends the connection at once, whatever the other end does. */
@@ -121,8 +129,8 @@ export class PubSubLink {
   #armPing(): void {
     this.#ping?.cancel();
     this.#ping = this.#clock.setTimer(PING_EVERY_MS, () => {
-      // A ping without an answer ends the connection: that is its whole point.
-      this.call((client) => client.ping()).catch(() => undefined);
+      // A question without an answer ends the connection: that is its whole point.
+      this.call(this.ask).catch(() => undefined);
       this.#armPing();
     });
   }

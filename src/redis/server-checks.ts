@@ -110,9 +110,12 @@ async function policyByInfo(connection: Connection): Promise<string | undefined>
   return infoField(await connection.call((client) => client.info('memory')), 'maxmemory_policy');
 }
 
+/** By what INFO says of the replication. */
+export const isReplica = (info: string): boolean => infoField(info, 'role') === 'slave';
+
 async function checkRole(connection: Connection): Promise<void> {
-  const role = infoField(await connection.call((client) => client.info('replication')), 'role');
-  if (role === 'slave') throw new StoreCallError('this Redis is a read-only replica: connect to the primary', true);
+  const info = await connection.call((client) => client.info('replication'));
+  if (isReplica(info)) throw new StoreCallError('this Redis is a read-only replica: connect to the primary', true);
 }
 
 export async function runIdOf(connection: Connection): Promise<string> {

@@ -5,7 +5,7 @@ import { RedisNetwork, type RedisNetworkOptions } from '../../src/redis/network.
 import { OUTBOX_LIMITS } from '../../src/redis/outbox-limits.js';
 import { SystemClock } from '../../src/system/clock.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
-import { join as joinStore, redisStore } from './support.js';
+import { BreakingLink, join as joinStore, redisStore } from './support.js';
 
 const ring = (entity: string): PeerMessage => ({ kind: 'ring', entity, message: undefined });
 const entityOf = (what: PeerMessage): string => (what.kind === 'ring' ? what.entity : what.kind);
@@ -115,6 +115,23 @@ describeRedis(
       expect(await second.network.listening(5000)).toBe(true);
       first.network.send(2, ring('after'));
       await expect.poll(() => second.got).toEqual(['after']);
+    });
+
+    it('its primary is demoted and keeps its connections: those who are at the successor are reached', async () => {
+      const [proxy, successor] = [new BreakingLink(), await startRedis()];
+      closing.push(
+        () => successor.stop(),
+        () => proxy.close(),
+      );
+      const [admin, heir] = [adminOf(server.port), adminOf(successor.port)];
+      const first = await join(1, { connection: { port: await proxy.listen(server.port) } });
+      proxy.target = successor.port;
+      await admin.replicaof('127.0.0.1', successor.port);
+      const second = await join(2, { connection: { port: successor.port } });
+      await reaches(first, second, 2);
+      await reaches(second, first, 1);
+      expect(await heir.call('PUBSUB', 'CHANNELS')).toHaveLength(2);
+      expect(proxy.accepted).toBe(4);
     });
 
     it('a link that is down for long holds a bounded number of messages and counts the others', async () => {
