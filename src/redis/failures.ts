@@ -52,6 +52,9 @@ export function storeCallErrorOf(cause: unknown): StoreCallError {
   const error = cause instanceof Error ? cause : new Error(String(cause));
   if (error instanceof StoreCallError) return error;
   if (NOT_SENT.test(error.message)) return notConnected(error);
+  // The client advises to set an option, which is ours.
+  if (error.name === 'MaxRetriesPerRequestError')
+    return new StoreCallError('the connection to Redis broke before the answer', false, false, { cause });
   if (!isReply(error)) return new StoreCallError(`the call to Redis got no answer: ${error.message}`, false, false, { cause });
   if (SCRIPT_PERMISSION.test(error.message))
     return new StoreCallError(`${ADVICE.NOPERM} (${error.message})`, false, true, { cause });
