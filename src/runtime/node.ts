@@ -208,7 +208,9 @@ export class Node {
     }
     // A handler that still runs may send follow-ups: they are logged, and run after the restart or elsewhere.
     if (state === 'draining' && EntityContext.currentOrNone() !== undefined) return;
-    if (state === 'closed' && this.closedBy?.code === 'STORE_LOST') throw this.closedBy;
+    const { closedBy: cause } = this;
+    if (state === 'closed' && cause?.code === 'STORE_LOST')
+      throw new AtomicQueuesError('STORE_LOST', 'the node has closed; nothing was logged', { definite: true, cause });
     const text = state === 'new' || state === 'starting' ? 'the node has not started yet' : `the node is ${state}`;
     throw new AtomicQueuesError('SHUTTING_DOWN', `${text}; nothing was logged`);
   }
