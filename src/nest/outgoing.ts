@@ -71,16 +71,30 @@ export class OutgoingMessages {
     return this.#assemble(route, id, typeof ownId === 'bigint' ? withTextId(payload as object, route) : payload, options);
   }
 
-  /** Checks the payload against its schema. Throws SCHEMA_VIOLATION, or returns a promise that may reject with it. */
-  check({ route, payload }: RoutedMessage): undefined | Promise<void> {
-    if (route.schema === undefined) return undefined;
-    return checkSchema(route.schema, decodeJson(payload), route.payloadLabel, true);
+  /**
+   * Checks the payload against its schema. Throws SCHEMA_VIOLATION, or returns a promise that may reject with it; it settles within
+   * `enqueueTimeoutMs`, since other calls wait for it.
+   */
+  check(outgoing: RoutedMessage): undefined | Promise<void> {
+    const checking = startCheck(outgoing);
+    return checking === undefined ? undefined : this.#inTime(checking, outgoing.route);
+  }
+
+  async #inTime(checking: Promise<void>, { payloadLabel }: Route): Promise<void> {
+    const { enqueueTimeoutMs } = this.#config;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const text = `the schema of ${payloadLabel} did not answer within enqueueTimeoutMs (${enqueueTimeoutMs} ms); nothing was logged`;
+      const error = (): AtomicQueuesError => new AtomicQueuesError('SCHEMA_VIOLATION', text, { details: { path: '$' } });
+      timer = setTimeout(() => reject(error()), enqueueTimeoutMs);
+    });
+    await Promise.race([checking, late]).finally(() => clearTimeout(timer));
   }
 
   /** For transactional sends, which cannot wait for a schema. Throws as `ofObject` does. */
   ofSend(message: object, headers: Readonly<Record<string, string>> | undefined): OutgoingMessage {
     const outgoing = this.ofObject(message, headers === undefined ? undefined : { headers }, undefined);
-    const checking = this.check(outgoing);
+    const checking = startCheck(outgoing);
     if (checking !== undefined) {
       checking.catch(() => {});
       throw invalid(`the schema of ${outgoing.name} is asynchronous: EntityContext.enqueue cannot wait for it; use QueueBus`);
@@ -141,6 +155,9 @@ export class OutgoingMessages {
     return text;
   }
 }
+
+const startCheck = ({ route, payload }: RoutedMessage): undefined | Promise<void> =>
+  route.schema === undefined ? undefined : checkSchema(route.schema, decodeJson(payload), route.payloadLabel, true);
 
 /** Of the prototype, since an own property may be named "constructor" too. */
 function classOf(message: object): object {

@@ -1,9 +1,12 @@
 import { AtomicQueuesError } from '../core/errors.js';
+import { entityKeyOf } from '../core/ids.js';
 import { decodeJson } from '../core/payload.js';
+import { EntityContext } from '../runtime/context.js';
 import type { Node } from '../runtime/node.js';
 import type { WaitOptions } from '../runtime/replies.js';
 import type { NodeStatus } from '../runtime/status.js';
 import type { EnqueueAndWaitOptions, EnqueueOptions, EnqueueOutcome, Receipt } from './bus-types.js';
+import { CallOrder } from './call-order.js';
 import type { Catalog } from './introspection.js';
 import { checkEnqueueOptions, checkWaitOptions, type OutgoingMessages, type RoutedMessage, type Scope } from './outgoing.js';
 import type { MessageRegistry } from './registry.js';
@@ -22,14 +25,15 @@ export interface BusHost {
 const ITEM_FIELDS: ReadonlySet<string> = new Set(['message', 'type', 'name', 'entityId', 'payload', 'id', 'headers']);
 
 interface Prepared {
-  readonly prepared: (RoutedMessage | AtomicQueuesError)[];
-  /** Schemas that answer later. */
-  readonly checks: Promise<void>[];
+  readonly found: readonly (RoutedMessage | AtomicQueuesError)[];
+  /** Schemas that answer later, by the index of their item. */
+  readonly checks: ReadonlyMap<number, Promise<void>>;
 }
 
 /** From a caller's arguments to the node. Whatever is wrong rejects the promise; nothing throws. */
 export class Sender {
   readonly #host: BusHost;
+  readonly #order = new CallOrder();
 
   constructor(host: BusHost) {
     this.#host = host;
@@ -87,46 +91,82 @@ export class Sender {
   async enqueueBulk(items: readonly unknown[], scope?: Scope): Promise<EnqueueOutcome[]> {
     const node = this.#host.node();
     if (!Array.isArray(items)) throw new AtomicQueuesError('CONFIG_INVALID', 'enqueueBulk takes an array of messages');
-    const { prepared, checks } = this.#prepareAll(items, scope);
+    const { found, checks } = this.#prepareAll(items, scope);
+    const atOnce: RoutedMessage[] = [];
+    const late = new Map<number, Promise<EnqueueOutcome>>();
     // Not a turn later than needed: what the caller sends next for the same entity must not overtake.
-    if (checks.length > 0) await Promise.all(checks);
-    const outgoing = prepared.filter((found): found is RoutedMessage => !(found instanceof AtomicQueuesError));
-    const sent = outgoing.length === 0 ? [] : await node.enqueueBulk(outgoing);
+    found.forEach((one, i) => {
+      if (one instanceof AtomicQueuesError) return;
+      const checking = checks.get(i);
+      if (this.#goesAtOnce(one, checking)) atOnce.push(one);
+      else late.set(i, outcomeOf(this.#order.inTurn(keyOf(one), checking, () => node.enqueue(one))));
+    });
+    const sent = atOnce.length === 0 ? [] : await node.enqueueBulk(atOnce);
     let next = 0;
-    return prepared.map((found) => (found instanceof AtomicQueuesError ? { ok: false, error: found } : sent[next++]!));
+    const outcomes = found.map((one, i): EnqueueOutcome | Promise<EnqueueOutcome> =>
+      one instanceof AtomicQueuesError ? { ok: false, error: one } : (late.get(i) ?? sent[next++]!),
+    );
+    return late.size === 0 ? (outcomes as EnqueueOutcome[]) : Promise.all(outcomes);
+  }
+
+  #goesAtOnce(outgoing: RoutedMessage, checking: Promise<void> | undefined): boolean {
+    return checking === undefined && (this.#order.isEmpty || !this.#order.mustWait(keyOf(outgoing)));
   }
 
   #enqueue(node: Node, outgoing: RoutedMessage): Promise<Receipt> {
     const checking = this.#host.outgoing.check(outgoing);
-    return checking === undefined ? node.enqueue(outgoing) : checking.then(() => node.enqueue(outgoing));
+    if (this.#goesAtOnce(outgoing, checking)) return node.enqueue(outgoing);
+    return this.#order.inTurn(keyOf(outgoing), checking, () => node.enqueue(outgoing));
   }
 
   #ask(node: Node, outgoing: RoutedMessage, wait: WaitOptions): Promise<unknown> {
+    // Refused there, whatever a schema says.
+    if (wait.signal?.aborted === true) return node.enqueueAndWait(outgoing, wait);
     const checking = this.#host.outgoing.check(outgoing);
-    const asking =
-      checking === undefined ? node.enqueueAndWait(outgoing, wait) : checking.then(() => node.enqueueAndWait(outgoing, wait));
+    const asking = this.#goesAtOnce(outgoing, checking)
+      ? node.enqueueAndWait(outgoing, wait)
+      : this.#askInTurn(node, outgoing, checking, wait);
     return asking.then(decodeJson);
   }
 
-  #prepareAll(items: readonly unknown[], scope: Scope | undefined): Prepared {
-    const prepared: (RoutedMessage | AtomicQueuesError)[] = [];
-    const checks: Promise<void>[] = [];
-    items.forEach((item, i) => {
-      const refuse = (error: unknown): void => {
-        if (!(error instanceof AtomicQueuesError)) throw error;
-        prepared[i] = error;
+  /** The caller's time counts from the call, also where the message has to wait before it is sent. */
+  #askInTurn(node: Node, outgoing: RoutedMessage, checking: Promise<void> | undefined, wait: WaitOptions): Promise<string> {
+    const entity = keyOf(outgoing);
+    const endsAtMs = performance.now() + wait.timeoutMs;
+    const onTimeout = wait.onTimeout ?? (EntityContext.currentOrNone() === undefined ? 'keep' : 'withdraw');
+    const withdraws = onTimeout === 'withdraw';
+    return new Promise((resolve, reject) => {
+      let isOver = false;
+      const stopWatch = watch(wait, (why) => {
+        isOver = true;
+        reject(unsent(why, withdraws, entity, outgoing.id));
+      });
+      const send = async (): Promise<string> => {
+        stopWatch();
+        if (isOver && withdraws) return '';
+        // What is kept is sent for a caller that has gone: its signal would keep it from the log.
+        const signal = isOver ? undefined : wait.signal;
+        return node.enqueueAndWait(outgoing, { onTimeout, signal, timeoutMs: Math.max(1, endsAtMs - performance.now()) });
       };
+      this.#order.inTurn(entity, checking, send).finally(stopWatch).then(resolve, reject);
+    });
+  }
+
+  #prepareAll(items: readonly unknown[], scope: Scope | undefined): Prepared {
+    const found: (RoutedMessage | AtomicQueuesError)[] = [];
+    const checks = new Map<number, Promise<void>>();
+    items.forEach((item, i) => {
       try {
         const outgoing = this.#outgoingOf(item, scope);
-        prepared[i] = outgoing;
-        // Only a schema that answers later costs a promise.
+        found[i] = outgoing;
         const checking = this.#host.outgoing.check(outgoing);
-        if (checking !== undefined) checks.push(checking.catch(refuse));
+        if (checking !== undefined) checks.set(i, checking);
       } catch (error) {
-        refuse(error);
+        if (!(error instanceof AtomicQueuesError)) throw error;
+        found[i] = error;
       }
     });
-    return { prepared, checks };
+    return { found, checks };
   }
 
   /** An item is a message itself; or a plain object: `{ message, ...options }`, or a message by name. */
@@ -146,6 +186,36 @@ export class Sender {
     const entityId = fixedPart('entityId', item.entityId, scope?.id);
     return this.#host.outgoing.ofParts(type as string, item.name as string, entityId, item.payload, options);
   }
+}
+
+const keyOf = ({ type, entityId }: RoutedMessage): string => entityKeyOf(type, entityId);
+
+const outcomeOf = (sending: Promise<Receipt>): Promise<EnqueueOutcome> =>
+  sending.then(
+    (receipt) => ({ ok: true, receipt }),
+    (error) => ({ ok: false, error }),
+  );
+
+/** Calls `over` once, at the end of the time or when the caller aborts, unless the returned function was called before. */
+function watch({ timeoutMs, signal }: WaitOptions, over: (why: string) => void): () => void {
+  const end = (why: string): void => {
+    stop();
+    over(why);
+  };
+  const onAbort = (): void => end('the caller aborted');
+  const timer = setTimeout(() => end(`no result within ${timeoutMs} ms`), timeoutMs);
+  const stop = (): void => {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
+  };
+  signal?.addEventListener('abort', onAbort, { once: true });
+  return stop;
+}
+
+/** The wait ended before the message was sent: what was to be withdrawn then is not sent at all. */
+function unsent(why: string, withdrawn: boolean, entity: string, id: string | undefined): AtomicQueuesError {
+  const tail = withdrawn ? 'the message was withdrawn and will not run' : 'the message is not logged yet: it may run later';
+  return new AtomicQueuesError('REPLY_TIMEOUT', `${why}; ${tail}`, { definite: withdrawn, details: { entity, id, withdrawn } });
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {

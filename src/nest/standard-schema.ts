@@ -68,7 +68,14 @@ const schemaThrew = (what: string, cause: unknown, definite: boolean): AtomicQue
  */
 export function checkSchema(schema: StandardSchema, value: unknown, what: string, definite: boolean): undefined | Promise<void> {
   const judge = (result: SchemaResult): void => {
-    if (result.issues !== undefined) throw violation(what, result.issues, definite);
+    let wrong: AtomicQueuesError | undefined;
+    try {
+      wrong = result.issues === undefined ? undefined : violation(what, result.issues, definite);
+    } catch (cause) {
+      // An answer that is none.
+      wrong = schemaThrew(what, cause, definite);
+    }
+    if (wrong !== undefined) throw wrong;
   };
   let result: SchemaResult | Promise<SchemaResult>;
   try {
