@@ -14,6 +14,7 @@ import { guardDirectExecution } from './direct-execution.js';
 import { type Explored, explore } from './explorer.js';
 import { BusHandlers } from './handler-port.js';
 import type { Catalog } from './introspection.js';
+import { faultless } from './logger-trace.js';
 import { OutgoingMessages } from './outgoing.js';
 import { QueueBus } from './queue-bus.js';
 import { MessageRegistry } from './registry.js';
@@ -29,7 +30,7 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
   readonly deadLetterListeners = new DeadLetterListeners((text) => this.#logger.error(text));
   readonly #config: ResolvedConfig;
   readonly #discovery: DiscoveryService;
-  readonly #logger = new Logger('AtomicQueues');
+  readonly #logger = faultless(new Logger('AtomicQueues'));
   #explored: Explored | undefined;
   #outgoing: OutgoingMessages | undefined;
   #running: RunningNode | undefined;

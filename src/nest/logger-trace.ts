@@ -36,6 +36,18 @@ const LEVELS: Readonly<Record<keyof TraceEvents, keyof EventLogger>> = {
   stopped: 'log',
 };
 
+/** `logger`, except that it never throws: a transport that is gone must cost its lines, and no entity. */
+export function faultless(logger: EventLogger): EventLogger {
+  const guarded = (level: keyof EventLogger) => (message: string) => {
+    try {
+      logger[level](message);
+    } catch {
+      // There is nowhere left to say it.
+    }
+  };
+  return { log: guarded('log'), warn: guarded('warn'), error: guarded('error'), debug: guarded('debug') };
+}
+
 /** The runtime's events as lines of Nest's Logger. */
 export class LoggerTrace implements Trace {
   readonly verbose: boolean;
