@@ -3,39 +3,51 @@ import { AtomicQueuesError } from '../core/errors.js';
 import type { Buses, CqrsBus } from './explorer.js';
 import { metadata } from './metadata.js';
 
+type Send = (message: object) => Promise<unknown>;
+
 /**
  * `commandBus.execute` of an entity message would run its handler behind the worker's back, beside what the worker runs. This
- * puts a guard before `execute` of every bus, which is also what sagas call. It stays after the stop: another node may own the
- * entity by then.
+ * puts a guard before `execute` of every bus. It stays after the stop: another node may own the entity by then.
+ *
+ * What sagas answer comes from within the handler that published the event, and is no call of it: nobody waits for it there. So
+ * they get a command bus of their own, whose entity messages go by `sendForSaga`.
  */
 export function guardDirectExecution(
   buses: Buses,
   mode: ResolvedConfig['directExecution'],
-  route: (message: object) => Promise<unknown>,
+  route: Send,
+  sendForSaga: Send,
 ): void {
   if (mode === 'allow') return;
   for (const bus of buses.command) guard(bus, 'commandBus', mode, route);
   for (const bus of buses.query) guard(bus, 'queryBus', mode, route);
+  if (mode === 'route') for (const bus of buses.saga) bus.commandBus = sagasFace(bus.commandBus, sendForSaga);
 }
 
-function guard(bus: CqrsBus, busName: string, mode: 'route' | 'refuse', route: (message: object) => Promise<unknown>): void {
+function guard(bus: CqrsBus, busName: string, mode: 'route' | 'refuse', route: Send): void {
   const original = bus.execute;
-  const isEntityClass = new WeakMap<object, boolean>();
-
-  const isEntityMessage = (message: unknown): message is object => {
-    if (typeof message !== 'object' || message === null || typeof message.constructor !== 'function') return false;
-    let known = isEntityClass.get(message.constructor);
-    if (known === undefined) {
-      known = metadata.typeOf(message.constructor) !== undefined;
-      isEntityClass.set(message.constructor, known);
-    }
-    return known;
-  };
-
   bus.execute = (message: object, context?: unknown): unknown => {
     if (!isEntityMessage(message)) return original.call(bus, message, context);
     return mode === 'route' ? route(message) : Promise.reject(refusal(busName, message));
   };
+}
+
+function sagasFace(bus: CqrsBus, send: Send): CqrsBus {
+  const execute: CqrsBus['execute'] = (message, context) =>
+    isEntityMessage(message) ? send(message) : bus.execute(message, context);
+  return Object.create(bus, { execute: { value: execute, writable: true } }) as CqrsBus;
+}
+
+const isEntityClass = new WeakMap<object, boolean>();
+
+function isEntityMessage(message: unknown): message is object {
+  if (typeof message !== 'object' || message === null || typeof message.constructor !== 'function') return false;
+  let known = isEntityClass.get(message.constructor);
+  if (known === undefined) {
+    known = metadata.typeOf(message.constructor) !== undefined;
+    isEntityClass.set(message.constructor, known);
+  }
+  return known;
 }
 
 const refusal = (busName: string, message: object): AtomicQueuesError =>

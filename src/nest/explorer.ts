@@ -1,5 +1,5 @@
 import type { DiscoveryService } from '@nestjs/core';
-import { CommandBus, QueryBus } from '@nestjs/cqrs';
+import { CommandBus, EventBus, QueryBus } from '@nestjs/cqrs';
 import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { type HandlerKind, handledMessageOf, type MessageClass, metadata } from './metadata.js';
@@ -15,9 +15,15 @@ export interface CqrsBus {
   execute(message: object, context?: unknown): unknown;
 }
 
+/** An event bus of @nestjs/cqrs, as its sagas see it: this is where their commands go. */
+export interface SagaBus {
+  commandBus: CqrsBus;
+}
+
 export interface Buses {
   readonly command: readonly CqrsBus[];
   readonly query: readonly CqrsBus[];
+  readonly saga: readonly SagaBus[];
 }
 
 export interface Explored {
@@ -38,7 +44,11 @@ interface FoundHandler {
  */
 export function explore(discovery: DiscoveryService, config: ResolvedConfig): Explored {
   const wrappers = discovery.getProviders().filter((wrapper) => !wrapper.isAlias);
-  const buses: Buses = { command: busesOf(wrappers, CommandBus), query: busesOf(wrappers, QueryBus) };
+  const buses: Buses = {
+    command: busesOf(wrappers, CommandBus),
+    query: busesOf(wrappers, QueryBus),
+    saga: wrappers.filter(sendsForSagas).map(({ instance }) => instance as SagaBus),
+  };
   const registry = new MessageRegistry();
   const faults: string[] = [];
   // The instance method as it is before direct execution is guarded: the worker must reach the handler itself.
@@ -69,6 +79,12 @@ function busesOf(wrappers: readonly Wrapper[], busClass: typeof CommandBus | typ
   const isGlobal = ({ host }: Wrapper): boolean => host?.isGlobal === true;
   const ordered = [...found.filter(isGlobal), ...found.filter((wrapper) => !isGlobal(wrapper))];
   return [...new Set(ordered.map(({ instance }) => instance as CqrsBus))];
+}
+
+/** `commandBus` is private there: without it, as in a bus of the user's own, sagas go the way of all commands. */
+function sendsForSagas({ instance }: Wrapper): boolean {
+  const { commandBus } = (instance instanceof EventBus ? instance : {}) as Partial<SagaBus>;
+  return typeof commandBus?.execute === 'function';
 }
 
 function canExecute({ instance }: Wrapper): boolean {

@@ -5,6 +5,7 @@ import { nearestName } from '../core/config/nearest.js';
 import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import type { Contract } from '../core/log/control-operations.js';
+import { EntityContext } from '../runtime/context.js';
 import type { DeadLetterBox } from '../runtime/dead-letters.js';
 import type { Node } from '../runtime/node.js';
 import { type NodeStatus, statusWithoutNode } from '../runtime/status.js';
@@ -94,7 +95,9 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
     this.#explored = explore(this.#discovery, this.#config);
     this.#outgoing = new OutgoingMessages(this.#explored.registry, this.#config);
     const route = (message: object): Promise<unknown> => this.bus.enqueueAndWait(message);
-    guardDirectExecution(this.#explored.buses, this.#config.directExecution, route);
+    const sendForSaga = (message: object): Promise<unknown> =>
+      EntityContext.unchained(() => this.bus.enqueueAndWait(message, { onTimeout: 'keep' }));
+    guardDirectExecution(this.#explored.buses, this.#config.directExecution, route, sendForSaga);
   }
 
   /** Rejects with STORE_UNAVAILABLE, CONFIG_INVALID, STORE_LOST. */

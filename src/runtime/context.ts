@@ -47,6 +47,13 @@ export class EntityContext {
     return context?.open === true ? context : undefined;
   }
 
+  /** @internal Calls `run` as a part of the current handler, if any, that it does not wait for: what is asked there has no chain. */
+  static unchained<R>(run: () => R): R {
+    const context = storage.getStore();
+    if (context === undefined) return run();
+    return storage.run(Object.create(context, { chainOfCalls: { value: () => [] } }) as EntityContext, run);
+  }
+
   /** @internal Calls `run(argument)` with this context as the current one. */
   run<A, R>(run: (argument: A) => R, argument: A): R {
     return storage.run(this, run, argument);
