@@ -9,15 +9,19 @@ type Drain = () => Promise<void>;
 
 const drains = new Set<Drain>();
 let isDraining = false;
+/** How many listen, by signal, since the drain began or the last one of them went. */
+const listening = new Map<Signal, number>();
 
 function onSignal(signal: Signal): void {
   if (isDraining) {
+    if (isFromWhoEnded(signal)) return;
     // The second one means it: whoever pressed the key twice wants no drain.
     unlisten();
     endUnlessOthersListen(signal);
     return;
   }
   isDraining = true;
+  for (const each of SIGNALS) listening.set(each, countOf(each));
   void Promise.allSettled([...drains].map((drain) => drain())).then(() => {
     isDraining = false;
     drains.clear();
@@ -25,6 +29,20 @@ function onSignal(signal: Signal): void {
     endUnlessOthersListen(signal);
   });
 }
+
+/**
+ * Whether the signal comes from this process: an application with Nest's shutdown hooks removes its listener when it has closed,
+ * and then sends the signal anew. That must not cut the drain of another application here.
+ */
+function isFromWhoEnded(signal: Signal): boolean {
+  const before = listening.get(signal) ?? 0;
+  const now = countOf(signal);
+  listening.set(signal, now);
+  return now < before;
+}
+
+/** Without those for once, which are gone after the first signal. */
+const countOf = (signal: Signal): number => process.rawListeners(signal).filter((listener) => !('listener' in listener)).length;
 
 /** Node ends a process by a signal only if nobody listens; who else listens decides alone. */
 function endUnlessOthersListen(signal: Signal): void {

@@ -77,6 +77,12 @@ test('SIGTERM without shutdown hooks: what runs is finished, then the process en
   expect(lines.toSorted()).toEqual(['first began', 'first ended', 'other began', 'other ended']);
 });
 
+test('SIGTERM for two applications, one with shutdown hooks: its end does not cut the drain of the other', async () => {
+  const { signal, lines } = await run('one-with-hooks', { signalAt: 'fast began' });
+  expect(signal).toBe('SIGTERM');
+  expect(lines.toSorted()).toEqual(['fast began', 'fast ended', 'slow began', 'slow ended']);
+});
+
 test('Redis without ioredis: one clear line', async () => {
   const hook = `export const resolve = (name, context, next) => {
     if (name !== 'ioredis') return next(name, context);

@@ -40,6 +40,15 @@ async function main(mode: string | undefined): Promise<void> {
     void bus.enqueue(new Work('first', 600)).catch(() => {});
     void bus.enqueue(new Work('other', 600)).catch(() => {});
   }
+  if (mode === 'one-with-hooks') {
+    const hooked = await NestFactory.createApplicationContext(App, { logger: false, abortOnError: false });
+    hooked.enableShutdownHooks();
+    void bus.enqueue(new Work('slow', 1500)).catch(() => {});
+    void hooked
+      .get(QueueBus)
+      .enqueue(new Work('fast', 300))
+      .catch(() => {});
+  }
   if (mode === 'close') {
     await bus.enqueue(new Work('c', 600));
     await app.close();
