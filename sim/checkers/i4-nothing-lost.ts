@@ -70,10 +70,16 @@ function checkReceipts(view: View, findings: Findings): void {
   }
 }
 
-/** Every node that lived through the loss of writes and called the store after it must have noticed, and closed. */
+/**
+ * Every node that lived through the loss of writes and called the store after it must have noticed, and closed. Who joined a store
+ * after it was emptied has lost nothing: it is the first member of another one.
+ */
 function lossNoticed(view: View, findings: Findings): void {
   const last = view.events.at(-1);
+  const joined = new Map<string, number>();
+  for (const event of view.events) if (event.kind === 'node' && event.state === 'joined') joined.set(event.node, event.index);
+  const isNew = (node: string): boolean => view.isEmptied && (joined.get(node) ?? 0) > view.lossIndex;
   for (const node of view.final?.nodes ?? [])
-    if (node.state !== 'closed' && node.state !== 'down')
+    if (node.state !== 'closed' && node.state !== 'down' && !isNew(node.node))
       findings.violated('I4', `${node.node} is ${node.state}, though the store has lost acknowledged writes`, last?.index ?? 0);
 }

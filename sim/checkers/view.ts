@@ -70,6 +70,8 @@ export class View {
   healedMs = NEVER;
   /** Index of the event at which the store lost writes. */
   lossIndex = NEVER;
+  /** It lost all. */
+  isEmptied = false;
   readonly entities = new Map<string, EntityView>();
   readonly invokes: Invoke[] = [];
   /** Pauses by node; the value is the lease left at their begin. */
@@ -178,8 +180,10 @@ export class View {
 
   private fault(event: FaultEvent): void {
     const { node, atMs } = event;
-    if (event.fault === 'storeLoss') this.lossIndex = Math.min(this.lossIndex, event.index);
-    else if (event.fault === 'storeJump' && (event.jumpMs ?? 0) > 0) this.jumpsMs.push(atMs);
+    if (event.fault === 'storeLoss') {
+      this.lossIndex = Math.min(this.lossIndex, event.index);
+      this.isEmptied = event.note === 'storeEmpty';
+    } else if (event.fault === 'storeJump' && (event.jumpMs ?? 0) > 0) this.jumpsMs.push(atMs);
     else if (event.fault === 'pause') span(this.pauses, node, event, event.leaseLeftMs ?? 0);
     else if (event.fault === 'clock') span(this.clocks, node, event, event.rate ?? 1);
   }

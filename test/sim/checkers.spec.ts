@@ -144,6 +144,21 @@ describe('the checkers', () => {
     expect(broken([...begun, start('c1', A, 1), ...replayed, loss, start('c1', A, 2)])).toEqual([]);
   });
 
+  it('want everybody closed who lived through a loss of writes, and of those that came later all but who joined an empty store', () => {
+    const loss = (note: string): Raw => ({
+      kind: 'fault',
+      node: 'store',
+      incarnation: 0,
+      fault: 'storeLoss',
+      phase: 'once',
+      note,
+    });
+    const joined: Raw = { kind: 'node', ...ON1, state: 'joined' };
+    expect(broken([joined, loss('storeEmpty'), final()])).toEqual(['I4']);
+    expect(broken([loss('storeEmpty'), joined, final()])).toEqual([]);
+    expect(broken([loss('storeTail'), joined, final()])).toEqual(['I4']);
+  });
+
   it('excuse an overlap only if the earlier node was paused past its lease', () => {
     const beyond = check(historyOf(paused(300)));
     expect(beyond.violations).toEqual([]);
