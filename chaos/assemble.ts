@@ -2,6 +2,7 @@
 
 import { View } from '../sim/checkers/view.js';
 import type { HistoryEvent } from '../sim/history.js';
+import { ASLEEP } from './faults.js';
 
 /** Each source is in the order of its time, so events of one instant keep the order of their source. */
 export function assemble(sources: readonly (readonly HistoryEvent[])[]): HistoryEvent[] {
@@ -42,11 +43,13 @@ function startedWhereChecked(events: readonly HistoryEvent[]): boolean {
   let isMoved = false;
   const stops = new Map<string, HistoryEvent>();
   const woken = new Map<string, HistoryEvent>();
+  const asleepMs = new Map<string, number>();
   const begun = new Map<string, number>();
   for (const event of events) {
     const { node, atMs } = event;
     if (event.kind === 'transition' && event.to === 'dispatched')
       begun.set(`${event.entity} ${event.seq} ${event.attempt}`, atMs);
+    else if (event.kind === 'fault' && event.fault === ASLEEP) asleepMs.set(node, atMs);
     else if (event.kind === 'fault' && event.fault === 'pause') {
       const stop = stops.get(node);
       if (event.phase === 'begin') stops.set(node, event);
@@ -55,9 +58,10 @@ function startedWhereChecked(events: readonly HistoryEvent[]): boolean {
       const stop = woken.get(node);
       woken.delete(node);
       if (stop === undefined || event.kind !== 'start') continue;
-      const sinceMs = stop.atMs - (begun.get(`${event.entity} ${event.seq} ${event.attempt}`) ?? Number.NEGATIVE_INFINITY);
-      if (sinceMs > UNDER_WAY_MS || sinceMs < -STOP_LATE_MS) continue;
-      event.atMs = Math.max(stop.atMs, stop.atMs - sinceMs);
+      const begunMs = begun.get(`${event.entity} ${event.seq} ${event.attempt}`) ?? Number.NEGATIVE_INFINITY;
+      const stoppedMs = Math.max(stop.atMs, asleepMs.get(node) ?? stop.atMs);
+      if (begunMs < stop.atMs - UNDER_WAY_MS || begunMs > stoppedMs + STOP_LATE_MS) continue;
+      event.atMs = Math.max(stop.atMs, begunMs);
       isMoved = true;
     }
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { assemble } from '../../chaos/assemble.js';
 import { Readings } from '../../chaos/clock.js';
+import { ASLEEP } from '../../chaos/faults.js';
 import { judge } from '../../chaos/judge.js';
 import { parseMonitorLine } from '../../chaos/monitor.js';
 import { timelineHtml } from '../../chaos/report/timeline.js';
@@ -116,9 +117,10 @@ describe('a history', () => {
     const stop = (phase: string, atMs: number): HistoryEvent => event(atMs, { kind: 'fault', fault: 'pause', phase });
     const startAt = (begunMs: number, ...told: HistoryEvent[]): number | undefined => {
       const store = [event(begunMs, { kind: 'transition', to: 'dispatched' })];
-      const harness = [run, stop('begin', 500), stop('end', 1500)];
+      const harness = [run, stop('begin', 500), ...asleep, stop('end', 1500)];
       return assemble([harness, store, told]).find((e) => e.kind === 'start')?.atMs;
     };
+    let asleep: HistoryEvent[] = [];
     const start = (): HistoryEvent => event(1501, { kind: 'start' });
     expect(startAt(499.5, start())).toBe(500);
     expect(startAt(500.4, start())).toBe(500.4);
@@ -126,6 +128,11 @@ describe('a history', () => {
     expect(startAt(600, start())).toBe(1501);
     expect(startAt(490, start())).toBe(1501);
     expect(startAt(499.5, event(1500.5, { kind: 'abort' }), start())).toBe(1501);
+    // A container takes a while to freeze.
+    asleep = [event(525, { kind: 'fault', fault: ASLEEP, phase: 'once' })];
+    expect(startAt(520, start())).toBe(520);
+    expect(startAt(530, start())).toBe(1501);
+    expect(startAt(490, start())).toBe(1501);
   });
 
   it('becomes a page with its faults, and with what was violated', () => {
