@@ -23,7 +23,8 @@ class WhoHandler implements ICommandHandler<Who> {
 }
 
 const CALLS = 40;
-const MEDIAN_MS_MAX = 20;
+/** The default sweep is 2000 ms, which is what a call takes whose hints are lost; files that run beside this one took one to 21 ms. */
+const MEDIAN_MS_MAX = 100;
 
 describeRedis('two applications on one Redis, over gRPC', () => {
   let redis: RedisServer;
