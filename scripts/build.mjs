@@ -2,7 +2,7 @@
 //
 // The twin is transpiled file by file rather than by a second tsc run, because sources that find their neighbours by
 // `import.meta.url` (Lua scripts, worker threads) are an error under `module: commonjs`; here that expression is rewritten.
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
 import { compile, ROOT } from './compile.mjs';
@@ -60,7 +60,6 @@ for (const entry of readdirSync(src, { recursive: true, withFileTypes: true })) 
   const path = join(entry.parentPath, entry.name);
   const name = relative(src, path);
   if (name.endsWith('.ts')) writeFile(join(cjs, name.replace(/\.ts$/, '.js')), toCommonJs(path));
-  else if (name.endsWith('.lua')) cpSync(path, join(cjs, name));
 }
 for (const entry of readdirSync(esm, { recursive: true, withFileTypes: true })) {
   if (!entry.name.endsWith('.d.ts')) continue;
