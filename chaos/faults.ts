@@ -4,7 +4,7 @@ import { hostMs } from './clock.js';
 import type { Heal } from './links.js';
 import type { TellNow } from './store-log.js';
 
-/** A pause has begun for certain. */
+/** A pause that takes a while to begin, as that of a container does, has begun for certain. */
 export const ASLEEP = 'asleep';
 
 export class Faults {
@@ -28,14 +28,10 @@ export class Faults {
     });
   }
 
-  /**
-   * A node sleeps, from some moment on between its begin and what is told as "asleep": to freeze a container takes a while. Its end
-   * is told first: what the node does when it wakes must not look as if it slept.
-   */
+  /** A node sleeps. Its end is told first: what the node does when it wakes must not look as if it slept. */
   async asleep(node: string, leaseLeftMs: number, begin: () => Promise<Heal>): Promise<Heal> {
     this.tell('pause', 'begin', node, { leaseLeftMs });
     const wake = await begin();
-    this.once(ASLEEP, node);
     return this.healing(async () => {
       this.tell('pause', 'end', node);
       await wake();

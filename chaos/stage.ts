@@ -5,7 +5,7 @@ import { hostMs, type WallClock } from './clock.js';
 import type { Control } from './control.js';
 import type { World } from './driver.js';
 import type { FakeClocks } from './fake-clocks.js';
-import type { Faults } from './faults.js';
+import { ASLEEP, type Faults } from './faults.js';
 import type { Heal, Links, ToxicSpec } from './links.js';
 import type { Monitor } from './monitor.js';
 import type { Nodes } from './nodes.js';
@@ -74,6 +74,7 @@ export class Stage {
   freeze(name: string): Promise<Heal> {
     return this.faults.asleep(name, this.leaseLeftMs(name), async () => {
       const thaw = await this.nodes.processOf(name)?.freeze?.();
+      this.faults.once(ASLEEP, name);
       return async () => thaw?.();
     });
   }
