@@ -23,8 +23,8 @@ class WhoHandler implements ICommandHandler<Who> {
 }
 
 const CALLS = 40;
-/** The default sweep is 2000 ms, which is what a call takes whose hints are lost; files that run beside this one took one to 21 ms. */
-const MEDIAN_MS_MAX = 100;
+const SERIES = 3;
+const MEDIAN_MS_MAX = 20;
 
 describeRedis('two applications on one Redis, over gRPC', () => {
   let redis: RedisServer;
@@ -41,6 +41,13 @@ describeRedis('two applications on one Redis, over gRPC', () => {
     const app = await startApp({ queues, providers: [WhoHandler, { provide: WHERE, useValue: serverId }], logger });
     const bus: QueueBus = app.get(QueueBus);
     return { bus, address, app, logger };
+  }
+
+  /** The least of several: what else runs on the machine makes some of them larger, and none smaller. */
+  async function leastMs(bus: QueueBus, id: string, where: string): Promise<number> {
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < SERIES; i++) least = Math.min(least, await medianMs(bus, id, where));
+    return least;
   }
 
   async function medianMs(bus: QueueBus, id: string, where: string): Promise<number> {
@@ -62,9 +69,11 @@ describeRedis('two applications on one Redis, over gRPC', () => {
   test('a call for an entity that the other one owns is answered by that one, at once, in both directions', async () => {
     const [a, b] = [await start('a', 'two', { authToken: 't' }), await start('b', 'two', { authToken: 't' })];
     const [ofA, ofB] = [await idOf(b.bus, 'a'), await idOf(a.bus, 'b')];
-    const medians = { fromB: await medianMs(b.bus, ofA, 'a'), fromA: await medianMs(a.bus, ofB, 'b') };
-    const localMs = await medianMs(a.bus, ofA, 'a');
-    process.stdout.write(`a call over gRPC: ${JSON.stringify(medians)} ms, local ${localMs} ms (medians of ${CALLS})\n`);
+    const medians = { fromB: await leastMs(b.bus, ofA, 'a'), fromA: await leastMs(a.bus, ofB, 'b') };
+    const localMs = await leastMs(a.bus, ofA, 'a');
+    process.stdout.write(
+      `a call over gRPC: ${JSON.stringify(medians)} ms, local ${localMs} ms (least median of ${CALLS} in ${SERIES})\n`,
+    );
     expect(medians.fromB).toBeLessThan(MEDIAN_MS_MAX);
     expect(medians.fromA).toBeLessThan(MEDIAN_MS_MAX);
     for (const { logger } of [a, b]) expect(logger.lines.filter((line) => line.includes('gRPC'))).toEqual([]);
