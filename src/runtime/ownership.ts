@@ -364,21 +364,26 @@ export class Ownership {
     }
   }
 
-  /** The log contradicts what it told this session: it has lost or altered acknowledged writes, and nothing is guessed. */
   /** What the log has begun for that worker, in an answer that had no room for the message. One at a time: they are large. */
   fetch(worker: EntityWorker, begun: Begun): void {
     this.fetching = this.fetching.then(async () => {
       while (worker.phase === 'starting') {
         const answer = await this.parts.store.control({ op: 'entity', entity: worker.entity, max: 0 }).catch(() => undefined);
         if (worker.phase !== 'starting') return;
-        const message = answer?.ok === true ? answer.running : undefined;
-        if (message?.seq === begun.seq) return worker.begun({ ...begun, message });
-        if (answer !== undefined) return this.contradicted(worker, `message ${begun.seq}, which was not there,`);
+        if (answer !== undefined) {
+          // Another owner: this incarnation was given up, as its session will learn.
+          if (!answer.ok || answer.owner !== this.incarnation || answer.fence !== worker.fence) return;
+          const message = answer.running;
+          if (message?.seq === begun.seq) worker.begun({ ...begun, message });
+          else this.contradicted(worker, `message ${begun.seq}, which was not there,`);
+          return;
+        }
         await new Promise<void>((resolve) => this.parts.clock.setTimer(FETCH_AGAIN_MS, resolve));
       }
     });
   }
 
+  /** The log contradicts what it told this session: it has lost or altered acknowledged writes, and nothing is guessed. */
   contradicted(worker: EntityWorker, answer: string): void {
     const { entity, fence, phase } = worker;
     this.parts.contradicted(`it answered ${answer} to the owner of ${entity} (fence ${fence}, ${phase})`);
