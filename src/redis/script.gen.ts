@@ -23,13 +23,13 @@ local FOR_NOBODY, FOR_ME = FIRST .. '0' .. FS, FIRST .. ME .. FS local contracts
 local wasReady, readySet, nreadySet, readyDel, nreadyDel = {}, {}, 0, {}, 0 local keptSet, expirySet, nkept = {}, {}, 0 local answers, plain = {}, true at = ARGS_AT for i = 1, count do
 local kind, key, answer = sub(kinds, i, i), ARGV[KEYS_AT + i], nil local row = rowOf[key] local begins = heads[i] if kind == 'b' then begins = ARGV[at] end
 if (begins or kind == 'k') and not (lastType and find(key, lastType, 1, true) == 1 and find(begins or lastName, lastName, 1, true) == 1) then local type = sub(key, 1, find(key, ':', 1, true) - 1)
-local text = contracts[type] if text == nil then text = call('HGET', CONTRACT, ME .. FS .. type) if text == NONE then text = false end contracts[type] = text end if begins and text then
-local name = sub(begins, 1, find(begins, FS, 1, true)) if find(match(text, '^%d+\31[^\31]*(\31.*)$'), FS .. name, 1, true) then lastType, lastName = type .. ':', name else begins = nil end
-elseif begins then begins = nil elseif not text then plain = false break end end local prefix, head, tail, have = nil, nil, nil, nil if kind == 'k' then if row == false then
-fence, claimed = fence + 1, claimed + 1 local f = format('%.0f', fence) row, answer = mine .. f .. ',' .. m[7], f .. FS .. '0' .. FS .. '0' end elseif kind == 'f' then
-local own, s, before, ended = ARGV[at], ARGV[at + 1], nil, true have = ARGV[at + 2] if row == own .. 'r' then tail = s elseif row then before, tail = match(row, '^(.*)%+(%d+)$') if before ~= own then
-before, tail = match(row, '^(.*,0),(%d+),0$') ended = false if before == own .. ',1,1,' .. s .. ',0' and ends[i] then
-local given, id, digest = match(ends[i], '^[^\31]*\31%d+\31%d+\31(%d)\31%d+\31([^\31]*)\31([^\31]*)\31') local field, expiresAt = key .. RS .. id, format('%.0f', now + ttls[given + 1])
+local text = contracts[type] if text == nil then text = call('HGET', CONTRACT, ME .. FS .. type) if text == NONE then text = false end contracts[type] = text end if kind == 'k' and not text then
+plain = false break end local name = begins and sub(begins, 1, find(begins, FS, 1, true)) if name and text and find(match(text, '^%d+\31[^\31]*(\31.*)$'), FS .. name, 1, true) then
+lastType, lastName = type .. ':', name else begins = nil end end local prefix, head, tail, have = nil, nil, nil, nil if kind == 'k' then if row == false then fence, claimed = fence + 1, claimed + 1
+local f = format('%.0f', fence) row, answer = mine .. f .. ',' .. m[7], f .. FS .. '0' .. FS .. '0' end elseif kind == 'f' then local own, s, before, ended = ARGV[at], ARGV[at + 1], nil, true
+have = ARGV[at + 2] if row == own .. 'r' then tail = s elseif row then before, tail = match(row, '^(.*)%+(%d+)$') if before ~= own then before, tail = match(row, '^(.*,0),(%d+),0$') ended = false
+if before == own .. ',1,1,' .. s .. ',0' and ends[i] then local given, id, digest = match(ends[i], '^[^\31]*\31%d+\31%d+\31(%d)\31%d+\31([^\31]*)\31([^\31]*)\31')
+local field, expiresAt = key .. RS .. id, format('%.0f', now + ttls[given + 1])
 keptSet[nkept + 1], keptSet[nkept + 2] = field, s .. FS .. digest .. FS .. 'completed' .. FS .. expiresAt .. FS .. ARGV[at + 3] .. FS expirySet[nkept + 1], expirySet[nkept + 2] = expiresAt, field
 nkept, ended = nkept + 2, true end end end if ended and tail == s then active, row, answer = active - 1, own, '' elseif ended and tail and begins then
 prefix, head = sub(own, 1, -1 - #s), format('%.0f', s + 1) end depth, nmsgDel = depth - 1, nmsgDel + 1 msgDel[nmsgDel] = key .. RS .. s at = at + 4 elseif kind == 'g' then

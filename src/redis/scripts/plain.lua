@@ -78,18 +78,15 @@ repeat
         if text == NONE then text = false end
         contracts[type] = text
       end
-      if begins and text then
-        local name = sub(begins, 1, find(begins, FS, 1, true))
-        if find(match(text, '^%d+\31[^\31]*(\31.*)$'), FS .. name, 1, true) then
-          lastType, lastName = type .. ':', name
-        else
-          begins = nil
-        end
-      elseif begins then
-        begins = nil
-      elseif not text then
+      if kind == 'k' and not text then
         plain = false
         break
+      end
+      local name = begins and sub(begins, 1, find(begins, FS, 1, true))
+      if name and text and find(match(text, '^%d+\31[^\31]*(\31.*)$'), FS .. name, 1, true) then
+        lastType, lastName = type .. ':', name
+      else
+        begins = nil
       end
     end
     -- Where a head begins: what its row starts with, its sequence and that of the tail, and what its owner holds of it.
