@@ -1,12 +1,9 @@
 import { AtomicQueuesError } from '../core/errors.js';
-import { entityKeyOf } from '../core/ids.js';
 import { decodeJson } from '../core/payload.js';
-import { EntityContext } from '../runtime/context.js';
 import type { Node } from '../runtime/node.js';
 import type { WaitOptions } from '../runtime/replies.js';
 import type { NodeStatus } from '../runtime/status.js';
 import type { EnqueueAndWaitOptions, EnqueueOptions, EnqueueOutcome, Receipt } from './bus-types.js';
-import { CallOrder } from './call-order.js';
 import type { Catalog } from './introspection.js';
 import { checkEnqueueOptions, checkWaitOptions, type OutgoingMessages, type RoutedMessage, type Scope } from './outgoing.js';
 import type { MessageRegistry } from './registry.js';
@@ -24,16 +21,9 @@ export interface BusHost {
 
 const ITEM_FIELDS: ReadonlySet<string> = new Set(['message', 'type', 'name', 'entityId', 'payload', 'id', 'headers']);
 
-interface Prepared {
-  readonly found: readonly (RoutedMessage | AtomicQueuesError)[];
-  /** Schemas that answer later, by the index of their item. */
-  readonly checks: ReadonlyMap<number, Promise<void>>;
-}
-
 /** From a caller's arguments to the node. Whatever is wrong rejects the promise; nothing throws. */
 export class Sender {
   readonly #host: BusHost;
-  readonly #order = new CallOrder();
 
   constructor(host: BusHost) {
     this.#host = host;
@@ -91,82 +81,38 @@ export class Sender {
   async enqueueBulk(items: readonly unknown[], scope?: Scope): Promise<EnqueueOutcome[]> {
     const node = this.#host.node();
     if (!Array.isArray(items)) throw new AtomicQueuesError('CONFIG_INVALID', 'enqueueBulk takes an array of messages');
-    const { found, checks } = this.#prepareAll(items, scope);
-    const atOnce: RoutedMessage[] = [];
-    const late = new Map<number, Promise<EnqueueOutcome>>();
-    // Not a turn later than needed: what the caller sends next for the same entity must not overtake.
-    found.forEach((one, i) => {
-      if (one instanceof AtomicQueuesError) return;
-      const checking = checks.get(i);
-      if (this.#goesAtOnce(one, checking)) atOnce.push(one);
-      else late.set(i, outcomeOf(this.#order.inTurn(keyOf(one), checking, () => node.enqueue(one))));
-    });
-    const sent = atOnce.length === 0 ? [] : await node.enqueueBulk(atOnce);
+    const found = items.map((item) => this.#foundIn(item, scope));
+    const outgoing = found.filter((one): one is RoutedMessage => !(one instanceof AtomicQueuesError));
+    const sent = outgoing.length === 0 ? [] : await node.enqueueBulk(outgoing);
     let next = 0;
-    const outcomes = found.map((one, i): EnqueueOutcome | Promise<EnqueueOutcome> =>
-      one instanceof AtomicQueuesError ? { ok: false, error: one } : (late.get(i) ?? sent[next++]!),
-    );
-    return late.size === 0 ? (outcomes as EnqueueOutcome[]) : Promise.all(outcomes);
-  }
-
-  #goesAtOnce(outgoing: RoutedMessage, checking: Promise<void> | undefined): boolean {
-    return checking === undefined && (this.#order.isEmpty || !this.#order.mustWait(keyOf(outgoing)));
+    return found.map((one) => (one instanceof AtomicQueuesError ? { ok: false, error: one } : sent[next++]!));
   }
 
   #enqueue(node: Node, outgoing: RoutedMessage): Promise<Receipt> {
-    const checking = this.#host.outgoing.check(outgoing);
-    if (this.#goesAtOnce(outgoing, checking)) return node.enqueue(outgoing);
-    return this.#order.inTurn(keyOf(outgoing), checking, () => node.enqueue(outgoing));
+    return node.enqueue(this.#checked(outgoing));
   }
 
   #ask(node: Node, outgoing: RoutedMessage, wait: WaitOptions): Promise<unknown> {
-    // Refused there, whatever a schema says.
-    if (wait.signal?.aborted === true) return node.enqueueAndWait(outgoing, wait);
-    const checking = this.#host.outgoing.check(outgoing);
-    const asking = this.#goesAtOnce(outgoing, checking)
-      ? node.enqueueAndWait(outgoing, wait)
-      : this.#askInTurn(node, outgoing, checking, wait);
-    return asking.then(decodeJson);
+    return node.enqueueAndWait(this.#checked(outgoing), wait).then(decodeJson);
   }
 
-  /** The caller's time counts from the call, also where the message has to wait before it is sent. */
-  #askInTurn(node: Node, outgoing: RoutedMessage, checking: Promise<void> | undefined, wait: WaitOptions): Promise<string> {
-    const entity = keyOf(outgoing);
-    const endsAtMs = performance.now() + wait.timeoutMs;
-    const onTimeout = wait.onTimeout ?? (EntityContext.currentOrNone() === undefined ? 'keep' : 'withdraw');
-    const withdraws = onTimeout === 'withdraw';
-    return new Promise((resolve, reject) => {
-      let isOver = false;
-      const stopWatch = watch(wait, (why) => {
-        isOver = true;
-        reject(unsent(why, withdraws, entity, outgoing.id));
-      });
-      const send = async (): Promise<string> => {
-        stopWatch();
-        if (isOver && withdraws) return '';
-        // What is kept is sent for a caller that has gone: its signal would keep it from the log.
-        const signal = isOver ? undefined : wait.signal;
-        return node.enqueueAndWait(outgoing, { onTimeout, signal, timeoutMs: Math.max(1, endsAtMs - performance.now()) });
-      };
-      this.#order.inTurn(entity, checking, send).finally(stopWatch).then(resolve, reject);
-    });
+  /** Throws what is wrong with it, as far as that is known at once. */
+  #checked(outgoing: RoutedMessage): RoutedMessage {
+    const checked = this.#host.outgoing.check(outgoing);
+    // Only a schema that answers later costs a promise.
+    if (checked === undefined) return outgoing;
+    // The call may be refused for something else first.
+    checked.catch(() => undefined);
+    return { ...outgoing, checked };
   }
 
-  #prepareAll(items: readonly unknown[], scope: Scope | undefined): Prepared {
-    const found: (RoutedMessage | AtomicQueuesError)[] = [];
-    const checks = new Map<number, Promise<void>>();
-    items.forEach((item, i) => {
-      try {
-        const outgoing = this.#outgoingOf(item, scope);
-        found[i] = outgoing;
-        const checking = this.#host.outgoing.check(outgoing);
-        if (checking !== undefined) checks.set(i, checking);
-      } catch (error) {
-        if (!(error instanceof AtomicQueuesError)) throw error;
-        found[i] = error;
-      }
-    });
-    return { found, checks };
+  #foundIn(item: unknown, scope: Scope | undefined): RoutedMessage | AtomicQueuesError {
+    try {
+      return this.#checked(this.#outgoingOf(item, scope));
+    } catch (error) {
+      if (error instanceof AtomicQueuesError) return error;
+      throw error;
+    }
   }
 
   /** An item is a message itself; or a plain object: `{ message, ...options }`, or a message by name. */
@@ -186,36 +132,6 @@ export class Sender {
     const entityId = fixedPart('entityId', item.entityId, scope?.id);
     return this.#host.outgoing.ofParts(type as string, item.name as string, entityId, item.payload, options);
   }
-}
-
-const keyOf = ({ type, entityId }: RoutedMessage): string => entityKeyOf(type, entityId);
-
-const outcomeOf = (sending: Promise<Receipt>): Promise<EnqueueOutcome> =>
-  sending.then(
-    (receipt) => ({ ok: true, receipt }),
-    (error) => ({ ok: false, error }),
-  );
-
-/** Calls `over` once, at the end of the time or when the caller aborts, unless the returned function was called before. */
-function watch({ timeoutMs, signal }: WaitOptions, over: (why: string) => void): () => void {
-  const end = (why: string): void => {
-    stop();
-    over(why);
-  };
-  const onAbort = (): void => end('the caller aborted');
-  const timer = setTimeout(() => end(`no result within ${timeoutMs} ms`), timeoutMs);
-  const stop = (): void => {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
-  };
-  signal?.addEventListener('abort', onAbort, { once: true });
-  return stop;
-}
-
-/** The wait ended before the message was sent: what was to be withdrawn then is not sent at all. */
-function unsent(why: string, withdrawn: boolean, entity: string, id: string | undefined): AtomicQueuesError {
-  const tail = withdrawn ? 'the message was withdrawn and will not run' : 'the message is not logged yet: it may run later';
-  return new AtomicQueuesError('REPLY_TIMEOUT', `${why}; ${tail}`, { definite: withdrawn, details: { entity, id, withdrawn } });
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {

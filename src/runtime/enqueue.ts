@@ -4,22 +4,23 @@
  *       is told so definitely; one whose append may have been applied is told OUTCOME_UNKNOWN.
  *   (2) A caller's deadline ends the caller's wait, never the append.
  *   (3) One caller's appends for one entity leave in call order: there is one queue, and it never reorders.
+ *       What is still being checked holds up what comes after it for its entity, and nothing else.
  *   (4) A message that nobody is known to handle waits until the directory has looked again, and is refused or appended then.
  */
 import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { Fifo } from '../core/fifo.js';
-import { digestOf, entityKeyOf, escapeId, GENERATED, typeOfKey, unescapeId } from '../core/ids.js';
-import { type AnswerOf, type AppendOp, type NewMessage, recordOf, type Send, type WithdrawOp } from '../core/log/operations.js';
+import { digestOf, entityKeyOf, escapeId, GENERATED, typeOfKey } from '../core/ids.js';
+import type { NewMessage, Send, WithdrawOp } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Trace } from '../ports/trace.js';
+import { Append, outcomeUnknown } from './append.js';
 import { EntityContext } from './context.js';
 import type { Directory } from './directory.js';
 import type { Replies, Waiter, WaitOptions } from './replies.js';
 import type { Router } from './router.js';
 import type { Step, StoreSession } from './session.js';
 import type { PublishedShapes } from './shapes.js';
-import type { EntityWorker } from './worker.js';
 
 /** A message whose ids and payload its sender has checked (core/ids, core/payload). */
 export interface OutgoingMessage {
@@ -33,6 +34,8 @@ export interface OutgoingMessage {
   readonly id?: string | undefined;
   /** JSON text of an object of strings, or ''. */
   readonly headers?: string | undefined;
+  /** Where a schema answers later: settles within `enqueueTimeoutMs`, and rejects with what is wrong. */
+  readonly checked?: Promise<void> | undefined;
 }
 
 export interface Receipt {
@@ -68,6 +71,8 @@ export class Enqueue {
   private readonly open = new Fifo<Append>();
   /** Appends that wait for the next session. */
   private held: Append[] = [];
+  /** By entity, where something is being checked: settles when the last append there has had its turn. */
+  private readonly turns = new Map<string, Promise<void>>();
   private expiryTimer: Timer | undefined;
 
   constructor(readonly parts: EnqueueParts) {}
@@ -89,7 +94,7 @@ export class Enqueue {
       const append = this.make(outgoing, '', 0);
       append.onReceipt = resolve;
       append.onError = reject;
-      this.submit(append);
+      this.submitInTurn(append, outgoing.checked);
     });
   }
 
@@ -112,8 +117,9 @@ export class Enqueue {
     const onTimeout = wait.onTimeout ?? (context === undefined ? 'keep' : 'withdraw');
     const waiter = this.parts.replies.wait(append.op.entity, append.op.message.id, { ...wait, onTimeout });
     append.waiter = waiter;
+    waiter.append = append;
     append.onError = (error) => this.parts.replies.reject(waiter, error);
-    this.submit(append);
+    this.submitInTurn(append, outgoing.checked);
     return waiter.promise;
   }
 
@@ -132,7 +138,7 @@ export class Enqueue {
           const append = this.make(outgoing, '', 0);
           append.onReceipt = (receipt) => set(i, { ok: true, receipt });
           append.onError = (error) => set(i, { ok: false, error });
-          this.submit(append);
+          this.submitInTurn(append, outgoing.checked);
         } catch (error) {
           if (!(error instanceof AtomicQueuesError)) throw error;
           set(i, { ok: false, error });
@@ -177,6 +183,32 @@ export class Enqueue {
   private checkShape({ type, name, payload }: OutgoingMessage): void {
     const wrong = this.parts.shapes.violation(type, name, payload);
     if (wrong !== undefined) throw wrong;
+  }
+
+  private submitInTurn(append: Append, checked: Promise<void> | undefined): void {
+    const { turns } = this;
+    const { entity } = append.op;
+    const before = turns.size === 0 ? undefined : turns.get(entity);
+    if (checked === undefined && before === undefined) {
+      this.submit(append);
+      return;
+    }
+    append.waitsForTurn = true;
+    const turn = Promise.allSettled([checked, before]).then(([check]) => {
+      if (turns.get(entity) === turn) turns.delete(entity);
+      append.waitsForTurn = false;
+      if (append.closed) return;
+      try {
+        if (check.status === 'rejected') throw check.reason;
+        // The node may have stopped meanwhile.
+        this.parts.admit();
+      } catch (error) {
+        append.failed(error as AtomicQueuesError);
+        return;
+      }
+      this.submit(append);
+    });
+    turns.set(entity, turn);
   }
 
   private submit(append: Append): void {
@@ -271,7 +303,7 @@ export class Enqueue {
     const { replies, clock, config } = this.parts;
     const { session } = this;
     if (session === undefined || waiter.seq === 0) {
-      replies.giveUp(waiter, why, false);
+      replies.giveUp(waiter, why, waiter.append?.takeBack() === true);
       return;
     }
     const limit = clock.setTimer(config.storeCallTimeoutMs, () => replies.giveUp(waiter, why, false));
@@ -287,130 +319,5 @@ export class Enqueue {
       unknown: () => end(false),
     };
     session.submit(step as unknown as Step);
-  }
-}
-
-const outcomeUnknown = (append: Append, why: string): AtomicQueuesError =>
-  new AtomicQueuesError('OUTCOME_UNKNOWN', `${why}; the message may be logged and may run`, {
-    // An id that we made is forgotten with its message: to send it again would not be safe.
-    details: { entity: append.op.entity, id: append.op.message.given ? unescapeId(append.op.message.id) : undefined },
-  });
-
-/** One message on its way into the log. */
-class Append implements Step<AppendOp> {
-  sinceMs = 0;
-  /** It is, or was, in a batch that left. */
-  left = false;
-  /** Its caller has been told. */
-  closed = false;
-  /** It is not known yet whether anybody handles it. */
-  asks = false;
-  waiter: Waiter | undefined;
-  worker: EntityWorker | undefined;
-  onReceipt: ((receipt: Receipt) => void) | undefined;
-  onError: (error: AtomicQueuesError) => void = () => undefined;
-
-  constructor(
-    private readonly enqueue: Enqueue,
-    public op: AppendOp,
-  ) {}
-
-  leaving(): void {
-    this.left = true;
-    this.op.begin = this.worker?.mayBeginWithAppend(this.op.message.chain !== '') ?? false;
-  }
-
-  answered(answer: AnswerOf['append']): void {
-    this.enqueue.close(this);
-    const { op, worker } = this;
-    if (!answer.ok || answer.known !== undefined || !answer.begun) {
-      if (op.begin) worker?.appendDidNotBegin();
-      if (!answer.ok) {
-        this.failed(refusalOf(answer.code, answer.at, op));
-        return;
-      }
-    }
-    const { known } = answer;
-    if (known?.state === 'withdrawn') {
-      this.failed(withdrawn(op));
-      return;
-    }
-    this.accepted(answer.seq);
-    if (known !== undefined) {
-      this.knownAlready(known);
-      return;
-    }
-    const record = recordOf(op.message, answer.seq, 1, 0, 0, '');
-    if (answer.begun) worker?.launch(record);
-    else this.enqueue.parts.router.deliver(op.entity, record, answer.owner);
-  }
-
-  private accepted(seq: number): void {
-    const { trace } = this.enqueue.parts;
-    const { entity, message } = this.op;
-    if (trace.verbose) trace.emit('accepted', { entity, id: message.id, name: message.name, seq });
-    if (this.waiter !== undefined) this.waiter.seq = seq;
-    this.onReceipt?.({ id: unescapeId(message.id), sequence: seq });
-  }
-
-  /** The caller's id was there: its result, if it has one, is the answer. */
-  private knownAlready(known: NonNullable<AnswerOf['append']['known']>): void {
-    if (this.waiter !== undefined) this.waiter.isOfAnother = true;
-    if (known.state === 'live') return;
-    const { entity, message } = this.op;
-    this.enqueue.parts.replies.settle(entity, message.id, known.state, known.state === 'completed' ? known.result : known.error);
-  }
-
-  refused(error: AtomicQueuesError): void {
-    if (this.op.begin) this.worker?.appendDidNotBegin();
-    this.op.begin = false;
-    if (error.code === 'FENCED') {
-      this.enqueue.hold(this);
-      return;
-    }
-    this.enqueue.close(this);
-    this.failed(error);
-  }
-
-  unknown(error: AtomicQueuesError): void {
-    this.enqueue.close(this);
-    this.failed(outcomeUnknown(this, error.message));
-  }
-
-  /** Tells the caller, who hears nothing more; an answer that comes later still takes its way. */
-  failed(error: AtomicQueuesError): void {
-    this.enqueue.close(this);
-    this.onReceipt = undefined;
-    this.onError(error);
-    this.onError = () => undefined;
-  }
-}
-
-/** A receipt would promise what never runs. */
-const withdrawn = ({ entity, message }: AppendOp): AtomicQueuesError => {
-  const id = unescapeId(message.id);
-  const text = `the message with id "${id}" was taken back before it began; send it under another id if it is to run after all`;
-  return new AtomicQueuesError('WITHDRAWN', text, { details: { entity, id } });
-};
-
-function refusalOf(code: string, at: number, op: AppendOp): AtomicQueuesError {
-  const details = { entity: op.entity, limit: at };
-  switch (code) {
-    case 'QUEUE_DEPTH_EXCEEDED': {
-      const which = at === op.depthMax ? `workerMaxQueueDepth of "${typeOfKey(op.entity)}"` : 'maxTotalQueueDepth';
-      return new AtomicQueuesError(code, `${which} (${at}) is reached; nothing was logged`, { details });
-    }
-    case 'WORKER_LIMIT_EXCEEDED':
-      return new AtomicQueuesError(code, `${at} entities are active, the limit of all live nodes; nothing was logged`, {
-        details,
-      });
-    case 'ID_REUSED':
-      return new AtomicQueuesError(
-        'SCHEMA_VIOLATION',
-        `id "${unescapeId(op.message.id)}" was used before with another payload; nothing was logged`,
-        { details: { entity: op.entity, id: unescapeId(op.message.id), path: 'id' } },
-      );
-    default:
-      return new AtomicQueuesError('STORE_UNAVAILABLE', `the log refused the message (${code})`, { details });
   }
 }

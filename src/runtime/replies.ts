@@ -24,6 +24,8 @@ export class Waiter implements Due {
   dueAtMs = 0;
   /** The message's sequence once it is logged, else 0. */
   seq = 0;
+  /** The message on its way into the log. */
+  append: { takeBack(): boolean } | undefined;
   /** The message was there already: another call counts on it, so this one does not take it back. */
   isOfAnother = false;
   sinceMs = 0;

@@ -2,7 +2,6 @@
 import { CommandHandler } from '@nestjs/cqrs';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { EntityType, QueueBus, QueueEntityId, Schema } from '../../src/index.js';
-import { CallOrder } from '../../src/nest/call-order.js';
 import { errorOf, startBus } from './app.js';
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -113,13 +112,4 @@ describe('calls for one entity while a schema has not answered', () => {
     expect(await bus.enqueueAndWait(new Plain('a', 'last'))).toBe('last');
     expect(runs).toEqual(['first', 'kept', 'left', 'last']);
   });
-});
-
-it('nothing is kept of an entity when its calls have left', async () => {
-  const order = new CallOrder();
-  const refused = order.inTurn('a', Promise.reject(new Error('no')), async () => 1).catch(() => 0);
-  const next = order.inTurn('a', undefined, async () => 2);
-  expect([order.mustWait('a'), order.mustWait('b'), order.isEmpty]).toEqual([true, false, false]);
-  expect(await Promise.all([refused, next])).toEqual([0, 2]);
-  expect(order.isEmpty).toBe(true);
 });

@@ -1,12 +1,11 @@
 /** Service groups that share a store: calls between them, types of several groups, and nodes that only send. */
 import { describe, expect, it } from 'vitest';
-import type { AtomicQueuesError } from '../../src/core/errors.js';
 import type { PeerMessage } from '../../src/ports/network.js';
 import { EntityContext } from '../../src/runtime/context.js';
 import type { Node } from '../../src/runtime/node.js';
 import { FlakyStore } from './flaky-store.js';
 import { type Handle, msg, node, sleep, until, type World, world } from './harness.js';
-import { fast, started } from './started.js';
+import { codeOf, fast, started } from './started.js';
 
 // What is done in less than a sweep was not found by one.
 const FAST = fast({ reconcileIntervalMs: 2000 });
@@ -32,11 +31,6 @@ async function start(w: World, serverId: string, { group, types = [], names, con
 
 const leads = (...nodes: Node[]) => until('each group has a master', () => nodes.every((n) => n.status().role === 'master'));
 const stock = (id: string, more = {}) => msg(id, {}, { type: 'stock', ...more });
-const codeOf = (call: Promise<unknown>): Promise<AtomicQueuesError> =>
-  call.then(
-    (value) => Promise.reject(new Error(`it went well: ${String(value)}`)),
-    (error: AtomicQueuesError) => error,
-  );
 const count = async (w: World): Promise<number> => (await w.store.control({ op: 'counts' })).depth;
 
 /** What is sent between nodes, as [kind, from, to]. */

@@ -1,30 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { AtomicQueuesError } from '../../src/core/errors.js';
-import type { ControlAnswerOf, ControlOp } from '../../src/core/log/control-operations.js';
-import type { Batch, BatchReply } from '../../src/core/log/operations.js';
-import { MemoryStore } from '../../src/memory/store.js';
-import { StoreCallError } from '../../src/ports/store.js';
 import { EntityContext } from '../../src/runtime/context.js';
 import type { Node } from '../../src/runtime/node.js';
-import { SystemClock } from '../../src/system/clock.js';
-import { type Handle, msg, node, sleep, until, type World, world } from './harness.js';
-import { started } from './started.js';
-
-async function start(w: World, handle: Handle, config: Record<string, unknown> = {}, names?: readonly string[]): Promise<Node> {
-  const n = node(w, handle, { shutdownGraceMs: 300, ...config }, names);
-  started.push(n);
-  await n.start();
-  return n;
-}
-
-const codeOf = (promise: Promise<unknown>): Promise<AtomicQueuesError> =>
-  promise.then(
-    () => Promise.reject(new Error('it should have failed')),
-    (error) => {
-      expect(error).toBeInstanceOf(AtomicQueuesError);
-      return error as AtomicQueuesError;
-    },
-  );
+import { type Handle, msg, node, sleep, until, world } from './harness.js';
+import { codeOf, start } from './started.js';
 
 const wait = { timeoutMs: 2000 };
 
@@ -184,117 +162,6 @@ describe('retry', () => {
   });
 });
 
-describe('idempotency ids', () => {
-  it('runs a repeated id once, and gives the first result again', async () => {
-    let runs = 0;
-    const n = await start(world(), () => ++runs);
-    const first = await n.enqueueAndWait(msg('a', { v: 1 }, { id: 'pay-1' }), wait);
-    expect(await n.enqueueAndWait(msg('a', { v: 1 }, { id: 'pay-1' }), wait)).toBe(first);
-    const again = await n.enqueue(msg('a', { v: 1 }, { id: 'pay-1' }));
-    expect(again.id).toBe('pay-1');
-    expect(runs).toBe(1);
-    expect((await codeOf(n.enqueue(msg('a', { v: 2 }, { id: 'pay-1' })))).message).toContain('another payload');
-    expect(await n.enqueueAndWait(msg('b', { v: 2 }, { id: 'pay-1' }), wait)).toBe('2');
-  });
-
-  it('answers both callers that wait for one id while it runs', async () => {
-    let runs = 0;
-    const n = await start(world(), async () => {
-      await sleep(20);
-      return ++runs;
-    });
-    const both = [1, 2].map(() => n.enqueueAndWait(msg('a', {}, { id: 'x' }), wait));
-    expect(await Promise.all(both)).toEqual(['1', '1']);
-  });
-});
-
-describe('waiting', () => {
-  it('withdraws a message that has not begun, and is then definite', async () => {
-    const seen: unknown[] = [];
-    const n = await start(world(), async (p) => {
-      seen.push(p);
-      await sleep(150);
-    });
-    const running = n.enqueueAndWait(msg('a', { i: 1 }), wait);
-    const error = await codeOf(n.enqueueAndWait(msg('a', { i: 2 }), { timeoutMs: 30, onTimeout: 'withdraw' }));
-    expect([error.code, error.definite]).toEqual(['REPLY_TIMEOUT', true]);
-    await running;
-    await n.enqueueAndWait(msg('a', { i: 3 }), wait);
-    expect(seen).toEqual([{ i: 1 }, { i: 3 }]);
-  });
-
-  it('is not definite about a message that runs', async () => {
-    const n = await start(world(), () => sleep(100));
-    const error = await codeOf(n.enqueueAndWait(msg('a'), { timeoutMs: 20, onTimeout: 'withdraw' }));
-    expect([error.code, error.definite]).toEqual(['REPLY_TIMEOUT', false]);
-  });
-
-  it('says of an id that was withdrawn that it does not run, whoever asks', async () => {
-    const n = await start(world(), () => sleep(80));
-    const running = n.enqueueAndWait(msg('a'), wait);
-    const again = msg('a', {}, { id: 'pay-1' });
-    expect(await codeOf(n.enqueueAndWait(again, { timeoutMs: 20, onTimeout: 'withdraw' }))).toMatchObject({ definite: true });
-    await running;
-    for (const call of [n.enqueue(again), n.enqueueAndWait(again, wait)])
-      expect(await codeOf(call)).toMatchObject({ code: 'WITHDRAWN', definite: true, details: { id: 'pay-1' } });
-  });
-
-  it('does not withdraw what another call has logged', async () => {
-    const ran: string[] = [];
-    const n = await start(world(), async (_p, _name, id) => {
-      ran.push(id);
-      await sleep(80);
-    });
-    const running = n.enqueueAndWait(msg('a'), wait);
-    const payment = msg('a', {}, { id: 'pay-1' });
-    await n.enqueue(payment);
-    const asked = await codeOf(n.enqueueAndWait(payment, { timeoutMs: 20, onTimeout: 'withdraw' }));
-    expect([asked.code, asked.definite]).toEqual(['REPLY_TIMEOUT', false]);
-    await running;
-    await n.enqueueAndWait(payment, wait);
-    expect(ran).toHaveLength(2);
-  });
-
-  it('ends with the signal of the caller', async () => {
-    const n = await start(world(), () => sleep(100));
-    const abort = new AbortController();
-    const call = codeOf(n.enqueueAndWait(msg('a'), { timeoutMs: 5000, signal: abort.signal }));
-    setTimeout(() => abort.abort(), 20);
-    expect((await call).message).toContain('aborted');
-    expect(n.status().waiting).toBe(0);
-    const depth = n.depth();
-    const late = n.enqueueAndWait(msg('b'), { timeoutMs: 5000, signal: abort.signal });
-    expect(await codeOf(late)).toMatchObject({ code: 'REPLY_TIMEOUT', definite: true });
-    expect(await n.depth()).toEqual(await depth);
-  });
-
-  it('refuses a call back into its own chain', async () => {
-    let n: Node;
-    const handle: Handle = (p, _name, id) => {
-      if (id === 'a') return n.enqueueAndWait(msg('b'), wait);
-      if ((p as { deep?: boolean }).deep) return 'no';
-      return n.enqueueAndWait(msg('a'), wait);
-    };
-    n = await start(world(), handle);
-    const error = await codeOf(n.enqueueAndWait(msg('a'), wait));
-    expect(error.code).toBe('HANDLER_FAILED');
-    expect(error.message).toContain('CALL_CYCLE');
-    expect(error.message).toContain('account:a -> account:b');
-  });
-
-  it('takes nothing for a cycle that is asked when the handler has ended', async () => {
-    let n: Node;
-    let later: Promise<unknown> = Promise.resolve();
-    const handle: Handle = (p) => {
-      if ((p as { once?: boolean }).once) later = sleep(20).then(() => n.enqueueAndWait(msg('a'), wait));
-      return 'done';
-    };
-    n = await start(world(), handle);
-    await n.enqueueAndWait(msg('a', { once: true }), wait);
-    expect(await later).toBe('"done"');
-  });
-});
-
 describe('context', () => {
   it('tells a handler what runs', async () => {
     let seen: Record<string, unknown> = {};
@@ -404,49 +271,6 @@ describe('idle', () => {
     await until('all are released', () => n.status().owned === 0);
     expect(await w.store.control({ op: 'counts' })).toMatchObject({ depth: 0, active: 0, entities: 0, kept: 0 });
     await n.enqueueAndWait(msg('e1'), wait);
-  });
-});
-
-/** A store whose answers have no room for the messages that they begin, and that is not there when it is first asked for one. */
-class TerseStore extends MemoryStore {
-  asked = 0;
-
-  override async apply(batch: Batch): Promise<BatchReply> {
-    const reply = await super.apply(batch);
-    if (reply.status !== 'applied') return reply;
-    const terse = <A extends object>(answer: A): A => ('message' in answer ? { ...answer, message: undefined } : answer);
-    const answers = reply.answers.map((answer) =>
-      'next' in answer && answer.next !== undefined ? { ...answer, next: terse(answer.next) } : terse(answer),
-    );
-    return { ...reply, answers };
-  }
-
-  override async control<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> {
-    if (op.op === 'entity' && ++this.asked === 1) throw new StoreCallError('lost', false);
-    return super.control(op);
-  }
-}
-
-describe('a message that the answer has no room for', () => {
-  it('is asked for, until the log tells it, and runs in its turn', async () => {
-    const store = new TerseStore(new SystemClock());
-    const w = world(store);
-    const ran = new Map<string, number[]>();
-    let isStopping = false;
-    const handle: Handle = async (p, _name, id) => {
-      if (!isStopping) await sleep(60);
-      ran.set(id, [...(ran.get(id) ?? []), (p as { i: number }).i]);
-    };
-    const first = await start(w, handle);
-    for (let i = 0; i < 12; i++) await first.enqueue(msg(`e${i % 3}`, { i }));
-    isStopping = true;
-    await first.stop();
-    const before = [...ran.values()].flat().length;
-    expect(before).toBeLessThan(12);
-    await start(w, handle);
-    await until('the next node has run the rest', () => [...ran.values()].flat().length === 12);
-    for (const [id, numbers] of ran) expect(numbers).toEqual([0, 3, 6, 9].map((i) => i + Number(id.slice(1))));
-    expect(store.asked).toBeGreaterThan(12 - before);
   });
 });
 

@@ -1,0 +1,141 @@
+/** One message on its way into the log, and what its caller is told of it. */
+import { AtomicQueuesError } from '../core/errors.js';
+import { typeOfKey, unescapeId } from '../core/ids.js';
+import { type AnswerOf, type AppendOp, recordOf } from '../core/log/operations.js';
+import type { Enqueue, Receipt } from './enqueue.js';
+import type { Waiter } from './replies.js';
+import type { Step } from './session.js';
+import type { EntityWorker } from './worker.js';
+
+export const outcomeUnknown = (append: Append, why: string): AtomicQueuesError =>
+  new AtomicQueuesError('OUTCOME_UNKNOWN', `${why}; the message may be logged and may run`, {
+    // An id that we made is forgotten with its message: to send it again would not be safe.
+    details: { entity: append.op.entity, id: append.op.message.given ? unescapeId(append.op.message.id) : undefined },
+  });
+
+export class Append implements Step<AppendOp> {
+  sinceMs = 0;
+  /** It is, or was, in a batch that left. */
+  left = false;
+  /** Its caller has been told. */
+  closed = false;
+  /** Something before it for its entity, or it itself, is still being checked. */
+  waitsForTurn = false;
+  /** It is not known yet whether anybody handles it. */
+  asks = false;
+  waiter: Waiter | undefined;
+  worker: EntityWorker | undefined;
+  onReceipt: ((receipt: Receipt) => void) | undefined;
+  onError: (error: AtomicQueuesError) => void = () => undefined;
+
+  constructor(
+    private readonly enqueue: Enqueue,
+    public op: AppendOp,
+  ) {}
+
+  leaving(): void {
+    this.left = true;
+    this.op.begin = this.worker?.mayBeginWithAppend(this.op.message.chain !== '') ?? false;
+  }
+
+  answered(answer: AnswerOf['append']): void {
+    this.enqueue.close(this);
+    const { op, worker } = this;
+    if (!answer.ok || answer.known !== undefined || !answer.begun) {
+      if (op.begin) worker?.appendDidNotBegin();
+      if (!answer.ok) {
+        this.failed(refusalOf(answer.code, answer.at, op));
+        return;
+      }
+    }
+    const { known } = answer;
+    if (known?.state === 'withdrawn') {
+      this.failed(withdrawn(op));
+      return;
+    }
+    this.accepted(answer.seq);
+    if (known !== undefined) {
+      this.knownAlready(known);
+      return;
+    }
+    const record = recordOf(op.message, answer.seq, 1, 0, 0, '');
+    if (answer.begun) worker?.launch(record);
+    else this.enqueue.parts.router.deliver(op.entity, record, answer.owner);
+  }
+
+  private accepted(seq: number): void {
+    const { trace } = this.enqueue.parts;
+    const { entity, message } = this.op;
+    if (trace.verbose) trace.emit('accepted', { entity, id: message.id, name: message.name, seq });
+    if (this.waiter !== undefined) this.waiter.seq = seq;
+    this.onReceipt?.({ id: unescapeId(message.id), sequence: seq });
+  }
+
+  /** The caller's id was there: its result, if it has one, is the answer. */
+  private knownAlready(known: NonNullable<AnswerOf['append']['known']>): void {
+    if (this.waiter !== undefined) this.waiter.isOfAnother = true;
+    if (known.state === 'live') return;
+    const { entity, message } = this.op;
+    this.enqueue.parts.replies.settle(entity, message.id, known.state, known.state === 'completed' ? known.result : known.error);
+  }
+
+  refused(error: AtomicQueuesError): void {
+    if (this.op.begin) this.worker?.appendDidNotBegin();
+    this.op.begin = false;
+    if (error.code === 'FENCED') {
+      this.enqueue.hold(this);
+      return;
+    }
+    this.enqueue.close(this);
+    this.failed(error);
+  }
+
+  unknown(error: AtomicQueuesError): void {
+    this.enqueue.close(this);
+    this.failed(outcomeUnknown(this, error.message));
+  }
+
+  /** Whether it is still waiting for its turn, and now never has one. */
+  takeBack(): boolean {
+    if (!this.waitsForTurn) return false;
+    this.closed = true;
+    return true;
+  }
+
+  /** Tells the caller, who hears nothing more; an answer that comes later still takes its way. */
+  failed(error: AtomicQueuesError): void {
+    this.enqueue.close(this);
+    this.onReceipt = undefined;
+    this.onError(error);
+    this.onError = () => undefined;
+  }
+}
+
+/** A receipt would promise what never runs. */
+const withdrawn = ({ entity, message }: AppendOp): AtomicQueuesError => {
+  const id = unescapeId(message.id);
+  const text = `the message with id "${id}" was taken back before it began; send it under another id if it is to run after all`;
+  return new AtomicQueuesError('WITHDRAWN', text, { details: { entity, id } });
+};
+
+function refusalOf(code: string, at: number, op: AppendOp): AtomicQueuesError {
+  const details = { entity: op.entity, limit: at };
+  switch (code) {
+    case 'QUEUE_DEPTH_EXCEEDED': {
+      const which = at === op.depthMax ? `workerMaxQueueDepth of "${typeOfKey(op.entity)}"` : 'maxTotalQueueDepth';
+      return new AtomicQueuesError(code, `${which} (${at}) is reached; nothing was logged`, { details });
+    }
+    case 'WORKER_LIMIT_EXCEEDED':
+      return new AtomicQueuesError(code, `${at} entities are active, the limit of all live nodes; nothing was logged`, {
+        details,
+      });
+    case 'ID_REUSED':
+      return new AtomicQueuesError(
+        'SCHEMA_VIOLATION',
+        `id "${unescapeId(op.message.id)}" was used before with another payload; nothing was logged`,
+        { details: { entity: op.entity, id: unescapeId(op.message.id), path: 'id' } },
+      );
+    default:
+      return new AtomicQueuesError('STORE_UNAVAILABLE', `the log refused the message (${code})`, { details });
+  }
+}
