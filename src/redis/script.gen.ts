@@ -317,7 +317,7 @@ if record then leader, epoch, untilMs = match(record, '^(%d+)\31(%d+)\31(%d+)') 
 if inForce and leader ~= incarnation then return refuse('LED', leader) end local group, eligible = group_of(me) if inForce then
 if not eligible[incarnation] and next(eligible) then return refuse('NOT_LOWEST', lowest_of(eligible)) end else if leader and leader ~= incarnation then group[leader], eligible[leader] = nil, nil end
 local candidate = lowest_of(next(eligible) and eligible or group) if candidate ~= incarnation then return refuse('NOT_LOWEST', candidate) end local from = me[5] + hget(META, 'leaderDebounce')
-if from > now then return refuse('TOO_EARLY', int(from)) end epoch = int((hget(META, 'epoch') or 0) + 1) end local bad = open_writes() if bad then return bad end call('HSET', META, 'epoch', epoch)
+if from > now then return refuse('TOO_EARLY', int(from)) end epoch = nil end local bad = open_writes() if bad then return bad end epoch = epoch or int(call('HINCRBY', META, 'epoch', '1'))
 call('HSET', LEADER, me[2], incarnation .. FS .. epoch .. FS .. newUntil) return epoch .. FS .. newUntil end local function list_members(above)
 local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS) local leaders, count = call('HGETALL', LEADER), {}
 local list, declared = { nowS .. FS .. int(#all / 2) .. FS .. int(#leaders / 2) }, {} for i = 1, #owns, 2 do count[owns[i]] = owns[i + 1] end for i = 1, #all, 2 do

@@ -41,6 +41,7 @@ const commandArb = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('tick' as const), byMs: fc.constantFrom(1, 5, 40, 200, 1000) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const), node: small }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('failovers' as const), x: small }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('otherGeneration' as const), node: small }) },
   {
     weight: 8,

@@ -116,9 +116,30 @@ export class Driver {
         this.#send({ generation: 'another', incarnation: node.incarnation, n: node.n + 1, ops: [] });
         return;
       }
+      case 'failovers':
+        this.#failovers(command.x);
+        return;
       case 'control':
         this.#control(this.#controlOf(command));
     }
+  }
+
+  /** Every group gets a master, the masters renew, one lets its record lapse, and a group gets its next master. */
+  #failovers(x: number): void {
+    const { leaderTtlMs, leaderDebounceMs } = this.scenario.settings;
+    const lead = (nodes: readonly NodeState[]): void => {
+      for (const node of nodes) this.#control({ op: 'beat', incarnation: node.incarnation, beat: ++node.beat });
+      for (const node of nodes) this.#control({ op: 'lead', incarnation: node.incarnation });
+    };
+    this.#nowMs += leaderDebounceMs;
+    lead(this.#nodes);
+    lead(this.#nodes);
+    const late = this.#nodes[x % this.#nodes.length];
+    for (let ms = 0; ms < leaderTtlMs; ms += 10) {
+      this.#nowMs += 10;
+      lead(this.#nodes.filter((node) => node !== late));
+    }
+    lead(this.#nodes);
   }
 
   #node(x: number): NodeState {

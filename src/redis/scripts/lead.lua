@@ -60,11 +60,12 @@ local function lead(incarnation)
     if candidate ~= incarnation then return refuse('NOT_LOWEST', candidate) end
     local from = me[5] + hget(META, 'leaderDebounce')
     if from > now then return refuse('TOO_EARLY', int(from)) end
-    epoch = int((hget(META, 'epoch') or 0) + 1)
+    epoch = nil
   end
   local bad = open_writes()
   if bad then return bad end
-  call('HSET', META, 'epoch', epoch)
+  -- Only a new master takes an epoch from the counter: the renewed one is the group's own, and others may be higher.
+  epoch = epoch or int(call('HINCRBY', META, 'epoch', '1'))
   call('HSET', LEADER, me[2], incarnation .. FS .. epoch .. FS .. newUntil)
   return epoch .. FS .. newUntil
 end
