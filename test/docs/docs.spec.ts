@@ -111,6 +111,7 @@ describe('the pages of what breaks such systems', () => {
   const rowsOf = (page: string, heading: string) => tableBelow(`\n${readFileSync(page, 'utf8')}`, heading);
   const hazards = rowsOf('docs/hazards.md', '# Interleavings that break the naive build');
   const cases = rowsOf('docs/field-cases.md', '# Cases from the field');
+  const found = rowsOf('docs/field-cases.md', '## Found in use');
   const idsOf = (rows: readonly (readonly string[])[]) => rows.map(([id]) => id);
 
   it('have a row for each hazard and for each case', () => {
@@ -118,14 +119,16 @@ describe('the pages of what breaks such systems', () => {
     const families = ['A1 A2 A4 A7 A9', 'B2 B3 B5 B6 B7 B8', 'C3 C4 C5 C6 C7', 'D1 D3 D6 D7 D8'];
     families.push('E1 E3 E5 E7 E8 E10 E11 E12 E13 E14', 'F1 F2 F3 F4 F5 F6 F9 F10', 'G1 G2 G3 G5 G7', 'H1', 'I2 I3 I4', 'J1 J2');
     expect(idsOf(cases)).toEqual(families.flatMap((family) => family.split(' ')));
+    expect(idsOf(found).filter((id) => id === undefined || !/^U\d\d$/.test(id))).toEqual([]);
+    expect(idsOf(found)).toEqual([...new Set(idsOf(found))].sort());
   });
 
   it('name tests that are there', () => {
-    expect(missingTests([...hazards, ...cases])).toEqual([]);
+    expect(missingTests([...hazards, ...cases, ...found])).toEqual([]);
   });
 
   it('say "open" where they name no test', () => {
-    const untested = [...hazards, ...cases].filter((row) => testsIn(row.at(-1) ?? '').length === 0);
+    const untested = [...hazards, ...cases, ...found].filter((row) => testsIn(row.at(-1) ?? '').length === 0);
     expect(idsOf(untested.filter((row) => !/\b[Oo]pen\b/.test(row.join(' '))))).toEqual([]);
   });
 
