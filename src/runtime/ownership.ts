@@ -226,11 +226,14 @@ export class Ownership {
     for (const attempt of this.running) attempt.context.abort(why);
   }
 
-  /** The lease is proved again and nobody took over: go on where it stopped. */
+  /**
+   * The lease is proved again and no other node took over: goes on where it stopped. Each start asks for the lease anew, since the
+   * handler that started before may have blocked the loop until the lease was over.
+   */
   resume(): void {
     const parked = [...this.parked];
     this.parked.clear();
-    for (const worker of parked) worker.attempt?.start();
+    for (const worker of parked) worker.launch((worker.attempt as Attempt).record);
     for (const worker of this.workers.values()) worker.kick();
   }
 
