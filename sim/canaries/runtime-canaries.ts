@@ -245,8 +245,8 @@ function readyOnlyUnowned(): Machine {
     control: (state, op, nowMs) => {
       const answer = MACHINE.applyControl(state, op, nowMs);
       if (op.op !== 'ready') return answer;
-      const { entities } = answer as ReadyAnswer;
-      return { ok: true, entities: entities.filter((e) => e.owner === 0) } satisfies ReadyAnswer;
+      const { entities, next } = answer as ReadyAnswer;
+      return { ok: true, entities: entities.filter((e) => e.owner === 0), next } satisfies ReadyAnswer;
     },
   });
 }

@@ -28,7 +28,9 @@ async function read({ store }: Connected): Promise<Known> {
     return found.ok ? found.text : undefined;
   });
   const live = new Set(answer.members.filter((m) => !m.dead && m.leaseUntilMs > answer.nowMs).map((m) => m.incarnation));
-  const declared = new Declared().learn(answer, (incarnation) => live.has(incarnation));
+  const contracts = new Declared();
+  contracts.take(answer);
+  const declared = contracts.all((incarnation) => live.has(incarnation));
   published.learn(declared);
   const shapes = new Map<string, Map<string, MessageShape>>();
   const services = new Map<string, Set<string>>();

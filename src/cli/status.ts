@@ -2,6 +2,7 @@
 import { entityKeyOf, idOfKey, typeOfKey, unescapeId } from '../core/ids.js';
 import type { EntityAnswer, HistoryAnswer, Leader, Member, MembersAnswer, SurveyAnswer } from '../core/log/control-operations.js';
 import type { MessageRecord } from '../core/log/operations.js';
+import type { Store } from '../ports/store.js';
 import { DeadLetterBox } from '../runtime/dead-letters.js';
 import type { Connected } from './connect.js';
 import { CommandError, counted, durationText, shellWord, shortened, type Terminal, timeText } from './terminal.js';
@@ -13,6 +14,8 @@ import { CommandError, counted, durationText, shellWord, shortened, type Termina
 const BLOCKED_AFTER_MS = 30_000;
 /** Entities that are looked at: those that run, with most messages behind them; and those that have waited longest. */
 const LOOKED_AT_MAX = 200;
+const READY_PAGE = 500;
+const READY_PAGES_MAX = 20;
 const SHOWN_PENDING_MAX = 20;
 const SHOWN_LETTERS_MAX = 20;
 const SHOWN_ENDED_MAX = 20;
@@ -66,7 +69,7 @@ interface Blocked {
 }
 
 async function blockedOf({ store }: Connected, { running, types }: Survey, view: MembersAnswer) {
-  const { entities: waiting } = await store.control({ op: 'ready', ageMs: BLOCKED_AFTER_MS, max: LOOKED_AT_MAX });
+  const { waiting, isAll: isAllWaiting } = await waitingOf(store, view.nowMs);
   const found: Blocked[] = [];
   const look = async (entity: string, state: Blocked['state']): Promise<void> => {
     const answer = await store.control({ op: 'entity', entity, max: 1 });
@@ -83,10 +86,23 @@ async function blockedOf({ store }: Connected, { running, types }: Survey, view:
   };
   // One after another: so many at once would be one long command to those that wait behind them.
   for (const { entity } of running) await look(entity, 'running');
-  for (const { entity } of waiting) await look(entity, 'waiting');
+  for (const entity of waiting) await look(entity, 'waiting');
   const runningCount = types.reduce((count, type) => count + type.running, 0);
-  const isAll = running.length >= runningCount && waiting.length < LOOKED_AT_MAX;
+  const isAll = running.length >= runningCount && isAllWaiting;
   return { blocked: found.sort((a, b) => b.loggedMsAgo - a.loggedMsAgo), isAll };
+}
+
+/** The entities that could have begun for at least BLOCKED_AFTER_MS, at most LOOKED_AT_MAX. */
+async function waitingOf(store: Store, nowMs: number): Promise<{ waiting: string[]; isAll: boolean }> {
+  const waiting: string[] = [];
+  let after = '';
+  for (let pages = 0; pages < READY_PAGES_MAX; pages++) {
+    const page = await store.control({ op: 'ready', after, max: READY_PAGE });
+    for (const { entity, sinceMs } of page.entities) if (nowMs - sinceMs >= BLOCKED_AFTER_MS) waiting.push(entity);
+    after = page.next;
+    if (after === '' || waiting.length >= LOOKED_AT_MAX) break;
+  }
+  return { waiting: waiting.slice(0, LOOKED_AT_MAX), isAll: after === '' && waiting.length <= LOOKED_AT_MAX };
 }
 
 function ownerText(incarnation: number, members: readonly Member[]): string {

@@ -12,6 +12,7 @@ import type {
   LettersOp,
   Member,
   MembersAnswer,
+  ReadyAnswer,
   SurveyAnswer,
 } from '../core/log/control-operations.js';
 import type { KnownMessage } from '../core/log/operations.js';
@@ -42,7 +43,7 @@ function argumentsOf(op: ControlOp): string[] {
     case 'shut':
       return [op.generation];
     case 'ready':
-      return [String(op.ageMs), String(op.max)];
+      return [op.after, String(op.max)];
     case 'owned':
       return [String(op.incarnation), op.cursor];
     case 'lookup':
@@ -129,7 +130,7 @@ export function decodeControl(op: ControlOp, text: string): ControlAnswer {
     case 'members':
       return decodeMembers(text);
     case 'ready':
-      return { ok: true, entities: text === '' ? [] : pairs(f).map(([entity, owner]) => ({ entity, owner: Number(owner) })) };
+      return decodeReady(f);
     case 'owned':
       return { ok: true, cursor: f[0] ?? fail(text), entities: f.slice(1) };
     case 'lookup':
@@ -163,10 +164,10 @@ function fail(text: string): never {
   throw malformed(text);
 }
 
-function pairs(f: readonly string[]): [string, string][] {
-  const list: [string, string][] = [];
-  for (let i = 0; i + 1 < f.length; i += 2) list.push([f[i]!, f[i + 1]!]);
-  return list;
+function decodeReady([next, ...f]: readonly string[]): ReadyAnswer {
+  const entities: ReadyAnswer['entities'][number][] = [];
+  for (let i = 0; i + 2 < f.length; i += 3) entities.push({ entity: f[i]!, owner: Number(f[i + 1]), sinceMs: Number(f[i + 2]) });
+  return { ok: true, entities, next: next! };
 }
 
 function decodeMembers(text: string): MembersAnswer {

@@ -2,7 +2,7 @@
 
 export const BATCH_SCRIPT = String.raw`local call = redis.call local find, format, match, sub = string.find, string.format, string.match, string.sub local FS, RS = '\31', '\30' local META, ENT, MSG = KEYS[1], KEYS[2], KEYS[3]
 local BASE = sub(META, 1, -5) local CONTRACT, OWNS = BASE .. 'contract', BASE .. 'owns' local TOLD_MAX, told = 1048576, 0 local nowS = ARGV[1] if nowS == '' then local t = call('TIME')
-nowS = format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000)) end local now = nowS + 0 local STAMP = FS .. nowS .. FS local ME = ARGV[2] local session = 's' .. ME
+nowS = format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000)) end local now = nowS + 0 local AT_ONCE = 1e13 local STAMP = FS .. nowS .. FS local ME = ARGV[2] local session = 's' .. ME
 local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', 'seq', 'fence', '') local NONE = m[9]
 local generation, last, depth, active, workersMax, depthMaxTotal, seq, fence = nil, nil, 0, 0, 0, 0, 0, 0 if m[1] ~= NONE then
 generation, depth, active, workersMax, depthMaxTotal = m[1], m[3] + 0, m[4] + 0, m[5] + 0, m[6] + 0 seq, fence = m[7] + 0, m[8] + 0 if m[2] ~= NONE then last = m[2] end end
@@ -38,10 +38,10 @@ prefix, head, have = own, format('%.0f', first + 1), ARGV[at + 1] wasReady[key],
 elseif depthMaxTotal == 0 or depth < depthMaxTotal then local s = nil local owner, running, mark, tail = match(row or '', '^(%d+,%d+,)(%d+)([r+]?)(%d*)$') if mark == '' then
 if workersMax == 0 or active < workersMax then active, s = active + 1, format('%.0f', running + 1) if begins and find(owner, mine, 1, true) == 1 then row, answer = owner .. s .. 'r', s
 elseif not wasReady[key] then row, answer = owner .. '0,0,0,' .. running .. ',0,' .. s .. ',0', s .. FS .. '1' .. FS .. match(owner, '^%d+')
-readySet[nreadySet + 1], readySet[nreadySet + 2] = nowS, key nreadySet = nreadySet + 2 end end elseif mark then if mark == 'r' then tail = running end local live = tail - running + 1
-if limit == 0 or live < limit then s = format('%.0f', tail + 1) row = owner .. running .. '+' .. s answer = s .. FS .. format('%.0f', live + 1) .. FS .. match(owner, '^%d+') end elseif row then
-local before, running, first, tail = match(row, '^(%d+,%d+,(%d+),%d+,%d,(%d+),0,)(%d+),0$') if before and (running == '0' or running == first) then
-local live = tail - first + (running == '0' and 0 or 1) if limit == 0 or live < limit then s = format('%.0f', tail + 1)
+readySet[nreadySet + 1], readySet[nreadySet + 2] = format('%.0f', now - AT_ONCE), key nreadySet = nreadySet + 2 end end elseif mark then if mark == 'r' then tail = running end
+local live = tail - running + 1 if limit == 0 or live < limit then s = format('%.0f', tail + 1) row = owner .. running .. '+' .. s
+answer = s .. FS .. format('%.0f', live + 1) .. FS .. match(owner, '^%d+') end elseif row then local before, running, first, tail = match(row, '^(%d+,%d+,(%d+),%d+,%d,(%d+),0,)(%d+),0$')
+if before and (running == '0' or running == first) then local live = tail - first + (running == '0' and 0 or 1) if limit == 0 or live < limit then s = format('%.0f', tail + 1)
 row, answer = before .. s .. ',0', s .. FS .. format('%.0f', live + 1) .. FS .. match(row, '^%d+') end end end if answer then depth = depth + 1
 msgSet[nmsgSet + 1], msgSet[nmsgSet + 2] = key .. RS .. s, ARGV[at] .. STAMP nmsgSet = nmsgSet + 2 end at = at + 1 end if head then local rest = #lastName + 1
 if find(begins, FOR_NOBODY, rest, true) == rest or find(begins, FOR_ME, rest, true) == rest then row, answer = prefix .. head .. (head == tail and 'r' or '+' .. tail), head .. FS .. '1'
@@ -84,8 +84,8 @@ e.gone, e.owner, e.fence, e.running, e.attempt, e.keep, e.hold = nil, '0', '0', 
 if e.first == e.tail then return 0 end return e.tail - e.first - e.holes end local function live_count(e) return pending_count(e) + (e.running == '0' and 0 or 1) end local function is_held(e)
 return e.hold ~= '0' and e.hold + 0 > now end local function normalise(e) if e.holes ~= '0' and e.tail - e.first - e.holes == 0 then e.first, e.holes = e.tail, '0' end end
 local function settle(e, notBefore) if not e.dirty then e.dirty = true ndirty = ndirty + 1 dirty[ndirty] = e end if e.running ~= '0' then e.ready = false elseif e.first ~= e.tail then
-if not e.ready then local at = now if e.hold ~= '0' and e.hold + 0 > at then at = e.hold + 0 end if notBefore and notBefore > at then at = notBefore end e.ready = at end else e.ready = false
-if e.owner == '0' then if is_held(e) then push(expirySet, e.hold, e.key) else e.gone = true if e.tail + 0 > seq then seq = e.tail + 0 end end end end end local messages = {}
+if not e.ready then local at = now if e.hold ~= '0' and e.hold + 0 > at then at = e.hold + 0 end if notBefore and notBefore > at then at = notBefore end e.ready = at > now and at or now - AT_ONCE end
+else e.ready = false if e.owner == '0' then if is_held(e) then push(expirySet, e.hold, e.key) else e.gone = true if e.tail + 0 > seq then seq = e.tail + 0 end end end end end local messages = {}
 local function message_of(key, s) local field = key .. RS .. s local record = messages[field] if record == nil then record = hget(MSG, field) or false messages[field] = record end return record or nil
 end local function set_message(key, s, record) local field = key .. RS .. s messages[field] = record push(msgSet, field, record) end local function delete_message(key, s) local field = key .. RS .. s
 messages[field] = false msgDel[#msgDel + 1] = field end local function again(record, attempt, notBefore, why) local name, rest = match(record, '^([^\31]*)\31%d+\31%d+\31(.*\31)[^\31]*$')
@@ -203,7 +203,7 @@ answers[i] = answer at = at + ARITY[kind] end local reply = 'A' .. concat(answer
 
 export const CONTROL_SCRIPT = String.raw`local call = redis.call local find, format, match, sub = string.find, string.format, string.match, string.sub local FS, RS = '\31', '\30' local META, ENT, MSG = KEYS[1], KEYS[2], KEYS[3]
 local BASE = sub(META, 1, -5) local CONTRACT, OWNS = BASE .. 'contract', BASE .. 'owns' local TOLD_MAX, told = 1048576, 0 local nowS = ARGV[1] if nowS == '' then local t = call('TIME')
-nowS = format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000)) end local now = nowS + 0 local STAMP = FS .. nowS .. FS local ME = ARGV[2] local session = 's' .. ME
+nowS = format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000)) end local now = nowS + 0 local AT_ONCE = 1e13 local STAMP = FS .. nowS .. FS local ME = ARGV[2] local session = 's' .. ME
 local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', 'seq', 'fence', '') local NONE = m[9]
 local generation, last, depth, active, workersMax, depthMaxTotal, seq, fence = nil, nil, 0, 0, 0, 0, 0, 0 if m[1] ~= NONE then
 generation, depth, active, workersMax, depthMaxTotal = m[1], m[3] + 0, m[4] + 0, m[5] + 0, m[6] + 0 seq, fence = m[7] + 0, m[8] + 0 if m[2] ~= NONE then last = m[2] end end
@@ -235,8 +235,8 @@ e.gone, e.owner, e.fence, e.running, e.attempt, e.keep, e.hold = nil, '0', '0', 
 if e.first == e.tail then return 0 end return e.tail - e.first - e.holes end local function live_count(e) return pending_count(e) + (e.running == '0' and 0 or 1) end local function is_held(e)
 return e.hold ~= '0' and e.hold + 0 > now end local function normalise(e) if e.holes ~= '0' and e.tail - e.first - e.holes == 0 then e.first, e.holes = e.tail, '0' end end
 local function settle(e, notBefore) if not e.dirty then e.dirty = true ndirty = ndirty + 1 dirty[ndirty] = e end if e.running ~= '0' then e.ready = false elseif e.first ~= e.tail then
-if not e.ready then local at = now if e.hold ~= '0' and e.hold + 0 > at then at = e.hold + 0 end if notBefore and notBefore > at then at = notBefore end e.ready = at end else e.ready = false
-if e.owner == '0' then if is_held(e) then push(expirySet, e.hold, e.key) else e.gone = true if e.tail + 0 > seq then seq = e.tail + 0 end end end end end local messages = {}
+if not e.ready then local at = now if e.hold ~= '0' and e.hold + 0 > at then at = e.hold + 0 end if notBefore and notBefore > at then at = notBefore end e.ready = at > now and at or now - AT_ONCE end
+else e.ready = false if e.owner == '0' then if is_held(e) then push(expirySet, e.hold, e.key) else e.gone = true if e.tail + 0 > seq then seq = e.tail + 0 end end end end end local messages = {}
 local function message_of(key, s) local field = key .. RS .. s local record = messages[field] if record == nil then record = hget(MSG, field) or false messages[field] = record end return record or nil
 end local function set_message(key, s, record) local field = key .. RS .. s messages[field] = record push(msgSet, field, record) end local function delete_message(key, s) local field = key .. RS .. s
 messages[field] = false msgDel[#msgDel + 1] = field end local function again(record, attempt, notBefore, why) local name, rest = match(record, '^([^\31]*)\31%d+\31%d+\31(.*\31)[^\31]*$')
@@ -324,8 +324,11 @@ local list, declared = { nowS .. FS .. int(#all / 2) .. FS .. int(#leaders / 2) 
 list[#list + 1] = all[i] .. FS .. (count[all[i]] or '0') .. FS .. all[i + 1] if above ~= '' and all[i] + 0 > above + 0 then for type in gmatch(split(all[i + 1])[10], '[^,]+') do
 local key = all[i] .. FS .. type local contract = hget(CONTRACT, key) if contract then declared[#declared + 1] = key .. FS .. contract end end end end
 for i = 1, #leaders, 2 do list[#list + 1] = leaders[i] .. FS .. leaders[i + 1] end for i = 1, #declared do list[#list + 1] = declared[i] end return concat(list, RS) end
-local function show_schemas(incarnation, type) return hget(SCHEMA, incarnation .. FS .. type) or refuse('ABSENT') end local function list_ready(age, max)
-local due = call('ZRANGEBYSCORE', READY, '-inf', int(now - age), 'LIMIT', '0', max) local list = {} for i = 1, #due do local e = entity_of(due[i]) push(list, due[i], e and e.owner or '0') end
+local function show_schemas(incarnation, type) return hget(SCHEMA, incarnation .. FS .. type) or refuse('ABSENT') end local function list_ready(after, max)
+local from, count = 0, call('ZCOUNT', READY, '-inf', nowS) if after ~= '' then local at, entity = match(after, '^(%S+) (.*)$') local score = call('ZSCORE', READY, entity)
+if score and score + 0 == at + 0 then from = call('ZRANK', READY, entity) + 1 else from = call('ZCOUNT', READY, '-inf', '(' .. at) end end local to, list = from + max, { '' }
+if to > count then to = count end if to <= from then return '' end local due = call('ZRANGE', READY, from, to - 1, 'WITHSCORES') for i = 1, #due, 2 do local e, at = entity_of(due[i]), due[i + 1] + 0
+push(list, due[i], e and e.owner or '0') list[#list + 1] = int(at < 0 and at + AT_ONCE or at) end if #due == 2 * max then list[1] = int(due[#due] + 0) .. ' ' .. due[#due - 1] end
 return concat(list, FS) end local function list_owned(incarnation, cursor) local page = call('HSCAN', ENT, cursor, 'COUNT', '1000') local list, rows, prefix = { page[1] }, page[2], incarnation .. ','
 local i = rows[0] and 0 or 1 while rows[i] do if sub(rows[i + 1], 1, #prefix) == prefix then list[#list + 1] = rows[i] end i = i + 2 end return concat(list, FS) end local function replay(id, force)
 if generation == CLOSED then return refuse('CLOSED') end local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text) if f[8] ~= '' then return refuse('REPLAYED') end

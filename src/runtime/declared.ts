@@ -11,18 +11,30 @@ export interface Declaration {
 }
 
 export class Declared {
+  /** The highest incarnation whose contracts were taken: the next membership snapshot is asked for those above it. */
+  upTo = 0;
   private readonly byMember = new Map<number, Contract[]>();
+  private groups: ReadonlyMap<number, string> = new Map();
 
-  /** Takes a reading of the members, and answers what all that are listed declared, who joined last at the end. */
-  learn({ contracts, members }: MembersAnswer, isLive: (incarnation: number) => boolean): readonly Declaration[] {
+  /**
+   * Takes every contract of a membership snapshot, also of members whose lease is over: a contract comes once, and its member may
+   * prove its lease again. Returns whether any came.
+   */
+  take({ contracts, members }: MembersAnswer): boolean {
     for (const { incarnation } of contracts) this.byMember.set(incarnation, []);
     for (const { incarnation, contract } of contracts) this.byMember.get(incarnation)?.push(contract);
-    const groups = new Map(members.map(({ incarnation, group }) => [incarnation, group]));
-    for (const incarnation of this.byMember.keys()) if (!groups.has(incarnation)) this.byMember.delete(incarnation);
+    this.groups = new Map(members.map(({ incarnation, group }) => [incarnation, group]));
+    for (const incarnation of this.byMember.keys()) if (!this.groups.has(incarnation)) this.byMember.delete(incarnation);
+    for (const { incarnation } of members) this.upTo = Math.max(this.upTo, incarnation);
+    return contracts.length > 0;
+  }
+
+  /** What all listed members declared; the member that joined last comes last. */
+  all(isLive: (incarnation: number) => boolean): readonly Declaration[] {
     return [...this.byMember]
       .sort(([a], [b]) => a - b)
       .map(([incarnation, own]) => ({
-        ...{ group: groups.get(incarnation) ?? '', contracts: own, isLive: isLive(incarnation) },
+        ...{ group: this.groups.get(incarnation) ?? '', contracts: own, isLive: isLive(incarnation) },
       }));
   }
 }

@@ -242,14 +242,15 @@ export class Ownership {
     for (const worker of this.workers.values()) if (worker.phase === 'idle' || worker.phase === 'waiting') worker.release(true);
   }
 
-  /** A node has joined: gives up what is idle here and belongs there, at most `max` entities a time. */
-  rebalance(belongsHere: (entity: string) => boolean, max: number): void {
+  /** A node has joined: releases idle entities that belong to another node, at most `max` at a time. Returns whether any may be left. */
+  rebalance(belongsHere: (entity: string) => boolean, max: number): boolean {
     let left = max;
     for (const worker of this.workers.values()) {
       if (worker.phase !== 'idle' || belongsHere(worker.entity)) continue;
       worker.release(true);
-      if (--left === 0) return;
+      if (--left === 0) return true;
     }
+    return false;
   }
 
   /** A worker has given its entity up. */

@@ -57,6 +57,10 @@ export class Recovery {
   private readonly declared = new Declared();
   private expireTimer: Timer | undefined;
   private former = 0;
+  /** Where the next page of ready entities starts; '' for the first one. */
+  private sweptTo = '';
+  /** Idle entities that belong to a member that joined are still here. */
+  private isRebalancing = false;
   /** Since the last sweep this node took over what a dead one had owned: of that the others do not know yet. */
   private hasTakenOver = false;
 
@@ -70,6 +74,7 @@ export class Recovery {
   start(session: StoreSession, former: number): void {
     this.session = session;
     this.former = former;
+    this.sweptTo = '';
     this.watch.start();
     this.sweep.start();
     this.scheduleExpire(this.parts.config.wal.cleanupIntervalMs);
@@ -95,8 +100,8 @@ export class Recovery {
 
   /** Who lives, and what the newcomers publish. */
   private async askForMembers(): Promise<MembersAnswer> {
-    const { store, view, shapes } = this.parts;
-    const answer = await store.control({ op: 'members', contractsAbove: view.newest });
+    const { store, shapes } = this.parts;
+    const answer = await store.control({ op: 'members', contractsAbove: this.declared.upTo });
     await shapes.fetch(answer, async (incarnation, type) => {
       const published = await store.control({ op: 'schemas', incarnation, type });
       return published.ok ? published.text : undefined;
@@ -109,8 +114,9 @@ export class Recovery {
     const { membership, view, directory, shapes, network } = this.parts;
     const change = view.update(answer);
     network.update?.({ generation: membership.generation, storeNowMs: membership.storeNowMs(), peers: view.members });
-    if (change !== undefined) {
-      const declared = this.declared.learn(answer, (incarnation) => view.isLive(incarnation));
+    const hasNewContracts = this.declared.take(answer);
+    if (change !== undefined || hasNewContracts) {
+      const declared = this.declared.all((incarnation) => view.isLive(incarnation));
       shapes.learn(declared);
       directory.learn(declared);
     }
@@ -129,7 +135,9 @@ export class Recovery {
       if (this.session !== session) return undefined;
       const change = this.learn(answer, open);
       if (change !== undefined) master.viewChanged();
-      if (change === 'joined') ownership.rebalance((entity) => view.belongsTo(entity, session.incarnation), REBALANCE_MAX);
+      if (change === 'joined') this.isRebalancing = true;
+      if (this.isRebalancing)
+        this.isRebalancing = ownership.rebalance((entity) => view.belongsTo(entity, session.incarnation), REBALANCE_MAX);
       const dead = await membership.buryTheDead(answer);
       for (const member of dead) await this.takeOver(session, member.incarnation);
       if (this.former !== 0 && !view.isMember(this.former)) await this.takeOver(session, this.former);
@@ -148,15 +156,15 @@ export class Recovery {
     const { session } = this;
     const { ownership, store } = this.parts;
     if (session === undefined) return undefined;
-    const ready = await store.control({ op: 'ready', ageMs: 0, max: READY_PAGE });
+    const ready = await store.control({ op: 'ready', after: this.sweptTo, max: READY_PAGE });
     if (this.session !== session) return undefined;
+    this.sweptTo = ready.next;
     for (const { entity, owner } of ready.entities) this.attend(entity, owner, session.incarnation);
     ownership.sendLateReports();
     ownership.reportBlockedAfter(BLOCKED_AFTER_MS);
-    await this.lookUpReplies();
-    if (ready.entities.length === READY_PAGE) return NEXT_PAGE_MS;
-    this.hasTakenOver = false;
-    return undefined;
+    const hasMoreReplies = await this.lookUpReplies();
+    if (this.sweptTo === '') this.hasTakenOver = false;
+    return this.sweptTo !== '' || hasMoreReplies ? NEXT_PAGE_MS : undefined;
   }
 
   /** Everybody takes what the ring gives it; the master of its group places the rest and rings living owners. */
@@ -213,7 +221,8 @@ export class Recovery {
     if (waiter !== 0) network.send(waiter, { kind: 'reply', entity, id, state: 'interrupted', detail: '' });
   }
 
-  private async lookUpReplies(): Promise<void> {
+  /** Returns whether more of them are overdue. */
+  private async lookUpReplies(): Promise<boolean> {
     const { replies, store, config } = this.parts;
     const { workers } = this.parts.ownership;
     // What runs or waits here is told when it ends here; what ended under a former owner, at the take-over for instance, is not.
@@ -230,6 +239,7 @@ export class Recovery {
           replies.settle(entity, id, found.state, found.state === 'completed' ? found.result : found.error);
       }),
     );
+    return elsewhere.length === LOOKUPS_MAX;
   }
 
   private scheduleExpire(delayMs: number): void {

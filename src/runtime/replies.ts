@@ -28,7 +28,8 @@ export class Waiter implements Due {
   append: { takeBack(): boolean } | undefined;
   /** The message was there already: another call counts on it, so this one does not take it back. */
   isOfAnother = false;
-  sinceMs = 0;
+  /** When the call began to wait, or when its outcome was last looked for in the log; ms of the node's monotonic clock. */
+  checkedMs = 0;
   next: Waiter | undefined;
   /** Why the message's entity had no owner when last asked. */
   lastRefusal: PetitionRefusal | undefined;
@@ -75,6 +76,8 @@ export class Waiter implements Due {
 
 export class Replies {
   private readonly waiters = new Map<string, Waiter>();
+  /** Every waiter, the one that was checked longest ago first. */
+  private readonly byCheck = new Set<Waiter>();
   /** Set by the node: tries to take a message back whose caller gave up. */
   withdraw: (waiter: Waiter, why: string) => void = (waiter, why) => this.giveUp(waiter, why, undefined);
 
@@ -91,7 +94,8 @@ export class Replies {
     const waiter = new Waiter(entity, id, options, this);
     const key = keyOf(entity, id);
     waiter.next = this.waiters.get(key);
-    waiter.sinceMs = this.clock.monotonicMs();
+    waiter.checkedMs = this.clock.monotonicMs();
+    this.byCheck.add(waiter);
     this.waiters.set(key, waiter);
     this.due.schedule(waiter, options.timeoutMs, REPLY_GRANULE_MS);
     return waiter;
@@ -106,6 +110,7 @@ export class Replies {
     this.waiters.delete(key);
     for (; waiter !== undefined; waiter = waiter.next) {
       this.due.cancel(waiter);
+      this.byCheck.delete(waiter);
       waiter.done();
       if (state === 'completed') waiter.succeed(detail);
       else waiter.fail(errorOfState(state, detail, entity, id));
@@ -130,12 +135,18 @@ export class Replies {
     for (let w = this.waiters.get(keyOf(entity, id)); w !== undefined; w = w.next) w.lastRefusal = refusal;
   }
 
-  /** Waiters for logged messages that have waited for at least `ageMs` and that `wanted` names, at most `max`. */
+  /**
+   * Waiters for logged messages that `wanted` selects and that were not checked for `ageMs`, at most `max`. They count as checked
+   * now, so that the next call returns others.
+   */
   overdue(ageMs: number, max: number, wanted: (waiter: Waiter) => boolean): Waiter[] {
-    const before = this.clock.monotonicMs() - ageMs;
+    const nowMs = this.clock.monotonicMs();
     const found: Waiter[] = [];
-    for (const waiter of this.waiters.values()) {
-      if (found.length === max || waiter.sinceMs > before) break;
+    for (const waiter of this.byCheck) {
+      if (found.length === max || waiter.checkedMs > nowMs - ageMs) break;
+      waiter.checkedMs = nowMs;
+      this.byCheck.delete(waiter);
+      this.byCheck.add(waiter);
       if (waiter.seq > 0 && wanted(waiter)) found.push(waiter);
     }
     return found;
@@ -173,6 +184,7 @@ export class Replies {
       else if (w.next !== undefined) this.waiters.set(key, w.next);
       else this.waiters.delete(key);
       this.due.cancel(waiter);
+      this.byCheck.delete(waiter);
       waiter.done();
       return true;
     }

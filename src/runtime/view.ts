@@ -22,8 +22,6 @@ export class View {
 
   /** This node's incarnation while it drains: it takes nothing new. */
   private leaving = 0;
-  /** The highest incarnation that was ever listed. */
-  newest = 0;
 
   constructor(private readonly groupName: string) {}
 
@@ -38,7 +36,6 @@ export class View {
     this.members = members;
     this.live = live;
     this.listed = new Set(answer.members.map((m) => m.incarnation));
-    for (const incarnation of this.listed) this.newest = Math.max(this.newest, incarnation);
     const inForce = answer.leaders.filter((l) => l.untilMs > answer.nowMs && live.has(l.incarnation));
     this.leaders = new Map(inForce.map((l) => [l.group, l]));
     this.leader = this.leaders.get(this.groupName);

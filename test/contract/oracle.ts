@@ -13,7 +13,7 @@ import type {
   SessionOp,
   TakeoverOp,
 } from '../../src/core/log/operations.js';
-import type { Witness } from './scenario.js';
+import { READY_ALL, type Witness } from './scenario.js';
 
 interface Message {
   readonly entity: string;
@@ -327,7 +327,7 @@ export class Oracle implements Witness {
         { depth: this.live().length, active: this.active(), lastLetter },
       );
     }
-    if (op.op === 'ready' && op.ageMs < 0) {
+    if (op.op === 'ready' && op.max === READY_ALL) {
       const { entities } = answer as ReadyAnswer;
       assert.deepStrictEqual(entities.map((e) => e.entity).sort(), this.ready());
     }

@@ -16,9 +16,12 @@ export const ENTITIES = ['account:a', 'account:b', 'order:ü:1', 'order:2', 'gho
 const TRAFFIC = ['account:t0', 'account:t1', 'account:t2', 'order:t3', 'account:a', 'account:t4'];
 /** Most of what happens, happens to few, or little would come of it. */
 const BUSY = [0, 0, 0, 0, 0, 2, 2, 1, 3, 4];
+/** A page that has room for all of them. */
+export const READY_ALL = 1000;
 const NODES = [0, 0, 0, 0, 1, 1, 2];
 const NAMES = ['Deposit', 'Deposit', 'Withdraw', 'Deposit', 'Secret'];
-const WHOLE_STORE_MS = -1_000_000_000_000;
+/** After so long every hold and backoff is over. */
+const LONG_MS = 1_000_000_000_000;
 
 export type Call = { readonly batch: Batch } | { readonly control: ControlOp };
 export type Reply = BatchReply | ControlAnswer;
@@ -367,7 +370,7 @@ export class Driver {
         // Seldom the right one: nothing works afterwards.
         return { op: 'shut', generation: c.x % 8 === 0 ? 'g1' : 'g0' };
       case 'ready':
-        return { op: 'ready', ageMs: c.x % 20, max: c.y % 4 };
+        return { op: 'ready', after: this.#readyCursor(c.x), max: c.y % 4 };
       case 'owned':
         return { op: 'owned', incarnation, cursor: '0' };
       case 'lookup':
@@ -389,6 +392,12 @@ export class Driver {
     }
   }
 
+  /** Of a page that ended with that entity, which may have moved or gone since; mostly one that is still there. */
+  #readyCursor(x: number): string {
+    const [entity, atMs] = [...this.state.ready][x % 4] ?? [ENTITIES[x % ENTITIES.length], this.#nowMs];
+    return x % 3 === 0 ? '' : `${atMs - (x % 5 === 0 ? 1 : 0)} ${entity}`;
+  }
+
   #filterOf(x: number): LetterFilter {
     const died = [...this.state.letters.values()].map(({ diedAtMs }) => diedAtMs);
     const entity = ENTITIES[x % ENTITIES.length]!;
@@ -407,7 +416,6 @@ export class Driver {
   #probe(): void {
     this.#control({ op: 'counts' });
     this.#control({ op: 'members', contractsAbove: 0 });
-    this.#control({ op: 'ready', ageMs: WHOLE_STORE_MS, max: 1000 });
     this.#control({ op: 'letters', after: '', max: 1000 });
     this.#control({ op: 'survey', cursor: '0' });
     for (let incarnation = 1; incarnation <= this.state.incarnation; incarnation++) {
@@ -427,5 +435,7 @@ export class Driver {
     for (const [entity, rec] of this.state.entities) {
       for (const { id, seq } of rec.pending) this.#control({ op: 'lookup', entity, id, seq });
     }
+    this.#nowMs += LONG_MS;
+    this.#control({ op: 'ready', after: '', max: READY_ALL });
   }
 }

@@ -1,6 +1,7 @@
 /** Service groups that share a store: calls between them, types of several groups, and nodes that only send. */
 import { describe, expect, it } from 'vitest';
 import type { PeerMessage } from '../../src/ports/network.js';
+import { StoreCallError } from '../../src/ports/store.js';
 import { EntityContext } from '../../src/runtime/context.js';
 import type { Node } from '../../src/runtime/node.js';
 import { FlakyStore } from './flaky-store.js';
@@ -126,6 +127,31 @@ describe('a call to a type that another group handles', () => {
     expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE', definite: true });
     expect(performance.now() - atMs).toBeLessThan(2000);
     expect(await count(w)).toBe(0);
+  });
+
+  it('is known from a service whose lease was over when it was first listed, once it has proved its lease again', async () => {
+    const w = world();
+    const eyes = new FlakyStore(w.store);
+    const control = eyes.control.bind(eyes);
+    let isBlind = false;
+    eyes.control = (op) => {
+      if (isBlind && op.op === 'members') return Promise.reject(new StoreCallError('no answer', false));
+      return control(op);
+    };
+    const bank = await start({ ...w, store: eyes }, 'b1', { group: 'bank', types: ['account'] });
+    isBlind = true;
+    const link = new FlakyStore(w.store);
+    const warehouse = await start({ ...w, store: link }, 'w1', { group: 'warehouse', types: ['stock'] });
+    link.cut = true;
+    await until('its lease is over in the store', async () => {
+      const { members, nowMs } = await w.store.control({ op: 'members' });
+      return members.some((m) => m.serverId === 'w1' && m.leaseUntilMs <= nowMs);
+    });
+    isBlind = false;
+    expect(await codeOf(bank.enqueue(stock('s')))).toMatchObject({ code: 'UNKNOWN_ENTITY_TYPE', definite: true });
+    link.cut = false;
+    await until('it has proved its lease', () => !warehouse.status().suspended);
+    expect(await bank.enqueueAndWait(stock('s'), wait)).toBe('"w1"');
   });
 
   it('waits in the log while its services are down, for those who knew them', async () => {

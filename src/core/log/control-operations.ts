@@ -147,15 +147,25 @@ export interface MembersAnswer {
   /** What was asked for, by incarnation. */
   readonly contracts: readonly { readonly incarnation: number; readonly contract: Contract }[];
 }
-/** Entities that have waited in the ready set since before `now - ageMs`, oldest first. */
+/**
+ * A page of the entities that can begin now: first those that could at once when they came, then those whose hold or backoff is over,
+ * each the oldest first. `after`: `next` of the page before, '' for the first one.
+ */
 export interface ReadyOp {
   readonly op: 'ready';
-  readonly ageMs: number;
+  readonly after: string;
   readonly max: number;
 }
 export interface ReadyAnswer {
   readonly ok: true;
-  readonly entities: readonly { readonly entity: string; readonly owner: number }[];
+  readonly entities: readonly {
+    readonly entity: string;
+    readonly owner: number;
+    /** Store time in ms since which it could begin. */
+    readonly sinceMs: number;
+  }[];
+  /** `after` of the next page; '' if this was the last one. */
+  readonly next: string;
 }
 /** Entities that an incarnation owns, a page at a time: `cursor` '0' starts, answer '0' ends. A page may be empty. */
 export interface OwnedOp {

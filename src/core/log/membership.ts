@@ -16,7 +16,7 @@ import type {
   ShutOp,
 } from './control-operations.js';
 import { type Done, refuse } from './operations.js';
-import { type MemberRecord, type PartitionState, sumWorkersMax } from './state.js';
+import { AT_ONCE_MS, type MemberRecord, type PartitionState, sumWorkersMax } from './state.js';
 
 /** The generation of a closed store: no session has it. An operator who has looked gives it another. */
 export const CLOSED = 'closed';
@@ -146,12 +146,28 @@ export function schemas(state: PartitionState, op: SchemasOp): ControlAnswerOf['
   return text === undefined ? refuse('ABSENT') : { ok: true, text };
 }
 
-export function ready(state: PartitionState, op: ReadyOp, nowMs: number): ReadyAnswer {
-  const due: [entity: string, atMs: number][] = [];
-  for (const pair of state.ready) if (pair[1] <= nowMs - op.ageMs) due.push(pair);
+export function ready(state: PartitionState, { after, max }: ReadyOp, nowMs: number): ReadyAnswer {
+  const due = [...state.ready].filter(([, atMs]) => atMs <= nowMs);
   due.sort((a, b) => a[1] - b[1] || (a[0] < b[0] ? -1 : 1));
-  const entities = due.slice(0, op.max).map(([entity]) => ({ entity, owner: state.entities.get(entity)?.owner ?? 0 }));
-  return { ok: true, entities };
+  const from = after === '' ? 0 : placeAfter(due, after);
+  const page = due.slice(from, from + max);
+  const last = page.length === max ? page.at(-1) : undefined;
+  const entities = page.map(([entity, atMs]) => ({
+    entity,
+    owner: state.entities.get(entity)?.owner ?? 0,
+    sinceMs: atMs < 0 ? atMs + AT_ONCE_MS : atMs,
+  }));
+  return { ok: true, entities, next: last === undefined ? '' : `${last[1]} ${last[0]}` };
+}
+
+/** Where the page after that entry starts; if the entry is gone, with all that have its time. */
+function placeAfter(due: readonly (readonly [string, number])[], after: string): number {
+  const space = after.indexOf(' ');
+  const [atMs, entity] = [Number(after.slice(0, space)), after.slice(space + 1)];
+  const place = due.findIndex(([key, time]) => key === entity && time === atMs);
+  if (place >= 0) return place + 1;
+  const next = due.findIndex(([, time]) => time >= atMs);
+  return next < 0 ? due.length : next;
 }
 
 export function owned(state: PartitionState, op: OwnedOp): OwnedAnswer {

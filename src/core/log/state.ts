@@ -93,7 +93,7 @@ export class PartitionState {
   readonly members = new Map<number, MemberRecord>();
   readonly leaders = new Map<string, LeaderRecord>();
   readonly entities = new Map<string, EntityRecord>();
-  /** Entities with something pending and nothing running, with the time from which it could begin. */
+  /** Entities with something pending and nothing running, with the time from which it could begin; see AT_ONCE_MS. */
   readonly ready = new Map<string, number>();
   readonly kept = new Map<string, KeptRecord>();
   readonly expiry = new MinHeap<Expiry>((e) => e.atMs);
@@ -133,11 +133,20 @@ export function entityOrNew(state: PartitionState, key: string): EntityRecord {
   return rec;
 }
 
+/**
+ * An entity that can begin at once is stamped this many ms in the past. So it is due by any clock of the store, also by one that is set
+ * back later, and such entities stay in the order in which they came. Only a hold and a backoff depend on the clock.
+ */
+export const AT_ONCE_MS = 1e13;
+
 /** Keeps the ready set and the life of the record true after a step that touched the entity. */
 export function settle(state: PartitionState, key: string, rec: EntityRecord, nowMs: number): void {
   const head = rec.pending.peek();
   if (head !== undefined && rec.running === undefined) {
-    if (!state.ready.has(key)) state.ready.set(key, Math.max(nowMs, rec.holdUntilMs, head.notBeforeMs));
+    if (!state.ready.has(key)) {
+      const fromMs = Math.max(rec.holdUntilMs, head.notBeforeMs);
+      state.ready.set(key, fromMs > nowMs ? fromMs : nowMs - AT_ONCE_MS);
+    }
   } else state.ready.delete(key);
   if (head === undefined && rec.running === undefined && rec.owner === 0) {
     if (rec.holdUntilMs <= nowMs) {

@@ -18,7 +18,8 @@
 --           enqueuedAt error, joined by FS
 -- kept      entity RS id -> sequence digest state expiresAt result error, joined by FS
 -- expiry    zset by time: fields of kept, and entities that only their hold keeps
--- ready     zset by time: entities with something pending and nothing running
+-- ready     zset by time: entities with something pending and nothing running; those that can begin at once have the time less
+--           AT_ONCE, so that they are due by any clock, and in the order in which they came
 -- member    incarnation -> serverId group address token joinedAt workersMax beat leaseUntil dead types eligible unreachable, joined by FS
 -- contract  incarnation FS type -> maxAttempts onInterrupt name ... name, each followed by FS, and depthMax,version
 -- schema    incarnation FS type -> what the member published of its messages
@@ -47,6 +48,7 @@ if nowS == '' then
   nowS = format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
 end
 local now = nowS + 0
+local AT_ONCE = 1e13
 local STAMP = FS .. nowS .. FS
 local ME = ARGV[2]
 local session = 's' .. ME

@@ -143,7 +143,7 @@ repeat
             row, answer = owner .. s .. 'r', s
           elseif not wasReady[key] then
             row, answer = owner .. '0,0,0,' .. running .. ',0,' .. s .. ',0', s .. FS .. '1' .. FS .. match(owner, '^%d+')
-            readySet[nreadySet + 1], readySet[nreadySet + 2] = nowS, key
+            readySet[nreadySet + 1], readySet[nreadySet + 2] = format('%.0f', now - AT_ONCE), key
             nreadySet = nreadySet + 2
           end
         end

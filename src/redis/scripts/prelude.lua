@@ -168,7 +168,7 @@ local function settle(e, notBefore)
       local at = now
       if e.hold ~= '0' and e.hold + 0 > at then at = e.hold + 0 end
       if notBefore and notBefore > at then at = notBefore end
-      e.ready = at
+      e.ready = at > now and at or now - AT_ONCE
     end
   else
     e.ready = false
