@@ -1,15 +1,16 @@
 /** A batch as it stands in the arguments of the batch script: the other direction of src/redis/codec.ts. */
 import type { Batch, NewMessage, Send, SessionOp } from '../src/core/log/operations.js';
 
-/** Arguments before the entities: time, incarnation, generation, number, kinds, depthMax, number of entities. */
+/** Arguments before the entities: time, session (incarnation and token), generation, number, kinds, depthMax, number of entities. */
 const ENTITIES_AT = 7;
 
 /** The incarnation whose batch it is, and the batch. */
 export function decodeBatch(argv: readonly string[]): Batch {
-  const [, incarnation, generation, n, kinds, , entities] = argv as readonly [...string[]] & readonly string[];
+  const [, session, generation, n, kinds, , entities] = argv as readonly [...string[]] & readonly string[];
   const reader = new Reader(argv, ENTITIES_AT + Number(entities), ENTITIES_AT + (kinds as string).length);
   const ops = [...(kinds as string)].map((kind, i) => reader.op(kind, argv[ENTITIES_AT + i] as string));
-  return { generation: generation as string, incarnation: Number(incarnation), n: Number(n), ops };
+  const [incarnation, token = ''] = (session as string).split('.');
+  return { generation: generation as string, incarnation: Number(incarnation), token, n: Number(n), ops };
 }
 
 function messageOf(body: string): NewMessage {

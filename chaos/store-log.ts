@@ -1,7 +1,7 @@
 /**
  * Reads from the commands of a Redis what the scripts of the library did to the log, and tells it as events of a history:
  * what the simulator's observer does for its own store. A batch was applied if and only if its script wrote the session
- * (`HSET meta s<incarnation> <number> s<incarnation>:<0|1> <reply>`), and the reply that it keeps there is what it answered.
+ * (`HSET meta s<session> <number> s<session>:<0|1> <reply>`), and the reply that it keeps there is what it answered.
  */
 
 import type { HistoryEvent } from '../sim/history.js';
@@ -33,7 +33,7 @@ export class StoreLog {
   private readonly names = new Map<number, string>();
   private readonly beats = new Map<string, number>();
   private readonly epochs = new Map<string, number>();
-  /** The last that was applied, by incarnation. */
+  /** The last that was applied, by session. */
   private readonly batches = new Map<string, Pick<Batch, 'generation' | 'n'>>();
   private readonly fences = new Map<string, number>();
   private letters = 0;
@@ -74,8 +74,8 @@ export class StoreLog {
   }
 
   private isCopy(): boolean {
-    const [, incarnation = '', generation, n] = this.argv;
-    const last = this.batches.get(incarnation);
+    const [, session = '', generation, n] = this.argv;
+    const last = this.batches.get(session);
     return last !== undefined && generation === last.generation && Number(n) <= last.n;
   }
 
@@ -114,7 +114,7 @@ export class StoreLog {
       const message = { entity, id: this.log.idOf(entity, Number(seq)), seq: Number(seq), attempt: Number(attempt) };
       this.tell(atMs, {
         kind: 'letter',
-        ...this.by(Number(this.argv[1])),
+        ...this.by(Number.parseInt(this.argv[1] ?? '', 10)),
         letter,
         ...message,
         reason: reason as 'failed' | 'interrupted',
@@ -131,7 +131,7 @@ export class StoreLog {
     const reply = decodeBatchReply(text, batch);
     if (reply.status !== 'applied') throw new Error(`an applied batch keeps the reply ${text.slice(0, 50)}`);
     this.atMs = atMs;
-    this.batches.set(String(batch.incarnation), batch);
+    this.batches.set(this.argv[1] ?? '', batch);
     batch.ops.forEach((op, i) => {
       const answer = reply.answers[i];
       if (answer?.ok === true) this.log.step(this.by(batch.incarnation), op, answer);

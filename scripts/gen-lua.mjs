@@ -11,7 +11,7 @@ const LINE_WIDTH = 200;
 const ENTITY = ['prelude', 'flush', 'append', 'letter'];
 const STEPS = ['claim', 'begin', 'finish', 'retry', 'withdraw', 'release', 'takeover', 'late', 'expire'];
 const BATCH = ['head', 'session', 'plain', ...ENTITY, ...STEPS];
-const MEMBERSHIP = ['writes', 'join', 'shut', 'beat', 'leave', 'bury', 'report', 'lead', 'members', 'ready', 'owned'];
+const MEMBERSHIP = ['writes', 'identity', 'join', 'shut', 'beat', 'leave', 'bury', 'report', 'lead', 'members', 'ready', 'owned'];
 const CONTROL = ['head', ...ENTITY, ...MEMBERSHIP, 'replay', 'purge', 'lookup', 'letters', 'inspect', 'counts'];
 
 function lines(name) {

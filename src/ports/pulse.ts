@@ -1,23 +1,29 @@
-import type { ControlAnswerOf } from '../core/log/control-operations.js';
+import type { ControlAnswerOf, Identity } from '../core/log/control-operations.js';
 import type { StoreCallError } from './store.js';
 
 /** Told on the main loop, in the order of the beats; late by any amount if that loop was blocked. */
 export interface PulseListener {
-  /** The store answered a beat with anything but FENCED. Both times are by the node's monotonic clock. */
+  /** The store accepted a heartbeat, or holds a newer one. Both times are by the node's monotonic clock. */
   answered(answer: ControlAnswerOf['beat'], sentMs: number, receivedMs: number): void;
-  /** The store counts the incarnation as dead: no further beat is sent for it. */
-  fenced(): void;
+  /** The store refused a heartbeat, and no further one is sent for this incarnation: see `Ending`. */
+  ended(why: Ending): void;
   /** A beat got no answer; the next one leaves as usual. */
   failed(error: StoreCallError): void;
 }
+
+/** FENCED: the incarnation was evicted. LOST, UNKNOWN: the store lost acknowledged writes (core/log/identity.ts). */
+export type Ending = 'FENCED' | 'LOST' | 'UNKNOWN';
+
+export const endingOf = (answer: ControlAnswerOf['beat']): Ending | undefined =>
+  !answer.ok && (answer.code === 'FENCED' || answer.code === 'LOST' || answer.code === 'UNKNOWN') ? answer.code : undefined;
 
 /**
  * Sends the beats of one incarnation at a time, one in flight, with a counter that only grows. It may do so away from the
  * main loop; it stops when that loop has stood still for too long.
  */
 export interface Pulse {
-  /** Beats for `incarnation` until `end` or the next `begin`; `listener` hears nothing after that. */
-  begin(incarnation: number, listener: PulseListener): void;
+  /** Heartbeats for `member` until `end` or the next `begin`; `listener` hears nothing after that. */
+  begin(member: Identity, listener: PulseListener): void;
   end(): void;
   /**
    * When the newest acknowledged beat of the incarnation was sent, ms of the node's monotonic clock; -Infinity without one.

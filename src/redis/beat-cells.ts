@@ -1,7 +1,8 @@
 const PROVED = 0;
 const TURNS = 1;
 const BEATS = 2;
-const CELLS = 3;
+const ACKNOWLEDGED = 3;
+const CELLS = 4;
 
 /** What the main loop and the thread of the beats know of each other at any moment, for one incarnation. */
 export class BeatCells {
@@ -17,9 +18,15 @@ export class BeatCells {
     return us === 0n ? Number.NEGATIVE_INFINITY : Number(us) / 1000;
   }
 
-  /** Rounds down: the lease may end early, never late. */
-  prove(sentMs: number): void {
+  /** A heartbeat was acknowledged. Rounds down: the lease may end early, never late. */
+  prove(beat: number, sentMs: number): void {
     Atomics.store(this.#cells, PROVED, BigInt(Math.floor(sentMs * 1000)));
+    Atomics.store(this.#cells, ACKNOWLEDGED, BigInt(beat));
+  }
+
+  /** Number of the last heartbeat that was acknowledged; 0: none was. */
+  get acknowledged(): number {
+    return Number(Atomics.load(this.#cells, ACKNOWLEDGED));
   }
 
   /** How often the main loop has turned. */

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import type { Identity } from '../core/log/control-operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Pulse, PulseListener } from '../ports/pulse.js';
 import { StoreCallError } from '../ports/store.js';
@@ -66,13 +67,13 @@ export class BeatThread implements Pulse {
     this.#start();
   }
 
-  begin(incarnation: number, listener: PulseListener): void {
+  begin(member: Identity, listener: PulseListener): void {
     this.end();
     // A join may succeed after the stop has given up on it.
     if (this.#closed) return;
     // Cells of its own: a beat of the former incarnation that is still in flight proves nothing for this one.
     const cells = new BeatCells();
-    const order = { kind: 'begin', run: ++this.#runs, incarnation, buffer: cells.buffer } as const;
+    const order = { kind: 'begin', run: ++this.#runs, member, buffer: cells.buffer } as const;
     this.#run = { order, cells, listener };
     this.#turn();
     this.#tell(order);
@@ -143,9 +144,9 @@ export class BeatThread implements Pulse {
         this.#crashes = 0;
         run.listener.answered(news.answer, news.sentMs, news.receivedMs);
         return;
-      case 'fenced':
+      case 'ended':
         this.end();
-        run.listener.fenced();
+        run.listener.ended(news.why);
         return;
       case 'failed':
         run.listener.failed(new StoreCallError(news.why, news.refused, news.permanent));

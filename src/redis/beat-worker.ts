@@ -4,8 +4,9 @@
  * what never comes back must not keep its entities for ever.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { ControlAnswerOf } from '../core/log/control-operations.js';
+import type { ControlAnswerOf, Identity } from '../core/log/control-operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
+import { type Ending, endingOf } from '../ports/pulse.js';
 import { StoreCallError } from '../ports/store.js';
 import { BeatCells } from './beat-cells.js';
 import type { RedisConnectionConfig } from './connection.js';
@@ -23,7 +24,7 @@ export interface BeatWorkerData {
 
 /** From the main thread. `run` numbers the incarnations, so that news of a former one can be told apart. */
 export type BeatOrder =
-  | { readonly kind: 'begin'; readonly run: number; readonly incarnation: number; readonly buffer: SharedArrayBuffer }
+  | { readonly kind: 'begin'; readonly run: number; readonly member: Identity; readonly buffer: SharedArrayBuffer }
   | { readonly kind: 'end' };
 
 export type BeatNews =
@@ -34,7 +35,7 @@ export type BeatNews =
       readonly sentMs: number;
       readonly receivedMs: number;
     }
-  | { readonly kind: 'fenced'; readonly run: number }
+  | { readonly kind: 'ended'; readonly run: number; readonly why: Ending }
   | {
       readonly kind: 'failed';
       readonly run: number;
@@ -68,7 +69,7 @@ class ThreadClock implements Clock {
 
 interface Run {
   readonly run: number;
-  readonly incarnation: number;
+  readonly member: Identity;
   readonly cells: BeatCells;
   turnsSeen: bigint;
   turnedMs: number;
@@ -96,9 +97,9 @@ class Beats {
     this.#timer?.cancel();
     this.#run = undefined;
     if (order.kind === 'end') return;
-    const { run, incarnation, buffer } = order;
+    const { run, member, buffer } = order;
     const cells = new BeatCells(buffer);
-    this.#run = { run, incarnation, cells, turnsSeen: cells.turns, turnedMs: this.#clock.monotonicMs() };
+    this.#run = { run, member, cells, turnsSeen: cells.turns, turnedMs: this.#clock.monotonicMs() };
     void this.#beat(this.#run);
   }
 
@@ -115,14 +116,17 @@ class Beats {
 
   async #send(run: Run): Promise<void> {
     const sentMs = this.#clock.monotonicMs();
-    const answer = await this.#store.control({ op: 'beat', incarnation: run.incarnation, beat: run.cells.nextBeat() });
+    const { member, cells } = run;
+    const beat = cells.nextBeat();
+    const answer = await this.#store.control({ op: 'beat', ...member, beat, acknowledged: cells.acknowledged });
     if (this.#run !== run) return;
-    if (!answer.ok && answer.code === 'FENCED') {
+    const why = endingOf(answer);
+    if (why !== undefined) {
       this.#run = undefined;
-      this.tell({ kind: 'fenced', run: run.run });
+      this.tell({ kind: 'ended', run: run.run, why });
       return;
     }
-    if (answer.ok) run.cells.prove(sentMs);
+    if (answer.ok) cells.prove(beat, sentMs);
     this.tell({ kind: 'answered', run: run.run, answer, sentMs, receivedMs: this.#clock.monotonicMs() });
   }
 

@@ -3,8 +3,10 @@ import type {
   Contract,
   ControlAnswer,
   ControlOp,
+  Counters,
   EntityAnswer,
   HistoryAnswer,
+  Identity,
   JoinOp,
   Leader,
   Letter,
@@ -28,14 +30,14 @@ function argumentsOf(op: ControlOp): string[] {
     case 'join':
       return joinArguments(op);
     case 'beat':
-      return [String(op.incarnation), String(op.beat)];
+      return [...identity(op), String(op.beat), String(op.acknowledged)];
     case 'leave':
     case 'lead':
-      return [String(op.incarnation)];
+      return identity(op);
     case 'report':
-      return [String(op.incarnation), op.eligible ? '1' : '0', op.unreachable.join(',')];
+      return [...identity(op), op.eligible ? '1' : '0', op.unreachable.join(',')];
     case 'bury':
-      return [String(op.incarnation), String(op.beatSeen)];
+      return [op.generation, String(op.incarnation), String(op.beatSeen)];
     case 'replay':
       return [op.letter, op.force ? '1' : '0'];
     case 'purge':
@@ -47,7 +49,7 @@ function argumentsOf(op: ControlOp): string[] {
     case 'owned':
       return [String(op.incarnation), op.cursor];
     case 'lookup':
-      return [op.entity, op.id, String(op.seq)];
+      return [op.entity, op.id, String(op.seq), op.generation ?? ''];
     case 'letters':
       return lettersArguments(op);
     case 'schemas':
@@ -65,6 +67,8 @@ function argumentsOf(op: ControlOp): string[] {
   }
 }
 
+const identity = ({ generation, incarnation, token }: Identity): string[] => [generation, String(incarnation), token];
+
 function lettersArguments({ after, max, type, entity, reason, sinceMs, replayed }: LettersOp): string[] {
   const is = replayed === undefined ? '' : replayed ? '1' : '0';
   const filter = [type ?? '', entity ?? '', reason ?? '', sinceMs === undefined ? '' : String(sinceMs), is];
@@ -77,6 +81,7 @@ function joinArguments(op: JoinOp): string[] {
     ...[op.serverId, op.group, op.address, op.token, String(op.schema), op.generation, String(op.workersMax)],
     ...[s.leaseTtlMs, s.takeoverHoldMs, s.entryTtlMs, s.resultTtlMs, s.depthMax, s.leaderTtlMs, s.leaderDebounceMs].map(String),
     contracts.map((c) => c.type).join(','),
+    ...(op.former === undefined ? ['', '', ''] : identity(op.former)),
     String(contracts.length),
     ...contracts.flatMap((c) => [c.type, contractRecord(c)]),
     ...(op.schemas ?? []).flatMap(({ type, text }) => [type, text]),
@@ -113,9 +118,10 @@ export function decodeControl(op: ControlOp, text: string): ControlAnswer {
         generation: f[1] ?? fail(text),
         nowMs: Number(f[2]),
         leaseUntilMs: Number(f[3]),
+        counters: countersAt(f, 4),
       };
     case 'beat':
-      return { ok: true, nowMs: Number(f[0]), leaseUntilMs: Number(f[1]) };
+      return { ok: true, nowMs: Number(f[0]), leaseUntilMs: Number(f[1]), counters: countersAt(f, 2) };
     case 'leave':
     case 'report':
     case 'purge':
@@ -164,6 +170,11 @@ function fail(text: string): never {
   throw malformed(text);
 }
 
+function countersAt(f: readonly string[], at: number): Counters {
+  const [incarnation, fence, epoch, letter] = f.slice(at, at + 4).map(Number);
+  return { incarnation: incarnation!, fence: fence!, epoch: epoch!, letter: letter! };
+}
+
 function decodeReady([next, ...f]: readonly string[]): ReadyAnswer {
   const entities: ReadyAnswer['entities'][number][] = [];
   for (let i = 0; i + 2 < f.length; i += 3) entities.push({ entity: f[i]!, owner: Number(f[i + 1]), sinceMs: Number(f[i + 2]) });
@@ -172,8 +183,8 @@ function decodeReady([next, ...f]: readonly string[]): ReadyAnswer {
 
 function decodeMembers(text: string): MembersAnswer {
   const [head, ...rows] = text.split(RS);
-  const [now, count, leaderCount] = head!.split(FS).map(Number);
-  const members = rows.splice(0, count).map((row): Member => {
+  const [now, count, leaderCount, generation] = head!.split(FS);
+  const members = rows.splice(0, Number(count)).map((row): Member => {
     const [incarnation, owns, serverId, group, address, , , , beat, leaseUntil, dead, types, eligible, unreachable] =
       row.split(FS);
     return {
@@ -190,7 +201,7 @@ function decodeMembers(text: string): MembersAnswer {
       unreachable: unreachable === '' ? [] : unreachable!.split(',').map(Number),
     };
   });
-  const leaders = rows.splice(0, leaderCount).map((row): Leader => {
+  const leaders = rows.splice(0, Number(leaderCount)).map((row): Leader => {
     const [group, incarnation, epoch, until] = row.split(FS);
     return { group: group!, incarnation: Number(incarnation), epoch: Number(epoch), untilMs: Number(until) };
   });
@@ -198,7 +209,7 @@ function decodeMembers(text: string): MembersAnswer {
   leaders.sort((a, b) => a.epoch - b.epoch);
   const contracts = rows.map(decodeContract);
   contracts.sort((a, b) => a.incarnation - b.incarnation);
-  return { ok: true, nowMs: now!, members, leaders, contracts };
+  return { ok: true, generation: generation!, nowMs: Number(now), members, leaders, contracts };
 }
 
 function decodeLetters(text: string): LettersAnswer {

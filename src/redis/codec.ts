@@ -50,7 +50,7 @@ export function messageAt(fields: readonly string[], at: number, seq: number): M
 export function encodeBatch(batch: Batch, now: string): string[] {
   const { ops } = batch;
   const depthMax = depthMaxOf(ops);
-  const out: string[] = [now, String(batch.incarnation), batch.generation, String(batch.n), '', String(depthMax), ''];
+  const out: string[] = [now, `${batch.incarnation}.${batch.token}`, batch.generation, String(batch.n), '', String(depthMax), ''];
   for (const op of ops) out.push(op.op === 'expire' ? '' : op.entity);
   for (const op of ops) if (op.op === 'finish') for (const send of op.sends) out.push(send.entity);
   out[6] = String(out.length - 7);
@@ -126,6 +126,8 @@ export function decodeBatchReply(text: string, batch: Batch): BatchReply {
       return { status: 'applied', answers: decodeAnswers(text.slice(1), batch) };
     case 'F':
       return { status: 'fenced' };
+    case 'U':
+      return { status: 'unknown' };
     case 'S':
       return { status: 'stale' };
     case 'G':

@@ -2,15 +2,18 @@
 
 export const BATCH_SCRIPT = String.raw`local call = redis.call local find, format, match, sub = string.find, string.format, string.match, string.sub local FS, RS = '\31', '\30' local META, ENT, MSG = KEYS[1], KEYS[2], KEYS[3]
 local BASE = sub(META, 1, -5) local CONTRACT, OWNS = BASE .. 'contract', BASE .. 'owns' local TOLD_MAX, told = 1048576, 0 local nowS = ARGV[1] if nowS == '' then local t = call('TIME')
-nowS = format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000)) end local now = nowS + 0 local AT_ONCE = 1e13 local STAMP = FS .. nowS .. FS local ME = ARGV[2] local session = 's' .. ME
-local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', 'seq', 'fence', '') local NONE = m[9]
+nowS = format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000)) end local now = nowS + 0 local AT_ONCE = 1e13 local STAMP = FS .. nowS .. FS local ME = match(ARGV[2], '^%d+')
+local session = 's' .. ARGV[2] local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', 'seq', 'fence', '') local NONE = m[9]
 local generation, last, depth, active, workersMax, depthMaxTotal, seq, fence = nil, nil, 0, 0, 0, 0, 0, 0 if m[1] ~= NONE then
 generation, depth, active, workersMax, depthMaxTotal = m[1], m[3] + 0, m[4] + 0, m[5] + 0, m[6] + 0 seq, fence = m[7] + 0, m[8] + 0 if m[2] ~= NONE then last = m[2] end end
-local kinds, count = ARGV[5], #ARGV[5] local KEYS_AT, ARGS_AT = 7, 8 + ARGV[7] if generation == nil or generation ~= ARGV[3] then return 'L' end if last == nil then return 'F' end
-local number, applied = ARGV[4] + 0, last + 0 if number > applied + 1 then return 'G' .. last end local KEPT_AS = session .. ':' .. format('%.0f', number % 2) if number <= applied then
-if number < 1 or number < applied - 1 then return 'S' end return call('HGET', META, KEPT_AS) end repeat if count > 1000 or find(kinds, '[^abfgk]') then break end
-local depth, active, fence, claimed = depth, active, fence, 0 local rows = count > 0 and call('HMGET', ENT, unpack(ARGV, KEYS_AT + 1, KEYS_AT + count)) or {} local rowOf = {} for i = 1, count do
-local row = rows[i] rowOf[ARGV[KEYS_AT + i]] = row ~= NONE and row or false end local wanted, wantedIn, wantedBy, nwanted, heads, ends, at = {}, {}, {}, 0, {}, {}, ARGS_AT for i = 1, count do
+local kinds, count = ARGV[5], #ARGV[5] local KEYS_AT, ARGS_AT = 7, 8 + ARGV[7] if generation == nil or generation ~= ARGV[3] then return 'L' end if last == nil then
+local known, record = call('HMGET', META, 'incarnation', 't' .. ME), call('HGET', BASE .. 'member', ME)
+local holder = record and record ~= NONE and match(record, '^[^\31]*\31[^\31]*\31[^\31]*\31([^\31]*)') or known[2]
+local isIssued = known[1] ~= NONE and ME + 0 <= known[1] + 0 and (holder == NONE or holder == sub(ARGV[2], #ME + 2)) return isIssued and 'F' or 'U' end local number, applied = ARGV[4] + 0, last + 0
+if number > applied + 1 then return 'G' .. last end local KEPT_AS = session .. ':' .. format('%.0f', number % 2) if number <= applied then if number < 1 or number < applied - 1 then return 'S' end
+return call('HGET', META, KEPT_AS) end repeat if count > 1000 or find(kinds, '[^abfgk]') then break end local depth, active, fence, claimed = depth, active, fence, 0
+local rows = count > 0 and call('HMGET', ENT, unpack(ARGV, KEYS_AT + 1, KEYS_AT + count)) or {} local rowOf = {} for i = 1, count do local row = rows[i]
+rowOf[ARGV[KEYS_AT + i]] = row ~= NONE and row or false end local wanted, wantedIn, wantedBy, nwanted, heads, ends, at = {}, {}, {}, 0, {}, {}, ARGS_AT for i = 1, count do
 local kind = sub(kinds, i, i) if kind == 'f' then local key, s = ARGV[KEYS_AT + i], ARGV[at + 1] local row = rowOf[key] or 'r' local last = sub(row, -1) == 'r'
 if not last and not find(row, '+', 1, true) then nwanted = nwanted + 1 wanted[nwanted], wantedIn[nwanted], wantedBy[nwanted] = key .. RS .. s, ends, i
 last = row == ARGV[at] .. ',1,1,' .. s .. ',0,' .. s .. ',0' end if not last and ARGV[at + 2] ~= '-1' then nwanted = nwanted + 1
@@ -203,8 +206,8 @@ answers[i] = answer at = at + ARITY[kind] end local reply = 'A' .. concat(answer
 
 export const CONTROL_SCRIPT = String.raw`local call = redis.call local find, format, match, sub = string.find, string.format, string.match, string.sub local FS, RS = '\31', '\30' local META, ENT, MSG = KEYS[1], KEYS[2], KEYS[3]
 local BASE = sub(META, 1, -5) local CONTRACT, OWNS = BASE .. 'contract', BASE .. 'owns' local TOLD_MAX, told = 1048576, 0 local nowS = ARGV[1] if nowS == '' then local t = call('TIME')
-nowS = format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000)) end local now = nowS + 0 local AT_ONCE = 1e13 local STAMP = FS .. nowS .. FS local ME = ARGV[2] local session = 's' .. ME
-local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', 'seq', 'fence', '') local NONE = m[9]
+nowS = format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000)) end local now = nowS + 0 local AT_ONCE = 1e13 local STAMP = FS .. nowS .. FS local ME = match(ARGV[2], '^%d+')
+local session = 's' .. ARGV[2] local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', 'seq', 'fence', '') local NONE = m[9]
 local generation, last, depth, active, workersMax, depthMaxTotal, seq, fence = nil, nil, 0, 0, 0, 0, 0, 0 if m[1] ~= NONE then
 generation, depth, active, workersMax, depthMaxTotal = m[1], m[3] + 0, m[4] + 0, m[5] + 0, m[6] + 0 seq, fence = m[7] + 0, m[8] + 0 if m[2] ~= NONE then last = m[2] end end
 local byte, gmatch, concat = string.byte, string.gmatch, table.concat local KEPT, EXPIRY, READY = BASE .. 'kept', BASE .. 'expiry', BASE .. 'ready'
@@ -283,44 +286,55 @@ local function set_letter(id, text) letterTexts[id] = text push(dlqSet, id, text
 local _, attempt = match(record, '^([^\31]*)\31(%d+)\31') local field = key .. RS .. s .. RS .. attempt letterIds[field] = id
 set_letter(id, key .. FS .. reason .. FS .. why .. FS .. incarnation .. FS .. nowS .. FS .. FS .. FS .. FS .. s .. FS .. record) push(dlqIndexSet, id, id) push(dlqOfSet, field, id) end
 local function open_writes() local bad = check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(OWNS, 'hash') or check_type(LEADER, 'hash') or check_type(SCHEMA, 'hash')
-or check_type(DLQ, 'hash') or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') if bad then return bad end call('HDEL', META, '') written = true return nil end local function live_members()
+or check_type(DLQ, 'hash') or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') if bad then return bad end call('HDEL', META, '') written = true return nil end
+local function unknown_of(its, incarnation, token) if generation == nil or generation ~= its then return 'LOST' end if incarnation + 0 > (hget(META, 'incarnation') or 0) + 0 then return 'UNKNOWN' end
+local m = member_of(incarnation) local holder = m and m[4] or hget(META, 't' .. incarnation) if holder and holder ~= token then return 'UNKNOWN' end return nil end
+local function stranger_of(its, incarnation, token) local unknown = unknown_of(its, incarnation, token) if unknown then return unknown end local m = member_of(incarnation)
+if not m or m[9] == '1' then return 'FENCED' end return nil end local function counters()
+return (hget(META, 'incarnation') or '0') .. FS .. int(fence) .. FS .. (hget(META, 'epoch') or '0') .. FS .. int(letter) end local function live_members()
 local all, list, sum = call('HGETALL', MEMBER), {}, 0 local bounded = true for i = 1, #all, 2 do local m = split(all[i + 1]) if m[9] ~= '1' then list[all[i]] = m if m[10] ~= '' then
 if m[6] == '0' then bounded = false end sum = sum + m[6] end end end return list, bounded and sum or 0 end local function recount_workers() local _, sum = live_members()
-call('HSET', META, 'workersMax', int(sum)) end local CLOSED = 'closed' local function join() local schema = hget(META, 'schema')
-if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end if generation == CLOSED then return refuse('CLOSED') end for incarnation, m in pairs((live_members())) do
-if m[1] == ARGV[4] then if m[4] ~= ARGV[7] then return refuse('TWIN', incarnation) end return incarnation .. FS .. generation .. FS .. nowS .. FS .. m[8] end end local bad = open_writes()
+call('HSET', META, 'workersMax', int(sum)) end local JOINS_KEPT = 1024 local CLOSED = 'closed' local function join() local schema = hget(META, 'schema')
+if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end if generation == CLOSED then return refuse('CLOSED') end
+local unknown = ARGV[19] ~= '' and unknown_of(ARGV[19], ARGV[20], ARGV[21]) if unknown then return refuse(unknown) end for incarnation, m in pairs((live_members())) do if m[1] == ARGV[4] then
+if m[4] ~= ARGV[7] then return refuse('TWIN', incarnation) end return incarnation .. FS .. generation .. FS .. nowS .. FS .. m[8] .. FS .. counters() end end local bad = open_writes()
 if bad then return bad end local its = generation or ARGV[9] if not generation then
 call('HSET', META, 'generation', its, 'schema', ARGV[8], 'seq', '0', 'fence', '0', 'letter', '0', 'depth', '0', 'active', '0') end local incarnation = int((hget(META, 'incarnation') or 0) + 1)
-local leaseUntil = int(now + ARGV[11]) call('HSET', META, 'incarnation', incarnation, 's' .. incarnation, '0', 'leaseTtl', ARGV[11], 'hold', ARGV[12], 'entryTtl', ARGV[13],
+local leaseUntil = int(now + ARGV[11])
+call('HSET', META, 'incarnation', incarnation, 's' .. incarnation .. '.' .. ARGV[7], '0', 't' .. incarnation, ARGV[7], 'leaseTtl', ARGV[11], 'hold', ARGV[12], 'entryTtl', ARGV[13],
 'resultTtl', ARGV[14], 'depthMax', ARGV[15], 'leaderTtl', ARGV[16], 'leaderDebounce', ARGV[17])
-call('HSET', MEMBER, incarnation, concat({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], nowS, ARGV[10], '0', leaseUntil, '0', ARGV[18], '1', '' }, FS)) local last = 19 + 2 * ARGV[19]
-for i = 20, last, 2 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end for i = last + 1, #ARGV, 2 do call('HSET', SCHEMA, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end
-recount_workers() return incarnation .. FS .. its .. FS .. nowS .. FS .. leaseUntil end local function shut(of) if generation ~= of then return '' end local bad = open_writes()
-if bad then return bad end call('HSET', META, 'generation', CLOSED) return '' end local function beat(incarnation, number) local m = member_of(incarnation)
-if not m or m[9] == '1' then return refuse('FENCED') end if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end local bad = open_writes() if bad then return bad end
-m[7], m[8] = number, int(now + hget(META, 'leaseTtl')) call('HSET', MEMBER, incarnation, concat(m, FS)) return nowS .. FS .. m[8] end local function seal(incarnation, m)
-local session = 's' .. incarnation call('HDEL', META, session, session .. ':0', session .. ':1') m[9] = '1' if owns_count(incarnation) > 0 then call('HSET', MEMBER, incarnation, concat(m, FS)) else
-call('HDEL', MEMBER, incarnation) call('HDEL', OWNS, incarnation) for type in gmatch(m[10], '[^,]+') do call('HDEL', CONTRACT, incarnation .. FS .. type)
-call('HDEL', SCHEMA, incarnation .. FS .. type) end end recount_workers() end local function leave(incarnation) local m = member_of(incarnation) if not m or m[9] == '1' then return '' end
+call('HSET', MEMBER, incarnation, concat({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], nowS, ARGV[10], '0', leaseUntil, '0', ARGV[18], '1', '' }, FS)) call('HDEL', META, 't' .. int(incarnation - JOINS_KEPT))
+local last = 22 + 2 * ARGV[22] for i = 23, last, 2 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end
+for i = last + 1, #ARGV, 2 do call('HSET', SCHEMA, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end recount_workers()
+return incarnation .. FS .. its .. FS .. nowS .. FS .. leaseUntil .. FS .. counters() end local function shut(of) if generation ~= of then return '' end local bad = open_writes()
+if bad then return bad end call('HSET', META, 'generation', CLOSED) return '' end local function beat(its, incarnation, token, number, acknowledged)
+local stranger = stranger_of(its, incarnation, token) if stranger then return refuse(stranger) end local m = member_of(incarnation)
+if m[7] + 0 < acknowledged + 0 then return refuse('UNKNOWN', m[7]) end if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end local bad = open_writes() if bad then return bad end
+m[7], m[8] = number, int(now + hget(META, 'leaseTtl')) call('HSET', MEMBER, incarnation, concat(m, FS)) return nowS .. FS .. m[8] .. FS .. counters() end local function seal(incarnation, m)
+local session = 's' .. incarnation .. '.' .. m[4] call('HDEL', META, session, session .. ':0', session .. ':1') m[9] = '1' if owns_count(incarnation) > 0 then
+call('HSET', MEMBER, incarnation, concat(m, FS)) else call('HDEL', MEMBER, incarnation) call('HDEL', OWNS, incarnation) for type in gmatch(m[10], '[^,]+') do
+call('HDEL', CONTRACT, incarnation .. FS .. type) call('HDEL', SCHEMA, incarnation .. FS .. type) end end recount_workers() end local function leave(its, incarnation, token)
+local stranger = stranger_of(its, incarnation, token) if stranger == 'FENCED' then return '' end if stranger then return refuse(stranger) end local m = member_of(incarnation)
 local owns = owns_count(incarnation) if owns > 0 then return refuse('OWNS', int(owns)) end local bad = open_writes() if bad then return bad end seal(incarnation, m) return '' end
-local function bury(incarnation, beatSeen) local m = member_of(incarnation) if not m then return '0' end if m[9] ~= '1' then if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end
-if m[7] ~= beatSeen then return refuse('BEATING', m[7]) end local bad = open_writes() if bad then return bad end seal(incarnation, m) end return int(owns_count(incarnation)) end
-local function report(incarnation, eligible, unreachable) local m = member_of(incarnation) if not m or m[9] == '1' then return refuse('FENCED') end local bad = open_writes() if bad then return bad end
-m[11], m[12] = eligible, unreachable call('HSET', MEMBER, incarnation, concat(m, FS)) return '' end local function precedes(a, b) for i = 1, #a < #b and #a or #b do local x, y = byte(a, i), byte(b, i)
-if x ~= y then return x < y end end return #a < #b end local function is_cut_off(incarnation, group, count) local reports = 0 for other, m in pairs(group) do
+local function bury(its, incarnation, beatSeen) if (generation or '') ~= its then return refuse('LOST') end local m = member_of(incarnation) if not m then return '0' end if m[9] ~= '1' then
+if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end if m[7] ~= beatSeen then return refuse('BEATING', m[7]) end local bad = open_writes() if bad then return bad end seal(incarnation, m) end
+return int(owns_count(incarnation)) end local function report(its, incarnation, token, eligible, unreachable) local stranger = stranger_of(its, incarnation, token)
+if stranger then return refuse(stranger) end local m = member_of(incarnation) local bad = open_writes() if bad then return bad end m[11], m[12] = eligible, unreachable
+call('HSET', MEMBER, incarnation, concat(m, FS)) return '' end local function precedes(a, b) for i = 1, #a < #b and #a or #b do local x, y = byte(a, i), byte(b, i) if x ~= y then return x < y end end
+return #a < #b end local function is_cut_off(incarnation, group, count) local reports = 0 for other, m in pairs(group) do
 if other ~= incarnation and find(',' .. m[12] .. ',', ',' .. incarnation .. ',', 1, true) then reports = reports + 1 end end return reports * 2 > count - 1 end local function lowest_of(list)
 local lowest, name for incarnation, m in pairs(list) do if not lowest or precedes(m[1], name) then lowest, name = incarnation, m[1] end end return lowest end local function group_of(me)
 local group, eligible, count = {}, {}, 0 for incarnation, m in pairs((live_members())) do if m[8] + 0 > now and m[2] == me[2] and m[10] ~= '' then group[incarnation], count = m, count + 1 end end
-for incarnation, m in pairs(group) do if m[11] == '1' and not is_cut_off(incarnation, group, count) then eligible[incarnation] = m end end return group, eligible end local function lead(incarnation)
-local me = member_of(incarnation) if not me or me[9] == '1' or me[8] + 0 <= now then return refuse('FENCED') end local record = hget(LEADER, me[2]) local leader, epoch, untilMs
-if record then leader, epoch, untilMs = match(record, '^(%d+)\31(%d+)\31(%d+)') end local newUntil = int(now + hget(META, 'leaderTtl')) local inForce = leader and untilMs + 0 > now
-if inForce and leader ~= incarnation then return refuse('LED', leader) end local group, eligible = group_of(me) if inForce then
-if not eligible[incarnation] and next(eligible) then return refuse('NOT_LOWEST', lowest_of(eligible)) end else if leader and leader ~= incarnation then group[leader], eligible[leader] = nil, nil end
-local candidate = lowest_of(next(eligible) and eligible or group) if candidate ~= incarnation then return refuse('NOT_LOWEST', candidate) end local from = me[5] + hget(META, 'leaderDebounce')
-if from > now then return refuse('TOO_EARLY', int(from)) end epoch = nil end local bad = open_writes() if bad then return bad end epoch = epoch or int(call('HINCRBY', META, 'epoch', '1'))
-call('HSET', LEADER, me[2], incarnation .. FS .. epoch .. FS .. newUntil) return epoch .. FS .. newUntil end local function list_members(above)
-local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS) local leaders, count = call('HGETALL', LEADER), {}
-local list, declared = { nowS .. FS .. int(#all / 2) .. FS .. int(#leaders / 2) }, {} for i = 1, #owns, 2 do count[owns[i]] = owns[i + 1] end for i = 1, #all, 2 do
+for incarnation, m in pairs(group) do if m[11] == '1' and not is_cut_off(incarnation, group, count) then eligible[incarnation] = m end end return group, eligible end
+local function lead(its, incarnation, token) local stranger = stranger_of(its, incarnation, token) if stranger then return refuse(stranger) end local me = member_of(incarnation)
+if me[8] + 0 <= now then return refuse('FENCED') end local record = hget(LEADER, me[2]) local leader, epoch, untilMs if record then leader, epoch, untilMs = match(record, '^(%d+)\31(%d+)\31(%d+)') end
+local newUntil = int(now + hget(META, 'leaderTtl')) local inForce = leader and untilMs + 0 > now if inForce and leader ~= incarnation then return refuse('LED', leader) end
+local group, eligible = group_of(me) if inForce then if not eligible[incarnation] and next(eligible) then return refuse('NOT_LOWEST', lowest_of(eligible)) end else
+if leader and leader ~= incarnation then group[leader], eligible[leader] = nil, nil end local candidate = lowest_of(next(eligible) and eligible or group)
+if candidate ~= incarnation then return refuse('NOT_LOWEST', candidate) end local from = me[5] + hget(META, 'leaderDebounce') if from > now then return refuse('TOO_EARLY', int(from)) end epoch = nil
+end local bad = open_writes() if bad then return bad end epoch = epoch or int(call('HINCRBY', META, 'epoch', '1')) call('HSET', LEADER, me[2], incarnation .. FS .. epoch .. FS .. newUntil)
+return epoch .. FS .. newUntil end local function list_members(above) local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS) local leaders, count = call('HGETALL', LEADER), {}
+local list, declared = { nowS .. FS .. int(#all / 2) .. FS .. int(#leaders / 2) .. FS .. (generation or '') }, {} for i = 1, #owns, 2 do count[owns[i]] = owns[i + 1] end for i = 1, #all, 2 do
 list[#list + 1] = all[i] .. FS .. (count[all[i]] or '0') .. FS .. all[i + 1] if above ~= '' and all[i] + 0 > above + 0 then for type in gmatch(split(all[i + 1])[10], '[^,]+') do
 local key = all[i] .. FS .. type local contract = hget(CONTRACT, key) if contract then declared[#declared + 1] = key .. FS .. contract end end end end
 for i = 1, #leaders, 2 do list[#list + 1] = leaders[i] .. FS .. leaders[i + 1] end for i = 1, #declared do list[#list + 1] = declared[i] end return concat(list, RS) end
@@ -336,9 +350,9 @@ if force ~= '1' and f[6] == 'completed' then return refuse('NEEDS_FORCE') end lo
 local body = concat({ name, '1', '0', '0', '0', newId, '', id, headers, '', payload }, FS) local answer = append(f[1], nil, body, '0', nil, nil) if sub(answer, 1, 1) == '!' then return answer end
 f[8] = newId set_letter(id, concat(f, FS)) return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function purge(id) if generation == CLOSED then return refuse('CLOSED') end
 local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text) local bad = open_writes() if bad then return bad end call('HDEL', DLQ, id) call('ZREM', DLQINDEX, id)
-call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11]) return '' end local function lookup(key, id, s) local k = kept_of(key .. RS .. id) if k then
-local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$') return state .. FS .. result .. FS .. why end local record = message_of(key, s)
-if not record or split(record)[6] ~= id then return refuse('ABSENT') end return 'live' .. FS .. FS end local LOOKED_AT_MAX, READ_BYTES_MAX = '250', 524288
+call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11]) return '' end local function lookup(key, id, s, its) if its ~= '' and its ~= generation then return refuse('LOST') end
+local k = kept_of(key .. RS .. id) if k then local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$') return state .. FS .. result .. FS .. why end
+local record = message_of(key, s) if not record or split(record)[6] ~= id then return refuse('ABSENT') end return 'live' .. FS .. FS end local LOOKED_AT_MAX, READ_BYTES_MAX = '250', 524288
 local function matches(record, type, entity, reason, since, replayed) local key, why, at, replayedAs = match(record, '^([^\31]*)\31([^\31]*)\31[^\31]*\31%d+\31(%d+)\31[^\31]*\31[^\31]*\31([^\31]*)')
 if type ~= '' and type_of(key) ~= type then return false end if entity ~= '' and key ~= entity then return false end if reason ~= '' and why ~= reason then return false end
 if since ~= '' and at + 0 < since + 0 then return false end return replayed == '' or (replayedAs ~= '') == (replayed == '1') end
@@ -359,9 +373,9 @@ local type, waiting = type_of(e.key), pending_count(e) local t = types[type] if 
 if e.running ~= '0' then t[2] = t[2] + 1 running[#running + 1] = FS .. e.key .. FS .. int(waiting) end end local list = { next } for i = 1, #order do local t = types[order[i]]
 list[#list + 1] = order[i] .. FS .. int(t[1]) .. FS .. int(t[2]) .. FS .. int(t[3]) end for i = 1, #running do list[#list + 1] = running[i] end return concat(list, RS) end local function list_counts()
 return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) .. FS .. int(letter) end
-local op, a, b, c = ARGV[3], ARGV[4], ARGV[5], ARGV[6] if op == 'beat' then return beat(a, b) end if op == 'join' then return join() end if op == 'leave' then return leave(a) end
-if op == 'bury' then return bury(a, b) end if op == 'report' then return report(a, b, c) end if op == 'shut' then return shut(a) end if op == 'lead' then return lead(a) end
-if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a) end if op == 'members' then return list_members(a) end if op == 'ready' then return list_ready(a, b) end
-if op == 'owned' then return list_owned(a, b) end if op == 'lookup' then return lookup(a, b, c) end if op == 'letters' then return list_letters(a, b, c, ARGV[7], ARGV[8], ARGV[9], ARGV[10]) end
-if op == 'schemas' then return show_schemas(a, b) end if op == 'entity' then return show_entity(a, b) end if op == 'history' then return list_history(a, b) end
-if op == 'survey' then return survey(a) end return list_counts()`;
+local op, a, b, c, d, e = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] if op == 'beat' then return beat(a, b, c, d, e) end if op == 'join' then return join() end
+if op == 'leave' then return leave(a, b, c) end if op == 'bury' then return bury(a, b, c) end if op == 'report' then return report(a, b, c, d, e) end if op == 'shut' then return shut(a) end
+if op == 'lead' then return lead(a, b, c) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a) end if op == 'members' then return list_members(a) end
+if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end if op == 'lookup' then return lookup(a, b, c, d) end
+if op == 'letters' then return list_letters(a, b, c, d, e, ARGV[9], ARGV[10]) end if op == 'schemas' then return show_schemas(a, b) end if op == 'entity' then return show_entity(a, b) end
+if op == 'history' then return list_history(a, b) end if op == 'survey' then return survey(a) end return list_counts()`;

@@ -136,7 +136,7 @@ export class Master {
     const unreachable = this.parts.peers.unreachable();
     const report = `${eligible} ${unreachable.join()}`;
     if (me === 0 || report === this.reported) return;
-    const answer = await this.parts.store.control({ op: 'report', incarnation: me, eligible, unreachable });
+    const answer = await this.parts.store.control({ op: 'report', ...this.parts.membership.identity, eligible, unreachable });
     if (answer.ok) this.reported = report;
   }
 
@@ -165,7 +165,7 @@ export class Master {
 
   private async lead(me: number): Promise<void> {
     const sentMs = this.parts.clock.monotonicMs();
-    const answer = await this.parts.store.control({ op: 'lead', incarnation: me });
+    const answer = await this.parts.store.control({ op: 'lead', ...this.parts.membership.identity });
     if (me !== this.parts.membership.incarnation) return;
     if (!answer.ok) {
       this.stepDown();
@@ -255,6 +255,7 @@ export class Master {
     if (epoch < this.highestEpoch) return false;
     if (epoch > this.highestEpoch) {
       this.highestEpoch = epoch;
+      this.parts.membership.noteEpoch(epoch);
       if (epoch > this.epoch) this.stepDown();
     }
     return true;

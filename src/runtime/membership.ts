@@ -10,10 +10,12 @@
  */
 import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
+import { HighWater } from '../core/high-water.js';
 import type {
   BeatAnswer,
   Contract,
   ControlAnswerOf,
+  Identity,
   JoinAnswer,
   JoinOp,
   Member,
@@ -29,11 +31,18 @@ import { type Store, StoreCallError } from '../ports/store.js';
 const CLOSED_TEXT =
   'the store has lost acknowledged writes and was closed by a node that noticed it; find out what is missing, then reopen it (docs/guide.md)';
 
+const lossText = (code: 'LOST' | 'UNKNOWN', incarnation = 0): string =>
+  code === 'LOST'
+    ? 'it holds the data of another generation, or none'
+    : `it holds no join or heartbeat of incarnation ${incarnation} that it had acknowledged to this process`;
+
 export interface MembershipEvents {
   suspended(): void;
   resumed(): void;
-  /** This incarnation is dead. */
+  /** This incarnation was evicted. */
   fenced(why: string): void;
+  /** The store lost acknowledged writes. */
+  lost(why: string): void;
   health(error: StoreCallError | undefined): void;
 }
 
@@ -46,6 +55,10 @@ interface Watched {
 export class Membership {
   incarnation = 0;
   generation = '';
+  private token = '';
+  /** The incarnation before this one; undefined for the first. */
+  private former: Identity | undefined;
+  private readonly highWater = new HighWater();
   private leaseEndsMs = 0;
   private lapsed = true;
   /** A start was refused since the lease was over: it counts as lapsed, also if a beat proves it before that was noticed. */
@@ -118,7 +131,7 @@ export class Membership {
         continue;
       }
       if (answer.ok) {
-        this.joined(answer, sentMs);
+        this.joined(answer, token, sentMs);
         return;
       }
       if (answer.code === 'SCHEMA')
@@ -126,6 +139,8 @@ export class Membership {
           'CONFIG_INVALID',
           `keyPrefix "${this.config.keyPrefix}" holds records of schema version ${answer.at}, this version reads ${SCHEMA_VERSION}; use another keyPrefix or the version that wrote them`,
         );
+      if (answer.code === 'LOST' || answer.code === 'UNKNOWN')
+        throw new AtomicQueuesError('STORE_LOST', lossText(answer.code, this.former?.incarnation));
       if (answer.code === 'CLOSED') throw new AtomicQueuesError('STORE_LOST', CLOSED_TEXT);
       await this.waitForTwin(answer.at, startedMs, patient);
     }
@@ -149,6 +164,7 @@ export class Membership {
       // Never the one remembered: an emptied store would adopt it, and its loss would go unnoticed.
       generation: token,
       workersMax: limits.workersMax,
+      ...(this.former === undefined ? {} : { former: this.former }),
       settings: {
         leaseTtlMs: timing.nodeTTLMs,
         takeoverHoldMs: timing.takeoverHoldMs,
@@ -163,24 +179,45 @@ export class Membership {
     };
   }
 
-  private joined(answer: JoinAnswer, sentMs: number): void {
-    if (this.generation !== '' && this.generation !== answer.generation)
-      throw new AtomicQueuesError('STORE_LOST', 'the store has another generation than the one this node has worked with');
+  private joined(answer: JoinAnswer, token: string, sentMs: number): void {
+    const wentBack = this.highWater.take(answer.counters, sentMs);
+    if (wentBack !== undefined) throw new AtomicQueuesError('STORE_LOST', wentBack);
     this.incarnation = answer.incarnation;
     this.generation = answer.generation;
+    this.token = token;
     this.leaseEndsMs = 0;
     this.provedAtMs = Number.NEGATIVE_INFINITY;
     this.lastProofMs = sentMs;
     this.proved(sentMs, this.clock.monotonicMs(), answer);
     const { incarnation } = this;
-    this.pulse.begin(incarnation, {
+    this.pulse.begin(this.identity, {
       answered: (beat, beatSentMs, receivedMs) => this.answered(beat, beatSentMs, receivedMs),
-      fenced: () => {
+      ended: (why) => {
         this.events.health(undefined);
-        if (incarnation === this.incarnation) this.events.fenced('the store counts this incarnation as dead');
+        if (incarnation !== this.incarnation) return;
+        if (why === 'FENCED') this.events.fenced('the store has evicted this incarnation');
+        else this.events.lost(lossText(why, incarnation));
       },
       failed: (error) => this.events.health(error),
     });
+  }
+
+  /** As this incarnation proves itself to the store. */
+  get identity(): Identity {
+    const { generation, incarnation, token } = this;
+    return { generation, incarnation, token };
+  }
+
+  /** A master was given that epoch: the store must know of it from now on. */
+  noteEpoch(epoch: number): void {
+    this.highWater.noteEpoch(epoch, this.clock.monotonicMs());
+  }
+
+  /** Whether a membership snapshot is of another store than this incarnation joined, which is a loss. */
+  isForeign({ generation }: MembersAnswer): boolean {
+    if (this.incarnation === 0 || generation === this.generation) return false;
+    this.events.lost(lossText('LOST', this.incarnation));
+    return true;
   }
 
   /** A beat or join that left at `sentMs` was acknowledged. */
@@ -199,6 +236,11 @@ export class Membership {
     const { incarnation } = this;
     this.events.health(undefined);
     if (!answer.ok || incarnation !== this.incarnation) return;
+    const wentBack = this.highWater.take(answer.counters, sentMs);
+    if (wentBack !== undefined) {
+      this.events.lost(wentBack);
+      return;
+    }
     // A lapse that passed while this loop was blocked: the store may have been away for all members alike.
     if (sentMs - this.lastProofMs > this.leaseMs) this.stopWatching();
     this.lastProofMs = sentMs;
@@ -225,6 +267,7 @@ export class Membership {
 
   /** Stops beating and forgets the incarnation, which is dead or is to die. */
   forget(): void {
+    if (this.incarnation !== 0) this.former = this.identity;
     this.incarnation = 0;
     this.lapsed = true;
     this.pulse.end();
@@ -233,10 +276,12 @@ export class Membership {
 
   /** Leaves for good, if it owns nothing. True if the store knows. */
   async leave(): Promise<boolean> {
-    const { incarnation } = this;
+    const { identity } = this;
     this.forget();
-    if (incarnation === 0) return true;
-    const answer = await this.attempt(() => this.store.control({ op: 'leave', incarnation }), true);
+    if (identity.incarnation === 0) return true;
+    const answer = await this.attempt(() => this.store.control({ op: 'leave', ...identity }), true);
+    if (answer?.ok === false && (answer.code === 'LOST' || answer.code === 'UNKNOWN'))
+      this.events.lost(lossText(answer.code, identity.incarnation));
     return answer?.ok === true;
   }
 
@@ -257,7 +302,8 @@ export class Membership {
       const stoodMs = this.stoodStillMs(member);
       if (member.leaseUntilMs > view.nowMs) continue;
       if (stoodMs < this.config.timing.nodeTTLMs) continue;
-      const answer = await this.store.control({ op: 'bury', incarnation: member.incarnation, beatSeen: member.beat });
+      const { generation } = view;
+      const answer = await this.store.control({ op: 'bury', generation, incarnation: member.incarnation, beatSeen: member.beat });
       if (answer.ok) dead.push(member);
     }
     for (const incarnation of this.watched.keys()) if (!present.has(incarnation)) this.watched.delete(incarnation);
@@ -284,7 +330,8 @@ export class Membership {
     if (view !== undefined && twin !== undefined) {
       const stoodMs = this.stoodStillMs(twin);
       if (stoodMs >= nodeTTLMs && twin.leaseUntilMs <= view.nowMs) {
-        await this.attempt(() => this.store.control({ op: 'bury', incarnation, beatSeen: twin.beat }), patient);
+        const { generation } = view;
+        await this.attempt(() => this.store.control({ op: 'bury', generation, incarnation, beatSeen: twin.beat }), patient);
         return;
       }
       if (!patient && stoodMs < heartbeatMs && this.clock.monotonicMs() - startedMs > 3 * nodeTTLMs)

@@ -92,6 +92,7 @@ export class Node {
       suspended: () => this.suspended(),
       resumed: () => this.resumed(),
       fenced: (why: string) => this.fenced(why),
+      lost: (why: string) => this.noticeLoss(why),
       health: (error: StoreCallError | undefined) => this.noteHealth(error),
     };
     this.membership = new Membership(store, this.pulse, clock, random, config, contracts, events, options.schemas);
@@ -163,9 +164,9 @@ export class Node {
 
   private openSession(): void {
     const { store, clock, random, network, trace, config } = this.options;
-    const { incarnation, generation } = this.membership;
-    const session = new StoreSession(store, clock, random, generation, incarnation, {
-      fenced: () => this.fenced('the store counts this incarnation as dead'),
+    const { incarnation, identity } = this.membership;
+    const session = new StoreSession(store, clock, random, identity, {
+      fenced: () => this.fenced('the store has evicted this incarnation'),
       lost: (why) => this.noticeLoss(why),
       health: (error) => this.noteHealth(error),
     });
@@ -298,7 +299,7 @@ export class Node {
       if (this.state === 'rejoining') this.openSession();
     } catch (error) {
       const why = asError(error);
-      if (why.code === 'STORE_LOST') this.storeLost(why.message);
+      if (why.code === 'STORE_LOST') this.noticeLoss(why.message);
       else this.close(why);
     }
   }

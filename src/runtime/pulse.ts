@@ -1,11 +1,13 @@
+import type { Identity } from '../core/log/control-operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
-import type { Pulse, PulseListener } from '../ports/pulse.js';
+import { endingOf, type Pulse, type PulseListener } from '../ports/pulse.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 
 interface Run {
-  readonly incarnation: number;
+  readonly member: Identity;
   readonly listener: PulseListener;
   beats: number;
+  acknowledged: number;
   provedMs: number;
 }
 
@@ -21,11 +23,11 @@ export class PlainPulse implements Pulse {
     private readonly everyMs: number,
   ) {}
 
-  begin(incarnation: number, listener: PulseListener): void {
+  begin(member: Identity, listener: PulseListener): void {
     this.end();
     // A join may succeed after the stop has given up on it.
     if (this.closed) return;
-    this.run = { incarnation, listener, beats: 0, provedMs: Number.NEGATIVE_INFINITY };
+    this.run = { member, listener, beats: 0, acknowledged: 0, provedMs: Number.NEGATIVE_INFINITY };
     this.schedule(this.run);
   }
 
@@ -49,17 +51,22 @@ export class PlainPulse implements Pulse {
   }
 
   private async beat(run: Run): Promise<void> {
-    const { incarnation, listener } = run;
+    const { member, listener, acknowledged } = run;
+    const beat = ++run.beats;
     const sentMs = this.clock.monotonicMs();
     try {
-      const answer = await this.store.control({ op: 'beat', incarnation, beat: ++run.beats });
+      const answer = await this.store.control({ op: 'beat', ...member, beat, acknowledged });
       if (this.run !== run) return;
-      if (!answer.ok && answer.code === 'FENCED') {
+      const ending = endingOf(answer);
+      if (ending !== undefined) {
         this.end();
-        listener.fenced();
+        listener.ended(ending);
         return;
       }
-      if (answer.ok) run.provedMs = sentMs;
+      if (answer.ok) {
+        run.acknowledged = beat;
+        run.provedMs = sentMs;
+      }
       listener.answered(answer, sentMs, this.clock.monotonicMs());
     } catch (error) {
       if (this.run !== run) return;

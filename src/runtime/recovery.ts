@@ -132,7 +132,7 @@ export class Recovery {
     try {
       const { open } = directory;
       const answer = await this.askForMembers();
-      if (this.session !== session) return undefined;
+      if (this.session !== session || membership.isForeign(answer)) return undefined;
       const change = this.learn(answer, open);
       if (change !== undefined) master.viewChanged();
       if (change === 'joined') this.isRebalancing = true;
@@ -223,7 +223,8 @@ export class Recovery {
 
   /** Returns whether more of them are overdue. */
   private async lookUpReplies(): Promise<boolean> {
-    const { replies, store, config } = this.parts;
+    const { replies, store, config, membership } = this.parts;
+    const { generation } = membership;
     const { workers } = this.parts.ownership;
     // What runs or waits here is told when it ends here; what ended under a former owner, at the take-over for instance, is not.
     const isToCome = (entity: string, seq: number): boolean => (workers.get(entity)?.attempt?.record.seq ?? Infinity) <= seq;
@@ -234,7 +235,7 @@ export class Recovery {
     );
     await Promise.all(
       elsewhere.map(async ({ entity, id, seq }) => {
-        const found = await store.control({ op: 'lookup', entity, id, seq });
+        const found = await store.control({ op: 'lookup', generation, entity, id, seq });
         if (found.ok && found.state !== 'live')
           replies.settle(entity, id, found.state, found.state === 'completed' ? found.result : found.error);
       }),

@@ -11,6 +11,7 @@
  */
 import { AtomicQueuesError } from '../core/errors.js';
 import { Fifo } from '../core/fifo.js';
+import type { Identity } from '../core/log/control-operations.js';
 import type { Answer, AnswerOf, SessionOp } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Random } from '../ports/random.js';
@@ -44,7 +45,7 @@ interface InFlight {
 }
 
 export interface SessionEvents {
-  /** The incarnation is dead. */
+  /** The incarnation was evicted. */
   fenced(): void;
   /** The store lost acknowledged writes. */
   lost(why: string): void;
@@ -72,10 +73,13 @@ export class StoreSession {
     private readonly store: Store,
     private readonly clock: Clock,
     private readonly random: Random,
-    private readonly generation: string,
-    readonly incarnation: number,
+    private readonly member: Identity,
     private readonly events: SessionEvents,
   ) {}
+
+  get incarnation(): number {
+    return this.member.incarnation;
+  }
 
   /** Steps that have not ended. */
   get outstanding(): number {
@@ -154,8 +158,7 @@ export class StoreSession {
     batch.copies++;
     batch.waits = false;
     const answeredBefore = this.highestAnswered;
-    const { generation, incarnation } = this;
-    this.store.apply({ generation, incarnation, n: batch.n, ops: batch.ops }).then(
+    this.store.apply({ ...this.member, n: batch.n, ops: batch.ops }).then(
       (reply) => {
         if (this.ended || !this.flying.includes(batch)) return;
         this.events.health(undefined);
@@ -175,6 +178,9 @@ export class StoreSession {
             return;
           case 'stale':
             this.events.lost(`batch ${batch.n} is behind the session`);
+            return;
+          case 'unknown':
+            this.events.lost(`it holds no join of incarnation ${this.incarnation} by this process`);
             return;
           case 'lost':
             this.events.lost('its generation changed');

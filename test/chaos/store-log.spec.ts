@@ -97,8 +97,9 @@ describeRedis('what MONITOR tells of Redis', () => {
     const joined = await store.control(JOIN);
     if (!joined.ok) throw new Error(joined.code);
     MACHINE.applyControl(state, JOIN, Date.now());
+    const me = { generation: joined.generation, incarnation: joined.incarnation, token: JOIN.token };
     for (const [i, ops] of BATCHES.entries()) {
-      const batch: Batch = { generation: joined.generation, incarnation: joined.incarnation, n: i + 1, ops };
+      const batch: Batch = { ...me, n: i + 1, ops };
       const real = await store.apply(batch);
       expect(real.status).toBe('applied');
       // A copy that comes late is answered from what is kept, and is nothing new.
@@ -106,9 +107,9 @@ describeRedis('what MONITOR tells of Redis', () => {
       const reply = MACHINE.applyBatch(state, { ...batch, generation: state.generation }, Date.now());
       observer.batch(state, 'n1', batch, reply);
     }
-    const led = await store.control({ op: 'lead', incarnation: joined.incarnation });
-    const answer = MACHINE.applyControl(state, { op: 'lead', incarnation: joined.incarnation }, Date.now());
-    observer.control(state, 'n1', { op: 'lead', incarnation: joined.incarnation }, answer);
+    const led = await store.control({ op: 'lead', ...me });
+    const answer = MACHINE.applyControl(state, { op: 'lead', ...me }, Date.now());
+    observer.control(state, 'n1', { op: 'lead', ...me }, answer);
     expect(led.ok).toBe(true);
 
     await sleep(200);
@@ -129,6 +130,6 @@ it('reads every operation of a batch from the arguments of the script', () => {
     { op: 'takeover', entity: ENTITY, incarnation: 3 },
     { op: 'late', entity: ENTITY, seq: 3, attempt: 1, incarnation: 3, outcome: 'failed', detail: '{}' },
   ];
-  const batch: Batch = { generation: 'g', incarnation: 9, n: 4, ops };
+  const batch: Batch = { generation: 'g', incarnation: 9, token: 't', n: 4, ops };
   expect(decodeBatch(encodeBatch(batch, ''))).toEqual(batch);
 });

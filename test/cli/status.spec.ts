@@ -18,7 +18,7 @@ describeRedis(
       await writer.pile(3);
       const { session } = writer;
       await (await Writer.of(session, 'order:o:{1}')).pile(0);
-      await session.store.control({ op: 'lead', incarnation: 1 });
+      await session.store.control({ op: 'lead', ...session.identity });
     });
     afterAll(() => writer.close());
 
@@ -69,7 +69,7 @@ describeRedis(
         { ...row, entityId: 'a-1', state: 'running', messageId: 'm1', pending: 2, owner: 'node-1' },
         { ...row, entityId: "b'2", state: 'waiting', messageId: 'x', pending: 1, owner: 'nobody' },
       ]);
-      await old.store.control({ op: 'bury', incarnation: 1, beatSeen: 0 });
+      await old.store.control({ op: 'bury', ...old.identity, beatSeen: 0 });
       const { stdout } = await cli('status', ...redis.under('old'));
       expect(stdout).toMatch(/^node-1 +bank +1 +dead +over for /m);
       expect(stdout).toContain(

@@ -83,7 +83,7 @@ export async function joined(port: number, keyPrefix: string, options: JoinOptio
     ...{ contracts, schemas },
   });
   if (!answer.ok) throw new Error(`the join was refused: ${answer.code}`);
-  return new Session(store, answer);
+  return new Session(store, answer, serverId);
 }
 
 const PAIRS_IN_A_BATCH = 200;

@@ -5,7 +5,7 @@
  */
 import { typeOfKey } from '../../src/core/ids.js';
 import { applyBatch, applyControl } from '../../src/core/log/apply.js';
-import type { Contract, ControlAnswer, ControlOp, LetterFilter } from '../../src/core/log/control-operations.js';
+import type { Contract, ControlAnswer, ControlOp, Identity, LetterFilter } from '../../src/core/log/control-operations.js';
 import type { Answer, Batch, BatchReply, NewMessage, SessionOp } from '../../src/core/log/operations.js';
 import { type EntityRecord, PartitionState } from '../../src/core/log/state.js';
 import type { Command, OpCommand, Scenario, Traffic } from './draws.js';
@@ -67,6 +67,24 @@ function contractsOf({ serverId, token }: NodeState): readonly Contract[] {
   ];
 }
 
+/** As the process of a node proves itself; before its first join as nobody. */
+const identityOf = ({ incarnation, token, serverId }: NodeState): Identity => ({
+  ...{ generation: 'g1', incarnation, token: tokenOf(serverId, token) },
+});
+
+const tokenOf = (serverId: string, token: number): string => `t-${serverId}-${token}`;
+
+/** As another process would: of another generation, with a number that was never given, or that another process holds or held. */
+function strange(me: Identity, x: number): Identity {
+  const others: readonly Partial<Identity>[] = [
+    { generation: 'another' },
+    { incarnation: me.incarnation + 100 },
+    { token: 'other' },
+    { incarnation: me.incarnation + 1 },
+  ];
+  return { ...me, ...others[x % others.length] };
+}
+
 export class Driver {
   readonly state = new PartitionState();
   readonly steps: Step[] = [];
@@ -116,7 +134,7 @@ export class Driver {
         return;
       case 'otherGeneration': {
         const node = this.#node(command.node);
-        this.#send({ generation: 'another', incarnation: node.incarnation, n: node.n + 1, ops: [] });
+        this.#send({ ...strange(identityOf(node), command.node), n: node.n + 1, ops: [] });
         return;
       }
       case 'failovers':
@@ -131,15 +149,16 @@ export class Driver {
   #failovers(x: number): void {
     const { leaderTtlMs, leaderDebounceMs } = this.scenario.settings;
     const lead = (nodes: readonly NodeState[]): void => {
-      for (const node of nodes) this.#control({ op: 'beat', incarnation: node.incarnation, beat: ++node.beat });
-      for (const node of nodes) this.#control({ op: 'lead', incarnation: node.incarnation });
+      for (const node of nodes)
+        this.#control({ op: 'beat', ...identityOf(node), beat: ++node.beat, acknowledged: node.beat - 1 });
+      for (const node of nodes) this.#control({ op: 'lead', ...identityOf(node) });
     };
     this.#nowMs += leaderDebounceMs;
     lead(this.#nodes);
     lead(this.#nodes);
     const late = this.#nodes[x % this.#nodes.length];
-    for (let ms = 0; ms < leaderTtlMs; ms += 10) {
-      this.#nowMs += 10;
+    for (let i = 0; i < 3; i++) {
+      this.#nowMs += Math.ceil(leaderTtlMs / 3);
       lead(this.#nodes.filter((node) => node !== late));
     }
     lead(this.#nodes);
@@ -159,7 +178,7 @@ export class Driver {
   }
 
   #numbered(node: NodeState, ops: readonly SessionOp[]): Batch {
-    const batch = { generation: 'g1', incarnation: node.incarnation, n: ++node.n, ops };
+    const batch = { ...identityOf(node), n: ++node.n, ops };
     node.sent.push(batch);
     return batch;
   }
@@ -223,7 +242,7 @@ export class Driver {
   #crash(node: NodeState): void {
     const dead = node.incarnation;
     this.#nowMs += this.scenario.settings.leaseTtlMs;
-    this.#control({ op: 'bury', incarnation: dead, beatSeen: this.state.members.get(dead)?.beat ?? 0 });
+    this.#control({ op: 'bury', generation: 'g1', incarnation: dead, beatSeen: this.state.members.get(dead)?.beat ?? 0 });
     const other = this.#nodes.find((n) => n !== node && this.state.sessions.has(n.incarnation));
     const owned = [...this.state.entities].filter(([, rec]) => rec.owner === dead).map(([key]) => key);
     if (other !== undefined && owned.length > 0) {
@@ -233,7 +252,7 @@ export class Driver {
         { op: 'claim' as const, entity },
         { op: 'begin' as const, entity, fence: this.state.fence + 1, have: 0 },
       ];
-      const batch = { generation: 'g1', incarnation: other.incarnation, n: ++other.n, ops: [...takeovers, ...claims] };
+      const batch = { ...identityOf(other), n: ++other.n, ops: [...takeovers, ...claims] };
       other.sent.push(batch);
       this.#send(batch);
     }
@@ -332,11 +351,14 @@ export class Driver {
 
   /** x: 0 with the token as before, 1 with another one, 2 with another schema. */
   #join(node: NodeState, x: number): void {
+    const before = identityOf(node);
+    const former = node.incarnation === 0 ? undefined : x === 0 && node.n % 7 === 3 ? strange(before, node.n) : before;
     if (x === 1) node.token++;
     const { settings, workersMax } = this.scenario;
     const contracts = contractsOf(node);
     const answer = this.#control({
-      ...{ op: 'join', serverId: node.serverId, group: node.group, address: 'h:1', token: `t${node.token}`, generation: 'g1' },
+      ...{ op: 'join', serverId: node.serverId, group: node.group, address: 'h:1', token: tokenOf(node.serverId, node.token) },
+      ...{ generation: 'g1', ...(former === undefined ? {} : { former }) },
       ...{ schema: x === 2 ? 9 : 1, workersMax, settings },
       contracts,
       ...(node.token % 3 === 0 || contracts.length === 0
@@ -350,6 +372,7 @@ export class Driver {
   #controlOf(c: Extract<Command, { do: 'control' }>): ControlOp {
     const node = this.#node(c.node);
     const { incarnation } = node;
+    const me = c.y % 9 === 0 ? strange(identityOf(node), c.x) : identityOf(node);
     const letters = [...this.state.letters.keys()];
     const letter = letters[c.x % Math.max(1, letters.length)] ?? '7';
     switch (c.kind) {
@@ -357,11 +380,19 @@ export class Driver {
         this.#join(node, c.x % 3);
         return { op: 'counts' };
       case 'beat':
-        return { op: 'beat', incarnation, beat: c.x % 5 === 0 ? node.beat : ++node.beat };
+        return {
+          ...{ op: 'beat', ...me, beat: c.x % 5 === 0 ? node.beat : ++node.beat },
+          acknowledged: c.y % 7 === 0 ? node.beat : Math.max(0, node.beat - 2),
+        };
       case 'bury':
-        return { op: 'bury', incarnation, beatSeen: c.x % 4 === 0 ? 99 : (this.state.members.get(incarnation)?.beat ?? 0) };
+        return {
+          op: 'bury',
+          generation: me.generation,
+          incarnation,
+          beatSeen: c.x % 4 === 0 ? 99 : (this.state.members.get(incarnation)?.beat ?? 0),
+        };
       case 'report':
-        return { op: 'report', incarnation, eligible: c.x % 3 !== 0, unreachable: [[], [1], [2], [1, 3]][c.y % 4]! };
+        return { op: 'report', ...me, eligible: c.x % 3 !== 0, unreachable: [[], [1], [2], [1, 3]][c.y % 4]! };
       case 'replay':
         return { op: 'replay', letter, force: c.y % 2 === 0 };
       case 'purge':
@@ -374,7 +405,13 @@ export class Driver {
       case 'owned':
         return { op: 'owned', incarnation, cursor: '0' };
       case 'lookup':
-        return { op: 'lookup', entity: ENTITIES[c.x % ENTITIES.length]!, id: `k${c.y % 4}`, seq: c.y % 6 };
+        return {
+          op: 'lookup',
+          ...(c.x % 3 === 0 ? {} : { generation: me.generation }),
+          entity: ENTITIES[c.x % ENTITIES.length]!,
+          id: `k${c.y % 4}`,
+          seq: c.y % 6,
+        };
       case 'letters':
         return { op: 'letters', after: c.x % 2 === 0 ? '' : letter, max: 1 + (c.y % 3), ...this.#filterOf(c.x + c.y) };
       case 'schemas':
@@ -388,7 +425,7 @@ export class Driver {
       case 'members':
         return c.x % 2 === 0 ? { op: 'members' } : { op: 'members', contractsAbove: c.y % 4 };
       default:
-        return c.kind === 'counts' ? { op: c.kind } : { op: c.kind, incarnation };
+        return c.kind === 'counts' ? { op: c.kind } : { op: c.kind, ...me };
     }
   }
 

@@ -55,7 +55,7 @@ describe('the store protocol', () => {
   it('meets every refusal and every status in these runs', () => {
     const codes = new Set([...seen.keys()].map((what) => what.split(' ')[1]));
     expect(REFUSALS.filter((code) => !codes.has(code))).toEqual([]);
-    expect(['fenced', 'stale', 'gap', 'lost'].filter((status) => !seen.has(status))).toEqual([]);
+    expect(['fenced', 'unknown', 'stale', 'gap', 'lost'].filter((status) => !seen.has(status))).toEqual([]);
     const done = [...seen].filter(([what]) => what.endsWith(' ok')).map(([what, times]) => `${what.split(' ')[0]} ${times > 4}`);
     const ops = ['append', 'claim', 'begin', 'finish', 'retry', 'withdraw', 'release', 'takeover', 'late', 'expire', 'join'];
     const controls = [

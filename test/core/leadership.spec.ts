@@ -26,14 +26,18 @@ const join = (serverId: string, group = 'g'): JoinOp => ({
   contracts: [CONTRACT],
 });
 
+const identity = (state: PartitionState, incarnation: number) => ({
+  ...{ generation: 'x', incarnation, token: state.members.get(incarnation)?.token ?? '' },
+});
+
 function cluster(...ids: string[]) {
   const state = new PartitionState();
   for (const id of ids) applyControl(state, join(id), 0);
   const beatAll = (atMs: number): void => {
     for (const m of state.members.values())
-      applyControl(state, { op: 'beat', incarnation: m.incarnation, beat: m.beat + 1 }, atMs);
+      applyControl(state, { op: 'beat', ...identity(state, m.incarnation), beat: m.beat + 1, acknowledged: 0 }, atMs);
   };
-  const lead = (incarnation: number, atMs: number) => applyControl(state, { op: 'lead', incarnation }, atMs);
+  const lead = (incarnation: number, atMs: number) => applyControl(state, { op: 'lead', ...identity(state, incarnation) }, atMs);
   return { state, beatAll, lead };
 }
 
@@ -55,7 +59,8 @@ describe('leadership (I6: no epoch has two masters)', () => {
     beatAll(1000);
     expect(lead(3, 1000)).toMatchObject({ ok: false, code: 'NOT_LOWEST', at: 1 });
     expect(lead(1, 1000)).toMatchObject({ ok: true, epoch: 1 });
-    for (const incarnation of [3, 4]) applyControl(state, { op: 'report', incarnation, eligible: false, unreachable: [1] }, 1000);
+    for (const incarnation of [3, 4])
+      applyControl(state, { op: 'report', ...identity(state, incarnation), eligible: false, unreachable: [1] }, 1000);
     beatAll(2000);
     expect(lead(1, 2000)).toMatchObject({ ok: true, epoch: 1 });
   });
@@ -73,7 +78,7 @@ describe('leadership (I6: no epoch has two masters)', () => {
     beatAll(4400);
     beatAll(5000);
     expect(lead(1, 5000)).toMatchObject({ ok: true, epoch: 3 });
-    for (const incarnation of [2, 3]) applyControl(state, { op: 'leave', incarnation }, 5001);
+    for (const incarnation of [2, 3]) applyControl(state, { op: 'leave', ...identity(state, incarnation) }, 5001);
     beatAll(6000);
     beatAll(7000);
     expect(lead(1, 7000)).toMatchObject({ ok: true, epoch: 4 });
@@ -83,7 +88,7 @@ describe('leadership (I6: no epoch has two masters)', () => {
     const { state, beatAll, lead } = cluster('n1', 'n2');
     beatAll(1000);
     lead(1, 1000);
-    applyControl(state, { op: 'beat', incarnation: 2, beat: 99 }, 2900);
+    applyControl(state, { op: 'beat', ...identity(state, 2), beat: 99, acknowledged: 0 }, 2900);
     expect(lead(2, 2999)).toMatchObject({ ok: false, code: 'LED' });
     expect(lead(2, 3000)).toMatchObject({ ok: true, epoch: 2 });
     expect(lead(1, 3001)).toMatchObject({ ok: false, code: 'FENCED' });
@@ -92,15 +97,15 @@ describe('leadership (I6: no epoch has two masters)', () => {
   it('is one per service group', () => {
     const { state, lead } = cluster('n2');
     applyControl(state, join('n1', 'other'), 0);
-    applyControl(state, { op: 'beat', incarnation: 1, beat: 1 }, 1000);
-    applyControl(state, { op: 'beat', incarnation: 2, beat: 1 }, 1000);
+    applyControl(state, { op: 'beat', ...identity(state, 1), beat: 1, acknowledged: 0 }, 1000);
+    applyControl(state, { op: 'beat', ...identity(state, 2), beat: 1, acknowledged: 0 }, 1000);
     expect([lead(1, 1000), lead(2, 1000)]).toMatchObject([{ epoch: 1 }, { epoch: 2 }]);
   });
 
   it('passes over a node that most of the others cannot reach, and that one makes way when it leads', () => {
     const { state, beatAll, lead } = cluster('n1', 'n2', 'n3');
     const report = (incarnation: number, eligible: boolean, unreachable: number[]) =>
-      applyControl(state, { op: 'report', incarnation, eligible, unreachable }, 0);
+      applyControl(state, { op: 'report', ...identity(state, incarnation), eligible, unreachable }, 0);
     beatAll(1000);
     expect(lead(1, 1000)).toMatchObject({ ok: true, epoch: 1 });
     report(2, true, [1]);
@@ -115,7 +120,7 @@ describe('leadership (I6: no epoch has two masters)', () => {
   it('passes over a node that does not want to lead, but rather follows it than nobody', () => {
     const { state, beatAll, lead } = cluster('n1', 'n2');
     const resign = (incarnation: number) =>
-      applyControl(state, { op: 'report', incarnation, eligible: false, unreachable: [] }, 0);
+      applyControl(state, { op: 'report', ...identity(state, incarnation), eligible: false, unreachable: [] }, 0);
     beatAll(1000);
     resign(1);
     expect(lead(1, 1000)).toMatchObject({ ok: false, code: 'NOT_LOWEST', at: 2 });

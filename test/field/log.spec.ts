@@ -40,7 +40,7 @@ describeRedis(
         contracts: [{ type: 'account', maxAttempts: 1, onInterrupt: 'dead-letter', names: ['Deposit'], depthMax: 0 }],
       });
       if (!joined.ok) throw new Error(`join was refused: ${joined.code}`);
-      return new Session(store, joined);
+      return new Session(store, joined, `t-${serverId}`);
     }
 
     const append = (entity: string, id: string, begin: boolean): SessionOp => ({
@@ -60,22 +60,21 @@ describeRedis(
       for (const entity of [...running, ...waiting])
         await owner.apply({ op: 'claim', entity }, append(entity, `m-${entity}`, running.includes(entity)));
       nowMs += LEASE_MS + 1;
-      expect(await store.control({ op: 'bury', incarnation: owner.joined.incarnation, beatSeen: 0 })).toMatchObject({ ok: true });
+      expect(await store.control({ op: 'bury', ...owner.identity, beatSeen: 0 })).toMatchObject({ ok: true });
       return owner;
     }
 
     it('C7: beats that come late, all at once or after the leave change nothing', async () => {
-      const { incarnation } = (await join('n1')).joined;
-      expect(await store.control({ op: 'beat', incarnation, beat: 20 })).toMatchObject({ ok: true });
+      const { identity } = await join('n1');
+      const beat = (number: number) => store.control({ op: 'beat', ...identity, beat: number, acknowledged: 0 });
+      expect(await beat(20)).toMatchObject({ ok: true });
       const before = await store.control({ op: 'members' });
       nowMs += 500;
-      const late = await Promise.all(
-        Array.from({ length: 10 }, (_, i) => store.control({ op: 'beat', incarnation, beat: 19 - i })),
-      );
+      const late = await Promise.all(Array.from({ length: 10 }, (_, i) => beat(19 - i)));
       expect(new Set(late.map((answer) => !answer.ok && answer.code))).toEqual(new Set(['STALE_BEAT']));
       expect((await store.control({ op: 'members' })).members).toEqual(before.members);
-      expect(await store.control({ op: 'leave', incarnation })).toMatchObject({ ok: true });
-      expect(await store.control({ op: 'beat', incarnation, beat: 21 })).toMatchObject({ ok: false, code: 'FENCED' });
+      expect(await store.control({ op: 'leave', ...identity })).toMatchObject({ ok: true });
+      expect(await beat(21)).toMatchObject({ ok: false, code: 'FENCED' });
       expect((await store.control({ op: 'members' })).members).toEqual([]);
     });
 
@@ -163,7 +162,10 @@ describeRedis(
       const n1 = await join('n1');
       const { incarnation } = n1.joined;
       await admin.hdel('aq:{0}:member', String(incarnation));
-      expect(await store.control({ op: 'beat', incarnation, beat: 1 })).toMatchObject({ ok: false, code: 'FENCED' });
+      expect(await store.control({ op: 'beat', ...n1.identity, beat: 1, acknowledged: 0 })).toMatchObject({
+        ok: false,
+        code: 'FENCED',
+      });
       const again = await join('n1');
       expect(again.joined.incarnation).toBeGreaterThan(incarnation);
     });

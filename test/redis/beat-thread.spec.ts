@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { BroadcastChannel } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { ControlAnswerOf, Member } from '../../src/core/log/control-operations.js';
-import type { PulseListener } from '../../src/ports/pulse.js';
+import type { Ending, PulseListener } from '../../src/ports/pulse.js';
 import type { StoreCallError } from '../../src/ports/store.js';
 import { BeatThread, type BeatThreadOptions } from '../../src/redis/beat-thread.js';
 import type { RedisStore } from '../../src/redis/store.js';
@@ -38,14 +38,14 @@ function block(ms: number): void {
 class Heard implements PulseListener {
   readonly answers: { answer: ControlAnswerOf['beat']; sentMs: number; receivedMs: number }[] = [];
   readonly failures: StoreCallError[] = [];
-  fences = 0;
+  readonly endings: Ending[] = [];
 
   answered(answer: ControlAnswerOf['beat'], sentMs: number, receivedMs: number): void {
     this.answers.push({ answer, sentMs, receivedMs });
   }
 
-  fenced(): void {
-    this.fences++;
+  ended(why: Ending): void {
+    this.endings.push(why);
   }
 
   failed(error: StoreCallError): void {
@@ -109,9 +109,9 @@ describeRedis(
       return thread;
     }
 
-    function begin(thread: BeatThread, incarnation = session.joined.incarnation): Heard {
+    function begin(thread: BeatThread, member = session.identity): Heard {
       const heard = new Heard();
-      thread.begin(incarnation, heard);
+      thread.begin(member, heard);
       return heard;
     }
 
@@ -184,11 +184,11 @@ describeRedis(
     });
 
     it('tells that the incarnation is dead, and sends nothing more for it', async () => {
-      await store.control({ op: 'leave', incarnation: session.joined.incarnation });
+      await store.control({ op: 'leave', ...session.identity });
       const heard = begin(start());
-      await until('the fence is told', () => heard.fences > 0);
+      await until('the fence is told', () => heard.endings.length > 0);
       await sleep(5 * EVERY_MS);
-      expect(heard).toMatchObject({ fences: 1, answers: [], failures: [] });
+      expect(heard).toMatchObject({ endings: ['FENCED'], answers: [], failures: [] });
     });
 
     it('tells and proves nothing of a former incarnation', async () => {
@@ -198,8 +198,9 @@ describeRedis(
       thread.end();
       expect(thread.lastProvedMs()).toBe(Number.NEGATIVE_INFINITY);
       const [beatAtEnd, { length }] = [await beat(), former.answers];
-      const next = begin(thread, 999);
-      await until('the next one is told to be dead', () => next.fences > 0);
+      const next = begin(thread, { ...session.identity, incarnation: 999 });
+      await until('the store says that it never gave that number', () => next.endings.length > 0);
+      expect(next.endings).toEqual(['UNKNOWN']);
       expect(former.answers).toHaveLength(length);
       expect(thread.lastProvedMs()).toBe(Number.NEGATIVE_INFINITY);
       // One may have been on its way.

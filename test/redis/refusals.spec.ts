@@ -72,8 +72,7 @@ describeRedis(
       expect(failure).toMatchObject({ refused: true, permanent: false, message: expect.stringContaining('out of memory') });
       expect(await dump()).toEqual(before);
       expect(await store.apply({ ...batch, ops: [finish(1)] })).toMatchObject({ answers: [{ ok: true, next: { seq: 2 } }] });
-      const { incarnation } = session.joined;
-      expect(await store.control({ op: 'beat', incarnation, beat: 1 })).toMatchObject({ ok: true });
+      expect(await store.control({ op: 'beat', ...session.identity, beat: 1, acknowledged: 0 })).toMatchObject({ ok: true });
       expect(await session.apply({ ...finish(2), outcome: { state: 'failed', result: '', error: '{}' } })).toMatchObject({
         status: 'applied',
         answers: [{ ok: true }],
@@ -131,7 +130,7 @@ describeRedis(
     it('leaves nothing behind when everything has ended and is released', async () => {
       await session.apply(finish(1));
       await session.apply(finish(2), { op: 'release', entity: ENTITY, fence: 1, handoff: false });
-      await store.control({ op: 'leave', incarnation: session.joined.incarnation });
+      await store.control({ op: 'leave', ...session.identity });
       expect(await admin.keys('aq:*')).toEqual(['aq:{0}:meta']);
     });
 

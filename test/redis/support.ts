@@ -1,5 +1,5 @@
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
-import type { JoinAnswer, Settings } from '../../src/core/log/control-operations.js';
+import type { Identity, JoinAnswer, Settings } from '../../src/core/log/control-operations.js';
 import type { AppendOp, Batch, BatchReply, NewMessage, SessionOp } from '../../src/core/log/operations.js';
 import type { Store } from '../../src/ports/store.js';
 import { StoreCallError } from '../../src/ports/store.js';
@@ -31,10 +31,15 @@ export class Session {
   constructor(
     readonly store: Store,
     readonly joined: JoinAnswer,
+    readonly token: string,
   ) {}
 
+  get identity(): Identity {
+    return { generation: this.joined.generation, incarnation: this.joined.incarnation, token: this.token };
+  }
+
   batch(...ops: SessionOp[]): Batch {
-    return { generation: this.joined.generation, incarnation: this.joined.incarnation, n: ++this.#n, ops };
+    return { ...this.identity, n: ++this.#n, ops };
   }
 
   apply(...ops: SessionOp[]): Promise<BatchReply> {
@@ -52,7 +57,7 @@ export async function join(store: Store, generation = 'g1', settings: Partial<Se
     contracts: [{ type: 'account', maxAttempts: 2, onInterrupt: 'dead-letter', names: ['Deposit'], depthMax: 0 }],
   });
   if (!joined.ok) throw new Error(`join was refused: ${joined.code}`);
-  return new Session(store, joined);
+  return new Session(store, joined, `t-${generation}`);
 }
 
 /** The error of a call that must fail. */

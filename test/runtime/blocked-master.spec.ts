@@ -3,7 +3,7 @@
  * (docs/decisions/026).
  */
 import { expect, it } from 'vitest';
-import type { ControlAnswerOf, ControlOp } from '../../src/core/log/control-operations.js';
+import type { ControlAnswerOf, ControlOp, Identity } from '../../src/core/log/control-operations.js';
 import type { Batch, BatchReply } from '../../src/core/log/operations.js';
 import { LoopbackNetwork } from '../../src/memory/network.js';
 import type { Timer } from '../../src/ports/clock.js';
@@ -117,10 +117,10 @@ class ThreadPulse extends PlainPulse {
     super(store, new SystemClock(), FAST.grpc.heartbeatMs);
   }
 
-  override begin(incarnation: number, listener: PulseListener): void {
-    super.begin(incarnation, {
+  override begin(member: Identity, listener: PulseListener): void {
+    super.begin(member, {
       answered: (...told) => this.loop.run(() => listener.answered(...told)),
-      fenced: () => this.loop.run(() => listener.fenced()),
+      ended: (why) => this.loop.run(() => listener.ended(why)),
       failed: (error) => this.loop.run(() => listener.failed(error)),
     });
   }

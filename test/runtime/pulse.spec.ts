@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { resolveConfig } from '../../src/core/config.js';
-import type { ControlAnswerOf, ControlOp, Member } from '../../src/core/log/control-operations.js';
+import type { ControlAnswerOf, ControlOp, Identity, Member } from '../../src/core/log/control-operations.js';
 import { MemoryStore } from '../../src/memory/store.js';
 import type { Clock, Timer } from '../../src/ports/clock.js';
-import type { Pulse, PulseListener } from '../../src/ports/pulse.js';
+import type { Ending, Pulse, PulseListener } from '../../src/ports/pulse.js';
 import { StoreCallError } from '../../src/ports/store.js';
 import { Membership } from '../../src/runtime/membership.js';
 import { PlainPulse } from '../../src/runtime/pulse.js';
@@ -82,8 +82,8 @@ class Heard implements PulseListener {
   answered(answer: Answer, sentMs: number, receivedMs: number): void {
     this.news.push(`${answer.ok ? 'ok' : answer.code} ${sentMs}-${receivedMs}`);
   }
-  fenced(): void {
-    this.news.push('fenced');
+  ended(why: Ending): void {
+    this.news.push(why);
   }
   failed(error: StoreCallError): void {
     this.news.push(`failed: ${error.message}`);
@@ -91,7 +91,9 @@ class Heard implements PulseListener {
 }
 
 const TTL_MS = 1000;
-const OK = { ok: true, nowMs: 0, leaseUntilMs: TTL_MS } as const;
+const COUNTERS = { incarnation: 1, fence: 0, epoch: 0, letter: 0 };
+const OK = { ok: true, nowMs: 0, leaseUntilMs: TTL_MS, counters: COUNTERS } as const;
+const member = (incarnation: number): Identity => ({ generation: 'g', incarnation, token: 't' });
 
 describe('the pulse of the main loop', () => {
   const EVERY_MS = 100;
@@ -101,7 +103,7 @@ describe('the pulse of the main loop', () => {
     const store = new BeatenStore(clock);
     const pulse = new PlainPulse(store, clock, EVERY_MS);
     const heard = new Heard();
-    pulse.begin(7, heard);
+    pulse.begin(member(7), heard);
     return { clock, store, pulse, heard, news: heard.news, counters: () => store.beats.map(({ op }) => op.beat) };
   }
 
@@ -114,7 +116,9 @@ describe('the pulse of the main loop', () => {
     await clock.pass(EVERY_MS);
     store.beats[1]?.fail(new StoreCallError('gone', false));
     await clock.pass(EVERY_MS);
-    expect(store.beats.map(({ op }) => op)).toEqual([1, 2, 3].map((beat) => ({ op: 'beat', incarnation: 7, beat })));
+    expect(store.beats.map(({ op }) => op)).toEqual(
+      [1, 2, 3].map((beat) => ({ op: 'beat', ...member(7), beat, acknowledged: beat === 1 ? 0 : 1 })),
+    );
     expect(news).toEqual(['ok 1100-1500', 'failed: gone']);
     expect(pulse.lastProvedMs()).toBe(1100);
   });
@@ -131,12 +135,12 @@ describe('the pulse of the main loop', () => {
     expect(pulse.lastProvedMs()).toBe(Number.NEGATIVE_INFINITY);
   });
 
-  it('is silent after FENCED', async () => {
+  it.each(['FENCED', 'LOST', 'UNKNOWN'] as const)('is silent after %s', async (code) => {
     const { clock, store, news, counters } = begun();
     await clock.pass(EVERY_MS);
-    store.beats[0]?.answer({ ok: false, code: 'FENCED', at: 0 });
+    store.beats[0]?.answer({ ok: false, code, at: 0 });
     await clock.pass(10 * EVERY_MS);
-    expect(news).toEqual(['fenced']);
+    expect(news).toEqual([code]);
     expect(counters()).toEqual([1]);
     expect(clock.armed).toBe(0);
   });
@@ -145,12 +149,12 @@ describe('the pulse of the main loop', () => {
     const { clock, store, pulse, news } = begun();
     await clock.pass(EVERY_MS);
     const next = new Heard();
-    pulse.begin(8, next);
+    pulse.begin(member(8), next);
     store.beats[0]?.answer(OK);
     await clock.pass(EVERY_MS);
     expect(news).toEqual([]);
     expect(pulse.lastProvedMs()).toBe(Number.NEGATIVE_INFINITY);
-    expect(store.beats[1]?.op).toEqual({ op: 'beat', incarnation: 8, beat: 1 });
+    expect(store.beats[1]?.op).toEqual({ op: 'beat', ...member(8), beat: 1, acknowledged: 0 });
     pulse.end();
     store.beats[1]?.fail(new StoreCallError('late', false));
     await clock.pass(10 * EVERY_MS);
@@ -161,7 +165,7 @@ describe('the pulse of the main loop', () => {
   it('leaves no timer once closed, also for a join that succeeds afterwards', async () => {
     const { clock, store, pulse, heard } = begun();
     await pulse.close();
-    pulse.begin(9, heard);
+    pulse.begin(member(9), heard);
     await pulse.close();
     expect(clock.armed).toBe(0);
     expect(store.beats).toEqual([]);
@@ -172,7 +176,7 @@ describe('the pulse of the main loop', () => {
 class ThreadLike implements Pulse {
   listener: PulseListener | undefined;
   provedMs = Number.NEGATIVE_INFINITY;
-  begin(_incarnation: number, listener: PulseListener): void {
+  begin(_member: Identity, listener: PulseListener): void {
     this.listener = listener;
   }
   end(): void {
@@ -203,11 +207,12 @@ async function joined() {
     suspended: () => events.push('suspended'),
     resumed: () => events.push('resumed'),
     fenced: (why) => events.push(`fenced: ${why}`),
+    lost: (why) => events.push(`lost: ${why}`),
     health: (error) => events.push(error === undefined ? 'well' : `ill: ${error.message}`),
   });
   await membership.join(false);
   const told = (sentMs: number, receivedMs = sentMs, nowMs = 0): void =>
-    pulse.listener?.answered({ ok: true, nowMs, leaseUntilMs: nowMs + TTL_MS }, sentMs, receivedMs);
+    pulse.listener?.answered({ ok: true, nowMs, leaseUntilMs: nowMs + TTL_MS, counters: COUNTERS }, sentMs, receivedMs);
   return { clock, store, pulse, events, membership, told };
 }
 
@@ -261,8 +266,8 @@ describe('the lease of a node whose beats leave elsewhere', () => {
     const { pulse, events, membership } = await joined();
     const { listener } = pulse;
     listener?.failed(new StoreCallError('down', false));
-    listener?.fenced();
-    expect(events).toEqual(['ill: down', 'well', 'fenced: the store counts this incarnation as dead']);
+    listener?.ended('FENCED');
+    expect(events).toEqual(['ill: down', 'well', 'fenced: the store has evicted this incarnation']);
     membership.forget();
     expect(pulse.listener).toBeUndefined();
     expect(membership.leaseValid()).toBe(false);

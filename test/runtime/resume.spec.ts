@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Identity } from '../../src/core/log/control-operations.js';
 import { MemoryStore } from '../../src/memory/store.js';
 import type { Pulse, PulseListener } from '../../src/ports/pulse.js';
 import type { Store } from '../../src/ports/store.js';
@@ -11,15 +12,15 @@ const TIMING = { nodeTTLMs: 400, heartbeatMs: 100, leaseMarginMs: 20 };
 /** Sends a heartbeat when the test says so. */
 class PulseByHand implements Pulse {
   private beats = 0;
-  private run: { incarnation: number; listener: PulseListener } | undefined;
+  private run: { member: Identity; listener: PulseListener } | undefined;
 
   constructor(
     private readonly store: Store,
     private readonly clock: SystemClock,
   ) {}
 
-  begin(incarnation: number, listener: PulseListener): void {
-    this.run = { incarnation, listener };
+  begin(member: Identity, listener: PulseListener): void {
+    this.run = { member, listener };
   }
   end(): void {
     this.run = undefined;
@@ -35,7 +36,7 @@ class PulseByHand implements Pulse {
     const { run } = this;
     if (run === undefined) throw new Error('no incarnation to send a heartbeat for');
     const sentMs = this.clock.monotonicMs();
-    const answer = await this.store.control({ op: 'beat', incarnation: run.incarnation, beat: ++this.beats });
+    const answer = await this.store.control({ op: 'beat', ...run.member, beat: ++this.beats, acknowledged: 0 });
     run.listener.answered(answer, sentMs, this.clock.monotonicMs());
   }
 }

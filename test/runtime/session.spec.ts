@@ -48,11 +48,13 @@ class HandClock implements Clock {
   }
 }
 
+const MEMBER = { generation: 'g', incarnation: 7, token: 't' };
+
 function open() {
   const store = new ScriptedStore();
   const clock = new HandClock();
   const log: string[] = [];
-  const session = new StoreSession(store as unknown as Store, clock, { next: () => 0, token: () => '' }, 'g', 7, {
+  const session = new StoreSession(store as unknown as Store, clock, { next: () => 0, token: () => '' }, MEMBER, {
     fenced: () => log.push('fenced'),
     lost: (why) => log.push(`lost: ${why}`),
     health: () => undefined,
@@ -219,6 +221,7 @@ describe('the session', () => {
   it.each([
     [{ status: 'fenced' } as const, 'fenced'],
     [{ status: 'lost' } as const, 'lost: its generation changed'],
+    [{ status: 'unknown' } as const, 'lost: it holds no join of incarnation 7 by this process'],
   ])('passes %o on', async (reply, event) => {
     const { store, log, session, step } = open();
     session.submit(step('a'));

@@ -8,17 +8,20 @@
 
 import type { ControlAnswer, ControlOp } from './control-operations.js';
 import { append, begin, claim, finish, late, release, retry, takeover, withdraw } from './entity.js';
+import { strangerOf } from './identity.js';
 import { counts, entity, history, survey } from './inspection.js';
 import { lead } from './leadership.js';
 import { expire, letters, lookup, purge, replay } from './letters.js';
 import { beat, bury, join, leave, members, owned, ready, report, schemas, shut } from './membership.js';
 import type { Answer, Batch, BatchReply, SessionOp } from './operations.js';
-import type { PartitionState } from './state.js';
+import type { PartitionState, Session } from './state.js';
+
+const STATUS_OF = { LOST: { status: 'lost' }, UNKNOWN: { status: 'unknown' }, FENCED: { status: 'fenced' } } as const;
 
 export function applyBatch(state: PartitionState, batch: Batch, nowMs: number): BatchReply {
-  if (state.generation === '' || state.generation !== batch.generation) return { status: 'lost' };
-  const session = state.sessions.get(batch.incarnation);
-  if (session === undefined) return { status: 'fenced' };
+  const stranger = strangerOf(state, batch);
+  if (stranger !== undefined) return STATUS_OF[stranger];
+  const session = state.sessions.get(batch.incarnation) as Session;
   const { last } = session;
   if (batch.n === last + 1) {
     const answers = batch.ops.map((op) => applyOne(state, batch.incarnation, op, nowMs));

@@ -27,6 +27,24 @@ export interface PublishedSchemas {
   readonly type: string;
   readonly text: string;
 }
+/** A member, as it proves itself to the store. */
+export interface Identity {
+  readonly generation: string;
+  readonly incarnation: number;
+  /** Of the join that made the incarnation. */
+  readonly token: string;
+}
+/** Counters of the partition. None goes down while the store keeps what it acknowledged. */
+export interface Counters {
+  /** Incarnations given to joins. */
+  readonly incarnation: number;
+  /** Fences given to claims. */
+  readonly fence: number;
+  /** Epochs given to masters, of all groups. */
+  readonly epoch: number;
+  /** Dead letters made. */
+  readonly letter: number;
+}
 export interface JoinOp {
   readonly op: 'join';
   readonly serverId: string;
@@ -40,6 +58,8 @@ export interface JoinOp {
   readonly generation: string;
   /** `maxTotalWorkers` of this node; 0: unbounded. */
   readonly workersMax: number;
+  /** The incarnation that the joining process was before; refused with LOST or UNKNOWN if the store does not hold its join. */
+  readonly former?: Identity;
   readonly settings: Settings;
   readonly contracts: readonly Contract[];
   /** Of types that the contracts declare; kept as long as the member is listed. Left out: none. */
@@ -51,30 +71,34 @@ export interface JoinAnswer {
   readonly generation: string;
   readonly nowMs: number;
   readonly leaseUntilMs: number;
+  readonly counters: Counters;
 }
-export interface BeatOp {
+export interface BeatOp extends Identity {
   readonly op: 'beat';
-  readonly incarnation: number;
+  /** Number of this heartbeat, from 1. */
   readonly beat: number;
+  /** Number of the last heartbeat that was acknowledged, 0 for none: a store that holds a lower one lost it. */
+  readonly acknowledged: number;
 }
 export interface BeatAnswer {
   readonly ok: true;
   readonly nowMs: number;
   readonly leaseUntilMs: number;
+  readonly counters: Counters;
 }
-export interface LeaveOp {
+export interface LeaveOp extends Identity {
   readonly op: 'leave';
-  readonly incarnation: number;
 }
 export interface BuryOp {
   readonly op: 'bury';
+  /** Of the store in which the member was watched. */
+  readonly generation: string;
   readonly incarnation: number;
   readonly beatSeen: number;
 }
 /** What a member says of itself and of others. The newest report counts. */
-export interface ReportOp {
+export interface ReportOp extends Identity {
   readonly op: 'report';
-  readonly incarnation: number;
   /** It may lead: it is not degraded, and has not resigned. */
   readonly eligible: boolean;
   /** Incarnations that it cannot reach. */
@@ -88,9 +112,8 @@ export interface ShutOp {
   readonly op: 'shut';
   readonly generation: string;
 }
-export interface LeadOp {
+export interface LeadOp extends Identity {
   readonly op: 'lead';
-  readonly incarnation: number;
 }
 export interface LeadAnswer {
   readonly ok: true;
@@ -141,6 +164,8 @@ export interface Leader {
 }
 export interface MembersAnswer {
   readonly ok: true;
+  /** Of the store; '' if it has none yet. */
+  readonly generation: string;
   readonly nowMs: number;
   readonly members: readonly Member[];
   readonly leaders: readonly Leader[];
@@ -181,6 +206,8 @@ export interface OwnedAnswer {
 /** Where a message stands. */
 export interface LookupOp {
   readonly op: 'lookup';
+  /** Refused with LOST in a store of another generation; left out: whichever it is. */
+  readonly generation?: string;
   readonly entity: string;
   readonly id: string;
   readonly seq: number;

@@ -3,6 +3,7 @@
  * grows. The master is advice; nothing here guards an invariant of the log.
  */
 import type { ControlAnswerOf, LeadOp } from './control-operations.js';
+import { strangerOf } from './identity.js';
 import { refuse } from './operations.js';
 import type { MemberRecord, PartitionState } from './state.js';
 
@@ -38,8 +39,10 @@ function isCutOff(member: Candidate, group: readonly Candidate[]): boolean {
 }
 
 export function lead(state: PartitionState, op: LeadOp, nowMs: number): ControlAnswerOf['lead'] {
-  const me = state.members.get(op.incarnation);
-  if (me === undefined || me.dead || me.leaseUntilMs <= nowMs) return refuse('FENCED');
+  const stranger = strangerOf(state, op);
+  if (stranger !== undefined) return refuse(stranger);
+  const me = state.members.get(op.incarnation) as MemberRecord;
+  if (me.leaseUntilMs <= nowMs) return refuse('FENCED');
   const { leaderTtlMs, leaderDebounceMs } = state.settings;
   const leader = state.leaders.get(me.group);
   const inForce = leader !== undefined && leader.untilMs > nowMs;

@@ -75,6 +75,7 @@ export function purge(state: PartitionState, op: PurgeOp): ControlAnswerOf['purg
 }
 
 export function lookup(state: PartitionState, op: LookupOp): ControlAnswerOf['lookup'] {
+  if (op.generation !== undefined && op.generation !== state.generation) return refuse('LOST');
   const kept = state.kept.get(keptKey(op.entity, op.id));
   if (kept !== undefined) return { ok: true, state: kept.state, result: kept.result, error: kept.error };
   const rec = state.entities.get(op.entity);

@@ -3,6 +3,7 @@ import type {
   BeatOp,
   BuryOp,
   ControlAnswerOf,
+  Counters,
   JoinOp,
   LeaveOp,
   MembersAnswer,
@@ -15,6 +16,7 @@ import type {
   SchemasOp,
   ShutOp,
 } from './control-operations.js';
+import { rememberJoin, strangerOf, unknownOf } from './identity.js';
 import { type Done, refuse } from './operations.js';
 import { AT_ONCE_MS, type MemberRecord, type PartitionState, sumWorkersMax } from './state.js';
 
@@ -24,6 +26,8 @@ export const CLOSED = 'closed';
 export function join(state: PartitionState, op: JoinOp, nowMs: number): ControlAnswerOf['join'] {
   if (state.schema !== 0 && state.schema !== op.schema) return refuse('SCHEMA', state.schema);
   if (state.generation === CLOSED) return refuse('CLOSED');
+  const unknown = op.former === undefined ? undefined : unknownOf(state, op.former);
+  if (unknown !== undefined) return refuse(unknown);
   const twin = liveMemberOf(state, op.serverId);
   if (twin !== undefined && twin.token !== op.token) return refuse('TWIN', twin.incarnation);
   if (state.generation === '') {
@@ -32,8 +36,10 @@ export function join(state: PartitionState, op: JoinOp, nowMs: number): ControlA
   }
   const member = twin ?? enter(state, op, nowMs);
   const { incarnation, leaseUntilMs } = member;
-  return { ok: true, incarnation, generation: state.generation, nowMs, leaseUntilMs };
+  return { ok: true, incarnation, generation: state.generation, nowMs, leaseUntilMs, counters: countersOf(state) };
 }
+
+const countersOf = ({ incarnation, fence, epoch, letter }: PartitionState): Counters => ({ incarnation, fence, epoch, letter });
 
 export function shut(state: PartitionState, op: ShutOp): Done {
   if (state.generation === op.generation) state.generation = CLOSED;
@@ -61,6 +67,7 @@ function enter(state: PartitionState, op: JoinOp, nowMs: number): MemberRecord {
     unreachable: [],
   };
   state.members.set(member.incarnation, member);
+  rememberJoin(state, member.incarnation, token);
   sumWorkersMax(state);
   state.sessions.set(member.incarnation, { last: 0, answers: [], answersBefore: [] });
   return member;
@@ -72,31 +79,38 @@ function liveMemberOf(state: PartitionState, serverId: string): MemberRecord | u
 }
 
 export function beat(state: PartitionState, op: BeatOp, nowMs: number): ControlAnswerOf['beat'] {
-  const member = state.members.get(op.incarnation);
-  if (member === undefined || member.dead) return refuse('FENCED');
+  const stranger = strangerOf(state, op);
+  if (stranger !== undefined) return refuse(stranger);
+  const member = state.members.get(op.incarnation) as MemberRecord;
+  if (member.beat < op.acknowledged) return refuse('UNKNOWN', member.beat);
   if (op.beat <= member.beat) return refuse('STALE_BEAT', member.beat);
   member.beat = op.beat;
   member.leaseUntilMs = nowMs + state.settings.leaseTtlMs;
-  return { ok: true, nowMs, leaseUntilMs: member.leaseUntilMs };
+  return { ok: true, nowMs, leaseUntilMs: member.leaseUntilMs, counters: countersOf(state) };
 }
 
 export function report(state: PartitionState, op: ReportOp): ControlAnswerOf['report'] {
-  const member = state.members.get(op.incarnation);
-  if (member === undefined || member.dead) return refuse('FENCED');
+  const stranger = strangerOf(state, op);
+  if (stranger !== undefined) return refuse(stranger);
+  const member = state.members.get(op.incarnation) as MemberRecord;
   member.eligible = op.eligible;
   member.unreachable = op.unreachable;
   return { ok: true };
 }
 
 export function leave(state: PartitionState, op: LeaveOp): ControlAnswerOf['leave'] {
-  const member = state.members.get(op.incarnation);
-  if (member === undefined || member.dead) return { ok: true };
+  const stranger = strangerOf(state, op);
+  // It has left, or was evicted, which is the same to one that leaves.
+  if (stranger === 'FENCED') return { ok: true };
+  if (stranger !== undefined) return refuse(stranger);
+  const member = state.members.get(op.incarnation) as MemberRecord;
   if (member.owns > 0) return refuse('OWNS', member.owns);
   seal(state, member);
   return { ok: true };
 }
 
 export function bury(state: PartitionState, op: BuryOp, nowMs: number): ControlAnswerOf['bury'] {
+  if (state.generation !== op.generation) return refuse('LOST');
   const member = state.members.get(op.incarnation);
   if (member === undefined) return { ok: true, count: 0 };
   if (!member.dead) {
@@ -132,7 +146,8 @@ export function members(state: PartitionState, op: MembersOp, nowMs: number): Me
   const leaders = [...state.leaders].map(([group, { incarnation, epoch, untilMs }]) => ({ group, incarnation, epoch, untilMs }));
   leaders.sort((a, b) => a.epoch - b.epoch);
   list.sort((a, b) => a.incarnation - b.incarnation);
-  return { ok: true, nowMs, members: list, leaders, contracts: contractsAbove(state, op.contractsAbove ?? state.incarnation) };
+  const contracts = contractsAbove(state, op.contractsAbove ?? state.incarnation);
+  return { ok: true, generation: state.generation, nowMs, members: list, leaders, contracts };
 }
 
 function contractsAbove(state: PartitionState, incarnation: number): MembersAnswer['contracts'] {

@@ -11,7 +11,9 @@ export const REFUSALS = [
   'QUEUE_DEPTH_EXCEEDED', // a limit: `at` is the limit
   'WORKER_LIMIT_EXCEEDED', // a limit: `at` is the limit
   'ID_REUSED', // the caller's id is known with another payload
-  'FENCED', // not the owner, or not with this fence
+  'FENCED', // not the owner, or not with this fence; of a member: it was evicted, or has left
+  'LOST', // the store holds another generation than the caller's, or none
+  'UNKNOWN', // the store holds no such join, or not the heartbeat that it acknowledged: it lost acknowledged writes
   'OWNED', // another incarnation owns it: `at` names it, 0 for nobody
   'UNDECLARED', // the incarnation did not declare this type or message name
   'RUNNING', // something of this entity is running: `at` is its sequence
@@ -289,14 +291,18 @@ export type Answer = AnswerOf[keyof AnswerOf];
 export interface Batch {
   readonly generation: string;
   readonly incarnation: number;
+  /** Of the join that opened the session. */
+  readonly token: string;
   /** Number of the batch within the session, from 1. */
   readonly n: number;
   readonly ops: readonly SessionOp[];
 }
 export type BatchReply =
   | { readonly status: 'applied'; readonly answers: readonly Answer[] }
-  /** The incarnation is unknown or dead. */
+  /** The incarnation was evicted, or has left. */
   | { readonly status: 'fenced' }
+  /** The store does not hold the join of this session: it lost acknowledged writes. */
+  | { readonly status: 'unknown' }
   /** Older than what the session keeps. */
   | { readonly status: 'stale' }
   /** A number is missing: `last` is the highest one applied. */

@@ -91,6 +91,8 @@ export class PartitionState {
   settings: Settings = NO_SETTINGS;
   readonly sessions = new Map<number, Session>();
   readonly members = new Map<number, MemberRecord>();
+  /** Token of the newest joins, by incarnation. */
+  readonly tokens = new Map<number, string>();
   readonly leaders = new Map<string, LeaderRecord>();
   readonly entities = new Map<string, EntityRecord>();
   /** Entities with something pending and nothing running, with the time from which it could begin; see AT_ONCE_MS. */

@@ -1,14 +1,16 @@
 -- beat: extends the lease by the store's clock.
--- args     incarnation beat
--- answer   now leaseUntil
--- refuses  FENCED STALE_BEAT(beat)
-local function beat(incarnation, number)
+-- args     generation incarnation token beat acknowledged
+-- answer   now leaseUntil counters
+-- refuses  LOST UNKNOWN FENCED STALE_BEAT(beat)
+local function beat(its, incarnation, token, number, acknowledged)
+  local stranger = stranger_of(its, incarnation, token)
+  if stranger then return refuse(stranger) end
   local m = member_of(incarnation)
-  if not m or m[9] == '1' then return refuse('FENCED') end
+  if m[7] + 0 < acknowledged + 0 then return refuse('UNKNOWN', m[7]) end
   if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end
   local bad = open_writes()
   if bad then return bad end
   m[7], m[8] = number, int(now + hget(META, 'leaseTtl'))
   call('HSET', MEMBER, incarnation, concat(m, FS))
-  return nowS .. FS .. m[8]
+  return nowS .. FS .. m[8] .. FS .. counters()
 end

@@ -1,8 +1,9 @@
 -- bury: declares a member dead whose lease is over and whose beat stood still since `beatSeen`.
--- args     incarnation beatSeen
+-- args     generation incarnation beatSeen
 -- answer   number of entities it owns
--- refuses  NOT_LAPSED(leaseUntil) BEATING(beat)
-local function bury(incarnation, beatSeen)
+-- refuses  LOST NOT_LAPSED(leaseUntil) BEATING(beat)
+local function bury(its, incarnation, beatSeen)
+  if (generation or '') ~= its then return refuse('LOST') end
   local m = member_of(incarnation)
   if not m then return '0' end
   if m[9] ~= '1' then

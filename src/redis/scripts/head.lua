@@ -3,10 +3,12 @@
 -- Values that come from the store or from ARGV stay strings, also numbers: they are compared and written back as they are.
 --
 -- KEYS  1 meta  2 ent  3 msg; the other keys of the partition differ from the first in their last word only.
--- ARGV  1 time in ms, '' for the server's own  2 incarnation whose batch it is, 0: none; then see batch.lua and control.lua.
+-- ARGV  1 time in ms, '' for the server's own  2 session whose batch it is: incarnation and token of its join, joined by a dot; 0: none;
+--       then see batch.lua and control.lua.
 --
 -- meta      generation schema seq fence incarnation letter epoch depth active workersMax and the settings;
---           s<incarnation>: number of a session's last batch; s<incarnation>:0 and :1: the replies of its last two
+--           s<session>: number of a session's last batch; s<session>:0 and :1: the replies of its last two
+--           t<incarnation>: token of its join, of the newest 1024 joins
 -- ent       entity -> owner,fence,running,attempt,keep,first,holes,tail,hold
 --           pending messages: those of first+1 .. tail that exist; holes: how many of these do not; first = tail: none
 --           keep: the running message has to be kept after its end; running: its sequence, 0 for none
@@ -50,8 +52,8 @@ end
 local now = nowS + 0
 local AT_ONCE = 1e13
 local STAMP = FS .. nowS .. FS
-local ME = ARGV[2]
-local session = 's' .. ME
+local ME = match(ARGV[2], '^%d+')
+local session = 's' .. ARGV[2]
 
 local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', 'seq', 'fence', '')
 -- What HMGET says of a field that is not there (false; under ioredis-mock something else).

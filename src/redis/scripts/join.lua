@@ -1,9 +1,9 @@
 -- join: opens the session of a new incarnation; the same token again gets the same answer.
 -- args     serverId group address token schema generation workersMax leaseTtl hold entryTtl resultTtl depthMax leaderTtl
---          leaderDebounce types (joined by ','), number of contracts, and per contract: type, record; then per published
---          schemas: type, text
--- answer   incarnation generation now leaseUntil
--- refuses  SCHEMA(version) CLOSED TWIN(incarnation)
+--          leaderDebounce types (joined by ','), generation incarnation token of the joiner's former incarnation ('' without one),
+--          number of contracts, and per contract: type, record; then per published schemas: type, text
+-- answer   incarnation generation now leaseUntil counters
+-- refuses  SCHEMA(version) CLOSED LOST UNKNOWN TWIN(incarnation)
 
 -- Every live member's fields, by incarnation, and the sum of the worker limits of those that handle something (0 if one has
 -- none).
@@ -28,6 +28,7 @@ local function recount_workers()
   call('HSET', META, 'workersMax', int(sum))
 end
 
+local JOINS_KEPT = 1024
 -- The generation of a closed store.
 local CLOSED = 'closed'
 
@@ -35,10 +36,12 @@ local function join()
   local schema = hget(META, 'schema')
   if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end
   if generation == CLOSED then return refuse('CLOSED') end
+  local unknown = ARGV[19] ~= '' and unknown_of(ARGV[19], ARGV[20], ARGV[21])
+  if unknown then return refuse(unknown) end
   for incarnation, m in pairs((live_members())) do
     if m[1] == ARGV[4] then
       if m[4] ~= ARGV[7] then return refuse('TWIN', incarnation) end
-      return incarnation .. FS .. generation .. FS .. nowS .. FS .. m[8]
+      return incarnation .. FS .. generation .. FS .. nowS .. FS .. m[8] .. FS .. counters()
     end
   end
   local bad = open_writes()
@@ -49,12 +52,13 @@ local function join()
   end
   local incarnation = int((hget(META, 'incarnation') or 0) + 1)
   local leaseUntil = int(now + ARGV[11])
-  call('HSET', META, 'incarnation', incarnation, 's' .. incarnation, '0', 'leaseTtl', ARGV[11], 'hold', ARGV[12], 'entryTtl', ARGV[13],
+  call('HSET', META, 'incarnation', incarnation, 's' .. incarnation .. '.' .. ARGV[7], '0', 't' .. incarnation, ARGV[7], 'leaseTtl', ARGV[11], 'hold', ARGV[12], 'entryTtl', ARGV[13],
     'resultTtl', ARGV[14], 'depthMax', ARGV[15], 'leaderTtl', ARGV[16], 'leaderDebounce', ARGV[17])
   call('HSET', MEMBER, incarnation, concat({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], nowS, ARGV[10], '0', leaseUntil, '0', ARGV[18], '1', '' }, FS))
-  local last = 19 + 2 * ARGV[19]
-  for i = 20, last, 2 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end
+  call('HDEL', META, 't' .. int(incarnation - JOINS_KEPT))
+  local last = 22 + 2 * ARGV[22]
+  for i = 23, last, 2 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end
   for i = last + 1, #ARGV, 2 do call('HSET', SCHEMA, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end
   recount_workers()
-  return incarnation .. FS .. its .. FS .. nowS .. FS .. leaseUntil
+  return incarnation .. FS .. its .. FS .. nowS .. FS .. leaseUntil .. FS .. counters()
 end

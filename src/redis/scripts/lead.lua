@@ -1,7 +1,7 @@
 -- lead: makes the eligible live member with the lowest serverId master of its group, for a time, under the next epoch.
--- args     incarnation
+-- args     generation incarnation token
 -- answer   epoch until
--- refuses  FENCED LED(incarnation) NOT_LOWEST(incarnation) TOO_EARLY(from)
+-- refuses  LOST UNKNOWN FENCED LED(incarnation) NOT_LOWEST(incarnation) TOO_EARLY(from)
 
 -- By bytes: Lua's own "<" depends on the server's locale.
 local function precedes(a, b)
@@ -41,9 +41,11 @@ local function group_of(me)
   return group, eligible
 end
 
-local function lead(incarnation)
+local function lead(its, incarnation, token)
+  local stranger = stranger_of(its, incarnation, token)
+  if stranger then return refuse(stranger) end
   local me = member_of(incarnation)
-  if not me or me[9] == '1' or me[8] + 0 <= now then return refuse('FENCED') end
+  if me[8] + 0 <= now then return refuse('FENCED') end
   local record = hget(LEADER, me[2])
   local leader, epoch, untilMs
   if record then leader, epoch, untilMs = match(record, '^(%d+)\31(%d+)\31(%d+)') end

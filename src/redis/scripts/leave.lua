@@ -1,11 +1,11 @@
 -- leave: ends a member that owns nothing.
--- args     incarnation
+-- args     generation incarnation token
 -- answer   nothing
--- refuses  OWNS(entities)
+-- refuses  LOST UNKNOWN OWNS(entities)
 
 -- From here on no batch of that incarnation applies, whenever its copies arrive. The dead are forgotten once they own nothing.
 local function seal(incarnation, m)
-  local session = 's' .. incarnation
+  local session = 's' .. incarnation .. '.' .. m[4]
   call('HDEL', META, session, session .. ':0', session .. ':1')
   m[9] = '1'
   if owns_count(incarnation) > 0 then
@@ -21,9 +21,11 @@ local function seal(incarnation, m)
   recount_workers()
 end
 
-local function leave(incarnation)
+local function leave(its, incarnation, token)
+  local stranger = stranger_of(its, incarnation, token)
+  if stranger == 'FENCED' then return '' end
+  if stranger then return refuse(stranger) end
   local m = member_of(incarnation)
-  if not m or m[9] == '1' then return '' end
   local owns = owns_count(incarnation)
   if owns > 0 then return refuse('OWNS', int(owns)) end
   local bad = open_writes()

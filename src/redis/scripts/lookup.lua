@@ -1,8 +1,9 @@
 -- lookup: where a message stands.
--- args     entity id sequence
+-- args     entity id sequence, the generation that it is asked of ('' for any)
 -- answer   state result error
--- refuses  ABSENT
-local function lookup(key, id, s)
+-- refuses  LOST ABSENT
+local function lookup(key, id, s, its)
+  if its ~= '' and its ~= generation then return refuse('LOST') end
   local k = kept_of(key .. RS .. id)
   if k then
     local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$')

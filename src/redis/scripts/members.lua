@@ -1,11 +1,11 @@
 -- members: who takes part; the dead are listed until they own nothing.
 -- args     the incarnation above which members come with their contracts, '' for none
--- answer   now, the number of members, the number of leaders; then, each after RS: incarnation owns and the member's record;
+-- answer   now, the number of members, the number of leaders, the generation; then, each after RS: incarnation owns and the member's record;
 --          a group and its leader's record; incarnation, type and contract
 local function list_members(above)
   local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS)
   local leaders, count = call('HGETALL', LEADER), {}
-  local list, declared = { nowS .. FS .. int(#all / 2) .. FS .. int(#leaders / 2) }, {}
+  local list, declared = { nowS .. FS .. int(#all / 2) .. FS .. int(#leaders / 2) .. FS .. (generation or '') }, {}
   for i = 1, #owns, 2 do count[owns[i]] = owns[i + 1] end
   for i = 1, #all, 2 do
     list[#list + 1] = all[i] .. FS .. (count[all[i]] or '0') .. FS .. all[i + 1]
