@@ -38,7 +38,7 @@ const REST_MS = 1500;
 
 export function runPlan(plan: Plan, { drain, machine }: RunOptions): RunResult {
   const world = new World(plan.seed, drain);
-  const keepsLog = plan.faults.some((f) => f.kind === 'storeTail');
+  const keepsLog = plan.faults.some((f) => f.kind === 'storeTail' || f.kind === 'storeBeforeJoin');
   const workMs = longestWorkMs(plan);
   const cluster = new Cluster({
     world,

@@ -121,6 +121,15 @@ export class StoreServer {
     this.forgetTail(kept);
   }
 
+  /** The server comes back from before the join that was the `back`-th last one. Returns false if there was none. */
+  restartBeforeJoin(back: number): boolean {
+    const joins = (this.applied ?? []).flatMap(({ op }, i) => (op?.op === 'join' ? [i] : []));
+    const at = joins.at(-back);
+    if (at === undefined) return false;
+    this.restart(at);
+    return true;
+  }
+
   /** As after a failover that nobody announces: the same name, an older state. */
   forgetTail(kept: number): void {
     this.state = new PartitionState();

@@ -1,9 +1,34 @@
 /** Guards of the store protocol, switched off one by one. */
-import type { JoinOp } from '../../src/core/log/control-operations.js';
-import type { AnswerOf, AppendOp, MessageRecord, RetryOp, TakeoverOp, WithdrawOp } from '../../src/core/log/operations.js';
+import type { ControlOp, JoinOp, LeadAnswer } from '../../src/core/log/control-operations.js';
+import {
+  type AnswerOf,
+  type AppendOp,
+  type MessageRecord,
+  type RetryOp,
+  refuse,
+  type TakeoverOp,
+  type WithdrawOp,
+} from '../../src/core/log/operations.js';
 import { letterKey, type PartitionState } from '../../src/core/log/state.js';
-import { MACHINE } from '../machine.js';
+import { MACHINE, type Machine } from '../machine.js';
 import { type Canary, isOk, withCalls, withSteps } from './canary.js';
+
+function unknownIsEvicted(): Machine {
+  return withCalls({
+    batch: (state, batch, nowMs) => {
+      const reply = MACHINE.applyBatch(state, batch, nowMs);
+      return reply.status === 'unknown' ? { status: 'fenced' } : reply;
+    },
+    control: (state, op, nowMs) => {
+      // As before tokens: whoever names a number is its member, and only a number of no member is refused.
+      const member = 'incarnation' in op ? state.members.get(op.incarnation) : undefined;
+      const former = op.op === 'join' ? { ...op, former: undefined } : op;
+      const trusted = 'token' in op && op.op !== 'join' ? { ...op, token: member?.token ?? op.token, acknowledged: 0 } : former;
+      const answer = MACHINE.applyControl(state, trusted as ControlOp, nowMs);
+      return !answer.ok && answer.code === 'UNKNOWN' ? refuse('FENCED') : answer;
+    },
+  });
+}
 
 const headOf = (state: PartitionState, entity: string): MessageRecord | undefined => state.entities.get(entity)?.pending.peek();
 
@@ -29,6 +54,25 @@ export const STORE_CANARIES: readonly Canary[] = [
     machine: () =>
       withCalls({
         control: (state, op, nowMs) => MACHINE.applyControl(state, op.op === 'join' ? withoutHold(op) : op, nowMs),
+      }),
+  },
+  {
+    name: 'unknown-counts-as-evicted',
+    does: 'the store says "evicted" of an incarnation that it never gave',
+    expected: ['I4'],
+    machine: unknownIsEvicted,
+  },
+  {
+    name: 'epoch-by-renewal',
+    does: 'a renewal writes the epoch of its group over the counter of all groups',
+    expected: ['I6'],
+    machine: () =>
+      withCalls({
+        control: (state, op, nowMs) => {
+          const answer = MACHINE.applyControl(state, op, nowMs);
+          if (op.op === 'lead' && answer.ok) state.epoch = (answer as LeadAnswer).epoch;
+          return answer;
+        },
       }),
   },
   {

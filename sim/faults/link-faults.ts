@@ -172,4 +172,6 @@ export const STORE_LOSSES: readonly FaultKind[] = [
     return true;
   }),
   storeLoss('storeTail', (cluster, { amount = 1 }) => cluster.server.restartWithout(amount) > 0),
+  // Of the last joins, which those of restarted processes are among.
+  storeLoss('storeBeforeJoin', (cluster, { amount = 1 }) => cluster.server.restartBeforeJoin(1 + (amount % 3))),
 ];

@@ -350,6 +350,49 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'back-before-a-join',
+    shows: 'a store that comes back from before a join says "unknown" to that node, which closes the store to the others',
+    keepsLog: true,
+    stays: true,
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(1000);
+      const joined = sim.server.steps;
+      sim.start('n2');
+      sim.run(1000);
+      sim.storeLost = true;
+      sim.server.forgetTail(joined);
+      sim.run(1500);
+      must('the node without a join has noticed', hasState(sim, 'n2', 'store-lost'));
+      must('the other has closed too', hasState(sim, 'n1', 'store-lost'));
+    },
+  },
+  {
+    name: 'number-given-twice',
+    shows: 'of two living processes with one number, the one whose join is gone is refused, and the newcomer has no part of it',
+    keepsLog: true,
+    stays: true,
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(1000);
+      const joined = sim.server.steps;
+      sim.start('n2');
+      sim.run(1000);
+      // Its heartbeats do not arrive, so nothing but a batch of it can tell.
+      sim.cutStore('n2');
+      sim.server.forgetTail(joined);
+      sim.start('n3');
+      sim.run(300);
+      must('n3 has the number of n2', sim.node('n3').incarnation === sim.node('n2').incarnation);
+      sim.storeLost = true;
+      sim.healStore('n2');
+      const call = sim.send('n2', A, { c: 'w1' });
+      sim.run(2000);
+      must('n2 has noticed', hasState(sim, 'n2', 'store-lost'));
+      must('no receipt for what is not in the log', call.outcome !== 'ok' || eventsOf(sim, 'append').length > 0);
+    },
+  },
+  {
     name: 'tail-lost-newcomer',
     shows: 'one node remembers what the store forgot: it closes the store, to a node that lost nothing and to one that comes',
     keepsLog: true,

@@ -11,6 +11,7 @@
  *   (4) Taking over completes or is undone: what fails on the way ends the leadership.
  */
 import type { ResolvedConfig } from '../core/config.js';
+import type { Member } from '../core/log/control-operations.js';
 import { candidateOf } from '../core/log/leadership.js';
 import { AssignmentTable } from '../core/placement/assignment-table.js';
 import { choosePlace } from '../core/placement/choose.js';
@@ -72,6 +73,8 @@ export class Master {
   private readonly assigning = new Set<string>();
   /** What this node has last reported of itself and its peers. */
   private reported = REPORT_OF_A_NEWCOMER;
+  /** Entities placed since the last membership snapshot, by incarnation. */
+  private readonly placed = new Map<number, number>();
   private rebuild: Rebuild | undefined;
   private formerTable: [string, number][] = [];
   private lowerSinceMs = 0;
@@ -345,7 +348,7 @@ export class Master {
     if (!this.assigning.has(entity)) this.table.remove(entity);
     const able = view.nearPlaces(entity).filter((m) => !declined.includes(m.incarnation));
     const sound = able.filter((m) => !peers.isSuspect(m.incarnation));
-    const chosen = choosePlace(entity, sound.length > 0 ? sound : able, this.table);
+    const chosen = choosePlace(entity, sound.length > 0 ? sound : able, this.table.ownerOf(entity), (m) => this.loadOf(m));
     if (chosen === undefined) {
       answer(0, declined.length > 0 ? 'PETITION_LIMIT_EXCEEDED' : 'NO_MASTER');
       return;
@@ -357,7 +360,7 @@ export class Master {
         this.place(entity, answer, [...declined, to]);
         return;
       }
-      this.table.set(entity, to);
+      this.note(entity, to);
       worker.ring();
       answer(to);
       return;
@@ -366,8 +369,23 @@ export class Master {
       answer(0, 'CIRCUIT_OPEN');
       return;
     }
-    this.table.set(entity, to);
+    this.note(entity, to);
     this.assign(entity, to, answer, declined);
+  }
+
+  /** The entities that a member owns: as the store counted them, also what it claimed by itself, and what was placed there since. */
+  private loadOf({ incarnation, owns }: Member): number {
+    return owns + (this.placed.get(incarnation) ?? 0);
+  }
+
+  private note(entity: string, to: number): void {
+    this.table.set(entity, to);
+    this.placed.set(to, (this.placed.get(to) ?? 0) + 1);
+  }
+
+  /** A newer membership snapshot counts what was placed before it. */
+  viewUpdated(): void {
+    this.placed.clear();
   }
 
   private assign(entity: string, to: number, answer: Answer, declined: readonly number[]): void {

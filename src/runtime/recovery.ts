@@ -111,8 +111,9 @@ export class Recovery {
 
   /** Tells a reading to everybody whom it concerns. `questions`: those that it answers. */
   private learn(answer: MembersAnswer, questions: number): ReturnType<View['update']> {
-    const { membership, view, directory, shapes, network } = this.parts;
+    const { membership, view, directory, shapes, network, master } = this.parts;
     const change = view.update(answer);
+    master.viewUpdated();
     network.update?.({ generation: membership.generation, storeNowMs: membership.storeNowMs(), peers: view.members });
     const hasNewContracts = this.declared.take(answer);
     if (change !== undefined || hasNewContracts) {
@@ -137,7 +138,7 @@ export class Recovery {
       if (change !== undefined) master.viewChanged();
       if (change === 'joined') this.isRebalancing = true;
       if (this.isRebalancing)
-        this.isRebalancing = ownership.rebalance((entity) => view.belongsTo(entity, session.incarnation), REBALANCE_MAX);
+        this.isRebalancing = ownership.rebalance((entity) => view.prefers(entity, session.incarnation), REBALANCE_MAX);
       const dead = await membership.buryTheDead(answer);
       for (const member of dead) await this.takeOver(session, member.incarnation);
       if (this.former !== 0 && !view.isMember(this.former)) await this.takeOver(session, this.former);

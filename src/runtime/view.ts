@@ -1,6 +1,13 @@
 import { typeOfKey } from '../core/ids.js';
 import type { Leader, Member, MembersAnswer } from '../core/log/control-operations.js';
+import { roomyOf } from '../core/placement/choose.js';
 import { placeOf } from '../core/placement/ring.js';
+
+interface Places {
+  readonly all: readonly Member[];
+  /** Those that are not overloaded. */
+  readonly roomy: readonly Member[];
+}
 
 /**
  * Who lives, as this node last read it from the store. A view is never more than advice: what it says of owners and masters
@@ -18,7 +25,7 @@ export class View {
   private live: ReadonlyMap<number, Member> = new Map();
   private listed: ReadonlySet<number> = new Set();
   private leaders: ReadonlyMap<string, Leader> = new Map();
-  private readonly byType = new Map<string, readonly Member[]>();
+  private readonly byType = new Map<string, Places>();
 
   /** This node's incarnation while it drains: it takes nothing new. */
   private leaving = 0;
@@ -78,12 +85,17 @@ export class View {
 
   /** The live members, of whatever group, that declared the type of this entity and take new work: neither draining nor degraded. */
   places(entity: string): readonly Member[] {
+    return this.placesOf(entity).all;
+  }
+
+  private placesOf(entity: string): Places {
     const type = typeOfKey(entity);
     let places = this.byType.get(type);
     if (places === undefined) {
       const able = this.members.filter((m) => m.types.includes(type) && m.incarnation !== this.leaving);
       const willing = able.filter((m) => m.eligible);
-      places = willing.length > 0 ? willing : able;
+      const all = willing.length > 0 ? willing : able;
+      places = { all, roomy: roomyOf(all, (m) => m.owns) };
       this.byType.set(type, places);
     }
     return places;
@@ -94,15 +106,21 @@ export class View {
     return this.places(entity).filter((m) => m.group === this.groupName);
   }
 
-  /** The member to which the entity belongs while nobody owns it; undefined if none is known. */
+  /** The member that shall own the entity while no member does: the preferred one that is not overloaded. Undefined if none is known. */
   placeOf(entity: string): Member | undefined {
-    return placeOf(entity, this.places(entity));
+    return placeOf(entity, this.placesOf(entity).roomy);
   }
 
-  /** True if the entity, while nobody owns it, belongs to `me`; also while the view does not yet know of anybody. */
+  /** True if `me` shall own the entity while no member does; also while the view does not know of any member yet. */
   belongsTo(entity: string, me: number): boolean {
     const place = this.placeOf(entity);
     return place === undefined ? me !== this.leaving : place.incarnation === me;
+  }
+
+  /** True if `me` is the preferred node of the entity, whatever the loads are: what is idle there stays when a member joins. */
+  prefers(entity: string, me: number): boolean {
+    const preferred = placeOf(entity, this.places(entity));
+    return preferred === undefined || preferred.incarnation === me;
   }
 
   /**

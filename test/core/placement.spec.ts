@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AssignmentTable } from '../../src/core/placement/assignment-table.js';
-import { choosePlace } from '../../src/core/placement/choose.js';
+import { choosePlace, roomyOf } from '../../src/core/placement/choose.js';
 import { placeOf } from '../../src/core/placement/ring.js';
 
 const places = (n: number) => Array.from({ length: n }, (_, i) => ({ incarnation: i + 1, serverId: `n${i}` }));
@@ -40,21 +40,47 @@ describe('the ring', () => {
 
 describe('the master chooses', () => {
   it('the existing owner while it lives, else the ring', () => {
-    const table = new AssignmentTable();
-    table.set('account:x', 2);
-    expect(choosePlace('account:x', places(3), table)?.incarnation).toBe(2);
+    const idle = () => 0;
+    expect(choosePlace('account:x', places(3), 2, idle)?.incarnation).toBe(2);
     const rest = places(3).filter((p) => p.incarnation !== 2);
-    expect(choosePlace('account:x', rest, table)).toBe(placeOf('account:x', rest));
-    expect(choosePlace('account:x', [], table)).toBeUndefined();
+    expect(choosePlace('account:x', rest, 2, idle)).toBe(placeOf('account:x', rest));
+    expect(choosePlace('account:x', [], 2, idle)).toBeUndefined();
   });
 
   it('the least loaded instead of a ring place that holds far more than its share', () => {
-    const table = new AssignmentTable();
     const ring = placeOf('account:new', places(3))?.incarnation ?? 0;
-    for (let i = 0; i < 100; i++) table.set(`account:${i}`, ring);
     const other = [1, 2, 3].filter((i) => i !== ring);
-    table.set('account:o', other[0] as number);
-    expect(choosePlace('account:new', places(3), table)?.incarnation).toBe(other[1]);
+    const loads = new Map([ring, ...other].map((incarnation, i) => [incarnation, [100, 1, 0][i] as number]));
+    expect(choosePlace('account:new', places(3), undefined, (p) => loads.get(p.incarnation) ?? 0)?.incarnation).toBe(other[1]);
+  });
+
+  it('so that loads stay within a fifth of even, also after a node has gone', () => {
+    const loads = new Map<number, number>();
+    const loadOf = (p: { incarnation: number }): number => loads.get(p.incarnation) ?? 0;
+    const place = (all: readonly string[], nodes: ReturnType<typeof places>): void => {
+      for (const key of all) {
+        const { incarnation } = choosePlace(key, nodes, undefined, loadOf) as { incarnation: number };
+        loads.set(incarnation, loadOf({ incarnation }) + 1);
+      }
+    };
+    place(keys.slice(0, 400), places(4));
+    const lost = loads.get(1) ?? 0;
+    loads.delete(1);
+    place(keys.slice(400, 400 + lost), places(4).slice(1));
+    for (const load of loads.values()) expect(Math.abs(load / (400 / 3) - 1)).toBeLessThan(0.2);
+  });
+
+  it('no place that is overloaded, and always has one left', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(1000), { minLength: 1, maxLength: 9 }), (owns) => {
+        const all = owns.map((load, i) => ({ incarnation: i + 1, serverId: `n${i}`, load }));
+        const roomy = roomyOf(all, (p) => p.load);
+        const least = all.reduce((a, b) => (b.load < a.load ? b : a));
+        expect(roomy).toContain(least);
+        const mean = owns.reduce((a, b) => a + b, 0) / owns.length;
+        for (const p of all) expect(roomy.includes(p)).toBe(p.load <= mean * 1.2 + 4);
+      }),
+    );
   });
 });
 

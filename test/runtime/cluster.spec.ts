@@ -61,6 +61,37 @@ describe('several nodes on one store', () => {
     expect(new Set([...seen.values()].map((l) => l[0]?.node)).size).toBe(3);
   });
 
+  it('leave what a dead node owned to the idle one, not to a master that has more than its share', async () => {
+    let open: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const config = { ...FAST, entities: { account: { onInterrupt: 'retry', retry: { maxAttempts: 9 } } } };
+    const { nodes, links, add } = await cluster(1, () => () => gate, { ...config, maxConcurrentHandlers: 0 });
+    const [master] = nodes as [Node];
+    const send = async (from: number, count: number): Promise<void> => {
+      for (let i = from; i < from + count; i++) await master.enqueue(msg(`e${i}`));
+    };
+    const owns = (): number[] => nodes.slice(0, 2).map((n) => n.status().owned);
+    await send(0, 60);
+    await add();
+    await sleep(100);
+    await add();
+    await sleep(200);
+    await send(60, 60);
+    await until('all are owned', () => nodes.reduce((sum, n) => sum + n.status().owned, 0) === 120);
+    const [saturated, idle] = owns() as [number, number];
+    const lost = 120 - saturated - idle;
+    expect(lost).toBeGreaterThan(15);
+    (links[2] as FlakyStore).cut = true;
+    await until('all are owned again', () => owns().reduce((a, b) => a + b) === 120);
+    const [kept, taken] = owns() as [number, number];
+    expect({ kept: kept - saturated, taken: taken - idle }).toEqual({ kept: expect.any(Number), taken: expect.any(Number) });
+    expect(taken - idle).toBeGreaterThan(0.7 * lost);
+    (links[2] as FlakyStore).cut = false;
+    open();
+  });
+
   it('answer without waiting for a sweep while there is no master yet', async () => {
     const w = world();
     const config = { ...FAST, grpc: { ...FAST.grpc, leaderDebounceMs: 5000, reconcileIntervalMs: 4000 } };
