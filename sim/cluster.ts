@@ -240,7 +240,7 @@ export class Cluster {
     fault: string,
     phase: 'begin' | 'end' | 'once',
     node: string,
-    more: { leaseLeftMs?: number; rate?: number; jumpMs?: number; note?: string },
+    more: { leaseLeftMs?: number; rate?: number; jumpMs?: number; note?: string; rememberedBy?: readonly string[] },
   ): void {
     const { incarnation = 0 } = this.nodes.get(node) ?? {};
     this.history.add({ kind: 'fault', node, incarnation, fault, phase, ...more });

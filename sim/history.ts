@@ -215,6 +215,8 @@ export interface FaultEvent extends Base {
   readonly rate?: number;
   readonly jumpMs?: number;
   readonly note?: string;
+  /** Of a loss of writes: the nodes that had them acknowledged and live; left out: all that had joined. */
+  readonly rememberedBy?: readonly string[];
 }
 /** A hint reached this node. Scenarios record them, for their timelines; no checker may need them. */
 export interface Told extends Base {

@@ -1,5 +1,6 @@
 /** Reads from each applied step what it did to the log, and records it. */
 import type { ControlAnswer, ControlOp } from '../src/core/log/control-operations.js';
+import { CLOSED } from '../src/core/log/membership.js';
 import type { Answer, Batch, BatchReply, SessionOp } from '../src/core/log/operations.js';
 import { liveCount, PartitionState } from '../src/core/log/state.js';
 import type { History } from './history.js';
@@ -8,6 +9,7 @@ import { LogEvents } from './log-events.js';
 export class Observer {
   private readonly seen = new WeakSet<readonly Answer[]>();
   private letters = 0;
+  private isClosed = false;
   /** Last epoch by group: a renewal is no news. */
   private readonly epochs = new Map<string, number>();
   /** As the step that is told has left it. */
@@ -58,6 +60,10 @@ export class Observer {
       if (this.epochs.get(group) === epoch) return;
       this.epochs.set(group, epoch);
       this.history.add({ kind: 'epoch', node, incarnation: op.incarnation, group, epoch, what: 'lead' });
+    } else if (op.op === 'shut') {
+      if (state.generation === CLOSED && !this.isClosed)
+        this.history.add({ kind: 'fault', node: 'store', incarnation: 0, fault: 'storeClosed', phase: 'once' });
+      this.isClosed = state.generation === CLOSED;
     } else if (op.op === 'bury') this.history.add({ kind: 'bury', node, incarnation: 0, buried: op.incarnation });
     else if (op.op === 'replay') {
       const { seq, id } = answer as { seq: number; id: string };

@@ -7,6 +7,7 @@ import type { ControlAnswer, ControlAnswerOf, ControlOp } from '../src/core/log/
 import type { Batch, BatchReply, SessionOp } from '../src/core/log/operations.js';
 import { PartitionState } from '../src/core/log/state.js';
 import { type Store, StoreCallError } from '../src/ports/store.js';
+import { type Applied, AppliedLog } from './applied-log.js';
 import type { Machine } from './machine.js';
 import type { Observer } from './observer.js';
 import type { Stream } from './sim-random.js';
@@ -17,12 +18,6 @@ const START_MS = 1_700_000_000_000;
 const LATENCY_MS = { low: 0.15, high: 1.2 };
 const LEAVE_MS_MAX = 0.05;
 const WRITES = new Set<ControlOp['op']>(['join', 'beat', 'leave', 'bury', 'lead', 'replay', 'purge', 'shut']);
-
-interface Applied {
-  readonly batch: Batch | undefined;
-  readonly op: ControlOp | undefined;
-  readonly atMs: number;
-}
 
 const STORE_HITS = {
   requestLost: 0,
@@ -49,7 +44,9 @@ export class StoreServer {
   jumpMs = 0;
   readonly hits = { ...STORE_HITS };
   /** Everything applied, in order, if a tail of it may be lost later. */
-  private readonly applied: Applied[] | undefined;
+  private readonly applied: AppliedLog | undefined;
+  /** Hosts that knew, when writes were lost, that the store had acknowledged them; undefined: all that had joined. */
+  rememberedBy: readonly string[] | undefined;
 
   constructor(
     readonly world: World,
@@ -59,7 +56,7 @@ export class StoreServer {
     keepsLog: boolean,
     private readonly processes: Processes,
   ) {
-    this.applied = keepsLog ? [] : undefined;
+    this.applied = keepsLog ? new AppliedLog() : undefined;
   }
 
   crash(life: Life): void {
@@ -74,18 +71,23 @@ export class StoreServer {
     return Math.floor(START_MS + this.world.nowMs + this.jumpMs);
   }
 
-  applyBatch(host: string, batch: Batch): BatchReply {
+  /** `told`: gets the step that an answer acknowledges, in runs in which it may be lost later. */
+  applyBatch(host: string, batch: Batch, life?: Life, told?: (step: Applied | undefined) => void): BatchReply {
     const atMs = this.nowMs();
-    this.applied?.push({ batch, op: undefined, atMs });
+    const last = this.state.sessions.get(batch.incarnation)?.last;
     const reply = this.machine.applyBatch(this.state, batch, atMs);
+    const isNew = this.state.sessions.get(batch.incarnation)?.last !== last;
+    const step = this.applied?.batch(batch, reply, isNew, atMs, life);
+    told?.(step);
     this.observer.batch(this.state, host, batch, reply);
     return reply;
   }
 
-  applyControl(host: string, op: ControlOp): ControlAnswer {
+  applyControl(host: string, op: ControlOp, life?: Life, told?: (step: Applied | undefined) => void): ControlAnswer {
     const atMs = this.nowMs();
-    if (WRITES.has(op.op)) this.applied?.push({ batch: undefined, op, atMs });
     const answer = this.machine.applyControl(this.state, op, atMs);
+    const step = WRITES.has(op.op) ? this.applied?.control(op, answer, atMs, life) : undefined;
+    told?.(step);
     this.observer.control(this.state, host, op, answer);
     return answer;
   }
@@ -121,21 +123,21 @@ export class StoreServer {
     this.forgetTail(kept);
   }
 
-  /** The server comes back from before the join that was the `back`-th last one. Returns false if there was none. */
-  restartBeforeJoin(back: number): boolean {
-    const joins = (this.applied ?? []).flatMap(({ op }, i) => (op?.op === 'join' ? [i] : []));
-    const at = joins.at(-back);
-    if (at === undefined) return false;
+  /** The server comes back from before the joins of the `count` newest live members. Returns false if it was empty then. */
+  restartBeforeJoins(count: number): boolean {
+    const live = [...this.state.members.values()].filter((m) => !m.dead).map((m) => m.token);
+    const tokens = new Set(live.slice(-count));
+    const at = this.applied?.indexOf(({ op }) => op?.op === 'join' && tokens.has(op.token)) ?? -1;
+    if (at <= 0) return false;
     this.restart(at);
     return true;
   }
 
   /** As after a failover that nobody announces: the same name, an older state. */
   forgetTail(kept: number): void {
+    this.rememberedBy = this.applied?.rememberedBy(kept);
     this.state = new PartitionState();
-    const log = this.applied?.splice(0) ?? [];
-    for (const step of log.slice(0, kept)) {
-      this.applied?.push(step);
+    for (const step of this.applied?.cut(kept) ?? []) {
       if (step.batch !== undefined) this.machine.applyBatch(this.state, step.batch, step.atMs);
       else if (step.op !== undefined) this.machine.applyControl(this.state, step.op, step.atMs);
     }
@@ -161,6 +163,7 @@ class StoreCall extends SimEvent {
   private sentMs = 0;
   private runId = 0;
   private reply: BatchReply | ControlAnswer | undefined;
+  private applied: Applied | undefined;
   private failure: StoreCallError | undefined;
 
   constructor(
@@ -176,7 +179,10 @@ class StoreCall extends SimEvent {
   fire(): void {
     if (this.stage === 'leaving') this.leave();
     else if (this.failure !== undefined) this.reject(this.failure);
-    else this.resolve(this.reply as BatchReply | ControlAnswer);
+    else {
+      if (this.applied !== undefined) this.applied.acknowledged = true;
+      this.resolve(this.reply as BatchReply | ControlAnswer);
+    }
   }
 
   private leave(): void {
@@ -243,8 +249,11 @@ class StoreCall extends SimEvent {
       this.fail(store.delayMs(), refusal, true);
       return;
     }
-    if (batch !== undefined) this.reply = server.applyBatch(life.host, batch);
-    else if (op !== undefined) this.reply = server.applyControl(life.host, op);
+    const told = (step: Applied | undefined): void => {
+      this.applied = step;
+    };
+    if (batch !== undefined) this.reply = server.applyBatch(life.host, batch, life, told);
+    else if (op !== undefined) this.reply = server.applyControl(life.host, op, life, told);
     if (!life.alive) return;
     if (batch !== undefined && weather.hit('crashAfterApply', life.host, chance)) {
       hits.crashAfterApply++;
@@ -292,14 +301,16 @@ class LateCopy extends SimEvent {
     const { server, life } = store;
     if (!server.weather.reachesStore(life.host) || server.refusal(batch, op) !== undefined) return;
     server.hits.lateCopy++;
-    if (batch !== undefined) server.applyBatch(life.host, batch);
-    else if (op !== undefined) server.applyControl(life.host, op);
+    if (batch !== undefined) server.applyBatch(life.host, batch, life);
+    else if (op !== undefined) server.applyControl(life.host, op, life);
   }
 }
 
 /** One life's connection to the store. */
 export class SimStore implements Store {
   private runIdSeen = 0;
+  /** Of the batches that it has carried. */
+  private generation = '';
   private lastArrivalMs = 0;
   private replaced: (why: string) => void = () => undefined;
 
@@ -311,6 +322,7 @@ export class SimStore implements Store {
   ) {}
 
   apply(batch: Batch): Promise<BatchReply> {
+    this.generation = batch.generation;
     return this.call(copyOf(batch), undefined) as Promise<BatchReply>;
   }
 
@@ -339,7 +351,10 @@ export class SimStore implements Store {
     return this.lastArrivalMs - world.nowMs;
   }
 
-  /** False if the server is another one than before: this call is not sent, and the listener is told. */
+  /**
+   * False if the server is another one than before: this call is not sent. As the adapter for Redis does, it takes a server of the same
+   * generation for one that was restarted, and reports any other one.
+   */
   connect(): boolean {
     const { server } = this;
     if (this.runIdSeen === server.runId) return true;
@@ -347,7 +362,8 @@ export class SimStore implements Store {
     if (!isFirst && !server.weather.reachesStore(this.life.host)) return true;
     this.runIdSeen = server.runId;
     if (isFirst) return true;
-    server.world.after(0, this.life, () => this.replaced('its run id changed'));
+    if (this.generation !== '' && server.state.generation !== this.generation)
+      server.world.after(0, this.life, () => this.replaced('its run id and its generation changed'));
     return false;
   }
 

@@ -73,8 +73,13 @@ function nothingBeginsAgain(view: View, entity: EntityView, findings: Findings):
   for (const { start } of entity.handlings) {
     const { call, seq, attempt, index } = start;
     const isFirst = begun.delete(`${call} ${seq} ${attempt}`);
-    if (index > lossIndex && calls.has(call) && !isFirst)
-      findings.violated('I1', `${entity.entity}: call ${call} started again after the store had lost writes`, index);
+    if (index > lossIndex && calls.has(call) && !isFirst) {
+      const begunAt =
+        entity.transitions.findLast((t) => t.to === 'dispatched' && t.seq === seq && t.index < index)?.index ?? index;
+      // Only the first node that remembers can close the store, and until it has called nobody else can know.
+      if (begunAt < view.closedIndex) findings.excuse('I1', 'it began before a node that remembers the lost writes had called');
+      else findings.violated('I1', `${entity.entity}: call ${call} started again after the store had lost writes`, index);
+    }
     if (index < lossIndex) calls.add(call);
   }
 }

@@ -72,6 +72,10 @@ export class View {
   lossIndex = NEVER;
   /** It lost all. */
   isEmptied = false;
+  /** Living nodes that had an acknowledgement of what was lost; undefined: all that had joined. */
+  rememberedBy: ReadonlySet<string> | undefined;
+  /** Index of the event at which the store was closed, by the first node that noticed the loss. */
+  closedIndex = NEVER;
   readonly entities = new Map<string, EntityView>();
   readonly invokes: Invoke[] = [];
   /** Pauses by node; the value is the lease left at their begin. */
@@ -82,6 +86,8 @@ export class View {
   readonly jumpsMs: number[] = [];
   /** Ends of processes by node: index and time. */
   readonly deaths = new Map<string, { index: number; atMs: number }[]>();
+  /** Index of the last join, by node. */
+  readonly joined = new Map<string, number>();
   private readonly open = new Map<string, Handling>();
 
   constructor(readonly events: readonly HistoryEvent[]) {
@@ -135,6 +141,7 @@ export class View {
         this.handling(event);
         return;
       case 'node':
+        if (event.state === 'joined') this.joined.set(event.node, event.index);
         if (event.state === 'crashed' || event.state === 'exited') this.died(event.node, event.index, event.atMs);
         return;
       case 'fault':
@@ -183,7 +190,9 @@ export class View {
     if (event.fault === 'storeLoss') {
       this.lossIndex = Math.min(this.lossIndex, event.index);
       this.isEmptied = event.note === 'storeEmpty';
-    } else if (event.fault === 'storeJump' && (event.jumpMs ?? 0) > 0) this.jumpsMs.push(atMs);
+      this.rememberedBy = event.rememberedBy === undefined ? undefined : new Set(event.rememberedBy);
+    } else if (event.fault === 'storeClosed') this.closedIndex = Math.min(this.closedIndex, event.index);
+    else if (event.fault === 'storeJump' && (event.jumpMs ?? 0) > 0) this.jumpsMs.push(atMs);
     else if (event.fault === 'pause') span(this.pauses, node, event, event.leaseLeftMs ?? 0);
     else if (event.fault === 'clock') span(this.clocks, node, event, event.rate ?? 1);
   }

@@ -106,7 +106,8 @@ const storeLoss = (kind: string, lose: (cluster: Cluster, fault: FaultPlan) => b
   begin(cluster, fault) {
     if (!lose(cluster, fault)) return undefined;
     cluster.storeLost = true;
-    cluster.fault('storeLoss', 'once', 'store', { note: kind });
+    const { rememberedBy } = cluster.server;
+    cluster.fault('storeLoss', 'once', 'store', { note: kind, ...(rememberedBy === undefined ? {} : { rememberedBy }) });
     return nothing;
   },
 });
@@ -172,6 +173,6 @@ export const STORE_LOSSES: readonly FaultKind[] = [
     return true;
   }),
   storeLoss('storeTail', (cluster, { amount = 1 }) => cluster.server.restartWithout(amount) > 0),
-  // Of the last joins, which those of restarted processes are among.
-  storeLoss('storeBeforeJoin', (cluster, { amount = 1 }) => cluster.server.restartBeforeJoin(1 + (amount % 3))),
+  // Mostly of all of them, as a snapshot from before a deployment has it.
+  storeLoss('storeBeforeJoin', (cluster, { amount = 1 }) => cluster.server.restartBeforeJoins(amount % 3 === 0 ? 1 : 99)),
 ];

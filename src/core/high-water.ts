@@ -14,11 +14,11 @@ const NAMES: Readonly<Record<keyof Counters, string>> = {
 export class HighWater {
   /** As the store has shown them itself. */
   private shown: Counters = { incarnation: 0, fence: 0, epoch: 0, letter: 0 };
-  /** The highest epoch that is known from elsewhere, and since when, ms of the node's monotonic clock. */
+  /** The highest epoch that this node was given, and since when, ms of the node's monotonic clock. */
   private epoch = 0;
   private epochSinceMs = 0;
 
-  /** An epoch was given: by the store to this node, or to a master whose command was accepted. */
+  /** The store gave an epoch to this node. */
   noteEpoch(epoch: number, nowMs: number): void {
     if (epoch <= this.epoch) return;
     this.epoch = epoch;

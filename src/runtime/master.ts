@@ -176,6 +176,7 @@ export class Master {
     }
     const { leaderTTLMs, leaseMarginMs } = this.parts.config.timing;
     this.leadsUntilMs = sentMs + leaderTTLMs - leaseMarginMs;
+    this.parts.membership.noteEpoch(answer.epoch);
     if (this.role === 'follower') this.takeOffice(answer.epoch);
   }
 
@@ -258,7 +259,6 @@ export class Master {
     if (epoch < this.highestEpoch) return false;
     if (epoch > this.highestEpoch) {
       this.highestEpoch = epoch;
-      this.parts.membership.noteEpoch(epoch);
       if (epoch > this.epoch) this.stepDown();
     }
     return true;

@@ -208,7 +208,7 @@ export class Membership {
     return { generation, incarnation, token };
   }
 
-  /** A master was given that epoch: the store must know of it from now on. */
+  /** The store gave this node that epoch. What other nodes say of epochs counts for nothing here: a wrong hint must close no store. */
   noteEpoch(epoch: number): void {
     this.highWater.noteEpoch(epoch, this.clock.monotonicMs());
   }
