@@ -62,6 +62,7 @@ class Reader {
         return { op: 'begin', entity, fence: this.number(), have: this.number() };
       case 'f':
       case 'F':
+      case 'S':
         return this.finish(kind, entity);
       case 'r': {
         const [fence, seq, attempt, delayMs] = [this.number(), this.number(), this.number(), this.number()];
@@ -80,12 +81,14 @@ class Reader {
       }
       case 'x':
         return { op: 'expire', max: this.number() };
+      case 'h':
+        return { op: 'shed', from: this.number() };
       default:
         throw new Error(`a batch has an operation of kind "${kind}", which this reader does not know`);
     }
   }
 
-  private finish(kind: 'f' | 'F', entity: string): SessionOp {
+  private finish(kind: 'f' | 'F' | 'S', entity: string): SessionOp {
     const fence = Number(this.text().split(',')[1]);
     const [seq, next] = [this.number(), this.number()];
     const result = this.text();

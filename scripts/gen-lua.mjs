@@ -9,7 +9,7 @@ const LINE_WIDTH = 200;
 
 // In order of use: Lua knows a local only after its declaration.
 const ENTITY = ['prelude', 'flush', 'append', 'letter'];
-const STEPS = ['claim', 'begin', 'finish', 'retry', 'withdraw', 'release', 'takeover', 'late', 'expire'];
+const STEPS = ['claim', 'begin', 'finish', 'retry', 'withdraw', 'release', 'takeover', 'late', 'expire', 'shed'];
 const BATCH = ['head', 'session', 'plain', ...ENTITY, ...STEPS];
 const MEMBERSHIP = ['writes', 'identity', 'join', 'shut', 'beat', 'leave', 'bury', 'report', 'lead', 'members', 'ready', 'owned'];
 const CONTROL = ['head', ...ENTITY, ...MEMBERSHIP, 'replay', 'purge', 'lookup', 'letters', 'inspect', 'counts'];

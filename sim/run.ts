@@ -168,7 +168,7 @@ class PlanRun {
     const { replyTimeoutMs, storeCallTimeoutMs, idleTimeoutMs, heartbeatMs } = plan.settings;
     // What left before the heal is answered by then, or past its deadline: a beat that the fault swallowed may still cost a lease.
     cluster.run(Math.max(POLL_MS * 2, storeCallTimeoutMs + heartbeatMs));
-    cluster.until(() => cluster.depth === 0 && this.isWell(), settleMs, POLL_MS);
+    cluster.until(() => cluster.depth === 0 && this.isWell() && !cluster.weather.full, settleMs, POLL_MS);
     this.probe();
     cluster.run(POLL_MS);
     cluster.until(() => cluster.depth === 0, 2 * independentMs, POLL_MS);

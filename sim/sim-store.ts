@@ -4,7 +4,7 @@
  * and the reply arrives (of the caller's life). So a crash can fall between any two of them.
  */
 import type { ControlAnswer, ControlAnswerOf, ControlOp } from '../src/core/log/control-operations.js';
-import type { Batch, BatchReply, SessionOp } from '../src/core/log/operations.js';
+import { type Batch, type BatchReply, growsLog, type SessionOp } from '../src/core/log/operations.js';
 import { PartitionState } from '../src/core/log/state.js';
 import { type Store, StoreCallError } from '../src/ports/store.js';
 import { type Applied, AppliedLog } from './applied-log.js';
@@ -79,6 +79,7 @@ export class StoreServer {
     const isNew = this.state.sessions.get(batch.incarnation)?.last !== last;
     const step = this.applied?.batch(batch, reply, isNew, atMs, life);
     told?.(step);
+    if (reply.status === 'applied' && batch.ops.some(({ op }) => op === 'expire')) this.weather.full = false;
     this.observer.batch(this.state, host, batch, reply);
     return reply;
   }
@@ -94,14 +95,14 @@ export class StoreServer {
 
   /** Why the write is refused now; undefined if it is not. */
   refusal(batch: Batch | undefined, op: ControlOp | undefined): string | undefined {
-    const { refusing } = this.weather;
-    if (refusing === 'none') return undefined;
+    const { refusing, full } = this.weather;
+    if (refusing === 'none' && !full) return undefined;
     if (refusing === 'readonly') {
       const writes = batch !== undefined || (op !== undefined && WRITES.has(op.op));
       return writes ? "READONLY You can't write against a read only replica." : undefined;
     }
-    const appends = batch?.ops.some((o) => o.op === 'append') === true;
-    return appends ? "OOM command not allowed when used memory > 'maxmemory'." : undefined;
+    const grows = batch?.ops.some(growsLog) === true;
+    return grows ? "OOM command not allowed when used memory > 'maxmemory'." : undefined;
   }
 
   /** The server comes back without any data. */

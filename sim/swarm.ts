@@ -3,7 +3,7 @@
  * and weighs the others wildly, since a run with a little of everything never goes deep into anything.
  */
 import { FAULTS } from './faults/faults.js';
-import { STORE_LOSSES } from './faults/link-faults.js';
+import { STORE_CONDITIONS, STORE_LOSSES } from './faults/link-faults.js';
 import { TYPES } from './job.js';
 import { type FaultPlan, NODES_MAX, type NodePlan, PLAN_VERSION, type Plan, type Settings } from './plan.js';
 import { Stream } from './sim-random.js';
@@ -22,6 +22,8 @@ const STORE_LOSS_SHARE = 0.15;
 const AIMED_SHARE = 0.4;
 /** Share of seeds in which faults come together. */
 const TOGETHER_SHARE = 0.4;
+/** Share of seeds with each condition of the store. */
+const CONDITION_SHARE = 0.25;
 const FAULTS_FROM_MS = 800;
 
 export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
@@ -31,7 +33,8 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
   const faultsMs = shape.int(9000, 16_000);
   const excusing = shape.chance(EXCUSING_SHARE);
   const messages = drawMessages(new Stream(seed, 'workload'), drawWorkload(shape, faultsMs, limits, excusing), drawn);
-  const faults = drawFaults(new Stream(seed, 'faults'), drawn, limits, faultsMs, excusing);
+  const conditions = drawConditions(new Stream(seed, 'conditions'), limits, faultsMs);
+  const faults = [...drawFaults(new Stream(seed, 'faults'), drawn, limits, faultsMs, excusing), ...conditions];
   const gone = drawn.length > 1 && shape.chance(0.15) ? [shape.pick(drawn).name] : [];
   const nodes = withTypes(new Stream(seed, 'types'), drawn, gone);
   const settings = { ...limits, workersMax: Math.max(limits.workersMax, workersForProbes(nodes, gone)) };
@@ -41,7 +44,7 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
     nodes,
     settings,
     messages,
-    faults,
+    faults: faults.sort((a, b) => a.atMs - b.atMs),
     healAtMs: FAULTS_FROM_MS + faultsMs,
     gone,
   };
@@ -150,6 +153,7 @@ function drawFaults(
   const losses = new Set(STORE_LOSSES.map((f) => f.kind));
   const allows = (kind: (typeof FAULTS)[number]): boolean => !losses.has(kind.kind) && (excusing || !kind.excuses);
   for (const kind of FAULTS) {
+    if (STORE_CONDITIONS.includes(kind)) continue;
     const isOn = chance.chance(0.45);
     const weight = chance.logBetween(1, 32) / 6;
     if (!isOn || !allows(kind)) continue;
@@ -168,6 +172,17 @@ function drawFaults(
   }
   const together = chance.chance(TOGETHER_SHARE) ? gathered(chance, faults, FAULTS_FROM_MS + faultsMs) : faults;
   return together.sort((a, b) => a.atMs - b.atMs);
+}
+
+/** What the store is left in until the nodes themselves change it. */
+function drawConditions(chance: Stream, settings: Settings, faultsMs: number): FaultPlan[] {
+  return STORE_CONDITIONS.flatMap((kind) => {
+    if (!chance.chance(CONDITION_SHARE)) return [];
+    return Array.from({ length: chance.int(1, 2 * kind.perRun) }, () => {
+      const atMs = FAULTS_FROM_MS + chance.int(0, faultsMs - 500);
+      return { atMs, kind: kind.kind, ...kind.draw(chance, settings.nodeTTLMs) };
+    });
+  });
 }
 
 /** Faults that come together, as they do: half of them begin while another one of the same node lasts. */

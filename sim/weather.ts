@@ -35,8 +35,10 @@ export class Weather {
   storeReorder = 0;
   /** Added to each way of a store call. */
   storeDelayMs = 0;
-  /** Refused by the store: 'oom' batches with appends, 'readonly' every write. */
+  /** Refused by the store: 'oom' batches that make the log grow, 'readonly' every write. */
   refusing: 'none' | 'oom' | 'readonly' = 'none';
+  /** No memory: refuses like 'oom', until a node's own expiry is applied. Neither time nor the heal of a run ends it. */
+  full = false;
   storeDown = false;
   /** Shares of applied batches after which, and of leaving ones before which, the caller's process is killed. */
   crashAfterApply = 0;

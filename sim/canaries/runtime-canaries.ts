@@ -125,6 +125,12 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
       }),
   },
   {
+    name: 'lost-copy-keeps-appends',
+    does: 'after a lost copy of a batch, its appends stay in it, though the store refuses them',
+    expected: ['L1'],
+    install: lightenOnlyFree,
+  },
+  {
     name: 'fenced-told-rejected',
     does: 'at the end of a session what was in flight is told as rejected',
     expected: ['I5'],
@@ -221,6 +227,14 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
       }),
   },
 ];
+
+/** Before that the appends of a batch could only be taken out if no copy of it may have been applied. */
+function lightenOnlyFree(): () => void {
+  return replaceMethod(StoreSession, 'lighten', (original) => (self, batch, failure) => {
+    const { copies, refusedCopies } = batch as { copies: number; refusedCopies: number };
+    return copies === refusedCopies ? original(self, batch, failure) : undefined;
+  });
+}
 
 const beatOf = (beat: number | undefined, op: BuryOp): BuryOp => ({ ...op, beatSeen: beat ?? op.beatSeen });
 

@@ -23,6 +23,7 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'ack-before-log': [1, 2, 3, 5, 6, 7, 8, 9, 10, 11],
   'number-reused': [1, 6, 7, 8, 16, 18, 21, 22, 23, 77],
   'refused-on-one-copy': [30, 125, 146],
+  'lost-copy-keeps-appends': [89, 242, 929, 1242],
   'fenced-told-rejected': [7, 79, 90, 95],
   'reply-before-finish': [1, 2, 3, 5, 6, 7, 8, 9, 10, 11],
   'timeout-is-success': [1, 3, 5, 6, 7, 8, 10, 11, 12, 73],

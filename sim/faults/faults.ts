@@ -1,9 +1,9 @@
 import type { FaultKind } from './fault.js';
-import { LINK_FAULTS, STORE_LOSSES } from './link-faults.js';
+import { LINK_FAULTS, STORE_CONDITIONS, STORE_LOSSES } from './link-faults.js';
 import { NODE_FAULTS } from './node-faults.js';
 
 /** Every kind of fault; store losses are drawn apart, since they end the group. */
-export const FAULTS: readonly FaultKind[] = [...NODE_FAULTS, ...LINK_FAULTS, ...STORE_LOSSES];
+export const FAULTS: readonly FaultKind[] = [...NODE_FAULTS, ...LINK_FAULTS, ...STORE_CONDITIONS, ...STORE_LOSSES];
 
 const byKind = new Map(FAULTS.map((f) => [f.kind, f]));
 

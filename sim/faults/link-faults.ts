@@ -167,6 +167,21 @@ export const LINK_FAULTS: readonly FaultKind[] = [
   replayLetters,
 ];
 
+/** Faults of the store that only the nodes themselves can end. Drawn from a stream of their own. */
+export const STORE_CONDITIONS: readonly FaultKind[] = [
+  {
+    kind: 'storeFull',
+    excuses: false,
+    perRun: 2,
+    draw: () => ({ forMs: 0 }),
+    begin(cluster) {
+      cluster.weather.full = true;
+      cluster.fault('storeFull', 'once', 'store', {});
+      return nothing;
+    },
+  },
+];
+
 export const STORE_LOSSES: readonly FaultKind[] = [
   storeLoss('storeEmpty', (cluster) => {
     cluster.server.restartEmpty();

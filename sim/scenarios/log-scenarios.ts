@@ -194,6 +194,40 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'full-store',
+    shows: 'a store without memory takes what frees some, also when replies were lost before: it heals by our own expiry',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      const calls: Call[] = [];
+      const send = (entity: string): void => void calls.push(sim.send('n1', entity, { c: `f${calls.length}`, ms: 30 }));
+      for (let i = 0; i < 6; i++) send(`plain:b${i}`);
+      sim.run(10);
+      // Batches with appends fly, their replies are lost, and when they leave again the store is full.
+      sim.weather.requestLost = 1;
+      send(A);
+      sim.run(2);
+      send('plain:c');
+      sim.run(30);
+      sim.weather.full = true;
+      sim.weather.requestLost = 0;
+      must(
+        'handlers that ran end in the log',
+        sim.until(() => sim.depth === 0, 3000),
+      );
+      must('while it is full', sim.weather.full);
+      must(
+        'the expiry passes',
+        sim.until(() => !sim.weather.full, 8000),
+      );
+      must(
+        'and every call is told',
+        sim.until(() => calls.every((c) => c.outcome !== 'open'), 100),
+      );
+      must('those that were not taken, definitely', calls.filter((c) => c.outcome === 'fail').length === 2);
+    },
+  },
+  {
     name: 'withdraw-race',
     shows: 'a caller who gives up takes the message back, or is told that it runs; never both',
     settings: { replyTimeoutMs: 300 },

@@ -18,6 +18,8 @@ const LEVELS: Readonly<Record<keyof TraceEvents, keyof EventLogger>> = {
   'store-lost': 'error',
   blocked: 'warn',
   unblocked: 'log',
+  'sends-wait': 'warn',
+  'sends-go-on': 'log',
   'peer-suspect': 'warn',
   leading: 'log',
   rebuilt: 'debug',

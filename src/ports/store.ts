@@ -37,6 +37,8 @@ export class StoreCallError extends Error {
     /** True: only an operator can mend it (wrong password, foreign key type); trying again is pointless at start. */
     readonly permanent = false,
     options?: ErrorOptions,
+    /** True: the server has no memory left. */
+    readonly full = false,
   ) {
     super(message, options);
   }

@@ -10,6 +10,9 @@ export interface TraceEvents {
   blocked: { readonly entity: string; readonly id: string; readonly name: string; readonly forMs: number };
   /** The network has begun, or ceased, to suspect a peer. */
   'peer-suspect': { readonly incarnation: number; readonly serverId: string; readonly isSuspect: boolean };
+  /** The store has no room for what handlers sent: their entities stand still until it has. */
+  'sends-wait': { readonly why: string };
+  'sends-go-on': { readonly why: string };
   unblocked: { readonly entity: string; readonly id: string };
   leading: { readonly epoch: number };
   rebuilt: { readonly epoch: number; readonly entities: number };

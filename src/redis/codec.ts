@@ -7,6 +7,7 @@ import {
   type BatchReply,
   type Begun,
   type FinishOp,
+  growsLog,
   type KnownMessage,
   type MessageRecord,
   type NewMessage,
@@ -51,7 +52,7 @@ export function encodeBatch(batch: Batch, now: string): string[] {
   const { ops } = batch;
   const depthMax = depthMaxOf(ops);
   const out: string[] = [now, `${batch.incarnation}.${batch.token}`, batch.generation, String(batch.n), '', String(depthMax), ''];
-  for (const op of ops) out.push(op.op === 'expire' ? '' : op.entity);
+  for (const op of ops) out.push('entity' in op ? op.entity : '');
   for (const op of ops) if (op.op === 'finish') for (const send of op.sends) out.push(send.entity);
   out[6] = String(out.length - 7);
   let kinds = '';
@@ -96,6 +97,9 @@ function encodeOp(op: SessionOp, me: number, depthMax: number, out: string[]): s
     case 'expire':
       out.push(String(op.max));
       return 'x';
+    case 'shed':
+      out.push(String(op.from));
+      return 'h';
   }
 }
 
@@ -115,7 +119,7 @@ function encodeFinish(op: FinishOp, me: number, out: string[]): string {
   for (const { message, depthMax } of sends) {
     out.push(bodyOf(message), String(depthMax), message.given ? message.id : '', message.given ? message.digest : '');
   }
-  return 'F';
+  return growsLog(op) ? 'S' : 'F';
 }
 
 // ---- answers
@@ -142,10 +146,10 @@ export function decodeBatchReply(text: string, batch: Batch): BatchReply {
 export const malformed = (text: string): Error =>
   new Error(`the store answered what its script cannot say: ${text.slice(0, 100)}`);
 
-/** A resend of a number must carry the same operations, so they tell the form of the answers. */
-function decodeAnswers(text: string, { ops, incarnation }: Batch): Answer[] {
-  if (ops.length === 0) return [];
-  const parts = text.split(RS);
+/** The operations tell the form of the answers: those of this copy, or of an earlier one that carried more. */
+function decodeAnswers(text: string, { ops: current, former, incarnation }: Batch): Answer[] {
+  const parts = current.length === 0 && text === '' ? [] : text.split(RS);
+  const ops = parts.length === former?.length ? former : current;
   if (parts.length !== ops.length) throw malformed(text);
   const answers = new Array<Answer>(ops.length);
   for (let i = 0; i < ops.length; i++) answers[i] = decodeAnswer(ops[i]!, parts[i]!, incarnation);
@@ -179,6 +183,8 @@ function decodeAnswer(op: SessionOp, text: string, me: number): Answer {
       return decodeTakeover(text);
     case 'expire':
       return { ok: true, count: Number(text) };
+    case 'shed':
+      return { ok: true, goOn: Number(text) };
     default:
       return { ok: true };
   }

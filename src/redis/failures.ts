@@ -30,6 +30,9 @@ const OLD_PASSWORD_ERROR = /^ERR (invalid password|invalid username-password pai
  */
 const SCRIPT_PERMISSION = /The user executing the script can't|ACL failure in script/;
 
+/** Somebody ended the script with SCRIPT KILL. */
+const SCRIPT_KILLED = /Script killed by user/;
+
 const isReply = (error: Error): boolean => error.name === 'ReplyError';
 
 function wordOf(message: string): string {
@@ -56,13 +59,16 @@ export function storeCallErrorOf(cause: unknown): StoreCallError {
   if (error.name === 'MaxRetriesPerRequestError')
     return new StoreCallError('the connection to Redis broke before the answer', false, false, { cause });
   if (!isReply(error)) return new StoreCallError(`the call to Redis got no answer: ${error.message}`, false, false, { cause });
+  // Redis kills only a script that has written nothing.
+  if (SCRIPT_KILLED.test(error.message))
+    return new StoreCallError(`Redis refused the call: ${error.message}`, true, false, { cause });
   if (SCRIPT_PERMISSION.test(error.message))
     return new StoreCallError(`${ADVICE.NOPERM} (${error.message})`, false, true, { cause });
   const word = wordOf(error.message);
   if (!REFUSALS.includes(word)) return new StoreCallError(`Redis failed: ${error.message}`, false, false, { cause });
   const advice = ADVICE[word];
   const message = advice === undefined ? `Redis refused the call: ${error.message}` : `${advice} (${error.message})`;
-  return new StoreCallError(message, true, PERMANENT.includes(word), { cause });
+  return new StoreCallError(message, true, PERMANENT.includes(word), { cause }, word === 'OOM');
 }
 
 /** `cause`: why the last attempt to connect failed, if it did. */

@@ -185,24 +185,30 @@ local expiresAt = k and match(k, '^%d+\31[^\31]*\31%a+\31(%d+)\31') if expiresAt
 if not e or e.owner ~= '0' or e.first ~= e.tail or e.running ~= '0' or is_held(e) then return false end settle(e) return true end local function expire(hasAppends, max)
 local bad = flush(hasAppends, {}, true) if bad then return nil, bad end local count = 0 while count < max do
 local due = call('ZRANGEBYSCORE', EXPIRY, '-inf', nowS, 'WITHSCORES', 'LIMIT', '0', int(max - count)) if #due == 0 then break end for i = 1, #due, 2 do call('ZREM', EXPIRY, due[i])
-if forget(due[i], int(due[i + 1] + 0)) then count = count + 1 end end end return int(count) end
-local ARITY = { a = 1, b = 1, c = 1, A = 4, B = 4, C = 4, k = 0, g = 2, f = 4, F = 8, r = 5, w = 2, l = 2, t = 1, y = 5, x = 1 } local BEGINS = { b = '0', c = '1', B = '0', C = '1' }
-local hasAppends = find(kinds, '[abcABC]') ~= nil local kindOf, at = {}, ARGS_AT for i = 1, count do kindOf[i] = sub(kinds, i, i) end if ARGS_AT > 8 then local rows = hmget(ENT, ARGV, 8, ARGS_AT - 1)
+if forget(due[i], int(due[i + 1] + 0)) then count = count + 1 end end end return int(count) end local SHED_LOOKED_AT, SHED_READ_BYTES, LARGE_RESULT_BYTES = 250, 4194304, 1024 local function shed(from)
+local after, til = '(' .. int(now + resultTtl), int(now - resultTtl + entryTtl) local due = call('ZRANGEBYSCORE', EXPIRY, after, til, 'WITHSCORES', 'LIMIT', from, int(SHED_LOOKED_AT))
+local looked, bytes = 0, 0 while 2 * looked < #due and bytes < SHED_READ_BYTES do local field, at = due[2 * looked + 1], int(due[2 * looked + 2] + 0) looked = looked + 1
+local size = find(field, RS, 1, true) and call('HSTRLEN', KEPT, field) or 0 if size > LARGE_RESULT_BYTES then bytes = bytes + size
+local s, digest, state, expiresAt, result = match(kept_of(field) or '', '^(%d+)\31([^\31]*)\31(%a+)\31(%d+)\31([^\31]*)\31')
+if state == 'completed' and expiresAt == at and #result > LARGE_RESULT_BYTES then set_kept(field, s, digest, state, expiresAt, '', 'dropped') end end end
+if 2 * looked == #due and looked < SHED_LOOKED_AT then return '0' end return int(from + looked) end
+local ARITY = { a = 1, b = 1, c = 1, A = 4, B = 4, C = 4, k = 0, g = 2, f = 4, F = 8, S = 8, r = 5, w = 2, l = 2, t = 1, y = 5, x = 1, h = 1 } local BEGINS = { b = '0', c = '1', B = '0', C = '1' }
+local hasAppends = find(kinds, '[abcABCS]') ~= nil local kindOf, at = {}, ARGS_AT for i = 1, count do kindOf[i] = sub(kinds, i, i) end if ARGS_AT > 8 then local rows = hmget(ENT, ARGV, 8, ARGS_AT - 1)
 for i = 1, ARGS_AT - 8 do rowOf[ARGV[KEYS_AT + i]] = rows[i] ~= NONE and rows[i] or false end end local wanted, wantedBy, nwanted, ids = {}, {}, 0, {} for i = 1, count do
-local kind, key = kindOf[i], ARGV[KEYS_AT + i] if kind == 'f' or kind == 'F' or kind == 'g' then local e = entity_of(key)
-if e and kind ~= 'g' and e.running ~= '0' and (e.keep == '1' or kind == 'F') then nwanted = nwanted + 1 wanted[nwanted], wantedBy[nwanted] = key .. RS .. e.running, false end
+local kind, key = kindOf[i], ARGV[KEYS_AT + i] local isFull = kind == 'F' or kind == 'S' if kind == 'f' or isFull or kind == 'g' then local e = entity_of(key)
+if e and kind ~= 'g' and e.running ~= '0' and (e.keep == '1' or isFull) then nwanted = nwanted + 1 wanted[nwanted], wantedBy[nwanted] = key .. RS .. e.running, false end
 if e and e.first ~= e.tail and not e.headFor then e.headFor, e.headSeq = e.first, int(e.first + 1) nwanted = nwanted + 1 wanted[nwanted], wantedBy[nwanted] = key .. RS .. e.headSeq, e end
-if kind == 'F' then at = at + 4 * ARGV[at + 7] end elseif (kind == 'A' or kind == 'B' or kind == 'C') and ARGV[at + 2] ~= '' then ids[#ids + 1] = key .. RS .. ARGV[at + 2] end at = at + ARITY[kind]
-end if nwanted > 0 then local records = hmget(MSG, wanted, 1, nwanted) for i = 1, nwanted do local record, by = records[i] ~= NONE and records[i] or false, wantedBy[i] if not by then
+if isFull then at = at + 4 * ARGV[at + 7] end elseif (kind == 'A' or kind == 'B' or kind == 'C') and ARGV[at + 2] ~= '' then ids[#ids + 1] = key .. RS .. ARGV[at + 2] end at = at + ARITY[kind] end
+if nwanted > 0 then local records = hmget(MSG, wanted, 1, nwanted) for i = 1, nwanted do local record, by = records[i] ~= NONE and records[i] or false, wantedBy[i] if not by then
 messages[wanted[i]] = record elseif record then by.headRecord = record else by.headFor = false end end end if #ids > 0 then local rows = hmget(KEPT, ids, 1, #ids)
 for i = 1, #ids do kept[ids[i]] = rows[i] ~= NONE and rows[i] or false end end local sends, answers = KEYS_AT + count, {} at = ARGS_AT for i = 1, count do
 local kind, key, answer, bad = kindOf[i], ARGV[KEYS_AT + i], nil, nil local a, b, c, d, e = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
 if kind == 'f' then answer = finish(key, at, false, sends) elseif kind == 'a' or kind == 'b' or kind == 'c' then answer = append(key, BEGINS[kind], a, ARGV[6], nil, nil)
 elseif kind == 'k' then answer = claim(key) elseif kind == 'A' or kind == 'B' or kind == 'C' then if c == '' then c, d = nil, nil end answer = append(key, BEGINS[kind], a, b, c, d)
-elseif kind == 'F' then answer = finish(key, at, true, sends) local n = ARGV[at + 7] + 0 sends, at = sends + n, at + 4 * n elseif kind == 'g' then answer = begin(key, a, b)
+elseif kind == 'F' or kind == 'S' then answer = finish(key, at, true, sends) local n = ARGV[at + 7] + 0 sends, at = sends + n, at + 4 * n elseif kind == 'g' then answer = begin(key, a, b)
 elseif kind == 'l' then answer = release(key, a, b) elseif kind == 'r' then answer = retry(key, a, b, c, d, e) elseif kind == 'w' then answer = withdraw(key, a, b)
-elseif kind == 't' then answer = takeover(key, a) elseif kind == 'y' then answer = late(key, a, b, c, d, e) else answer, bad = expire(hasAppends, a + 0) if bad then return bad end end
-answers[i] = answer at = at + ARITY[kind] end local reply = 'A' .. concat(answers, RS) return flush(hasAppends, { session, ARGV[4], KEPT_AS, reply }) or reply`;
+elseif kind == 't' then answer = takeover(key, a) elseif kind == 'y' then answer = late(key, a, b, c, d, e) elseif kind == 'h' then answer = shed(a) else answer, bad = expire(hasAppends, a + 0)
+if bad then return bad end end answers[i] = answer at = at + ARITY[kind] end local reply = 'A' .. concat(answers, RS) return flush(hasAppends, { session, ARGV[4], KEPT_AS, reply }) or reply`;
 
 export const CONTROL_SCRIPT = String.raw`local call = redis.call local find, format, match, sub = string.find, string.format, string.match, string.sub local FS, RS = '\31', '\30' local META, ENT, MSG = KEYS[1], KEYS[2], KEYS[3]
 local BASE = sub(META, 1, -5) local CONTRACT, OWNS = BASE .. 'contract', BASE .. 'owns' local TOLD_MAX, told = 1048576, 0 local nowS = ARGV[1] if nowS == '' then local t = call('TIME')

@@ -74,9 +74,8 @@ export class Append implements Step<AppendOp> {
   /** The caller's id was there: its result, if it has one, is the answer. */
   private knownAlready(known: NonNullable<AnswerOf['append']['known']>): void {
     if (this.waiter !== undefined) this.waiter.isOfAnother = true;
-    if (known.state === 'live') return;
     const { entity, message } = this.op;
-    this.enqueue.parts.replies.settle(entity, message.id, known.state, known.state === 'completed' ? known.result : known.error);
+    this.enqueue.parts.replies.settleKnown(entity, message.id, known);
   }
 
   refused(error: AtomicQueuesError): void {

@@ -7,7 +7,7 @@
 import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { StoreHealth } from '../core/health.js';
-import { SENT, unescapeId } from '../core/ids.js';
+import { SENT } from '../core/ids.js';
 import type { Contract, PublishedSchemas } from '../core/log/control-operations.js';
 import type { MessageRecord, Send } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
@@ -32,7 +32,7 @@ import { Replies, type WaitOptions } from './replies.js';
 import { Router } from './router.js';
 import { StoreSession } from './session.js';
 import { PublishedShapes } from './shapes.js';
-import { type LogDepth, type NodeState, type NodeStatus, peersOf } from './status.js';
+import { blockedOf, type LogDepth, type NodeState, type NodeStatus, peersOf } from './status.js';
 import { View } from './view.js';
 
 export interface NodeOptions {
@@ -169,6 +169,7 @@ export class Node {
       fenced: () => this.fenced('the store has evicted this incarnation'),
       lost: (why) => this.noticeLoss(why),
       health: (error) => this.noteHealth(error),
+      full: (waiting, why) => trace.emit(waiting > 0 ? 'sends-wait' : 'sends-go-on', { why }),
     });
     this.session = session;
     network.listen(incarnation, (message, from) => this.receive(message, from));
@@ -416,19 +417,17 @@ export class Node {
   status(): NodeStatus {
     const { state, health, membership, ownership } = this;
     const { clock, config } = this.options;
-    const nowMs = clock.monotonicMs();
     const { incarnation } = membership;
     const suspended = state === 'running' && !membership.leaseValid();
-    const blocked = [...ownership.running]
-      .filter((a) => a.blocked)
-      .map((a) => ({ entity: a.worker.entity, id: unescapeId(a.record.id), forMs: nowMs - a.startedAtMs }));
+    const blocked = blockedOf(ownership.running, clock.monotonicMs());
+    const awaitingRoom = this.session?.awaitingRoom ?? 0;
     return {
       isReady: state === 'running' && !suspended && !health.degraded,
       ...{ state, serverId: config.serverId, serviceGroup: config.serviceGroup, incarnation },
       role: this.role,
       epoch: this.master.highestEpoch,
       ...{ suspended, leaseLeftMs: membership.leaseLeftMs(), degraded: health.degraded ? health.why : undefined },
-      ...{ owned: ownership.workers.size, running: ownership.running.size, waiting: this.replies.size, blocked },
+      ...{ owned: ownership.workers.size, running: ownership.running.size, waiting: this.replies.size, blocked, awaitingRoom },
       peers: incarnation === 0 ? [] : peersOf(this.view.members, incarnation, this.peers),
     };
   }

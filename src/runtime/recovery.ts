@@ -8,7 +8,7 @@
 import type { ResolvedConfig } from '../core/config.js';
 import { unescapeId } from '../core/ids.js';
 import type { MembersAnswer } from '../core/log/control-operations.js';
-import type { AnswerOf, ExpireOp, SessionOp, TakeoverOp } from '../core/log/operations.js';
+import type { AnswerOf, ExpireOp, SessionOp, ShedOp, TakeoverOp } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Network } from '../ports/network.js';
 import { type Store, StoreCallError } from '../ports/store.js';
@@ -237,8 +237,7 @@ export class Recovery {
     await Promise.all(
       elsewhere.map(async ({ entity, id, seq }) => {
         const found = await store.control({ op: 'lookup', generation, entity, id, seq });
-        if (found.ok && found.state !== 'live')
-          replies.settle(entity, id, found.state, found.state === 'completed' ? found.result : found.error);
+        if (found.ok) replies.settleKnown(entity, id, found);
       }),
     );
     return elsewhere.length === LOOKUPS_MAX;
@@ -253,11 +252,20 @@ export class Recovery {
           this.scheduleExpire(count === EXPIRE_PAGE ? NEXT_PAGE_MS : this.parts.config.wal.cleanupIntervalMs);
       };
       const op: ExpireOp = { op: 'expire', max: EXPIRE_PAGE };
-      ask(session, op).then(
-        (answer) => next(answer.count),
+      const shed = session.wasFull ? this.shed(session) : Promise.resolve();
+      session.wasFull = false;
+      Promise.all([ask(session, op), shed]).then(
+        ([answer]) => next(answer.count),
         () => next(0),
       );
     });
+  }
+
+  /** The store was out of memory: of what an id of the caller keeps, large results go once they are old enough. */
+  private async shed(session: StoreSession): Promise<void> {
+    let from = 0;
+    do from = (await ask(session, { op: 'shed', from } satisfies ShedOp)).goOn;
+    while (from !== 0);
   }
 }
 

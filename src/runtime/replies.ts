@@ -4,7 +4,8 @@
  *   (2) A reply is only a hint: what was lost is read back from the log by `lookUp`.
  */
 import { AtomicQueuesError } from '../core/errors.js';
-import type { TerminalState } from '../core/log/operations.js';
+import { unescapeId } from '../core/ids.js';
+import { DROPPED, type KnownMessage, type TerminalState } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
 import type { PetitionRefusal } from '../ports/network.js';
 import type { Due, DueTimes } from './due-times.js';
@@ -114,6 +115,21 @@ export class Replies {
       waiter.done();
       if (state === 'completed') waiter.succeed(detail);
       else waiter.fail(errorOfState(state, detail, entity, id));
+    }
+  }
+
+  /** What the log knows of the message by its id ends the wait, unless it lives. */
+  settleKnown(entity: string, id: string, { state, result, error }: KnownMessage): void {
+    if (state === 'live') return;
+    if (state !== 'completed' || error !== DROPPED) {
+      this.settle(entity, id, state, state === 'completed' ? result : error);
+      return;
+    }
+    const text = 'the message of this id has completed, but its result is gone: the store was out of memory (wal.resultTTL)';
+    const details = { entity, id: unescapeId(id), state };
+    for (let w = this.waiters.get(keyOf(entity, id)), next: Waiter | undefined; w !== undefined; w = next) {
+      next = w.next;
+      this.reject(w, new AtomicQueuesError('OUTCOME_UNKNOWN', text, { details }));
     }
   }
 

@@ -3,16 +3,22 @@
  *
  * Who calls whom: flows `submit` steps; a step is told once how it ended. Appends leave in order among themselves.
  *   (1) At most two batches are in flight; while they are, steps pile up, so batches grow with load and nothing waits for a timer.
- *   (2) A number always carries the same steps, unless every copy sent of it was certainly refused.
+ *   (2) A number always carries the same steps, except that it loses those that a refusing store has no room for (`isHeavy`).
+ *       If no copy was applied, they are told so at once. Else the answer tells: as many answers as steps before or after.
  *   (3) Batches end in order of their numbers, and none is given up while the session lives.
  *   (4) When the session ends, what is in flight is unknown, and what never left is certainly not applied.
  *   (5) A batch is bounded in size, both ways: since it is sent until it is answered, one that takes longer than a call may
  *       would be sent for ever.
+ *   (6) A copy that was answered "gap" was certainly not applied: an answered call has no other copy, and that one found its
+ *       predecessor missing. It counts as refused. Counted as unknown it would, in a full store, keep its appends and with them
+ *       the memory that the steps behind it would free.
+ *   (7) A finish whose sends have no room waits here (`parked`), behind nothing and before nothing: what frees memory overtakes
+ *       it. One of them asks from time to time, and all leave as soon as the store has taken something that made it grow.
  */
 import { AtomicQueuesError } from '../core/errors.js';
 import { Fifo } from '../core/fifo.js';
 import type { Identity } from '../core/log/control-operations.js';
-import type { Answer, AnswerOf, SessionOp } from '../core/log/operations.js';
+import { type Answer, type AnswerOf, type FinishOp, growsLog, type SessionOp, sizeOfSends } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Random } from '../ports/random.js';
 import { type Store, StoreCallError } from '../ports/store.js';
@@ -23,6 +29,8 @@ export interface Step<O extends SessionOp = SessionOp> {
   /** Called as the batch leaves: the last moment to decide `begin` or `next`. */
   leaving?(): void;
   answered(answer: AnswerOf[O['op']]): void;
+  /** The store has no room for it, and it waits here. */
+  parked?(): void;
   /** It was certainly not applied, and will not be. */
   refused(error: AtomicQueuesError): void;
   /** The session ended while it was in flight. */
@@ -31,9 +39,13 @@ export interface Step<O extends SessionOp = SessionOp> {
 
 interface InFlight {
   readonly n: number;
+  /** What its next copy carries. */
   steps: Step[];
-  ops: SessionOp[];
-  /** Copies sent under this number since it last carried other steps. */
+  /** What copies carried that may have been applied: all of `steps`, and some that the store has refused since. */
+  former: Step[] | undefined;
+  /** Why the store refused what `former` has more. */
+  refusal: StoreCallError | undefined;
+  /** Copies sent under this number since it was last certain that none was applied. */
   copies: number;
   refusedCopies: number;
   answers: readonly Answer[] | undefined;
@@ -51,10 +63,17 @@ export interface SessionEvents {
   lost(why: string): void;
   /** A call got no answer (`error`), or an answer came again (undefined). */
   health(error: StoreCallError | undefined): void;
+  /** So many ended handlers wait for room for what they sent, since the store refused it; 0: none does any more. */
+  full(waiting: number, why: string): void;
 }
 
 const IN_FLIGHT_MAX = 2;
+/** In characters, see `parked`. */
+const PARKED_SIZE_MAX = 16 * 1024 * 1024;
 const RESEND_DELAY_MS = { first: 20, max: 1000 };
+
+const backoffMs = (failures: number): number => Math.min(RESEND_DELAY_MS.first * 2 ** failures, RESEND_DELAY_MS.max);
+const isFree = (batch: InFlight): boolean => batch.refusedCopies === batch.copies;
 
 export class StoreSession {
   /** Appends, and claims on their way to them. */
@@ -62,6 +81,13 @@ export class StoreSession {
   /** All else: what ends goes before what arrives, so slots and memory come free first. */
   private readonly urgent = new Fifo<Step>();
   private readonly flying: InFlight[] = [];
+  /** Ended handlers whose sends the store had no room for. */
+  private readonly parked = new Fifo<Step>();
+  /** The store was out of memory since this was last taken back. */
+  wasFull = false;
+  private parkedRefusals = 0;
+  private parkedSize = 0;
+  private parkedTimer: Timer | undefined;
   private readonly size = new BatchSize();
   private lastN = 0;
   private highestAnswered = 0;
@@ -83,9 +109,14 @@ export class StoreSession {
 
   /** Steps that have not ended. */
   get outstanding(): number {
-    let n = this.queued;
-    for (const b of this.flying) n += b.steps.length;
+    let n = this.queued + this.parked.length;
+    for (const b of this.flying) n += (b.former ?? b.steps).length;
     return n;
+  }
+
+  /** Ended handlers that wait for room for what they sent. */
+  get awaitingRoom(): number {
+    return this.parked.length;
   }
 
   private get queued(): number {
@@ -112,7 +143,8 @@ export class StoreSession {
     if (this.ended) return;
     this.ended = true;
     const flying = this.flying.splice(0);
-    for (const batch of flying) for (const step of batch.steps) step.unknown(error);
+    for (const batch of flying) for (const step of batch.former ?? batch.steps) step.unknown(error);
+    this.leaveParked(this.parked.length);
     for (let step = this.next(); step !== undefined; step = this.next()) step.refused(refusal);
   }
 
@@ -130,18 +162,17 @@ export class StoreSession {
     this.armed = false;
     while (!this.ended && this.flying.length < IN_FLIGHT_MAX && this.queued > 0) {
       const steps: Step[] = [];
-      const ops: SessionOp[] = [];
       this.size.begin();
       for (let step = this.next(); step !== undefined; step = this.size.isFull ? undefined : this.next()) {
         step.leaving?.();
         steps.push(step);
-        ops.push(step.op);
         this.size.add(step.op);
       }
       const batch: InFlight = {
         n: ++this.lastN,
         steps,
-        ops,
+        former: undefined,
+        refusal: undefined,
         copies: 0,
         refusedCopies: 0,
         answers: undefined,
@@ -158,20 +189,19 @@ export class StoreSession {
     batch.copies++;
     batch.waits = false;
     const answeredBefore = this.highestAnswered;
-    this.store.apply({ ...this.member, n: batch.n, ops: batch.ops }).then(
+    const { n, former } = batch;
+    const ops = batch.steps.map((s) => s.op);
+    this.store.apply({ ...this.member, n, ops, ...(former && { former: former.map((s) => s.op) }) }).then(
       (reply) => {
         if (this.ended || !this.flying.includes(batch)) return;
         this.events.health(undefined);
         switch (reply.status) {
           case 'applied':
-            batch.answers = reply.answers;
-            this.highestAnswered = Math.max(this.highestAnswered, batch.n);
-            this.endInOrder();
+            this.applied(batch, reply.answers);
             return;
           case 'gap':
             if (answeredBefore > reply.last) this.events.lost(`batch ${reply.last + 1} was acknowledged and is gone`);
-            else if (this.flying[0] === batch) this.resendLater(batch);
-            else batch.waits = true;
+            else this.metGap(batch);
             return;
           case 'fenced':
             this.events.fenced();
@@ -190,41 +220,110 @@ export class StoreSession {
     );
   }
 
+  private metGap(batch: InFlight): void {
+    batch.refusedCopies++;
+    if (this.flying[0] === batch) this.resendLater(batch);
+    else batch.waits = true;
+  }
+
   private failed(batch: InFlight, error: unknown): void {
     if (this.ended || !this.flying.includes(batch)) return;
     const failure = error instanceof StoreCallError ? error : new StoreCallError(String(error), false, false, { cause: error });
     this.events.health(failure);
     if (this.ended) return;
-    if (failure.refused) batch.refusedCopies++;
-    const isFree = batch.refusedCopies === batch.copies;
-    if (isFree) this.rejectAppends(batch, failure);
-    // Also an empty batch may have been applied under its number: that one is used for nothing else then.
-    if (isFree && batch.steps.length === 0 && this.flying.at(-1) === batch) {
-      this.flying.pop();
-      this.lastN = batch.n - 1;
-      this.arm();
-      return;
+    if (failure.refused) {
+      if (failure.full) this.wasFull = true;
+      batch.refusedCopies++;
+      this.lighten(batch, failure);
+      // What waits behind it would be refused as well, and its callers need not wait to be told.
+      for (const behind of this.flying) if (behind.waits) this.lighten(behind, failure);
     }
-    this.resendLater(batch);
+    this.dropEmpty();
+    if (this.flying.includes(batch)) this.resendLater(batch);
+    this.arm();
   }
 
-  /** No copy of this number was applied, so it may carry other steps: all but the appends, which are told at once. */
-  private rejectAppends(batch: InFlight, failure: StoreCallError): void {
-    const appends = batch.steps.filter((s) => s.op.op === 'append');
-    if (appends.length === 0) return;
-    batch.steps = batch.steps.filter((s) => s.op.op !== 'append');
-    batch.ops = batch.steps.map((s) => s.op);
-    batch.copies = 0;
-    batch.refusedCopies = 0;
-    const error = new AtomicQueuesError('STORE_UNAVAILABLE', `the store refused the write: ${failure.message}`, {
-      cause: failure,
-      details: { cause: failure.message },
-    });
-    for (const step of appends) step.refused(error);
+  /** The numbers of empty batches at the end are free, if no copy of them may have been applied: that one may have been, too. */
+  private dropEmpty(): void {
+    for (
+      let last = this.flying.at(-1);
+      last !== undefined && isFree(last) && last.steps.length === 0;
+      last = this.flying.at(-1)
+    ) {
+      this.flying.pop();
+      last.resend?.cancel();
+      this.lastN = last.n - 1;
+    }
+  }
+
+  /** The store refuses: the batch goes on without what makes the log grow, which is told so as soon as it is certain. */
+  private lighten(batch: InFlight, failure: StoreCallError): void {
+    const heavy = heavyOf(batch.steps);
+    if (heavy.size > 0) {
+      batch.former ??= batch.steps;
+      batch.refusal = failure;
+      batch.steps = batch.steps.filter((s) => !heavy.has(s));
+    }
+    if (!isFree(batch)) return;
+    batch.copies = batch.refusedCopies = 0;
+    this.refuseHeavy(batch);
+  }
+
+  /** No copy that carried more than `steps` was applied, and none will be. */
+  private refuseHeavy(batch: InFlight): void {
+    const { former, steps, refusal: cause } = batch;
+    batch.former = batch.refusal = undefined;
+    if (former === undefined || cause === undefined) return;
+    const kept = new Set(steps);
+    const text = `the store refused the write: ${cause.message}`;
+    const error = new AtomicQueuesError('STORE_UNAVAILABLE', text, { cause, details: { cause: cause.message } });
+    for (const step of former) {
+      if (kept.has(step)) continue;
+      if (step.op.op === 'finish') this.park(step, step.op);
+      else step.refused(error);
+    }
+    if (this.parked.length === 0 || this.parkedTimer !== undefined) return;
+    if (this.parkedRefusals === 0) this.events.full(this.parked.length, cause.message);
+    this.parkedTimer = this.clock.setTimer(backoffMs(this.parkedRefusals++), () => this.leaveParked(1));
+  }
+
+  private park(step: Step, op: FinishOp): void {
+    this.parked.push(step);
+    this.parkedSize += sizeOfSends(op);
+    // What is parked without a slot is bounded by size only; past that it is bounded by the slots.
+    if (this.parkedSize <= PARKED_SIZE_MAX) step.parked?.();
+  }
+
+  /** Puts so many of those that wait for room back in the queue. */
+  private leaveParked(count: number): void {
+    this.parkedTimer?.cancel();
+    this.parkedTimer = undefined;
+    for (let left = Math.min(count, this.parked.length); left > 0; left--) {
+      const step = this.parked.shift() as Step<FinishOp>;
+      this.parkedSize -= sizeOfSends(step.op);
+      this.urgent.push(step as unknown as Step);
+    }
+    this.arm();
+  }
+
+  private applied(batch: InFlight, answers: readonly Answer[]): void {
+    if (batch.former !== undefined && answers.length === batch.former.length) batch.steps = batch.former;
+    this.refuseHeavy(batch);
+    batch.answers = answers;
+    if (this.parkedRefusals > 0 && batch.steps.some((s) => growsLog(s.op))) this.hasRoom();
+    this.highestAnswered = Math.max(this.highestAnswered, batch.n);
+    this.endInOrder();
+  }
+
+  /** The store has just taken what made the log grow. */
+  private hasRoom(): void {
+    this.parkedRefusals = 0;
+    this.leaveParked(this.parked.length);
+    this.events.full(0, '');
   }
 
   private resendLater(batch: InFlight): void {
-    const delayMs = Math.min(RESEND_DELAY_MS.first * 2 ** batch.failures++, RESEND_DELAY_MS.max) * (0.5 + this.random.next());
+    const delayMs = backoffMs(batch.failures++) * (0.5 + this.random.next());
     batch.resend = this.clock.setTimer(delayMs, () => this.sendAgain(batch));
   }
 
@@ -257,4 +356,14 @@ export class StoreSession {
     if (next?.waits === true) this.send(next);
     this.arm();
   }
+}
+
+/** What a refusing store has no room for: steps that make the log grow, and the claims of entities that such an append is for. */
+function heavyOf(steps: readonly Step[]): Set<Step> {
+  const heavy = new Set(steps.filter((s) => growsLog(s.op)));
+  if (heavy.size === 0) return heavy;
+  const entities = new Set<string>();
+  for (const { op } of heavy) if (op.op === 'append') entities.add(op.entity);
+  for (const s of steps) if (s.op.op === 'claim' && entities.has(s.op.entity)) heavy.add(s);
+  return heavy;
 }

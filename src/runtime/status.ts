@@ -1,6 +1,8 @@
 import type { CircuitBreaker } from '../core/breaker.js';
+import { unescapeId } from '../core/ids.js';
 import type { Member } from '../core/log/control-operations.js';
 import type { PeerLink } from '../ports/network.js';
+import type { Attempt } from './attempt.js';
 import type { Peers } from './peers.js';
 
 export type NodeState = 'new' | 'starting' | 'running' | 'rejoining' | 'draining' | 'stopped' | 'closed';
@@ -49,6 +51,8 @@ export interface NodeStatus {
   /** Callers that wait for a result. */
   readonly waiting: number;
   readonly blocked: readonly BlockedEntity[];
+  /** Entities whose handler has ended and whose sends the store has no room for: their other messages wait. */
+  readonly awaitingRoom: number;
   readonly peers: readonly PeerStatus[];
 }
 
@@ -64,8 +68,14 @@ export interface LogDepth {
 /** The status of an application whose node is not there (yet, or any more). */
 export const statusWithoutNode = (state: NodeState, serverId: string, serviceGroup: string): NodeStatus => ({
   ...{ isReady: false, state, serverId, serviceGroup, incarnation: 0, role: 'replica', epoch: 0 },
-  ...{ suspended: false, leaseLeftMs: 0, degraded: undefined, owned: 0, running: 0, waiting: 0, blocked: [], peers: [] },
+  ...{ suspended: false, leaseLeftMs: 0, degraded: undefined, owned: 0, running: 0, waiting: 0 },
+  ...{ blocked: [], awaitingRoom: 0, peers: [] },
 });
+
+export const blockedOf = (running: ReadonlySet<Attempt>, nowMs: number): readonly BlockedEntity[] =>
+  [...running]
+    .filter((a) => a.blocked)
+    .map((a) => ({ entity: a.worker.entity, id: unescapeId(a.record.id), forMs: nowMs - a.startedAtMs }));
 
 export const peersOf = (members: readonly Member[], me: number, peers: Peers): readonly PeerStatus[] =>
   members

@@ -12,17 +12,18 @@
 
 import type { EntitySettings } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
-import type {
-  AnswerOf,
-  BeginOp,
-  Begun,
-  ClaimOp,
-  FinishOp,
-  MessageRecord,
-  Outcome,
-  ReleaseOp,
-  RetryOp,
-  Send,
+import {
+  type AnswerOf,
+  type BeginOp,
+  type Begun,
+  type ClaimOp,
+  type FinishOp,
+  type MessageRecord,
+  type Outcome,
+  type ReleaseOp,
+  type RetryOp,
+  type Send,
+  sizeOf,
 } from '../core/log/operations.js';
 import { retryDelayMs } from '../core/retry.js';
 import { FinalFailure } from '../ports/handler.js';
@@ -289,14 +290,22 @@ export class EntityWorker implements Idle, Due {
   private finish(attempt: Attempt, outcome: Outcome, sends: readonly Send[]): void {
     this.phase = 'finishing';
     const { seq, attempt: number } = attempt.record;
-    const op: FinishOp = { op: 'finish', entity: this.entity, fence: this.fence, seq, attempt: number, outcome, sends, next: -1 };
+    const frees = sends.length > 0 ? sizeOf(attempt.record) : 0;
+    const { entity, fence } = this;
+    const op: FinishOp = { op: 'finish', entity, fence, seq, attempt: number, outcome, sends, frees, next: -1 };
     this.table.submit(new FinishStep(this, attempt, op));
   }
 
   /** As a finish leaves: the sequence of the next head whose payload is here, 0 for any head, -1 for none. */
   nextWanted(): number {
-    if (!this.table.mayGoOn(this.inbox?.isWaitedFor === true)) return -1;
+    const chained = this.inbox?.isWaitedFor === true;
+    if (!this.table.mayGoOn(chained) || (!this.holdsSlot && !this.table.mayStart(chained))) return -1;
     return this.inbox?.head?.seq ?? 0;
+  }
+
+  /** The store has no room for what the handler sent: until it has, this entity stands still, and its slot is another's. */
+  finishParked(): void {
+    this.freeSlot();
   }
 
   finished(attempt: Attempt, op: FinishOp, answer: AnswerOf['finish']): void {
@@ -406,6 +415,10 @@ class FinishStep implements Step<FinishOp> {
 
   answered(answer: AnswerOf['finish']): void {
     this.worker.finished(this.attempt, this.op, answer);
+  }
+
+  parked(): void {
+    this.worker.finishParked();
   }
 
   refused(): void {

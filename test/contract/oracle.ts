@@ -186,6 +186,8 @@ export class Oracle implements Witness {
         if (op.max > 0) this.#given = this.#given.filter((g) => g.endedMs === undefined || g.endedMs + ttlMs > nowMs);
         return undefined;
       }
+      case 'shed':
+        return undefined;
       case 'late':
         return answer.ok ? undefined : answer.code;
     }

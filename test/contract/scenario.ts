@@ -20,6 +20,8 @@ const BUSY = [0, 0, 0, 0, 0, 2, 2, 1, 3, 4];
 export const READY_ALL = 1000;
 const NODES = [0, 0, 0, 0, 1, 1, 2];
 const NAMES = ['Deposit', 'Deposit', 'Withdraw', 'Deposit', 'Secret'];
+/** In bytes, not in characters. */
+const LARGE_RESULT = `"${'é'.repeat(600)}"`;
 /** After so long every hold and backoff is over. */
 const LONG_MS = 1_000_000_000_000;
 
@@ -291,6 +293,8 @@ export class Driver {
       case 'expire':
         // Of entries due at the same time, which one leaves first is nobody's promise: all or none.
         return { op: 'expire', max: c.x % 5 === 0 ? 0 : 1000 };
+      case 'shed':
+        return { op: 'shed', from: 0 };
     }
   }
 
@@ -313,7 +317,7 @@ export class Driver {
     const failed = c.x % 4 === 0;
     const outcome = failed
       ? { state: 'failed' as const, result: '', error: '{"message":"no"}' }
-      : { state: 'completed' as const, result: c.y % 2 === 0 ? '{"ok":true}' : '', error: '' };
+      : { state: 'completed' as const, result: ['', '{"ok":true}', LARGE_RESULT][c.y % 3]!, error: '' };
     const sends = Array.from({ length: c.y % 3 === 0 ? 1 + (c.z % 2) : 0 }, (_, i) => ({
       entity: ENTITIES[(c.z + i) % ENTITIES.length]!,
       message: this.#message(node, c, i),

@@ -58,6 +58,7 @@ function open() {
     fenced: () => log.push('fenced'),
     lost: (why) => log.push(`lost: ${why}`),
     health: () => undefined,
+    full: (waiting) => log.push(`full ${waiting}`),
   });
   const step = (name: string, kind: 'append' | 'finish' = 'append', chars = 0): Step => ({
     op: {
@@ -161,6 +162,124 @@ describe('the session', () => {
     expect(log).toEqual([]);
     await store.copies[2]?.reply(applied('A'));
     expect(log).toEqual(['a: "A"']);
+  });
+
+  it('counts a copy that met a gap as refused: its append is rejected with the next refusal, and frees what stands behind', async () => {
+    const { store, clock, log, session, step, applied } = open();
+    session.submit(step('f1', 'finish'));
+    await tick();
+    session.submit(step('a2'));
+    session.submit(step('f2', 'finish'));
+    await tick();
+    await store.copies[1]?.reply({ status: 'gap', last: 0 });
+    await store.copies[0]?.reply(applied('F1'));
+    expect(store.numbers).toEqual([1, 2, 2]);
+    await store.copies[2]?.fail(refused());
+    expect(log).toEqual(['f1: "F1"', 'a2 refused STORE_UNAVAILABLE definite true']);
+    await clock.fire();
+    expect(store.copies[3]?.batch).toMatchObject({ n: 2, ops: [{ name: 'f2' }] });
+  });
+
+  it('rejects also what waits behind a refused batch: it would be refused as well', async () => {
+    const { store, clock, log, session, step, applied } = open();
+    session.submit(step('a1'));
+    session.submit(step('f1', 'finish'));
+    await tick();
+    session.submit(step('a2'));
+    await tick();
+    await store.copies[1]?.reply({ status: 'gap', last: 0 });
+    await store.copies[0]?.fail(refused());
+    expect(log).toEqual(['a1 refused STORE_UNAVAILABLE definite true', 'a2 refused STORE_UNAVAILABLE definite true']);
+    // Its number is free again.
+    session.submit(step('f2', 'finish'));
+    await tick();
+    await clock.fire();
+    expect(store.copies.slice(2).map(({ batch }) => [batch.n, batch.ops.length])).toEqual([
+      [2, 1],
+      [1, 1],
+    ]);
+    await store.copies[3]?.reply(applied('F1'));
+    await store.copies[2]?.reply(applied('F2'));
+    expect(log.slice(2)).toEqual(['f1: "F1"', 'f2: "F2"']);
+  });
+
+  describe('a lost copy, and then refusals for as long as nothing ends', () => {
+    async function lostThenRefused() {
+      const opened = open();
+      const { store, clock, session, step } = opened;
+      session.submit(step('a'));
+      session.submit(step('f', 'finish'));
+      await tick();
+      await store.copies[0]?.fail(unknown());
+      await clock.fire();
+      await store.copies[1]?.fail(refused());
+      await clock.fire();
+      expect(opened.log).toEqual([]);
+      expect(store.copies[2]?.batch).toMatchObject({ n: 1, ops: [{ name: 'f' }], former: [{ name: 'f' }, { name: 'a' }] });
+      return opened;
+    }
+
+    it('what ends goes on without the append, whose fate the count of the answers tells: it was not applied', async () => {
+      const { store, log, applied } = await lostThenRefused();
+      await store.copies[2]?.reply(applied('F'));
+      expect(log).toEqual(['a refused STORE_UNAVAILABLE definite true', 'f: "F"']);
+    });
+
+    it('or the lost copy was applied', async () => {
+      const { store, log, applied } = await lostThenRefused();
+      await store.copies[2]?.reply(applied('F', 'A'));
+      expect(log).toEqual(['f: "F"', 'a: "A"']);
+    });
+
+    it('and at its end all of it is unknown', async () => {
+      const { log, session } = await lostThenRefused();
+      const { AtomicQueuesError } = await import('../../src/core/errors.js');
+      session.end(new AtomicQueuesError('FENCED', 'dead'), new AtomicQueuesError('FENCED', 'never left'));
+      expect(log).toEqual(['f unknown FENCED', 'a unknown FENCED']);
+    });
+  });
+
+  it('takes the claim that an append came with back with it, and no other', async () => {
+    const { store, clock, log, session, step } = open();
+    const of = (name: string, op: object) => session.submit({ ...step(name), op } as never);
+    of('claim x', { op: 'claim', entity: 'x' });
+    of('claim y', { op: 'claim', entity: 'y' });
+    of('a', { op: 'append', entity: 'x', message: { payload: '', headers: '' } });
+    await tick();
+    await store.copies[0]?.fail(refused());
+    await clock.fire();
+    expect(log).toEqual([expect.stringMatching(/^claim x refused/), expect.stringMatching(/^a refused/)]);
+    expect(store.copies[1]?.batch.ops).toEqual([{ op: 'claim', entity: 'y' }]);
+  });
+
+  it('lets a finish whose sends have no room wait aside, and one of them ask from time to time', async () => {
+    const { store, clock, log, session, step, applied } = open();
+    const send = { entity: 'account:x', depthMax: 0, message: { payload: 'x', headers: '', chain: '' } };
+    const sender = (name: string): Step => {
+      const made = step(name, 'finish');
+      return { ...made, op: { ...made.op, sends: [send] } as never, parked: () => log.push(`${name} parked`) };
+    };
+    for (const name of ['s1', 's2']) session.submit(sender(name));
+    session.submit(step('f', 'finish'));
+    await tick();
+    await store.copies[0]?.fail(refused());
+    expect(log.splice(0)).toEqual(['s1 parked', 's2 parked', 'full 2']);
+    expect([session.awaitingRoom, session.outstanding]).toEqual([2, 3]);
+    await clock.fire();
+    const names = () => store.copies.slice(1).map(({ batch }) => batch.ops.map((o) => (o as never as { name: string }).name));
+    // Both timers have fired: what ends is sent again, and beside it one asks.
+    expect(names()).toEqual([['f'], ['s1']]);
+    await store.copies[1]?.reply(applied('F'));
+    await store.copies[2]?.fail(refused());
+    expect(log.splice(0)).toEqual(['f: "F"', 's1 parked']);
+    await clock.fire();
+    expect(names()[2]).toEqual(['s2']);
+    await store.copies[3]?.reply(applied('S2'));
+    await tick();
+    expect(log.splice(0)).toEqual(['full 0', 's2: "S2"']);
+    await store.copies[4]?.reply(applied('S1'));
+    expect(log.splice(0)).toEqual(['s1: "S1"']);
+    expect(session.outstanding).toBe(0);
   });
 
   it('frees a refused number if nothing younger is in flight, and fills it with nothing otherwise', async () => {

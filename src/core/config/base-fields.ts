@@ -186,7 +186,7 @@ export const BASE_FIELDS = {
   'wal.resultTTL': field(
     integer(1, TIMER_MS_MAX),
     60,
-    'How long a result waits for its caller; raise it for callers that come back late.',
+    'How long a result waits for its caller; raise it for callers that come back late. With an `id` of yours it stays as long as the id, unless Redis runs out of memory: then large ones go after this time.',
     S,
   ),
   'wal.durability': field(

@@ -11,7 +11,7 @@ import { append, begin, claim, finish, late, release, retry, takeover, withdraw 
 import { strangerOf } from './identity.js';
 import { counts, entity, history, survey } from './inspection.js';
 import { lead } from './leadership.js';
-import { expire, letters, lookup, purge, replay } from './letters.js';
+import { expire, letters, lookup, purge, replay, shed } from './letters.js';
 import { beat, bury, join, leave, members, owned, ready, report, schemas, shut } from './membership.js';
 import type { Answer, Batch, BatchReply, SessionOp } from './operations.js';
 import type { PartitionState, Session } from './state.js';
@@ -57,6 +57,8 @@ function applyOne(state: PartitionState, me: number, op: SessionOp, nowMs: numbe
       return late(state, op);
     case 'expire':
       return expire(state, op, nowMs);
+    case 'shed':
+      return shed(state, op, nowMs);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Dead letters, their replay, and what is known of a message by its id. */
 
-import { GENERATED, typeOfKey } from '../ids.js';
+import { GENERATED, typeOfKey, utf8Bytes } from '../ids.js';
 import type {
   ControlAnswerOf,
   Letter,
@@ -13,11 +13,13 @@ import type {
 } from './control-operations.js';
 import { append } from './entity.js';
 import { CLOSED } from './membership.js';
-import { type AppendOp, type CountAnswer, type ExpireOp, refuse } from './operations.js';
+import { type AppendOp, type CountAnswer, DROPPED, type ExpireOp, refuse, type ShedAnswer, type ShedOp } from './operations.js';
 import { keptKey, letterKey, type PartitionState } from './state.js';
 
 /** Letters that one page looks at: more of them would block the store for too long. */
 const LOOKED_AT_MAX = 250;
+/** A result that is smaller is worth more than its memory. */
+const LARGE_RESULT_BYTES = 1024;
 
 export function letters(state: PartitionState, op: LettersOp): LettersAnswer {
   const page: Letter[] = [];
@@ -102,4 +104,19 @@ export function expire(state: PartitionState, op: ExpireOp, nowMs: number): Coun
     count++;
   }
   return { ok: true, count };
+}
+
+export function shed(state: PartitionState, op: ShedOp, nowMs: number): ShedAnswer {
+  const { entryTtlMs, resultTtlMs } = state.settings;
+  // Above the first are those that only an id of the caller keeps, below the second those that ended long enough ago.
+  const [afterMs, untilMs] = [nowMs + resultTtlMs, nowMs - resultTtlMs + entryTtlMs];
+  const due = [...state.kept.values()].filter(({ expiresAtMs }) => expiresAtMs > afterMs && expiresAtMs <= untilMs);
+  due.sort((a, b) => a.expiresAtMs - b.expiresAtMs);
+  const end = op.from + LOOKED_AT_MAX;
+  for (const kept of due.slice(op.from, end)) {
+    if (kept.state !== 'completed' || utf8Bytes(kept.result) <= LARGE_RESULT_BYTES) continue;
+    kept.result = '';
+    kept.error = DROPPED;
+  }
+  return { ok: true, goOn: end <= due.length ? end : 0 };
 }

@@ -184,6 +184,8 @@ export interface FinishOp {
   readonly attempt: number;
   readonly outcome: Outcome;
   readonly sends: readonly Send[];
+  /** Size of the message that ends (`sizeOf`): as much as that its sends may take where the store has no memory. Default 0. */
+  readonly frees?: number;
   next: number;
 }
 export interface FinishAnswer {
@@ -253,6 +255,21 @@ export interface ExpireOp {
   readonly op: 'expire';
   readonly max: number;
 }
+/**
+ * For a store without memory: drops large results that are kept by an id of the caller for longer than `resultTtlMs`. The id
+ * stays known. A page at a time: `from` is 0, or what the page before answered.
+ */
+export interface ShedOp {
+  readonly op: 'shed';
+  readonly from: number;
+}
+export interface ShedAnswer {
+  readonly ok: true;
+  /** Where the next page begins, 0 if there is none. */
+  readonly goOn: number;
+}
+/** What stands in the place of the error where a completed message's result was dropped (`ShedOp`). */
+export const DROPPED = 'dropped';
 export interface CountAnswer {
   readonly ok: true;
   readonly count: number;
@@ -272,6 +289,7 @@ export interface AnswerOf {
   takeover: TakeoverAnswer | Refusal;
   late: Done | Refusal;
   expire: CountAnswer;
+  shed: ShedAnswer;
 }
 export type SessionOp =
   | AppendOp
@@ -283,8 +301,31 @@ export type SessionOp =
   | ReleaseOp
   | TakeoverOp
   | LateOp
-  | ExpireOp;
+  | ExpireOp
+  | ShedOp;
 export type Answer = AnswerOf[keyof AnswerOf];
+
+/** What a message takes in the log besides its texts, in characters: no message is free of charge. */
+const MESSAGE_OVERHEAD = 256;
+
+/** Size of a message in the log, in characters. An estimate; what matters is that it is the same for what ends and what comes. */
+export const sizeOf = (m: Pick<NewMessage, 'payload' | 'headers' | 'chain'>): number =>
+  MESSAGE_OVERHEAD + m.payload.length + m.headers.length + m.chain.length;
+
+/**
+ * Whether the log grows by this step, so that a store without memory has to refuse it. All other steps end messages or move
+ * them, and pass there: they are what makes room. A finish grows the log if its sends are larger than the message that it ends.
+ */
+export function growsLog(op: SessionOp): boolean {
+  if (op.op === 'append') return true;
+  return op.op === 'finish' && op.sends.length > 0 && sizeOfSends(op) > (op.frees ?? 0);
+}
+
+export function sizeOfSends({ sends }: FinishOp): number {
+  let size = 0;
+  for (const { message } of sends) size += sizeOf(message);
+  return size;
+}
 
 // ---- a batch -----------------------------------------------------------------------------------------------------
 
@@ -296,6 +337,11 @@ export interface Batch {
   /** Number of the batch within the session, from 1. */
   readonly n: number;
   readonly ops: readonly SessionOp[];
+  /**
+   * What earlier copies of this number carried, if that was more: the store may have applied one of those. The count of the
+   * answers tells which.
+   */
+  readonly former?: readonly SessionOp[];
 }
 export type BatchReply =
   | { readonly status: 'applied'; readonly answers: readonly Answer[] }

@@ -1,10 +1,10 @@
 -- Applies a batch that is not plain (core/log/apply.ts).
 
--- How many arguments a kind has; of F without its sends.
-local ARITY = { a = 1, b = 1, c = 1, A = 4, B = 4, C = 4, k = 0, g = 2, f = 4, F = 8, r = 5, w = 2, l = 2, t = 1, y = 5, x = 1 }
+-- How many arguments a kind has; of F and S without their sends.
+local ARITY = { a = 1, b = 1, c = 1, A = 4, B = 4, C = 4, k = 0, g = 2, f = 4, F = 8, S = 8, r = 5, w = 2, l = 2, t = 1, y = 5, x = 1, h = 1 }
 -- Whether an append begins its message, and whether that has to be kept.
 local BEGINS = { b = '0', c = '1', B = '0', C = '1' }
-local hasAppends = find(kinds, '[abcABC]') ~= nil
+local hasAppends = find(kinds, '[abcABCS]') ~= nil
 local kindOf, at = {}, ARGS_AT
 for i = 1, count do kindOf[i] = sub(kinds, i, i) end
 
@@ -17,9 +17,10 @@ end
 local wanted, wantedBy, nwanted, ids = {}, {}, 0, {}
 for i = 1, count do
   local kind, key = kindOf[i], ARGV[KEYS_AT + i]
-  if kind == 'f' or kind == 'F' or kind == 'g' then
+  local isFull = kind == 'F' or kind == 'S'
+  if kind == 'f' or isFull or kind == 'g' then
     local e = entity_of(key)
-    if e and kind ~= 'g' and e.running ~= '0' and (e.keep == '1' or kind == 'F') then
+    if e and kind ~= 'g' and e.running ~= '0' and (e.keep == '1' or isFull) then
       nwanted = nwanted + 1
       wanted[nwanted], wantedBy[nwanted] = key .. RS .. e.running, false
     end
@@ -28,7 +29,7 @@ for i = 1, count do
       nwanted = nwanted + 1
       wanted[nwanted], wantedBy[nwanted] = key .. RS .. e.headSeq, e
     end
-    if kind == 'F' then at = at + 4 * ARGV[at + 7] end
+    if isFull then at = at + 4 * ARGV[at + 7] end
   elseif (kind == 'A' or kind == 'B' or kind == 'C') and ARGV[at + 2] ~= '' then
     ids[#ids + 1] = key .. RS .. ARGV[at + 2]
   end
@@ -65,7 +66,7 @@ for i = 1, count do
   elseif kind == 'A' or kind == 'B' or kind == 'C' then
     if c == '' then c, d = nil, nil end
     answer = append(key, BEGINS[kind], a, b, c, d)
-  elseif kind == 'F' then
+  elseif kind == 'F' or kind == 'S' then
     answer = finish(key, at, true, sends)
     local n = ARGV[at + 7] + 0
     sends, at = sends + n, at + 4 * n
@@ -75,6 +76,7 @@ for i = 1, count do
   elseif kind == 'w' then answer = withdraw(key, a, b)
   elseif kind == 't' then answer = takeover(key, a)
   elseif kind == 'y' then answer = late(key, a, b, c, d, e)
+  elseif kind == 'h' then answer = shed(a)
   else
     answer, bad = expire(hasAppends, a + 0)
     if bad then return bad end

@@ -3,6 +3,7 @@
 --          kind f: the first attempt, completed, without sends
 --          kind F: then attempt, state, error, number of sends, and per send: body, depthMax, id, digest (id and digest
 --          '' unless the caller gave the id); the sends' entities follow those of the operations
+--          kind S: as F, and its sends take more room than the message that ends: refused where there is no memory
 -- answer   per send: sequence owner; then the answer of begin, if the head was begun
 -- refuses  FENCED NOT_RUNNING QUEUE_DEPTH_EXCEEDED(limit) WORKER_LIMIT_EXCEEDED(limit)
 

@@ -1,8 +1,8 @@
 -- Applies what was collected, each kind in one call. (plain.lua does the same for what it decides.)
 --
 -- The first write decides for all: if Redis lets one write of a script pass, it lets all later ones pass, out of memory or
--- not. So with appends it is one that Redis refuses without memory (then nothing was applied, for certain), and without
--- appends one that it never refuses, since ending messages frees memory. No write can fail after it: the type of every key
+-- not. So with appends, or sends that make the log grow, it is one that Redis refuses without memory (then nothing was applied,
+-- for certain), and without them one that it never refuses, since ending messages frees memory. No write can fail after it: the type of every key
 -- is checked before.
 local written = false
 
@@ -56,7 +56,7 @@ local function reset()
   memberDel, contractDel, ownsDelta = {}, {}, {}
 end
 
--- hasAppends: this script may append; meta: more fields of meta; more: there will be another flush.
+-- hasAppends: this script may make the log grow; meta: more fields of meta; more: there will be another flush.
 -- Answers an error reply, with nothing written, or nil.
 local function flush(hasAppends, meta, more)
   local del, readySet, readyDel = collect_entities()

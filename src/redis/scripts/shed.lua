@@ -1,0 +1,26 @@
+-- shed: where there is no memory, drops large results that are kept by an id of the caller for longer than resultTtl; the id stays.
+-- args     how many of those that may be due were looked at before
+-- answer   where to go on, 0 if there are no more
+-- refuses  nothing
+local SHED_LOOKED_AT, SHED_READ_BYTES, LARGE_RESULT_BYTES = 250, 4194304, 1024
+
+local function shed(from)
+  -- Above the first are those that only an id of the caller keeps, below the second those that ended long enough ago.
+  local after, til = '(' .. int(now + resultTtl), int(now - resultTtl + entryTtl)
+  local due = call('ZRANGEBYSCORE', EXPIRY, after, til, 'WITHSCORES', 'LIMIT', from, int(SHED_LOOKED_AT))
+  local looked, bytes = 0, 0
+  while 2 * looked < #due and bytes < SHED_READ_BYTES do
+    local field, at = due[2 * looked + 1], int(due[2 * looked + 2] + 0)
+    looked = looked + 1
+    local size = find(field, RS, 1, true) and call('HSTRLEN', KEPT, field) or 0
+    if size > LARGE_RESULT_BYTES then
+      bytes = bytes + size
+      local s, digest, state, expiresAt, result = match(kept_of(field) or '', '^(%d+)\31([^\31]*)\31(%a+)\31(%d+)\31([^\31]*)\31')
+      if state == 'completed' and expiresAt == at and #result > LARGE_RESULT_BYTES then
+        set_kept(field, s, digest, state, expiresAt, '', 'dropped')
+      end
+    end
+  end
+  if 2 * looked == #due and looked < SHED_LOOKED_AT then return '0' end
+  return int(from + looked)
+end
