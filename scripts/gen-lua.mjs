@@ -12,7 +12,7 @@ const ENTITY = ['prelude', 'flush', 'append', 'letter'];
 const STEPS = ['claim', 'begin', 'finish', 'retry', 'withdraw', 'release', 'takeover', 'late', 'expire', 'shed'];
 const BATCH = ['head', 'session', 'plain', ...ENTITY, ...STEPS];
 const MEMBERSHIP = ['writes', 'identity', 'join', 'shut', 'beat', 'leave', 'bury', 'report', 'lead', 'members', 'ready', 'owned'];
-const CONTROL = ['head', ...ENTITY, ...MEMBERSHIP, 'replay', 'purge', 'lookup', 'letters', 'inspect', 'counts'];
+const CONTROL = ['head', ...ENTITY, ...MEMBERSHIP, 'replay', 'purge', 'lookup', 'letters', 'inspect', 'audit', 'counts'];
 
 function lines(name) {
   const source = readFileSync(at(`scripts/${name}.lua`), 'utf8');

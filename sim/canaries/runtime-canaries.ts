@@ -1,6 +1,7 @@
 /** Guards of the runtime, switched off one by one by replacing methods of its classes. */
 import { AtomicQueuesError } from '../../src/core/errors.js';
 import type { BuryOp, MembersAnswer, ReadyAnswer } from '../../src/core/log/control-operations.js';
+import { Audit } from '../../src/runtime/audit.js';
 import { EntityContext } from '../../src/runtime/context.js';
 import { Enqueue } from '../../src/runtime/enqueue.js';
 import { Master } from '../../src/runtime/master.js';
@@ -196,6 +197,12 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     does: 'nobody sweeps',
     expected: ['L1'],
     install: () => replaceMethod(Recovery, 'sweepOnce', () => () => Promise.resolve(undefined)),
+  },
+  {
+    name: 'no-audit',
+    does: 'nobody looks for what the ready set has lost',
+    expected: ['L1'],
+    install: () => replaceMethod(Audit, 'turn', () => () => Promise.resolve()),
   },
   {
     name: 'sweep-ready-only',

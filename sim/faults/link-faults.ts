@@ -180,6 +180,17 @@ export const STORE_CONDITIONS: readonly FaultKind[] = [
       return nothing;
     },
   },
+  {
+    kind: 'readyLost',
+    excuses: false,
+    perRun: 1,
+    draw: () => ({ forMs: 0 }),
+    begin({ server }) {
+      if (server.state.ready.size === 0) return undefined;
+      server.state.ready.clear();
+      return nothing;
+    },
+  },
 ];
 
 export const STORE_LOSSES: readonly FaultKind[] = [

@@ -37,8 +37,8 @@ export class StoreCallError extends Error {
     /** True: only an operator can mend it (wrong password, foreign key type); trying again is pointless at start. */
     readonly permanent = false,
     options?: ErrorOptions,
-    /** True: the server has no memory left. */
-    readonly full = false,
+    /** 'full': the server has no memory left. 'broken': the script itself failed, as it does where something in the store is missing. */
+    readonly kind: '' | 'full' | 'broken' = '',
   ) {
     super(message, options);
   }

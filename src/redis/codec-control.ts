@@ -1,5 +1,6 @@
 /** Operations outside of sessions as the flat strings that src/redis/scripts speak: the other half of control.lua. */
 import type {
+  AuditAnswer,
   Contract,
   ControlAnswer,
   ControlOp,
@@ -62,6 +63,8 @@ function argumentsOf(op: ControlOp): string[] {
       return [op.cursor];
     case 'members':
       return [op.contractsAbove === undefined ? '' : String(op.contractsAbove)];
+    case 'audit':
+      return [String(op.incarnation), String(op.owned), op.cursor];
     case 'counts':
       return [];
   }
@@ -151,6 +154,8 @@ export function decodeControl(op: ControlOp, text: string): ControlAnswer {
       return decodeHistory(text);
     case 'survey':
       return decodeSurvey(text);
+    case 'audit':
+      return decodeAudit(f);
     case 'counts': {
       const [depth, active, entities, letters, kept, lastLetter] = f.map(Number);
       return {
@@ -270,4 +275,11 @@ function decodeSurvey(text: string): SurveyAnswer {
     else types.push({ type: type!, entities: Number(second), running: Number(third), pending: Number(fourth) });
   }
   return { ok: true, cursor: cursor!, types, running };
+}
+
+function decodeAudit(f: readonly string[]): AuditAnswer {
+  const unready: AuditAnswer['unready'][number][] = [];
+  for (let i = 2; i + 1 < f.length; i += 2) unready.push({ entity: f[i]!, owner: Number(f[i + 1]) });
+  const [cursor = '0', missing = ''] = f;
+  return { ok: true, missing: missing === '' ? [] : missing.split(','), unready, cursor };
 }

@@ -30,6 +30,9 @@ const OLD_PASSWORD_ERROR = /^ERR (invalid password|invalid username-password pai
  */
 const SCRIPT_PERMISSION = /The user executing the script can't|ACL failure in script/;
 
+/** An error of Lua in a script of ours, in the words of Redis 7 and of those before. */
+const SCRIPT_BROKEN = /user_script:\s?\d+:/;
+
 /** Somebody ended the script with SCRIPT KILL. */
 const SCRIPT_KILLED = /Script killed by user/;
 
@@ -65,10 +68,13 @@ export function storeCallErrorOf(cause: unknown): StoreCallError {
   if (SCRIPT_PERMISSION.test(error.message))
     return new StoreCallError(`${ADVICE.NOPERM} (${error.message})`, false, true, { cause });
   const word = wordOf(error.message);
-  if (!REFUSALS.includes(word)) return new StoreCallError(`Redis failed: ${error.message}`, false, false, { cause });
+  if (!REFUSALS.includes(word)) {
+    const kind = SCRIPT_BROKEN.test(error.message) ? 'broken' : '';
+    return new StoreCallError(`Redis failed: ${error.message}`, false, false, { cause }, kind);
+  }
   const advice = ADVICE[word];
   const message = advice === undefined ? `Redis refused the call: ${error.message}` : `${advice} (${error.message})`;
-  return new StoreCallError(message, true, PERMANENT.includes(word), { cause }, word === 'OOM');
+  return new StoreCallError(message, true, PERMANENT.includes(word), { cause }, word === 'OOM' ? 'full' : '');
 }
 
 /** `cause`: why the last attempt to connect failed, if it did. */

@@ -377,11 +377,20 @@ if state ~= 'live' then list[#list + 1] = sub(rows[i], #prefix + 1) .. FS .. s .
 local next, rows = scan(ENT, cursor, '500') local types, order, running = {}, {}, {} for i = 1, #rows, 2 do local e = parse_row(rows[i], rows[i + 1])
 local type, waiting = type_of(e.key), pending_count(e) local t = types[type] if not t then t = { 0, 0, 0 } types[type] = t order[#order + 1] = type end t[1], t[3] = t[1] + 1, t[3] + waiting
 if e.running ~= '0' then t[2] = t[2] + 1 running[#running + 1] = FS .. e.key .. FS .. int(waiting) end end local list = { next } for i = 1, #order do local t = types[order[i]]
-list[#list + 1] = order[i] .. FS .. int(t[1]) .. FS .. int(t[2]) .. FS .. int(t[3]) end for i = 1, #running do list[#list + 1] = running[i] end return concat(list, RS) end local function list_counts()
+list[#list + 1] = order[i] .. FS .. int(t[1]) .. FS .. int(t[2]) .. FS .. int(t[3]) end for i = 1, #running do list[#list + 1] = running[i] end return concat(list, RS) end local function all_expire()
+local _, rows = scan(KEPT, '0', '10') for i = 1, #rows, 2 do if not find(rows[i + 1], '^%d+\31[^\31]*\31live\31') and not call('ZSCORE', EXPIRY, rows[i]) then return false end end return true end
+local function all_kept() local first = call('ZRANGE', EXPIRY, '0', '9') for i = 1, #first do if find(first[i], RS, 1, true) and call('HEXISTS', KEPT, first[i]) == 0 then return false end end
+return true end local function missing_keys(incarnation, owned) local missing = {} local function need(name, holds) if not holds then missing[#missing + 1] = name end end
+need('msg', call('HLEN', MSG) == depth) need('ent', call('HLEN', ENT) >= active) local letters, index, of = call('HLEN', DLQ), call('ZCARD', DLQINDEX), call('HLEN', DLQOF)
+need('dlq', letters >= index and letters >= of) need('dlqindex', index >= letters and index >= of) need('dlqof', of >= letters and of >= index) need('kept', all_kept()) need('expiry', all_expire())
+local m = member_of(incarnation) if m and m[9] ~= '1' then need('owns', owns_count(incarnation) >= owned + 0) local all = true
+for type in gmatch(m[10], '[^,]+') do all = all and contract_of(incarnation, type) ~= nil end need('contract', all) end return concat(missing, ',') end local function audit(incarnation, owned, cursor)
+local next, rows = scan(ENT, cursor, '1000') local list = { next, missing_keys(incarnation, owned) } for i = 1, #rows, 2 do local e = parse_row(rows[i], rows[i + 1])
+if e.ready and not call('ZSCORE', READY, e.key) then push(list, e.key, e.owner) end end return concat(list, FS) end local function list_counts()
 return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) .. FS .. int(letter) end
 local op, a, b, c, d, e = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] if op == 'beat' then return beat(a, b, c, d, e) end if op == 'join' then return join() end
 if op == 'leave' then return leave(a, b, c) end if op == 'bury' then return bury(a, b, c) end if op == 'report' then return report(a, b, c, d, e) end if op == 'shut' then return shut(a) end
 if op == 'lead' then return lead(a, b, c) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a) end if op == 'members' then return list_members(a) end
 if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end if op == 'lookup' then return lookup(a, b, c, d) end
 if op == 'letters' then return list_letters(a, b, c, d, e, ARGV[9], ARGV[10]) end if op == 'schemas' then return show_schemas(a, b) end if op == 'entity' then return show_entity(a, b) end
-if op == 'history' then return list_history(a, b) end if op == 'survey' then return survey(a) end return list_counts()`;
+if op == 'history' then return list_history(a, b) end if op == 'survey' then return survey(a) end if op == 'audit' then return audit(a, b, c) end return list_counts()`;

@@ -86,7 +86,8 @@ async function checkKeys(connection: Connection, base: string): Promise<void> {
   );
 }
 
-async function checkEviction(connection: Connection): Promise<void> {
+/** Rejects with a StoreCallError if the server may delete what it holds. */
+export async function checkEviction(connection: Connection): Promise<void> {
   const policy = (await policyByConfig(connection)) ?? (await policyByInfo(connection));
   if (policy === undefined || policy === 'noeviction') return;
   throw new StoreCallError(

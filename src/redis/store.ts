@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ControlAnswerOf, ControlOp } from '../core/log/control-operations.js';
-import type { Batch, BatchReply } from '../core/log/operations.js';
+import { type Batch, type BatchReply, growsLog } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 import { decodeBatchReply, encodeBatch } from './codec.js';
@@ -8,7 +8,7 @@ import { decodeControl, encodeControl } from './codec-control.js';
 import { Connection, type ConnectionOptions } from './connection.js';
 import { isNoScript } from './failures.js';
 import { BATCH_SCRIPT, CONTROL_SCRIPT } from './script.gen.js';
-import { checkServer, runIdOf } from './server-checks.js';
+import { checkEviction, checkServer, runIdOf } from './server-checks.js';
 
 export interface RedisStoreOptions {
   readonly connection: ConnectionOptions['connection'];
@@ -53,6 +53,9 @@ export class RedisStore implements Store {
   readonly #listeners: ((why: string) => void)[] = [];
   #generation = '';
   #runId = '';
+  /** What is wrong with the server's settings since a reconnect: nothing more is trusted to it until they are mended. */
+  #unsafe: StoreCallError | undefined;
+  #checking = false;
 
   constructor(options: RedisStoreOptions) {
     const { connection, storeCallTimeoutMs, connectTimeoutMs = CONNECT_TIMEOUT_MS, clock } = options;
@@ -96,6 +99,10 @@ export class RedisStore implements Store {
 
   apply(batch: Batch): Promise<BatchReply> {
     this.#generation = batch.generation;
+    if (this.#unsafe !== undefined && batch.ops.some(growsLog)) {
+      void this.#checkSettings();
+      return Promise.reject(this.#unsafe);
+    }
     return this.#run(BATCH, encodeBatch(batch, this.#now())).then((text) => decoded(() => decodeBatchReply(text, batch)));
   }
 
@@ -126,6 +133,7 @@ export class RedisStore implements Store {
    * the store that we knew. A store that lost only its tail shows it by a gap.
    */
   async #compare(): Promise<void> {
+    await this.#checkSettings();
     try {
       const runId = await runIdOf(this.#connection);
       if (runId === this.#runId || this.#generation === '') return;
@@ -137,6 +145,21 @@ export class RedisStore implements Store {
     } catch (error) {
       // The connection broke again: the next one compares; batches find out by themselves.
       if (!(error instanceof StoreCallError)) throw error;
+    }
+  }
+
+  /** After a reconnect it may be another server, with other settings. One that cannot be asked now is asked again. */
+  async #checkSettings(): Promise<void> {
+    if (this.#checking) return;
+    this.#checking = true;
+    try {
+      await checkEviction(this.#connection);
+      this.#unsafe = undefined;
+    } catch (error) {
+      if (!(error instanceof StoreCallError)) throw error;
+      if (error.permanent) this.#unsafe = error;
+    } finally {
+      this.#checking = false;
     }
   }
 }

@@ -237,6 +237,13 @@ export class Ownership {
     for (const worker of this.workers.values()) worker.kick();
   }
 
+  /** Entities whose claim has been answered and whose release has not left. */
+  ownedSurely(): number {
+    let n = 0;
+    for (const worker of this.workers.values()) if (worker.fence > 0 && worker.phase !== 'releasing') n++;
+    return n;
+  }
+
   /** Draining: gives up every entity that does nothing, with what is pending for it. */
   releaseIdle(): void {
     for (const worker of this.workers.values()) if (worker.phase === 'idle' || worker.phase === 'waiting') worker.release(true);

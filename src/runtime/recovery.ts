@@ -13,6 +13,7 @@ import type { Clock, Timer } from '../ports/clock.js';
 import type { Network } from '../ports/network.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
+import { Audit } from './audit.js';
 import { Declared } from './declared.js';
 import type { Directory } from './directory.js';
 import { Loop } from './loop.js';
@@ -55,6 +56,7 @@ export class Recovery {
   private readonly watch: Loop;
   private readonly sweep: Loop;
   private readonly declared = new Declared();
+  private readonly audit: Audit;
   private expireTimer: Timer | undefined;
   private former = 0;
   /** Where the next page of ready entities starts; '' for the first one. */
@@ -67,6 +69,8 @@ export class Recovery {
   constructor(private readonly parts: RecoveryParts) {
     const { clock, trace, config } = parts;
     this.watch = new Loop(clock, trace, 'watch', config.timing.heartbeatMs, () => this.watchMembers());
+    const attend = (entity: string, owner: number): void => this.attend(entity, owner, this.session?.incarnation ?? 0);
+    this.audit = new Audit(parts.store, () => parts.ownership.ownedSurely(), attend);
     this.sweep = new Loop(clock, trace, 'sweep', config.timing.reconcileIntervalMs, () => this.sweepOnce());
   }
 
@@ -75,6 +79,7 @@ export class Recovery {
     this.session = session;
     this.former = former;
     this.sweptTo = '';
+    this.audit.reset();
     this.watch.start();
     this.sweep.start();
     this.scheduleExpire(this.parts.config.wal.cleanupIntervalMs);
@@ -163,6 +168,7 @@ export class Recovery {
     for (const { entity, owner } of ready.entities) this.attend(entity, owner, session.incarnation);
     ownership.sendLateReports();
     ownership.reportBlockedAfter(BLOCKED_AFTER_MS);
+    if (this.sweptTo === '') await this.audit.turn(session, () => this.session !== session);
     const hasMoreReplies = await this.lookUpReplies();
     if (this.sweptTo === '') this.hasTakenOver = false;
     return this.sweptTo !== '' || hasMoreReplies ? NEXT_PAGE_MS : undefined;

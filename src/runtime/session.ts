@@ -52,6 +52,9 @@ interface InFlight {
   /** It was told of a gap before it: it leaves again when its predecessor has ended. */
   waits: boolean;
   failures: number;
+  /** How often in a row the script itself failed, and how. */
+  broken: number;
+  lastBroken: string;
   /** Set while it waits to be sent again. */
   resend: Timer | undefined;
 }
@@ -70,6 +73,8 @@ export interface SessionEvents {
 const IN_FLIGHT_MAX = 2;
 /** In characters, see `parked`. */
 const PARKED_SIZE_MAX = 16 * 1024 * 1024;
+/** A script that fails in itself so often in the same way is not tried again. */
+const BROKEN_MAX = 3;
 const RESEND_DELAY_MS = { first: 20, max: 1000 };
 
 const backoffMs = (failures: number): number => Math.min(RESEND_DELAY_MS.first * 2 ** failures, RESEND_DELAY_MS.max);
@@ -178,6 +183,8 @@ export class StoreSession {
         answers: undefined,
         waits: false,
         failures: 0,
+        broken: 0,
+        lastBroken: '',
         resend: undefined,
       };
       this.flying.push(batch);
@@ -226,13 +233,34 @@ export class StoreSession {
     else batch.waits = true;
   }
 
+  /**
+   * A script that fails in itself fails again for the same batch: what it needs is not in the store. Nothing of the batch is
+   * applied, since a batch that has written anything has kept its answers, and a resend gets those.
+   */
+  private isBroken(batch: InFlight, failure: StoreCallError): boolean {
+    if (failure.kind !== 'broken') {
+      batch.lastBroken = '';
+      return false;
+    }
+    batch.broken = batch.lastBroken === failure.message ? batch.broken + 1 : 1;
+    batch.lastBroken = failure.message;
+    if (batch.broken < BROKEN_MAX) return false;
+    this.damaged(`it fails in the same way each time that batch ${batch.n} is sent: ${failure.message}`);
+    return true;
+  }
+
+  /** What was found in the store cannot be: it lost something that it had acknowledged. */
+  damaged(why: string): void {
+    if (!this.ended) this.events.lost(why);
+  }
+
   private failed(batch: InFlight, error: unknown): void {
     if (this.ended || !this.flying.includes(batch)) return;
     const failure = error instanceof StoreCallError ? error : new StoreCallError(String(error), false, false, { cause: error });
     this.events.health(failure);
-    if (this.ended) return;
+    if (this.ended || this.isBroken(batch, failure)) return;
     if (failure.refused) {
-      if (failure.full) this.wasFull = true;
+      if (failure.kind === 'full') this.wasFull = true;
       batch.refusedCopies++;
       this.lighten(batch, failure);
       // What waits behind it would be refused as well, and its callers need not wait to be told.

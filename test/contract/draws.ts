@@ -6,7 +6,7 @@ const small = fc.nat(1000);
 const opArb = fc.record({
   kind: fc.constantFrom(
     ...(['append', 'append', 'append', 'append', 'claim', 'claim', 'begin', 'begin', 'finish', 'finish', 'finish'] as const),
-    ...(['retry', 'retry', 'withdraw', 'release', 'takeover', 'takeover', 'late', 'expire', 'shed'] as const),
+    ...(['retry', 'retry', 'withdraw', 'release', 'takeover', 'takeover', 'late', 'late', 'expire', 'shed'] as const),
   ),
   entity: small,
   x: small,
@@ -62,6 +62,7 @@ const commandArb = fc.oneof(
           'history',
           'survey',
           'counts',
+          'audit',
         ] as const),
       ),
       node: small,

@@ -383,6 +383,8 @@ export class Driver {
       case 'join':
         this.#join(node, c.x % 3);
         return { op: 'counts' };
+      case 'audit':
+        return { op: 'audit', incarnation: node.incarnation, owned: 0, cursor: '0' };
       case 'beat':
         return {
           ...{ op: 'beat', ...me, beat: c.x % 5 === 0 ? node.beat : ++node.beat },

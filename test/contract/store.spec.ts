@@ -57,7 +57,20 @@ describe('the store protocol', () => {
     expect(REFUSALS.filter((code) => !codes.has(code))).toEqual([]);
     expect(['fenced', 'unknown', 'stale', 'gap', 'lost'].filter((status) => !seen.has(status))).toEqual([]);
     const done = [...seen].filter(([what]) => what.endsWith(' ok')).map(([what, times]) => `${what.split(' ')[0]} ${times > 4}`);
-    const ops = ['append', 'claim', 'begin', 'finish', 'retry', 'withdraw', 'release', 'takeover', 'late', 'expire', 'join'];
+    const ops = [
+      'append',
+      'claim',
+      'begin',
+      'finish',
+      'retry',
+      'withdraw',
+      'release',
+      'takeover',
+      'late',
+      'expire',
+      'shed',
+      'join',
+    ];
     const controls = [
       'beat',
       'leave',
@@ -76,6 +89,7 @@ describe('the store protocol', () => {
       'history',
       'survey',
       'counts',
+      'audit',
     ];
     expect([...ops, ...controls].filter((op) => !done.includes(`${op} true`))).toEqual([]);
   });

@@ -31,7 +31,7 @@ describeRedis(
     async function start(handle: Handle, wal: Record<string, number>, onEvent?: (event: string) => void): Promise<Node> {
       const w = world();
       const n = node(
-        { ...w, store: redisStore(server.port) },
+        { ...w, store: redisStore(server.port, { storeCallTimeoutMs: 3000 }) },
         handle,
         {
           ...fast({ nodeTTLMs: 3000, leaseMarginMs: 100 }),
@@ -91,6 +91,7 @@ describeRedis(
       expect([...codes].filter((code) => code !== 'STORE_UNAVAILABLE')).toEqual([]);
       expect((await n.depth()).messages).toBe(0);
       // What was completed by its id is still known, and does not run again; only its result may be gone.
+      await admin.config('SET', 'maxmemory', '0');
       const again = n.enqueueAndWait(msg('e1', {}, { id: 'first-1' }), { timeoutMs: 3000 });
       if ('entryTTL' in wal) expect(await again).toBe(JSON.stringify(RESULT));
       else await expect(again).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN', details: { state: 'completed' } });

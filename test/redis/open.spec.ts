@@ -1,10 +1,12 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { StoreCallError } from '../../src/ports/store.js';
 import { BATCH_SCRIPT, CONTROL_SCRIPT } from '../../src/redis/script.gen.js';
 import { KEY_TYPES, WRITE_COMMANDS } from '../../src/redis/server-checks.js';
 import type { RedisStoreOptions } from '../../src/redis/store.js';
+import { until } from '../runtime/harness.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
-import { append, failureOf, join, redisStore } from './support.js';
+import { append, failureOf, join, patiently, redisStore } from './support.js';
 
 /** For a user of Redis: whatever is ours but one key. */
 const keysBut = (name: string): string[] =>
@@ -87,6 +89,28 @@ describeRedis(
       await admin.config('SET', 'maxmemory-policy', 'noeviction');
       await admin.replicaof('127.0.0.1', 1);
       expect((await failureOf(redisStore(server.port).open())).message).toContain('read-only replica');
+    });
+
+    it('looks again at each reconnect, and takes nothing new while the server may evict it', async () => {
+      const store = redisStore(server.port);
+      await store.open();
+      const session = await join(store);
+      await session.apply(append('m1'));
+      await admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
+      await admin.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      const batch = session.batch(append('m2'));
+      const evicts = /maxmemory-policy is allkeys-lru; set it to noeviction/;
+      let refusal: StoreCallError | undefined;
+      await until('appends are refused', async () => {
+        refusal = await failureOf(store.apply(batch)).catch(() => undefined);
+        return evicts.test(refusal?.message ?? '');
+      });
+      expect(refusal).toMatchObject({ refused: true, permanent: true });
+      // What ends messages passes.
+      expect(await store.apply({ ...batch, ops: [] })).toMatchObject({ status: 'applied' });
+      await admin.config('SET', 'maxmemory-policy', 'noeviction');
+      expect(await patiently(() => session.apply(append('m3')))).toMatchObject({ status: expect.stringMatching(/applied|gap/) });
+      await store.close();
     });
 
     it('opens where CONFIG and SCRIPT are forbidden, as managed servers do', async () => {

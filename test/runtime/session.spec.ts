@@ -337,6 +337,30 @@ describe('the session', () => {
     expect(log.slice(3)).toEqual(['d refused FENCED definite true']);
   });
 
+  it('takes a script that fails three times in the same way for a loss, and other failures not', async () => {
+    const { store, clock, log, session, step } = open();
+    session.submit(step('a'));
+    await tick();
+    const broken = (what: string) => new StoreCallError(what, false, false, undefined, 'broken');
+    const failures = [
+      broken('line 7'),
+      broken('line 7'),
+      unknown(),
+      unknown(),
+      unknown(),
+      broken('line 8'),
+      broken('line 7'),
+      broken('line 7'),
+    ];
+    for (const failure of failures) {
+      await store.copies.at(-1)?.fail(failure);
+      await clock.fire();
+    }
+    expect(log).toEqual([]);
+    await store.copies.at(-1)?.fail(broken('line 7'));
+    expect(log).toEqual([expect.stringMatching(/^lost: it fails in the same way each time .*line 7/)]);
+  });
+
   it.each([
     [{ status: 'fenced' } as const, 'fenced'],
     [{ status: 'lost' } as const, 'lost: its generation changed'],

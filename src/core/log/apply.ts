@@ -9,7 +9,7 @@
 import type { ControlAnswer, ControlOp } from './control-operations.js';
 import { append, begin, claim, finish, late, release, retry, takeover, withdraw } from './entity.js';
 import { strangerOf } from './identity.js';
-import { counts, entity, history, survey } from './inspection.js';
+import { audit, counts, entity, history, survey } from './inspection.js';
 import { lead } from './leadership.js';
 import { expire, letters, lookup, purge, replay, shed } from './letters.js';
 import { beat, bury, join, leave, members, owned, ready, report, schemas, shut } from './membership.js';
@@ -103,5 +103,7 @@ export function applyControl(state: PartitionState, op: ControlOp, nowMs: number
       return survey(state);
     case 'counts':
       return counts(state);
+    case 'audit':
+      return audit(state, op);
   }
 }

@@ -329,6 +329,25 @@ export interface CountsAnswer {
   /** Number of the last letter that was made; 0: none ever was. Letters are numbered in the order in which they are made. */
   readonly lastLetter: number;
 }
+/**
+ * Looks for keys that were deleted or evicted, by what the others say of them. Reads only. Entities are looked at a page at a time:
+ * the cursor of the answer before, '0' for the first one.
+ */
+export interface AuditOp {
+  readonly op: 'audit';
+  readonly incarnation: number;
+  /** So many entities the caller certainly owns. */
+  readonly owned: number;
+  readonly cursor: string;
+}
+export interface AuditAnswer {
+  readonly ok: true;
+  /** Names of keys that do not hold what others say they hold. */
+  readonly missing: readonly string[];
+  /** Entities that could begin a message and are not in the ready set, with their owners. */
+  readonly unready: readonly { readonly entity: string; readonly owner: number }[];
+  readonly cursor: string;
+}
 
 export interface ControlAnswerOf {
   join: JoinAnswer | Refusal;
@@ -350,6 +369,7 @@ export interface ControlAnswerOf {
   history: HistoryAnswer;
   survey: SurveyAnswer;
   counts: CountsAnswer;
+  audit: AuditAnswer;
 }
 export type ControlOp =
   | JoinOp
@@ -370,5 +390,6 @@ export type ControlOp =
   | EntityOp
   | HistoryOp
   | SurveyOp
-  | CountsOp;
+  | CountsOp
+  | AuditOp;
 export type ControlAnswer = ControlAnswerOf[keyof ControlAnswerOf];

@@ -1,7 +1,16 @@
-/** What the log holds, for people: nothing here is needed to run it. */
+/** What the log holds, for people, and whether some of it is missing: nothing here is needed to run it. */
 
 import { typeOfKey } from '../ids.js';
-import type { ControlAnswerOf, CountsAnswer, EntityOp, HistoryAnswer, HistoryOp, SurveyAnswer } from './control-operations.js';
+import type {
+  AuditAnswer,
+  AuditOp,
+  ControlAnswerOf,
+  CountsAnswer,
+  EntityOp,
+  HistoryAnswer,
+  HistoryOp,
+  SurveyAnswer,
+} from './control-operations.js';
 import { refuse } from './operations.js';
 import { keptKey, type PartitionState } from './state.js';
 
@@ -53,4 +62,25 @@ export function survey(state: PartitionState): SurveyAnswer {
     running.push({ entity: key, pending: rec.pending.length });
   }
   return { ok: true, cursor: '0', types: [...types.values()], running };
+}
+
+/** Entities that one audit looks at. */
+const AUDIT_PAGE = 1000;
+
+export function audit(state: PartitionState, op: AuditOp): AuditAnswer {
+  const { entities, active, letters, letterOf, members } = state;
+  const missing: string[] = [];
+  if (entities.size < active) missing.push('ent');
+  if (letters.size < letterOf.size) missing.push('dlq');
+  if (letters.size > letterOf.size) missing.push('dlqof');
+  const me = members.get(op.incarnation);
+  if (me !== undefined && me.owns < op.owned) missing.push('owns');
+  const from = Number(op.cursor);
+  const unready: AuditAnswer['unready'][number][] = [];
+  let at = 0;
+  for (const [entity, { owner, running, pending }] of entities) {
+    if (at === from + AUDIT_PAGE) return { ok: true, missing, unready, cursor: String(at) };
+    if (at++ >= from && running === undefined && pending.length > 0 && !state.ready.has(entity)) unready.push({ entity, owner });
+  }
+  return { ok: true, missing, unready, cursor: '0' };
 }

@@ -21,4 +21,5 @@ if op == 'schemas' then return show_schemas(a, b) end
 if op == 'entity' then return show_entity(a, b) end
 if op == 'history' then return list_history(a, b) end
 if op == 'survey' then return survey(a) end
+if op == 'audit' then return audit(a, b, c) end
 return list_counts()
