@@ -120,7 +120,7 @@ export class Control {
     return address.port;
   }
 
-  /** One step, as a row of a database with `WHERE fence <= ?` would take it. */
+  /** One step of a handler, read or write. On a fenced account each claims the row: see the fence in docs/guide.md. */
   private serve(node: string, ask: BankAsk): BankAnswer {
     const { entity, seq, incarnation, fence, fenced, journal } = ask;
     if (ask.do === 'read') this.readers.set(entity, node);

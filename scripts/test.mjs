@@ -1,9 +1,10 @@
-// npm test: finds a Redis for the suites that need one, runs vitest, and ends with the line "N passed, N failed, N skipped".
+// npm test: finds a Redis and a Postgres for the suites that need one, runs vitest, and ends with the line "N passed, N failed, N skipped".
 // Arguments go to vitest, for instance `npm test -- test/core`.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { compile, ROOT } from './compile.mjs';
+import { findPostgresPrograms } from './postgres-binary.mjs';
 import { findRedisBinary } from './redis-binary.mjs';
 
 const LIMIT_MS = 15 * 60_000;
@@ -15,26 +16,34 @@ function canInstall() {
   return process.env.AQ_TEST_NO_INSTALL !== '1' && process.getuid?.() === 0 && existsSync('/etc/debian_version');
 }
 
-function installRedis() {
-  say('No redis-server on PATH and no REDIS_URL: installing redis-server with apt-get (AQ_TEST_NO_INSTALL=1 turns this off).');
+function install(name) {
+  say(`No ${name} for the tests: installing it with apt-get (AQ_TEST_NO_INSTALL=1 turns this off).`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   const apt = (...args) => spawnSync('apt-get', args, { env, stdio: ['ignore', 'ignore', 'inherit'] }).status === 0;
   // Without recommends and without a service: only the binary is needed.
-  const install = () => apt('install', '-y', '-qq', '--no-install-recommends', 'redis-server');
-  if (!install()) {
+  const tried = () => apt('install', '-y', '-qq', '--no-install-recommends', name);
+  if (!tried()) {
     apt('update', '-qq');
-    if (!install()) say('apt-get could not install redis-server.');
+    if (!tried()) say(`apt-get could not install ${name}.`);
   }
 }
 
 /** Whether the suites that need Redis will run. */
 function provideRedis() {
-  if (findRedisBinary() === undefined && process.env.REDIS_URL === undefined && canInstall()) installRedis();
+  if (findRedisBinary() === undefined && process.env.REDIS_URL === undefined && canInstall()) install('redis-server');
   const binary = findRedisBinary();
   if (binary !== undefined) say(`Redis for the tests: ${binary}`);
   else if (process.env.REDIS_URL !== undefined)
     say('Redis for the tests: REDIS_URL; suites that kill or restart their server will not run.');
   return binary !== undefined;
+}
+
+/** Whether the suites that need Postgres will run. */
+function providePostgres() {
+  if (findPostgresPrograms() === undefined && canInstall()) install('postgresql');
+  const programs = findPostgresPrograms();
+  if (programs !== undefined) say(`Postgres for the tests: ${programs}`);
+  return programs !== undefined;
 }
 
 /** Compiles what tests run as child processes, so that two test files never compile at once. */
@@ -78,6 +87,7 @@ function count() {
 
 const args = process.argv.slice(2);
 const hasOwnRedis = provideRedis();
+const hasPostgres = providePostgres();
 mkdirSync(join(ROOT, 'build'), { recursive: true });
 rmSync(REPORT, { force: true });
 const compiled = compileChildren();
@@ -90,6 +100,8 @@ for (const title of notRun) say(`!!! ${title}`);
 if (!hasOwnRedis) {
   say('!!! No redis-server or valkey-server on PATH: the suites named above were NOT RUN. Install one, then run npm test again.');
 }
+if (!hasPostgres)
+  say('!!! No initdb and postgres on PATH: the suites named above were NOT RUN. Install postgresql, then run npm test again.');
 const incomplete = notRun.length > 0 && process.env.CI === 'true';
 if (incomplete) say('!!! CI=true: suites that were not run count as a failure.');
 say(`${passed} passed, ${failed} failed, ${skipped} skipped`);

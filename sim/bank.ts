@@ -18,7 +18,10 @@ export class Bank {
     return account;
   }
 
-  /** What `UPDATE ... SET fence = $1 WHERE fence <= $1` says. */
+  /**
+   * What `UPDATE ... SET fence = $1 WHERE id = $2 AND fence <= $1 RETURNING balance` does. Handlers claim the account with it
+   * before they read, and again with each write.
+   */
   admits(entity: string, fence: number): boolean {
     const account = this.account(entity);
     if (fence < account.fence) return false;

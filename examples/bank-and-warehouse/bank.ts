@@ -5,7 +5,7 @@ import { EntityContext, EntityType, QueueEntityId } from '../../src/index.js';
 import { Reserve } from './contracts.js';
 import { startService } from './service.js';
 
-/** In memory, so that the example needs no database; a real service keeps them in one, with the fence beside each row. */
+/** In memory, so that the example needs no database; a real service keeps them in one, claims each row with the fence. */
 const balances = new Map<string, number>();
 const balanceOf = (accountId: string): number => balances.get(accountId) ?? 0;
 

@@ -138,7 +138,7 @@ export async function purge(connected: Connected, terminal: Terminal, options: P
 }
 
 const REFUSAL_TEXTS: Readonly<Record<string, string>> = {
-  'needs-force': 'need --force, since their handler completed late',
+  'needs-force': 'need --force: their handler returned late, so look in your data for its effect first',
   replayed: 'were replayed meanwhile',
   absent: 'were gone meanwhile',
   limit: 'found no room',

@@ -107,7 +107,7 @@ export class Program {
         this.#looking(options, (connected, terminal) => dlq.show(connected, terminal, id)),
       );
     this.#chosen('replay', 'logs their messages again, at the end of their entity, once', parent)
-      .option('--force', 'also where the handler completed late, so that this is a second run')
+      .option('--force', 'also where the handler returned late: its effect may be there, so look in your data first')
       .option('--rate <n>', 'at most so many a second', whole(1, RATE_MAX), PER_SECOND_DEFAULT)
       .action((options: CommonOptions & dlq.ReplayCommandOptions) => {
         dlq.checkChoice(options);

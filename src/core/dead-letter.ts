@@ -24,7 +24,10 @@ export interface DeadLetter {
   readonly diedAtMs: number;
   /** Incarnation of the node whose handler it was. */
   readonly incarnation: number;
-  /** How the handler ended after it was given up; null: not known. */
+  /**
+   * What the handler's function did after its node was given up: `completed` (returned), `failed` (threw) or `not-run`; null: not
+   * known. Also after `completed` only your data can tell whether its effect is there.
+   */
   readonly late: { readonly outcome: string; readonly detail: unknown } | null;
   /** The dead letter that this message replayed. */
   readonly replayOf: string | null;

@@ -91,7 +91,8 @@ export class DeadLetters {
 
   /**
    * Logs its message again, at the end of its entity's queue and under another id; the message's `replayOf` and the letter's
-   * `replayedAs` name each other. A second replay is refused, and so is one of a handler that completed late, without `force`.
+   * `replayedAs` name each other. A second replay is refused. Where the handler returned late, a replay
+   * needs `force`, since its effect may be there.
    */
   async replay(id: string, options?: ReplayOptions): Promise<ReplayOutcome> {
     return this.#host.deadLetterBox().replay(id, options);

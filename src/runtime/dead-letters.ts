@@ -47,7 +47,10 @@ export interface ReplayRefusal {
 export type ReplayOutcome = { readonly ok: true; readonly messageId: string; readonly sequence: number } | ReplayRefusal;
 
 export interface ReplayOptions {
-  /** Also where the handler completed late, so that the replay is a second run. Default false. */
+  /**
+   * Also where the handler returned after its node was given up (`late.outcome` is 'completed'). Whether its effect is there only
+   * your data can tell: look before you set it. Default false.
+   */
   readonly force?: boolean | undefined;
 }
 
@@ -254,7 +257,7 @@ const REFUSED: Readonly<Partial<Record<RefusalCode, Refused>>> = {
   NEEDS_FORCE: {
     why: 'needs-force',
     textOf: (id) =>
-      `dead letter ${id} needs force: its handler completed after its node was given up, and a replay would have its effect a second time`,
+      `dead letter ${id} needs force: its handler returned after its node was given up, so its effect may be there. Look in your own data first`,
   },
   QUEUE_DEPTH_EXCEEDED: { why: 'limit', textOf: (id, at) => `no room to replay dead letter ${id}: maxTotalQueueDepth is ${at}` },
   WORKER_LIMIT_EXCEEDED: {

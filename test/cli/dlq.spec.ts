@@ -103,7 +103,7 @@ describeRedis('the dead letters from the command line', () => {
       expect(await dlq('replay', '--id', '6')).toEqual({
         ...{ code: 1, stdout: '' },
         stderr:
-          'error: dead letter 6 needs force: its handler completed after its node was given up, and a replay would have its effect a second time; see --force\n',
+          'error: dead letter 6 needs force: its handler returned after its node was given up, so its effect may be there. Look in your own data first; see --force\n',
       });
       const all = lastLine(await dlq('replay', '--reason', 'interrupted', '--json'));
       expect(all).toEqual({ done: 2, refused: { 'needs-force': 1 }, stopped: null });

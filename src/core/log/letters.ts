@@ -46,7 +46,8 @@ export function replay(state: PartitionState, op: ReplayOp, nowMs: number): Cont
   const letter = state.letters.get(op.letter);
   if (letter === undefined) return refuse('ABSENT');
   if (letter.replayedAs !== '') return refuse('REPLAYED');
-  // It had its effect after all. A late failure left no more behind than one in time, and that may be replayed too.
+  // Its handler returned, so its effect may be there; only the user's data can tell, and `force` says that somebody has looked.
+  // A late failure may have left as much behind as one in time, and that may be replayed too.
   if (!op.force && letter.late === 'completed') return refuse('NEEDS_FORCE');
   const { name, payload, headers } = letter.message;
   const message = {

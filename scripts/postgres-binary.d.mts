@@ -1,0 +1,1 @@
+export declare function findPostgresPrograms(): string | undefined;

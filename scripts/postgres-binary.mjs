@@ -1,0 +1,12 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** Debian keeps the server's programs out of PATH, in a folder for each major version. */
+const DEBIAN = '/usr/lib/postgresql';
+
+/** The folder that holds Postgres' `initdb` and `postgres`: one of PATH, or Debian's newest; undefined if there is none. */
+export function findPostgresPrograms() {
+  const versions = existsSync(DEBIAN) ? readdirSync(DEBIAN).sort((a, b) => Number(b) - Number(a)) : [];
+  const folders = [...(process.env.PATH ?? '').split(delimiter), ...versions.map((version) => join(DEBIAN, version, 'bin'))];
+  return folders.find((folder) => ['initdb', 'postgres'].every((program) => existsSync(join(folder, program))));
+}
