@@ -108,7 +108,7 @@ describeRedis('the dead letters from the command line', () => {
       const all = lastLine(await dlq('replay', '--reason', 'interrupted', '--json'));
       expect(all).toEqual({ done: 2, refused: { 'needs-force': 1 }, stopped: null });
       for (const [id, why] of [
-        ['6', 'dead letter 6 needs force: its handler completed after'],
+        ['6', 'dead letter 6 needs force: its handler returned after'],
         ['7', 'dead letter 7 was replayed already'],
         ['9', 'there is no dead letter 9'],
       ] as const) {
