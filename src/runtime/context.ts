@@ -25,8 +25,9 @@ export class EntityContext {
     private readonly message: MessageRecord,
     private readonly host: ContextHost,
     /**
-     * Grows with every change of owner, cluster-wide. Write it beside your data and refuse a lower one
-     * (`WHERE fence <= ?`): a handler that was paused past its lease can then no longer overwrite its successor.
+     * Grows with every change of owner, cluster-wide. Claim your row with it before you read the row, in one statement
+     * (`UPDATE ... SET fence = ? WHERE fence <= ? RETURNING ...`, see docs/guide.md): a handler that was paused past its lease
+     * can then no longer overwrite its successor.
      */
     readonly fence: number,
     /** When the handler's signal aborts, Unix ms by this machine's clock; undefined without `handlerTimeout`. */
