@@ -139,8 +139,8 @@ export const ERRORS = {
   PAYLOAD_TOO_LARGE: entry(
     false,
     true,
-    'Payload or headers exceed `maxPayloadBytes`.',
-    'Store the data elsewhere and send a reference, or raise `maxPayloadBytes`.',
+    'Payload or headers exceed `maxPayloadBytes`, or all that a handler sends exceeds what one step may carry.',
+    'Store the data elsewhere and send a reference, or raise the limit that the message names.',
   ),
   STORE_LOST: entry(
     false,

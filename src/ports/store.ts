@@ -12,8 +12,9 @@ export interface Store {
    * Applies one numbered batch. Atomic: all of it or nothing.
    * May be lost, may be applied although the call failed, may be applied long after (a copy in a stalled socket).
    * All of that is harmless as long as the same number always carries the same operations.
+   * `patience`: how many of the adapter's deadlines this try may take, at least 1; default 1. For what is large.
    */
-  apply(batch: Batch): Promise<BatchReply>;
+  apply(batch: Batch, patience?: number): Promise<BatchReply>;
   /** Runs one operation outside of sessions. Atomic; may be lost or late like a batch; idempotent by what it carries. */
   control<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]>;
   /** Told when the store shows itself to be another one than before (run id), until `close`. */

@@ -8,9 +8,9 @@ import {
   type Begun,
   type FinishOp,
   growsLog,
-  type KnownMessage,
   type MessageRecord,
   type NewMessage,
+  type RecalledMessage,
   type RefusalCode,
   refuse,
   type SessionOp,
@@ -193,8 +193,10 @@ function decodeAnswer(op: SessionOp, text: string, me: number): Answer {
 function decodeAppend(text: string, me: number): AnswerOf['append'] {
   if (!text.includes(FS)) return { ok: true, seq: Number(text), depth: 1, owner: me, begun: true, known: undefined };
   const f = text.split(FS);
-  const known: KnownMessage | undefined =
-    f.length > 3 ? { state: f[3] as KnownMessage['state'], result: f[4]!, error: f[5]! } : undefined;
+  const known: RecalledMessage | undefined =
+    f.length > 3
+      ? { state: f[3] as RecalledMessage['state'], result: f[4] ?? '', error: f[5] ?? '', cut: f.length === 4 }
+      : undefined;
   return { ok: true, seq: Number(f[0]), depth: Number(f[1]), owner: Number(f[2]), begun: false, known };
 }
 

@@ -2,6 +2,7 @@
  * One connection to Redis that never hides anything: nothing is queued while it is down, nothing is resent after it broke,
  * and every call settles by its own deadline. A call that got no answer in time takes its connection with it: behind a
  * half-open link everything else would wait as well, and an answer that comes late must not be taken for another call's.
+ * Two cases are no half-open link: an answer that is arriving (bytes come in), and a call before it that was given more time.
  */
 import { Redis } from 'ioredis';
 import type { Clock, Timer } from '../ports/clock.js';
@@ -22,6 +23,8 @@ export interface RedisConnectionConfig {
 /** What is used of an ioredis client; ioredis-mock has it too. */
 export interface RedisClient {
   readonly status?: string;
+  /** The socket, if there is one. */
+  readonly stream?: { readonly bytesRead: number; destroy(): void };
   connect(): Promise<unknown>;
   disconnect(): void;
   on(event: string, listener: (...args: never[]) => void): unknown;
@@ -84,6 +87,8 @@ class Call<T> {
 
   constructor(
     readonly deadlineMs: number,
+    /** It was given more time than others: its request is large. */
+    readonly isPatient: boolean,
     readonly resolve: (value: T) => void,
     readonly reject: (error: StoreCallError) => void,
     readonly calls: Set<Call<never>>,
@@ -105,7 +110,7 @@ class Call<T> {
 
 export class Connection {
   readonly #options: ConnectionOptions;
-  /** In the order of their deadlines. */
+  /** In the order in which they left, which is that of their answers. */
   readonly #calls = new Set<Call<never>>();
   #client: RedisClient | undefined;
   #sweep: Timer | undefined;
@@ -113,6 +118,9 @@ export class Connection {
   #lastError: Error | undefined;
   #isOpened = false;
   #leftMs = Number.NEGATIVE_INFINITY;
+  /** Bytes that had come in when the last answer was whole, and when the calls were last looked at. */
+  #bytesAnswered = 0;
+  #bytesSeen = 0;
 
   /** `onReconnect`: called when the connection is back after it was lost. */
   constructor(
@@ -160,17 +168,19 @@ export class Connection {
     for (const call of this.#calls) call.fail(new StoreCallError('the connection to Redis was closed', false));
   }
 
-  /** Sends one command by `send`; rejects with a StoreCallError. */
-  call<T>(send: (client: RedisClient) => Promise<T>): Promise<T> {
+  /** Sends one command by `send`, which may take `patience` deadlines; rejects with a StoreCallError. */
+  call<T>(send: (client: RedisClient) => Promise<T>, patience = 1): Promise<T> {
     const client = this.#client;
     if (client === undefined || (client.status !== 'ready' && client.status !== undefined)) {
       return Promise.reject(notConnected(this.#lastError));
     }
     return new Promise<T>((resolve, reject) => {
-      const call = new Call<T>(this.#nowMs() + this.#options.storeCallTimeoutMs, resolve, reject, this.#calls);
-      this.#sweep ??= this.#options.clock.setTimer(this.#options.storeCallTimeoutMs, this.#onSweep);
+      const timeoutMs = this.#options.storeCallTimeoutMs;
+      const call = new Call<T>(this.#nowMs() + timeoutMs * patience, patience > 1, resolve, reject, this.#calls);
+      this.#sweep ??= this.#options.clock.setTimer(timeoutMs, this.#onSweep);
       send(client).then(
         (value) => {
+          this.#bytesAnswered = client.stream?.bytesRead ?? 0;
           if (call.settle()) resolve(value);
         },
         (error: unknown) => {
@@ -188,18 +198,33 @@ export class Connection {
   };
 
   readonly #failOverdue = (): void => {
+    const { clock, storeCallTimeoutMs } = this.#options;
+    if (this.#isAnswering()) {
+      this.#sweep ??= clock.setTimer(storeCallTimeoutMs, this.#onSweep);
+      return;
+    }
     const nowMs = this.#nowMs();
-    let late = false;
+    let [late, waitMs, isHeldUp] = [false, storeCallTimeoutMs, false];
     for (const call of this.#calls) {
       if (call.deadlineMs > nowMs) {
-        this.#sweep ??= this.#options.clock.setTimer(call.deadlineMs - nowMs, this.#onSweep);
-        break;
+        waitMs = Math.min(waitMs, call.deadlineMs - nowMs);
+        isHeldUp ||= call.isPatient;
+        continue;
       }
       late = true;
-      call.fail(new StoreCallError(`no answer from Redis within ${this.#options.storeCallTimeoutMs} ms`, false));
+      call.fail(new StoreCallError(`no answer from Redis within ${storeCallTimeoutMs} ms`, false));
     }
-    if (late) this.#drop();
+    if (this.#calls.size > 0) this.#sweep ??= clock.setTimer(waitMs, this.#onSweep);
+    if (late && !isHeldUp) this.#drop();
   };
+
+  /** Whether a part of the next answer has come in since the last look: it is large, and all others come after it. */
+  #isAnswering(): boolean {
+    const bytes = this.#client?.stream?.bytesRead ?? 0;
+    const hasMoved = bytes !== this.#bytesSeen && bytes > this.#bytesAnswered;
+    this.#bytesSeen = bytes;
+    return hasMoved && this.#calls.size > 0;
+  }
 
   /**
    * A server that is the primary no more keeps its connections, and only a new one leads to its successor. After a turn of the
@@ -218,8 +243,7 @@ export class Connection {
 
   /** Not `disconnect`: that waits for the other end, which may be gone. The client connects again by itself. */
   #drop(): void {
-    const client = this.#client as unknown as { stream?: { destroy(): void } } | undefined;
-    client?.stream?.destroy();
+    this.#client?.stream?.destroy();
   }
 
   #listen(client: RedisClient): void {
@@ -253,6 +277,7 @@ export class Connection {
         this.#handshake?.cancel();
         if (!this.#isOpened) return;
         this.#lastError = undefined;
+        this.#bytesAnswered = this.#bytesSeen = client.stream?.bytesRead ?? 0;
         this.onReconnect();
       }),
     );

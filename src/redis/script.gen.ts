@@ -122,23 +122,23 @@ if depthMaxTotal > 0 and depth + 1 > depthMaxTotal then return refuse('QUEUE_DEP
 if depthMax ~= '0' and live >= depthMax + 0 then return refuse('QUEUE_DEPTH_EXCEEDED', depthMax) end if live == 0 and workersMax > 0 and active >= workersMax then
 return refuse('WORKER_LIMIT_EXCEEDED', int(workersMax)) end return nil end local function log(e, body, id, digest) if e.running == '0' and e.first == e.tail then active = active + 1 end
 depth = depth + 1 local s = int(e.tail + 1) e.tail = s set_message(e.key, s, body .. STAMP) if id then set_kept(e.key .. RS .. id, s, digest, 'live', '0', '', '') end return s end
-local function append(key, begin, body, depthMax, id, digest) local e = entity_of(key) if id then local known = kept_of(key .. RS .. id) if known then
+local RECALLED_MAX, recalled = 65536, 0 local function append(key, begin, body, depthMax, id, digest) local e = entity_of(key) if id then local known = kept_of(key .. RS .. id) if known then
 local s, before, state, result, why = match(known, '^(%d+)\31([^\31]*)\31(%a+)\31%d+\31([^\31]*)\31(.*)$') if before ~= digest then return refuse('ID_REUSED') end local live = e and live_count(e) or 0
-return s .. FS .. int(live) .. FS .. (e and e.owner or '0') .. FS .. state .. FS .. result .. FS .. why end end local over = over_limit(e, depthMax) if over then return over end
-e = e or entity_or_new(key) local idle = e.running == '0' and e.first == e.tail local s = log(e, body, id, digest)
-if idle and begin and e.owner == ME and not is_held(e) and declares(key, sub(body, 1, find(body, FS, 1, true) - 1)) then e.running, e.attempt, e.keep, e.first = s, '1', begin, s settle(e) return s end
-settle(e) return s .. FS .. int(live_count(e)) .. FS .. e.owner end local letterTexts, letterIds = {}, {} local function finish_message(e, s, keep, record, state, result, why, me) depth = depth - 1
-if e.running == '0' and e.first == e.tail then active = active - 1 end delete_message(e.key, s) if not keep then return end
-local given, waiter, id, digest = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31(%d+)\31([^\31]*)\31([^\31]*)\31') if given == '0' and (waiter == '0' or waiter == me or not me) then return end
-local expiresAt = int(now + (given == '1' and entryTtl or resultTtl)) local field = e.key .. RS .. id set_kept(field, s, digest, state, expiresAt, result, why) push(expirySet, expiresAt, field) end
-local function set_letter(id, text) letterTexts[id] = text push(dlqSet, id, text) end local function bequeath(key, s, record, reason, why, incarnation) letter = letter + 1 local id = int(letter)
-local _, attempt = match(record, '^([^\31]*)\31(%d+)\31') local field = key .. RS .. s .. RS .. attempt letterIds[field] = id
-set_letter(id, key .. FS .. reason .. FS .. why .. FS .. incarnation .. FS .. nowS .. FS .. FS .. FS .. FS .. s .. FS .. record) push(dlqIndexSet, id, id) push(dlqOfSet, field, id) end
-local function claim(key) if not contract_of(ME, type_of(key)) then return refuse('UNDECLARED') end local e = entity_of(key) local owner = e and e.owner or '0'
-if owner ~= '0' and owner ~= ME then return refuse('OWNED', owner) end e = e or entity_or_new(key) if owner == '0' then fence = fence + 1 e.owner, e.fence = ME, int(fence)
-ownsDelta[ME] = (ownsDelta[ME] or 0) + 1 end settle(e) return e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) end local function owned_by_me(key, fence) local e = entity_of(key)
-if e and e.owner == ME and e.fence == fence then return e end return nil end local function why_not_begin(e) if e.running ~= '0' then return refuse('RUNNING', e.running) end local s, record = peek(e)
-if not s then return refuse('EMPTY') end if is_held(e) then return refuse('HELD', e.hold) end local name, notBefore = match(record, '^([^\31]*)\31%d+\31(%d+)\31')
+local answer = s .. FS .. int(live) .. FS .. (e and e.owner or '0') .. FS .. state if recalled >= RECALLED_MAX then return answer end recalled = recalled + #result + #why
+return answer .. FS .. result .. FS .. why end end local over = over_limit(e, depthMax) if over then return over end e = e or entity_or_new(key) local idle = e.running == '0' and e.first == e.tail
+local s = log(e, body, id, digest) if idle and begin and e.owner == ME and not is_held(e) and declares(key, sub(body, 1, find(body, FS, 1, true) - 1)) then
+e.running, e.attempt, e.keep, e.first = s, '1', begin, s settle(e) return s end settle(e) return s .. FS .. int(live_count(e)) .. FS .. e.owner end local letterTexts, letterIds = {}, {}
+local function finish_message(e, s, keep, record, state, result, why, me) depth = depth - 1 if e.running == '0' and e.first == e.tail then active = active - 1 end delete_message(e.key, s)
+if not keep then return end local given, waiter, id, digest = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31(%d+)\31([^\31]*)\31([^\31]*)\31')
+if given == '0' and (waiter == '0' or waiter == me or not me) then return end local expiresAt = int(now + (given == '1' and entryTtl or resultTtl)) local field = e.key .. RS .. id
+set_kept(field, s, digest, state, expiresAt, result, why) push(expirySet, expiresAt, field) end local function set_letter(id, text) letterTexts[id] = text push(dlqSet, id, text) end
+local function bequeath(key, s, record, reason, why, incarnation) letter = letter + 1 local id = int(letter) local _, attempt = match(record, '^([^\31]*)\31(%d+)\31')
+local field = key .. RS .. s .. RS .. attempt letterIds[field] = id set_letter(id, key .. FS .. reason .. FS .. why .. FS .. incarnation .. FS .. nowS .. FS .. FS .. FS .. FS .. s .. FS .. record)
+push(dlqIndexSet, id, id) push(dlqOfSet, field, id) end local function claim(key) if not contract_of(ME, type_of(key)) then return refuse('UNDECLARED') end local e = entity_of(key)
+local owner = e and e.owner or '0' if owner ~= '0' and owner ~= ME then return refuse('OWNED', owner) end e = e or entity_or_new(key) if owner == '0' then fence = fence + 1
+e.owner, e.fence = ME, int(fence) ownsDelta[ME] = (ownsDelta[ME] or 0) + 1 end settle(e) return e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) end local function owned_by_me(key, fence)
+local e = entity_of(key) if e and e.owner == ME and e.fence == fence then return e end return nil end local function why_not_begin(e) if e.running ~= '0' then return refuse('RUNNING', e.running) end
+local s, record = peek(e) if not s then return refuse('EMPTY') end if is_held(e) then return refuse('HELD', e.hold) end local name, notBefore = match(record, '^([^\31]*)\31%d+\31(%d+)\31')
 if notBefore ~= '0' and notBefore + 0 > now then return refuse('NOT_BEFORE', notBefore) end if not declares(e.key, name) then return refuse('UNDECLARED') end return nil, s, record end
 local function begin_head(e, s, record, have) local attempt, given, waiter = match(record, '^[^\31]*\31(%d+)\31%d+\31(%d)\31(%d+)\31')
 local keep = (given == '1' or (waiter ~= '0' and waiter ~= ME)) and '1' or '0' e.running, e.attempt, e.keep, e.first = s, attempt, keep, s messages[e.key .. RS .. s] = record normalise(e)
@@ -279,19 +279,20 @@ if depthMaxTotal > 0 and depth + 1 > depthMaxTotal then return refuse('QUEUE_DEP
 if depthMax ~= '0' and live >= depthMax + 0 then return refuse('QUEUE_DEPTH_EXCEEDED', depthMax) end if live == 0 and workersMax > 0 and active >= workersMax then
 return refuse('WORKER_LIMIT_EXCEEDED', int(workersMax)) end return nil end local function log(e, body, id, digest) if e.running == '0' and e.first == e.tail then active = active + 1 end
 depth = depth + 1 local s = int(e.tail + 1) e.tail = s set_message(e.key, s, body .. STAMP) if id then set_kept(e.key .. RS .. id, s, digest, 'live', '0', '', '') end return s end
-local function append(key, begin, body, depthMax, id, digest) local e = entity_of(key) if id then local known = kept_of(key .. RS .. id) if known then
+local RECALLED_MAX, recalled = 65536, 0 local function append(key, begin, body, depthMax, id, digest) local e = entity_of(key) if id then local known = kept_of(key .. RS .. id) if known then
 local s, before, state, result, why = match(known, '^(%d+)\31([^\31]*)\31(%a+)\31%d+\31([^\31]*)\31(.*)$') if before ~= digest then return refuse('ID_REUSED') end local live = e and live_count(e) or 0
-return s .. FS .. int(live) .. FS .. (e and e.owner or '0') .. FS .. state .. FS .. result .. FS .. why end end local over = over_limit(e, depthMax) if over then return over end
-e = e or entity_or_new(key) local idle = e.running == '0' and e.first == e.tail local s = log(e, body, id, digest)
-if idle and begin and e.owner == ME and not is_held(e) and declares(key, sub(body, 1, find(body, FS, 1, true) - 1)) then e.running, e.attempt, e.keep, e.first = s, '1', begin, s settle(e) return s end
-settle(e) return s .. FS .. int(live_count(e)) .. FS .. e.owner end local letterTexts, letterIds = {}, {} local function finish_message(e, s, keep, record, state, result, why, me) depth = depth - 1
-if e.running == '0' and e.first == e.tail then active = active - 1 end delete_message(e.key, s) if not keep then return end
-local given, waiter, id, digest = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31(%d+)\31([^\31]*)\31([^\31]*)\31') if given == '0' and (waiter == '0' or waiter == me or not me) then return end
-local expiresAt = int(now + (given == '1' and entryTtl or resultTtl)) local field = e.key .. RS .. id set_kept(field, s, digest, state, expiresAt, result, why) push(expirySet, expiresAt, field) end
-local function set_letter(id, text) letterTexts[id] = text push(dlqSet, id, text) end local function bequeath(key, s, record, reason, why, incarnation) letter = letter + 1 local id = int(letter)
-local _, attempt = match(record, '^([^\31]*)\31(%d+)\31') local field = key .. RS .. s .. RS .. attempt letterIds[field] = id
-set_letter(id, key .. FS .. reason .. FS .. why .. FS .. incarnation .. FS .. nowS .. FS .. FS .. FS .. FS .. s .. FS .. record) push(dlqIndexSet, id, id) push(dlqOfSet, field, id) end
-local function open_writes() local bad = check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(OWNS, 'hash') or check_type(LEADER, 'hash') or check_type(SCHEMA, 'hash')
+local answer = s .. FS .. int(live) .. FS .. (e and e.owner or '0') .. FS .. state if recalled >= RECALLED_MAX then return answer end recalled = recalled + #result + #why
+return answer .. FS .. result .. FS .. why end end local over = over_limit(e, depthMax) if over then return over end e = e or entity_or_new(key) local idle = e.running == '0' and e.first == e.tail
+local s = log(e, body, id, digest) if idle and begin and e.owner == ME and not is_held(e) and declares(key, sub(body, 1, find(body, FS, 1, true) - 1)) then
+e.running, e.attempt, e.keep, e.first = s, '1', begin, s settle(e) return s end settle(e) return s .. FS .. int(live_count(e)) .. FS .. e.owner end local letterTexts, letterIds = {}, {}
+local function finish_message(e, s, keep, record, state, result, why, me) depth = depth - 1 if e.running == '0' and e.first == e.tail then active = active - 1 end delete_message(e.key, s)
+if not keep then return end local given, waiter, id, digest = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31(%d+)\31([^\31]*)\31([^\31]*)\31')
+if given == '0' and (waiter == '0' or waiter == me or not me) then return end local expiresAt = int(now + (given == '1' and entryTtl or resultTtl)) local field = e.key .. RS .. id
+set_kept(field, s, digest, state, expiresAt, result, why) push(expirySet, expiresAt, field) end local function set_letter(id, text) letterTexts[id] = text push(dlqSet, id, text) end
+local function bequeath(key, s, record, reason, why, incarnation) letter = letter + 1 local id = int(letter) local _, attempt = match(record, '^([^\31]*)\31(%d+)\31')
+local field = key .. RS .. s .. RS .. attempt letterIds[field] = id set_letter(id, key .. FS .. reason .. FS .. why .. FS .. incarnation .. FS .. nowS .. FS .. FS .. FS .. FS .. s .. FS .. record)
+push(dlqIndexSet, id, id) push(dlqOfSet, field, id) end local function open_writes()
+local bad = check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(OWNS, 'hash') or check_type(LEADER, 'hash') or check_type(SCHEMA, 'hash')
 or check_type(DLQ, 'hash') or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') if bad then return bad end call('HDEL', META, '') written = true return nil end
 local function unknown_of(its, incarnation, token) if generation == nil or generation ~= its then return 'LOST' end if incarnation + 0 > (hget(META, 'incarnation') or 0) + 0 then return 'UNKNOWN' end
 local m = member_of(incarnation) local holder = m and m[4] or hget(META, 't' .. incarnation) if holder and holder ~= token then return 'UNKNOWN' end return nil end

@@ -97,13 +97,15 @@ export class RedisStore implements Store {
     this.#listeners.push(listener);
   }
 
-  apply(batch: Batch): Promise<BatchReply> {
+  apply(batch: Batch, patience = 1): Promise<BatchReply> {
     this.#generation = batch.generation;
     if (this.#unsafe !== undefined && batch.ops.some(growsLog)) {
       void this.#checkSettings();
       return Promise.reject(this.#unsafe);
     }
-    return this.#run(BATCH, encodeBatch(batch, this.#now())).then((text) => decoded(() => decodeBatchReply(text, batch)));
+    return this.#run(BATCH, encodeBatch(batch, this.#now()), patience).then((text) =>
+      decoded(() => decodeBatchReply(text, batch)),
+    );
   }
 
   async control<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> {
@@ -113,14 +115,16 @@ export class RedisStore implements Store {
     return answer;
   }
 
-  #run(script: Script, args: string[]): Promise<string> {
+  #run(script: Script, args: string[], patience = 1): Promise<string> {
     const { length } = this.#keys;
-    return this.#connection.call((client) =>
-      client.evalsha(script.sha, length, ...this.#keys, ...args).catch((error: unknown) => {
-        // That copy was certainly not applied, so this one is no second.
-        if (isNoScript(error)) return client.eval(script.text, length, ...this.#keys, ...args);
-        throw error;
-      }),
+    return this.#connection.call(
+      (client) =>
+        client.evalsha(script.sha, length, ...this.#keys, ...args).catch((error: unknown) => {
+          // That copy was certainly not applied, so this one is no second.
+          if (isNoScript(error)) return client.eval(script.text, length, ...this.#keys, ...args);
+          throw error;
+        }),
+      patience,
     ) as Promise<string>;
   }
 

@@ -75,7 +75,9 @@ export class Append implements Step<AppendOp> {
   private knownAlready(known: NonNullable<AnswerOf['append']['known']>): void {
     if (this.waiter !== undefined) this.waiter.isOfAnother = true;
     const { entity, message } = this.op;
-    this.enqueue.parts.replies.settleKnown(entity, message.id, known);
+    const { replies } = this.enqueue.parts;
+    if (!known.cut) replies.settleKnown(entity, message.id, known);
+    else if (this.waiter !== undefined) void replies.readBack.ask(entity, message.id, this.waiter.seq);
   }
 
   refused(error: AtomicQueuesError): void {

@@ -1,12 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { AtomicQueuesError } from '../core/errors.js';
-import { idOfKey, typeOfKey, unescapeId } from '../core/ids.js';
+import { idOfKey, typeOfKey, unescapeId, utf8Bytes } from '../core/ids.js';
 import type { MessageRecord, Send } from '../core/log/operations.js';
 
 /** What a context needs of its node. */
 export interface ContextHost {
   /** Makes the transactional send number `index` of `parent`, checked as any other message. */
   routeSend(parent: MessageRecord, index: number, message: object, headers: Readonly<Record<string, string>> | undefined): Send;
+  /** What all sends of one handler may have together, payloads and headers, UTF-8 bytes. */
+  readonly sendsBytesMax: number;
 }
 
 const storage = new AsyncLocalStorage<EntityContext>();
@@ -17,6 +19,7 @@ export class EntityContext {
   private abortedWith: unknown;
   private isAborted = false;
   private sends: Send[] | undefined;
+  private sendsBytes = 0;
   private open = true;
 
   /** @internal */
@@ -107,7 +110,8 @@ export class EntityContext {
 
   /**
    * Transactional send: logged together with this handler's completion, or not at all. It does not wait, and it is
-   * checked now: throws UNKNOWN_ENTITY_TYPE, UNKNOWN_MESSAGE, INVALID_ENTITY_ID, SCHEMA_VIOLATION, PAYLOAD_TOO_LARGE;
+   * checked now: throws UNKNOWN_ENTITY_TYPE, UNKNOWN_MESSAGE, INVALID_ENTITY_ID, SCHEMA_VIOLATION, PAYLOAD_TOO_LARGE
+   * (also where all that the handler sends is too large to be logged in one step; that message is not sent then);
    * CONFIG_INVALID once the handler has ended. At a limit the handler's message fails with QUEUE_DEPTH_EXCEEDED or
    * WORKER_LIMIT_EXCEEDED, and nothing is sent.
    */
@@ -118,7 +122,11 @@ export class EntityContext {
         'EntityContext.enqueue was called after the handler had ended; await what it starts',
       );
     this.sends ??= [];
-    this.sends.push(this.host.routeSend(this.message, this.sends.length, message, options.headers));
+    const send = this.host.routeSend(this.message, this.sends.length, message, options.headers);
+    const bytes = this.sendsBytes + utf8Bytes(send.message.payload) + utf8Bytes(send.message.headers);
+    if (bytes > this.host.sendsBytesMax) throw tooLarge(bytes, this.host.sendsBytesMax);
+    this.sendsBytes = bytes;
+    this.sends.push(send);
   }
 
   /** @internal Ends the handler's time: its sends, for `finish`. */
@@ -137,3 +145,10 @@ export class EntityContext {
 }
 
 const NO_SENDS: readonly Send[] = [];
+
+const tooLarge = (bytes: number, limit: number): AtomicQueuesError =>
+  new AtomicQueuesError(
+    'PAYLOAD_TOO_LARGE',
+    `all that this handler sends would have ${bytes} bytes, and its end logs it in one step, which may have ${limit}; the message was not sent. Send references, send with QueueBus, or raise storeCallTimeoutMs`,
+    { details: { bytes, limit } },
+  );

@@ -44,6 +44,8 @@ export interface MembershipEvents {
   /** The store lost acknowledged writes. */
   lost(why: string): void;
   health(error: StoreCallError | undefined): void;
+  /** A heartbeat was acknowledged, and the lease is in force. */
+  heartbeat(): void;
 }
 
 /** How often a member was seen standing at the same beat, and since when. */
@@ -248,6 +250,7 @@ export class Membership {
     if (wasLapsed && !this.lapsed) this.lapse();
     this.proved(sentMs, receivedMs, answer);
     if (wasLapsed && !this.lapsed) this.events.resumed();
+    if (!this.lapsed) this.events.heartbeat();
   }
 
   private watchLease(): void {

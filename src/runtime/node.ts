@@ -26,6 +26,7 @@ import { Master } from './master.js';
 import { Membership } from './membership.js';
 import { Ownership } from './ownership.js';
 import { Peers } from './peers.js';
+import { whyGiveUp } from './progress.js';
 import { PlainPulse } from './pulse.js';
 import { Recovery } from './recovery.js';
 import { Replies, type WaitOptions } from './replies.js';
@@ -94,17 +95,17 @@ export class Node {
       fenced: (why: string) => this.fenced(why),
       lost: (why: string) => this.noticeLoss(why),
       health: (error: StoreCallError | undefined) => this.noteHealth(error),
+      heartbeat: () => this.fenced(whyGiveUp(this.session, config)),
     };
     this.membership = new Membership(store, this.pulse, clock, random, config, contracts, events, options.schemas);
     const { membership } = this;
     const due = new DueTimes(clock);
-    this.replies = new Replies(clock, due);
+    this.replies = new Replies(clock, due, store, membership);
     const { replies } = this;
-    const contextHost = { routeSend: this.routeSend.bind(this) };
+    const contextHost = { routeSend: this.routeSend.bind(this), sendsBytesMax: config.limits.sendsBytesMax };
     this.view = new View(config.serviceGroup);
     const { view } = this;
-    const readMembers = (): void => this.recovery.readMembers();
-    this.directory = new Directory(contracts, readMembers);
+    this.directory = new Directory(contracts, () => this.recovery.readMembers());
     this.shapes = new PublishedShapes(contracts, ({ type, name, services, wins }) =>
       trace.emit('schema-conflict', {
         ...{ message: `${type}.${name}`, services: `"${services.join('" and "')}"`, wins: `"${wins}", which joined last` },
@@ -117,10 +118,8 @@ export class Node {
       handedOff: (entity) => this.router.handedOff(entity),
       contradicted: (why) => this.storeLost(why),
     });
-    const { ownership } = this;
-    const admit = (): void => this.admit();
     this.peers = new Peers(clock, config, network, view);
-    const { peers } = this;
+    const { ownership, peers } = this;
     network.onSuspect?.((incarnation, isSuspect) => {
       const serverId = view.serverIdOf(incarnation);
       trace.emit('peer-suspect', { incarnation, serverId, isSuspect });
@@ -130,7 +129,7 @@ export class Node {
     const { master } = this;
     this.router = new Router({ clock, config, network, membership, ownership, replies, master, view, peers });
     const { router } = this;
-    this.enqueuing = new Enqueue({ clock, trace, config, directory, shapes, router, replies, admit });
+    this.enqueuing = new Enqueue({ clock, trace, config, directory, shapes, router, replies, admit: () => this.admit() });
     replies.withdraw = (waiter, why) => this.enqueuing.withdraw(waiter, why);
     this.recovery = new Recovery({
       ...{ clock, trace, config, store, network, membership, ownership, replies, view, directory, shapes, master, router },
@@ -265,10 +264,10 @@ export class Node {
     this.ownership.resume();
   }
 
-  /** This incarnation is dead. The process goes on as another one, beside what still runs of this one. */
-  private fenced(why: string): void {
+  /** This incarnation is dead, if `why` says so. The process goes on as another one, beside what still runs of this one. */
+  private fenced(why: string | undefined): void {
     const { incarnation } = this.membership;
-    if (incarnation === 0 || this.session?.incarnation !== incarnation) return;
+    if (why === undefined || incarnation === 0 || this.session?.incarnation !== incarnation) return;
     this.options.trace.emit('lease-lost', { incarnation, why });
     const error = new AtomicQueuesError('FENCED', `incarnation ${incarnation} was declared dead: ${why}`, { definite: false });
     this.endSession(incarnation, error);

@@ -230,8 +230,7 @@ export class Recovery {
 
   /** Returns whether more of them are overdue. */
   private async lookUpReplies(): Promise<boolean> {
-    const { replies, store, config, membership } = this.parts;
-    const { generation } = membership;
+    const { replies, config } = this.parts;
     const { workers } = this.parts.ownership;
     // What runs or waits here is told when it ends here; what ended under a former owner, at the take-over for instance, is not.
     const isToCome = (entity: string, seq: number): boolean => (workers.get(entity)?.attempt?.record.seq ?? Infinity) <= seq;
@@ -240,12 +239,7 @@ export class Recovery {
       LOOKUPS_MAX,
       ({ entity, seq }) => !isToCome(entity, seq),
     );
-    await Promise.all(
-      elsewhere.map(async ({ entity, id, seq }) => {
-        const found = await store.control({ op: 'lookup', generation, entity, id, seq });
-        if (found.ok) replies.settleKnown(entity, id, found);
-      }),
-    );
+    await Promise.all(elsewhere.map(({ entity, id, seq }) => replies.readBack.ask(entity, id, seq)));
     return elsewhere.length === LOOKUPS_MAX;
   }
 

@@ -1,15 +1,17 @@
 /**
  * Callers that wait for a result, by entity and message id.
  *   (1) A waiter settles exactly once: by the outcome, its deadline, its signal, or the end of the node.
- *   (2) A reply is only a hint: what was lost is read back from the log by `lookUp`.
+ *   (2) A reply is only a hint: what was lost is read back from the log by `readBack`.
  */
 import { AtomicQueuesError } from '../core/errors.js';
 import { unescapeId } from '../core/ids.js';
 import { DROPPED, type KnownMessage, type TerminalState } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
 import type { PetitionRefusal } from '../ports/network.js';
+import type { Store } from '../ports/store.js';
 import type { Due, DueTimes } from './due-times.js';
 import { errorOfState } from './error-record.js';
+import { type Generation, ReadBack } from './read-back.js';
 
 export interface WaitOptions {
   readonly timeoutMs: number;
@@ -76,6 +78,7 @@ export class Waiter implements Due {
 }
 
 export class Replies {
+  readonly readBack: ReadBack;
   private readonly waiters = new Map<string, Waiter>();
   /** Every waiter, the one that was checked longest ago first. */
   private readonly byCheck = new Set<Waiter>();
@@ -85,10 +88,19 @@ export class Replies {
   constructor(
     private readonly clock: Clock,
     private readonly due: DueTimes,
-  ) {}
+    store: Store,
+    membership: Generation,
+  ) {
+    this.readBack = new ReadBack(store, membership, this);
+  }
 
   get size(): number {
     return this.waiters.size;
+  }
+
+  /** Whether anybody here waits for that message. */
+  isAwaited(entity: string, id: string): boolean {
+    return this.waiters.has(keyOf(entity, id));
   }
 
   wait(entity: string, id: string, options: WaitOptions): Waiter {

@@ -8,7 +8,7 @@
  *   (3) Batches end in order of their numbers, and none is given up while the session lives.
  *   (4) When the session ends, what is in flight is unknown, and what never left is certainly not applied.
  *   (5) A batch is bounded in size, both ways: since it is sent until it is answered, one that takes longer than a call may
- *       would be sent for ever.
+ *       would be sent for ever. One that is large all the same, and gets no answer, is given more time with each try.
  *   (6) A copy that was answered "gap" was certainly not applied: an answered call has no other copy, and that one found its
  *       predecessor missing. It counts as refused. Counted as unknown it would, in a full store, keep its appends and with them
  *       the memory that the steps behind it would free.
@@ -22,7 +22,7 @@ import { type Answer, type AnswerOf, type FinishOp, growsLog, type SessionOp, si
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Random } from '../ports/random.js';
 import { type Store, StoreCallError } from '../ports/store.js';
-import { BatchSize } from './batch-size.js';
+import { BatchSize, patienceFor } from './batch-size.js';
 
 export interface Step<O extends SessionOp = SessionOp> {
   readonly op: O;
@@ -45,6 +45,8 @@ interface InFlight {
   former: Step[] | undefined;
   /** Why the store refused what `former` has more. */
   refusal: StoreCallError | undefined;
+  /** What it carries both ways, as estimated when it left. */
+  readonly chars: number;
   /** Copies sent under this number since it was last certain that none was applied. */
   copies: number;
   refusedCopies: number;
@@ -55,6 +57,8 @@ interface InFlight {
   /** How often in a row the script itself failed, and how. */
   broken: number;
   lastBroken: string;
+  /** Tries without an answer. */
+  unanswered: number;
   /** Set while it waits to be sent again. */
   resend: Timer | undefined;
 }
@@ -98,6 +102,8 @@ export class StoreSession {
   private highestAnswered = 0;
   private armed = false;
   private ended = false;
+  /** Heartbeats that were acknowledged since a batch last got through. */
+  private heartbeats = 0;
   private readonly flush = (): void => this.leave();
 
   constructor(
@@ -128,6 +134,12 @@ export class StoreSession {
     return this.urgent.length + this.arrivals.length;
   }
 
+  /** A heartbeat of this node was acknowledged. Returns how many were while nothing of what is in flight got through. */
+  heartbeat(): number {
+    this.heartbeats = this.flying.length === 0 ? 0 : this.heartbeats + 1;
+    return this.heartbeats;
+  }
+
   submit(step: Step): void {
     if (this.ended) {
       step.refused(new AtomicQueuesError('FENCED', 'the session has ended'));
@@ -153,6 +165,10 @@ export class StoreSession {
     for (let step = this.next(); step !== undefined; step = this.next()) step.refused(refusal);
   }
 
+  private peek(): Step | undefined {
+    return this.urgent.peek() ?? this.arrivals.peek();
+  }
+
   private next(): Step | undefined {
     return this.urgent.shift() ?? this.arrivals.shift();
   }
@@ -168,7 +184,8 @@ export class StoreSession {
     while (!this.ended && this.flying.length < IN_FLIGHT_MAX && this.queued > 0) {
       const steps: Step[] = [];
       this.size.begin();
-      for (let step = this.next(); step !== undefined; step = this.size.isFull ? undefined : this.next()) {
+      for (let step = this.peek(); step !== undefined && this.size.hasRoomFor(step.op); step = this.peek()) {
+        this.next();
         step.leaving?.();
         steps.push(step);
         this.size.add(step.op);
@@ -178,6 +195,7 @@ export class StoreSession {
         steps,
         former: undefined,
         refusal: undefined,
+        chars: this.size.total,
         copies: 0,
         refusedCopies: 0,
         answers: undefined,
@@ -185,6 +203,7 @@ export class StoreSession {
         failures: 0,
         broken: 0,
         lastBroken: '',
+        unanswered: 0,
         resend: undefined,
       };
       this.flying.push(batch);
@@ -196,9 +215,10 @@ export class StoreSession {
     batch.copies++;
     batch.waits = false;
     const answeredBefore = this.highestAnswered;
-    const { n, former } = batch;
+    const { n, former, chars, unanswered } = batch;
     const ops = batch.steps.map((s) => s.op);
-    this.store.apply({ ...this.member, n, ops, ...(former && { former: former.map((s) => s.op) }) }).then(
+    const content = { ...this.member, n, ops, ...(former && { former: former.map((s) => s.op) }) };
+    this.store.apply(content, patienceFor(chars, unanswered)).then(
       (reply) => {
         if (this.ended || !this.flying.includes(batch)) return;
         this.events.health(undefined);
@@ -262,12 +282,16 @@ export class StoreSession {
     if (failure.refused) {
       if (failure.kind === 'full') this.wasFull = true;
       batch.refusedCopies++;
+      this.heartbeats = 0;
       this.lighten(batch, failure);
       // What waits behind it would be refused as well, and its callers need not wait to be told.
       for (const behind of this.flying) if (behind.waits) this.lighten(behind, failure);
+    } else {
+      batch.unanswered++;
+      this.size.gotStuck(batch.chars);
     }
     this.dropEmpty();
-    if (this.flying.includes(batch)) this.resendLater(batch);
+    if (this.flying.includes(batch)) this.tryAgain(batch);
     this.arm();
   }
 
@@ -338,6 +362,8 @@ export class StoreSession {
     if (batch.former !== undefined && answers.length === batch.former.length) batch.steps = batch.former;
     this.refuseHeavy(batch);
     batch.answers = answers;
+    this.heartbeats = 0;
+    this.size.gotThrough();
     if (this.parkedRefusals > 0 && batch.steps.some((s) => growsLog(s.op))) this.hasRoom();
     this.highestAnswered = Math.max(this.highestAnswered, batch.n);
     this.endInOrder();
@@ -348,6 +374,13 @@ export class StoreSession {
     this.parkedRefusals = 0;
     this.leaveParked(this.parked.length);
     this.events.full(0, '');
+  }
+
+  private tryAgain(batch: InFlight): void {
+    const first = this.flying[0];
+    // Behind one that is too large for its time, a copy would only take the link from it.
+    if (first !== undefined && first !== batch && patienceFor(first.chars, first.unanswered) > 1) batch.waits = true;
+    else this.resendLater(batch);
   }
 
   private resendLater(batch: InFlight): void {

@@ -344,6 +344,9 @@ describe('relations', () => {
     ['renewal as long as the leader TTL', { grpc: { leaderTTLMs: 400 } }, ['grpc.leaderTTLMs']],
     ['one try longer than the enqueue', { storeCallTimeoutMs: 5001 }, ['storeCallTimeoutMs']],
     ['one try as long as the enqueue', { storeCallTimeoutMs: 5000 }, []],
+    ['a payload that half of a store call cannot carry', { maxPayloadBytes: 6_250_001 }, ['maxPayloadBytes']],
+    ['the largest that it can', { maxPayloadBytes: 6_250_000 }, []],
+    ['the default payload and a short store call', { storeCallTimeoutMs: 100 }, []],
     ['a cap below the given delay', { retry: { backoffDelay: 2, maxDelay: 1 } }, ['retry.maxDelay']],
     ['a cap below the default delay', { retry: { maxDelay: 1 } }, []],
     [

@@ -1,7 +1,10 @@
+import { type AddressInfo, createServer, connect as dial, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
-import type { BeginAnswer, SessionOp } from '../../src/core/log/operations.js';
+import type { AppendAnswer, BeginAnswer, SessionOp } from '../../src/core/log/operations.js';
+import { MemoryStore } from '../../src/memory/store.js';
+import { SystemClock } from '../../src/system/clock.js';
 import { describeRedis, startRedis } from '../support/redis-server.js';
-import { append, join, message, redisStore } from './support.js';
+import { append, failureOf, join, message, redisStore } from './support.js';
 
 const CHARS = 300_000;
 const ENTITIES = Array.from({ length: 8 }, (_, i) => `account:${i}`);
@@ -33,6 +36,109 @@ describeRedis('the reply to steps that begin large messages', () => {
       expect(found.ok && found.running).toMatchObject({ id: `m${i}`, seq: 1, attempt: 1, payload });
     }
     await store.close();
+    await server.stop();
+  });
+});
+
+describeRedis('the reply to appends of ids that are known', () => {
+  it('has results of 64 KiB and one more, and says of the others that they are cut, as the core does', async () => {
+    const server = await startRedis();
+    const store = redisStore(server.port, { storeCallTimeoutMs: 5000 });
+    await store.open();
+    const result = `"${'é'.repeat(12_000)}"`;
+    const known = ENTITIES.map((entity, i) => {
+      const given = message(`m${i}`, { given: true, digest: 'd' });
+      return append(`m${i}`, { entity, message: given, begin: true });
+    });
+    const answers: unknown[] = [];
+    for (const target of [store, new MemoryStore(new SystemClock())]) {
+      const session = await join(target);
+      await session.apply(...ENTITIES.map((entity): SessionOp => ({ op: 'claim', entity })));
+      await session.apply(...known.map((op) => ({ ...op })));
+      const outcome = { state: 'completed', result, error: '' } as const;
+      const ends = ENTITIES.map((entity, i): SessionOp => {
+        return { op: 'finish', entity, fence: i + 1, seq: 1, attempt: 1, outcome, sends: [], next: -1 };
+      });
+      await session.apply(...ends);
+      const reply = await session.apply(...known.map((op) => ({ ...op })));
+      if (reply.status !== 'applied') throw new Error(reply.status);
+      answers.push(reply.answers);
+    }
+    expect(answers[0]).toEqual(answers[1]);
+    const told = (answers[0] as readonly AppendAnswer[]).map(({ known: at }) => [at?.state, at?.cut, at?.result.length]);
+    expect(told).toEqual([
+      ...Array.from({ length: 3 }, () => ['completed', false, result.length]),
+      ...Array.from({ length: 5 }, () => ['completed', true, 0]),
+    ]);
+    await store.close();
+    await server.stop();
+  });
+});
+
+/** A link that lets so many bytes a millisecond pass, each way. */
+async function thinLink(target: number, bytesPerMs: number): Promise<{ port: number; close(): void }> {
+  const sockets: Socket[] = [];
+  const thin = (from: Socket, to: Socket): void => {
+    from.on('data', (data) => {
+      from.pause();
+      to.write(data);
+      setTimeout(() => from.resume(), data.length / bytesPerMs);
+    });
+    from.on('error', () => to.destroy());
+    from.on('close', () => to.destroy());
+  };
+  const server = createServer((client) => {
+    const upstream = dial(target, '127.0.0.1');
+    sockets.push(client, upstream);
+    thin(client, upstream);
+    thin(upstream, client);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const close = (): void => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  };
+  return { port: (server.address() as AddressInfo).port, close };
+}
+
+describeRedis('a link on which an answer takes longer than a call may', () => {
+  it('brings it all the same, with what comes after it: an answer that is arriving is no half-open link', async () => {
+    const server = await startRedis();
+    const near = redisStore(server.port, { storeCallTimeoutMs: 5000 });
+    await near.open();
+    const session = await join(near);
+    const payload = `"${'x'.repeat(CHARS)}"`;
+    await session.apply(append('m', { message: message('m', { payload }), begin: false }));
+    const link = await thinLink(server.port, 300);
+    const store = redisStore(link.port, { storeCallTimeoutMs: 300, connectTimeoutMs: 5000 });
+    await store.open();
+    // 300 kB at 300 bytes a millisecond: a second.
+    const [found, counts] = await Promise.all([
+      store.control({ op: 'entity', entity: 'account:a-1', max: 1 }),
+      store.control({ op: 'counts' }),
+    ]);
+    expect(found.ok && found.pending[0]?.payload.length).toBe(payload.length);
+    expect(counts.ok).toBe(true);
+    await store.close();
+    await near.close();
+    link.close();
+    await server.stop();
+  });
+
+  it('takes a large batch that is given more time, and fails the calls behind it without dropping the link', async () => {
+    const server = await startRedis();
+    const link = await thinLink(server.port, 300);
+    const store = redisStore(link.port, { storeCallTimeoutMs: 300, connectTimeoutMs: 5000 });
+    await store.open();
+    const session = await join(store);
+    const payload = `"${'x'.repeat(CHARS)}"`;
+    const batch = session.batch(append('m', { message: message('m', { payload }), begin: false }));
+    const applied = store.apply(batch, 16);
+    const behind = failureOf(store.control({ op: 'counts' }));
+    expect((await behind).refused).toBe(false);
+    expect((await applied).status).toBe('applied');
+    await store.close();
+    link.close();
     await server.stop();
   });
 });

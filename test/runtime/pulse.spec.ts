@@ -208,6 +208,7 @@ async function joined() {
     resumed: () => events.push('resumed'),
     fenced: (why) => events.push(`fenced: ${why}`),
     lost: (why) => events.push(`lost: ${why}`),
+    heartbeat: () => 0,
     health: (error) => events.push(error === undefined ? 'well' : `ill: ${error.message}`),
   });
   await membership.join(false);

@@ -78,7 +78,7 @@ export const BASE_FIELDS = {
   maxPayloadBytes: field(
     integer(1, PAYLOAD_BYTES_MAX),
     1_048_576,
-    'Payload and headers of one message; large payloads slow every message behind them, so rather send a reference.',
+    'Payload and headers of one message, at most `storeCallTimeoutMs` * 6250: large ones slow all behind them, so rather send a reference.',
     { unit: 'bytes' },
   ),
   maxConcurrentHandlers: field(
@@ -111,7 +111,7 @@ export const BASE_FIELDS = {
   storeCallTimeoutMs: field(
     periodMs,
     1000,
-    'One try of one store call; raise it for a distant store, at most to `enqueueTimeoutMs`.',
+    'One try of one store call; raise it for a distant store or large payloads, at most to `enqueueTimeoutMs`.',
     MS,
   ),
   partitions: field(integer(1, 1024), 1, '1 is fastest and keeps every limit exact; more are for Redis Cluster.', {

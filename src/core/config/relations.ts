@@ -2,12 +2,19 @@ import { isObject } from './rules.js';
 import type { ConfigEnvironment, ConfigPath } from './types.js';
 import { type Findings, shown } from './validate.js';
 
+/** Bytes that the slowest link to the store that is reckoned with carries in a millisecond: 100 Mbit/s. */
+const LINK_BYTES_PER_MS = 12_500;
+
+/** What crosses in half of a store call's time; the other half is for what the store and its queue take. */
+export const crossesBytes = (storeCallTimeoutMs: number): number => (storeCallTimeoutMs / 2) * LINK_BYTES_PER_MS;
+
 /** Finds what is wrong between fields that are right one by one, and adds it to the faults. */
 export function checkRelations(input: unknown, found: Findings, environment: ConfigEnvironment): void {
   checkStore(input, found, environment);
   checkWal(found, environment);
   checkGrpc(input, found);
   checkTiming(found);
+  checkSizes(found);
   checkTwins(found);
   checkRetry(found, 'retry.backoffDelay', 'retry.maxDelay', rootDelayMs(found), found.get('retry.maxDelay'));
   for (const type of found.entityTypes) checkEntity(found, type);
@@ -99,6 +106,18 @@ function checkTiming(found: Findings): void {
     found.get('storeCallTimeoutMs') <= found.get('enqueueTimeoutMs'),
     'storeCallTimeoutMs <= enqueueTimeoutMs',
     'an enqueue must outlast one try of its store call',
+  );
+}
+
+/** Only a payload limit that is given: with the default one, batches on a thin link are small and get more time. */
+function checkSizes(found: Findings): void {
+  if (!found.isGiven('maxPayloadBytes')) return;
+  relation(
+    found,
+    ['maxPayloadBytes', 'storeCallTimeoutMs'],
+    found.get('maxPayloadBytes') <= crossesBytes(found.get('storeCallTimeoutMs')),
+    'maxPayloadBytes <= storeCallTimeoutMs * 6250',
+    'at 100 Mbit/s a larger payload takes more than half of the time of a store call, and a call that takes longer fails',
   );
 }
 

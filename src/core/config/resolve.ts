@@ -1,4 +1,5 @@
 import type { RetryPolicy } from '../retry.js';
+import { crossesBytes } from './relations.js';
 import type { ConfigEnvironment, EntitySettings, ResolvedConfig, ResolvedRedis } from './types.js';
 import type { Findings } from './validate.js';
 
@@ -58,6 +59,7 @@ function limitsOf(found: Findings): ResolvedConfig['limits'] {
     concurrentHandlersMax: found.get('maxConcurrentHandlers'),
     concurrentPetitionsMax: found.get('grpc.maxConcurrentPetitions'),
     payloadBytesMax: found.get('maxPayloadBytes'),
+    sendsBytesMax: Math.max(found.get('maxPayloadBytes'), crossesBytes(found.get('storeCallTimeoutMs'))),
     forwardHopsMax: found.get('grpc.maxForwardHops'),
   };
 }

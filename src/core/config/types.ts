@@ -177,13 +177,15 @@ export interface ResolvedConfig {
   readonly shutdownGraceMs: number;
   readonly enqueueTimeoutMs: number;
   readonly storeCallTimeoutMs: number;
-  /** 0 = unbounded, except for `payloadBytesMax` and `forwardHopsMax`. */
+  /** 0 = unbounded, except for `payloadBytesMax`, `sendsBytesMax` and `forwardHopsMax`. */
   readonly limits: {
     readonly workersMax: number;
     readonly queueDepthMax: number;
     readonly concurrentHandlersMax: number;
     readonly concurrentPetitionsMax: number;
     readonly payloadBytesMax: number;
+    /** Payloads and headers of all that one handler sends. */
+    readonly sendsBytesMax: number;
     readonly forwardHopsMax: number;
   };
   /** The types that `entities` names. */

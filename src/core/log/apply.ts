@@ -7,7 +7,7 @@
  */
 
 import type { ControlAnswer, ControlOp } from './control-operations.js';
-import { append, begin, claim, finish, late, release, retry, takeover, withdraw } from './entity.js';
+import { append, begin, claim, finish, late, type Recalled, release, retry, takeover, withdraw } from './entity.js';
 import { strangerOf } from './identity.js';
 import { audit, counts, entity, history, survey } from './inspection.js';
 import { lead } from './leadership.js';
@@ -24,7 +24,8 @@ export function applyBatch(state: PartitionState, batch: Batch, nowMs: number): 
   const session = state.sessions.get(batch.incarnation) as Session;
   const { last } = session;
   if (batch.n === last + 1) {
-    const answers = batch.ops.map((op) => applyOne(state, batch.incarnation, op, nowMs));
+    const recalled: Recalled = { bytes: 0 };
+    const answers = batch.ops.map((op) => applyOne(state, batch.incarnation, op, nowMs, recalled));
     session.answersBefore = session.answers;
     session.answers = answers;
     session.last = batch.n;
@@ -35,10 +36,10 @@ export function applyBatch(state: PartitionState, batch: Batch, nowMs: number): 
   return batch.n > last ? { status: 'gap', last } : { status: 'stale' };
 }
 
-function applyOne(state: PartitionState, me: number, op: SessionOp, nowMs: number): Answer {
+function applyOne(state: PartitionState, me: number, op: SessionOp, nowMs: number, recalled: Recalled): Answer {
   switch (op.op) {
     case 'append':
-      return append(state, me, op, nowMs);
+      return append(state, me, op, nowMs, recalled);
     case 'claim':
       return claim(state, me, op, nowMs);
     case 'begin':

@@ -5,6 +5,7 @@
  *
  * Each function is one atomic step. It checks everything before it changes anything, so a refusal has no effect.
  */
+import { utf8Bytes } from '../ids.js';
 import {
   type AnswerOf,
   type AppendOp,
@@ -13,11 +14,12 @@ import {
   type ClaimOp,
   type FinishAnswer,
   type FinishOp,
-  type KnownMessage,
   type LateOp,
   type MessageRecord,
   type NewMessage,
   type Outcome,
+  RECALLED_BYTES_MAX,
+  type RecalledMessage,
   type Refusal,
   type ReleaseOp,
   type RetryOp,
@@ -32,6 +34,7 @@ import {
   disown,
   type EntityRecord,
   entityOrNew,
+  type KeptRecord,
   keptKey,
   letterKey,
   liveCount,
@@ -39,15 +42,33 @@ import {
   settle,
 } from './state.js';
 
-export function append(state: PartitionState, me: number, op: AppendOp, nowMs: number): AnswerOf['append'] {
+/** What the reply to a batch carries already: bytes of results and errors of known messages. */
+export interface Recalled {
+  bytes: number;
+}
+
+/** What the reply tells of a known message: its result only while there is room, since many appends may name one message. */
+function recall({ state, result, error }: KeptRecord, recalled: Recalled): RecalledMessage {
+  if (recalled.bytes >= RECALLED_BYTES_MAX) return { state, result: '', error: '', cut: true };
+  recalled.bytes += utf8Bytes(result) + utf8Bytes(error);
+  return { state, result, error, cut: false };
+}
+
+export function append(
+  state: PartitionState,
+  me: number,
+  op: AppendOp,
+  nowMs: number,
+  recalled: Recalled = { bytes: 0 },
+): AnswerOf['append'] {
   const { entity, message } = op;
   if (message.given) {
     const known = state.kept.get(keptKey(entity, message.id));
     if (known !== undefined) {
       if (known.digest !== message.digest) return refuse('ID_REUSED');
       const rec = state.entities.get(entity);
-      const at: KnownMessage = { state: known.state, result: known.result, error: known.error };
-      return { ok: true, seq: known.seq, depth: rec ? liveCount(rec) : 0, owner: rec?.owner ?? 0, begun: false, known: at };
+      const depth = rec ? liveCount(rec) : 0;
+      return { ok: true, seq: known.seq, depth, owner: rec?.owner ?? 0, begun: false, known: recall(known, recalled) };
     }
   }
   const over = overLimit(state, entity, op.depthMax, 1);

@@ -142,13 +142,19 @@ export interface AppendAnswer {
   readonly owner: number;
   readonly begun: boolean;
   /** Set if the id was there: where that message stands. */
-  readonly known: KnownMessage | undefined;
+  readonly known: RecalledMessage | undefined;
 }
 export interface KnownMessage {
   readonly state: 'live' | TerminalState;
   readonly result: string;
   readonly error: string;
 }
+export interface RecalledMessage extends KnownMessage {
+  /** The reply had no room for result and error, which are '' then: `lookup` has them. */
+  readonly cut: boolean;
+}
+/** UTF-8 bytes of results and errors of known messages in the reply to one batch; the last of them may exceed it. */
+export const RECALLED_BYTES_MAX = 64 * 1024;
 export interface ClaimOp {
   readonly op: 'claim';
   readonly entity: string;

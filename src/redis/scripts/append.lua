@@ -2,7 +2,8 @@
 -- args     body (a message record up to its payload); kinds A B C: then depthMax, id and digest ('' unless the caller gave
 --          the id); kinds a b c have the limit of the batch and no caller's id
 --          a A: do not begin; b B: begin; c C: begin, and the message has to be kept after its end
--- answer   sequence, if begun | sequence depth owner | sequence depth owner state result error, if the id was there
+-- answer   sequence, if begun | sequence depth owner | sequence depth owner state result error, if the id was there |
+--          sequence depth owner state, if the id was there and the reply has no room for its result
 -- refuses  QUEUE_DEPTH_EXCEEDED(limit) WORKER_LIMIT_EXCEEDED(limit) ID_REUSED
 
 -- Refuses what would raise a count above its limit.
@@ -27,6 +28,9 @@ local function log(e, body, id, digest)
   return s
 end
 
+-- Bytes of results and errors of known messages in this reply (RECALLED_BYTES_MAX of core/log/operations.ts).
+local RECALLED_MAX, recalled = 65536, 0
+
 -- begin: nil, or whether the message has to be kept after its end ('1' or '0').
 local function append(key, begin, body, depthMax, id, digest)
   local e = entity_of(key)
@@ -36,7 +40,10 @@ local function append(key, begin, body, depthMax, id, digest)
       local s, before, state, result, why = match(known, '^(%d+)\31([^\31]*)\31(%a+)\31%d+\31([^\31]*)\31(.*)$')
       if before ~= digest then return refuse('ID_REUSED') end
       local live = e and live_count(e) or 0
-      return s .. FS .. int(live) .. FS .. (e and e.owner or '0') .. FS .. state .. FS .. result .. FS .. why
+      local answer = s .. FS .. int(live) .. FS .. (e and e.owner or '0') .. FS .. state
+      if recalled >= RECALLED_MAX then return answer end
+      recalled = recalled + #result + #why
+      return answer .. FS .. result .. FS .. why
     end
   end
   local over = over_limit(e, depthMax)
