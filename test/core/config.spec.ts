@@ -60,6 +60,7 @@ describe('defaults', () => {
         concurrentHandlersMax: 1000,
         concurrentPetitionsMax: 50,
         payloadBytesMax: 1_048_576,
+        sendsBytesMax: 6_250_000,
         forwardHopsMax: 3,
       },
       configuredTypes: [],
