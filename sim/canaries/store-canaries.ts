@@ -112,7 +112,7 @@ export const STORE_CANARIES: readonly Canary[] = [
         if (!isOk('append', answer) || rec === undefined || rec.owner !== me || rec.running === undefined) return answer;
         if (answer.begun || answer.known !== undefined) return answer;
         rec.pending.unshift(rec.running);
-        rec.running = rec.pending.remove((m) => m.seq === answer.seq);
+        rec.running = rec.pending.take(answer.seq);
         return { ...answer, begun: true };
       }),
   },

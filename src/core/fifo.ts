@@ -36,24 +36,22 @@ export class Fifo<T> {
     else this.items.unshift(item);
   }
 
-  /** Removes and returns the first item that `matches`; O(n). */
-  remove(matches: (item: T) => boolean): T | undefined {
-    for (let i = this.first; i < this.items.length; i++) {
-      const item = this.items[i] as T;
-      if (matches(item)) {
-        this.items.splice(i, 1);
-        return item;
-      }
-    }
-    return undefined;
-  }
-
-  find(matches: (item: T) => boolean): T | undefined {
-    for (let i = this.first; i < this.items.length; i++) if (matches(this.items[i] as T)) return this.items[i];
-    return undefined;
+  /** Drops all items that `keep` denies; O(n). */
+  retain(keep: (item: T) => boolean): void {
+    this.items = this.items.slice(this.first).filter(keep);
+    this.first = 0;
   }
 
   *[Symbol.iterator](): IterableIterator<T> {
+    yield* this.entries();
+  }
+
+  protected *entries(): IterableIterator<T> {
     for (let i = this.first; i < this.items.length; i++) yield this.items[i] as T;
+  }
+
+  /** The item behind so many others; `n` is below the number of items. */
+  protected nth(n: number): T {
+    return this.items[this.first + n] as T;
   }
 }

@@ -17,6 +17,8 @@ export class Append implements Step<AppendOp> {
   sinceMs = 0;
   /** It is, or was, in a batch that left. */
   left = false;
+  /** The session has it, and it has not left. */
+  isSubmitted = false;
   /** Its caller has been told. */
   closed = false;
   /** Something before it for its entity, or it itself, is still being checked. */
@@ -35,6 +37,7 @@ export class Append implements Step<AppendOp> {
 
   leaving(): void {
     this.left = true;
+    this.isSubmitted = false;
     this.op.begin = this.worker?.mayBeginWithAppend(this.op.message.chain !== '') ?? false;
   }
 
@@ -81,6 +84,7 @@ export class Append implements Step<AppendOp> {
   }
 
   refused(error: AtomicQueuesError): void {
+    this.isSubmitted = false;
     if (this.op.begin) this.worker?.appendDidNotBegin();
     this.op.begin = false;
     if (error.code === 'FENCED') {

@@ -70,7 +70,7 @@ export class Enqueue {
   /** Appends in order of submission; those that have their answer leave from the front. */
   private readonly open = new Fifo<Append>();
   /** Appends that wait for the next session. */
-  private held: Append[] = [];
+  private readonly held = new Set<Append>();
   /** By entity, where something is being checked: settles when the last append there has had its turn. */
   private readonly turns = new Map<string, Promise<void>>();
   private expiryTimer: Timer | undefined;
@@ -81,7 +81,9 @@ export class Enqueue {
     this.session = session;
     this.lastIncarnation = session.incarnation;
     this.prefix = `${GENERATED}${session.incarnation.toString(36)}-`;
-    for (const append of this.held.splice(0)) this.resubmit(append);
+    const held = [...this.held];
+    this.held.clear();
+    for (const append of held) this.resubmit(append);
   }
 
   closeSession(): void {
@@ -242,17 +244,18 @@ export class Enqueue {
 
   private resubmit(append: Append): void {
     if (this.session === undefined) {
-      this.held.push(append);
+      this.held.add(append);
       return;
     }
     append.worker = this.parts.router.workerFor(append.op.entity, append.op.message.chain !== '');
     append.left = false;
+    append.isSubmitted = true;
     this.session.submit(append as unknown as Step);
   }
 
   /** The session ended before the append left: it leaves with the next one, unless its caller has given up. */
   hold(append: Append): void {
-    if (!append.closed) this.held.push(append);
+    if (!append.closed) this.held.add(append);
   }
 
   /** An append has its answer. */
@@ -279,8 +282,8 @@ export class Enqueue {
         append.failed(outcomeUnknown(append, `the store did not answer within enqueueTimeoutMs (${enqueueTimeoutMs} ms)`));
         continue;
       }
-      this.session?.takeBack(append as unknown as Step);
-      this.held = this.held.filter((a) => a !== append);
+      if (append.isSubmitted) this.session?.takeBack(append as unknown as Step);
+      this.held.delete(append);
       append.refused(
         new AtomicQueuesError(
           'STORE_UNAVAILABLE',
@@ -292,7 +295,7 @@ export class Enqueue {
 
   /** The node ends, which `why` says: whoever still waits for a receipt is told. `unsent` is for what never left. */
   rejectAll(why: string, unsent: AtomicQueuesError): void {
-    this.held = [];
+    this.held.clear();
     for (const append of [...this.open]) if (!append.closed) append.failed(append.left ? outcomeUnknown(append, why) : unsent);
     this.expiryTimer?.cancel();
     this.expiryTimer = undefined;

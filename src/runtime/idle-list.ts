@@ -1,3 +1,4 @@
+import { OrderedSet } from '../core/ordered-set.js';
 import type { Clock, Timer } from '../ports/clock.js';
 
 export interface Idle {
@@ -13,7 +14,7 @@ export interface Idle {
  * order of timing out: adding, removing and finding the oldest are O(1) (kinds of timeouts are few).
  */
 export class IdleList {
-  private readonly byTimeout = new Map<number, Set<Idle>>();
+  private readonly byTimeout = new Map<number, OrderedSet<Idle>>();
   private timer: Timer | undefined;
   private timerAtMs = 0;
 
@@ -23,7 +24,7 @@ export class IdleList {
     item.idleSinceMs = this.clock.monotonicMs();
     let set = this.byTimeout.get(item.idleTimeoutMs);
     if (set === undefined) {
-      set = new Set();
+      set = new OrderedSet();
       this.byTimeout.set(item.idleTimeoutMs, set);
     }
     set.add(item);
@@ -44,11 +45,8 @@ export class IdleList {
   /** The one that has been idle longest. */
   oldest(): Idle | undefined {
     let oldest: Idle | undefined;
-    for (const set of this.byTimeout.values())
-      for (const first of set) {
-        if (oldest === undefined || first.idleSinceMs < oldest.idleSinceMs) oldest = first;
-        break;
-      }
+    for (const { first } of this.byTimeout.values())
+      if (first !== undefined && (oldest === undefined || first.idleSinceMs < oldest.idleSinceMs)) oldest = first;
     return oldest;
   }
 
@@ -69,7 +67,7 @@ export class IdleList {
     const nowMs = this.clock.monotonicMs();
     let next = Number.POSITIVE_INFINITY;
     for (const [timeoutMs, set] of this.byTimeout) {
-      for (const item of set) {
+      for (let item = set.first; item !== undefined; item = set.first) {
         if (item.idleSinceMs + timeoutMs > nowMs) {
           next = Math.min(next, item.idleSinceMs + timeoutMs);
           break;

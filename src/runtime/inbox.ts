@@ -1,9 +1,9 @@
-import { Fifo } from '../core/fifo.js';
 import type { MessageRecord } from '../core/log/operations.js';
+import { SeqQueue } from '../core/seq-queue.js';
 
 /** Logged messages of one entity that its owner has heard of, in the order of their sequences. */
 export class Inbox {
-  private readonly records = new Fifo<MessageRecord>();
+  private readonly records = new SeqQueue<MessageRecord>();
   private chained = 0;
 
   get length(): number {
@@ -30,7 +30,7 @@ export class Inbox {
   }
 
   find(seq: number): MessageRecord | undefined {
-    return this.records.find((record) => record.seq === seq);
+    return this.records.get(seq);
   }
 
   dropUpTo(seq: number): void {

@@ -33,7 +33,11 @@ export class Waiter implements Due {
   isOfAnother = false;
   /** When the call began to wait, or when its outcome was last looked for in the log; ms of the node's monotonic clock. */
   checkedMs = 0;
+  /** Those that wait for the same message: the one that came before, and the one that came after. */
   next: Waiter | undefined;
+  previous: Waiter | undefined;
+  /** It has not settled. */
+  isOpen = true;
   /** Why the message's entity had no owner when last asked. */
   lastRefusal: PetitionRefusal | undefined;
   readonly promise: Promise<string>;
@@ -107,6 +111,7 @@ export class Replies {
     const waiter = new Waiter(entity, id, options, this);
     const key = keyOf(entity, id);
     waiter.next = this.waiters.get(key);
+    if (waiter.next !== undefined) waiter.next.previous = waiter;
     waiter.checkedMs = this.clock.monotonicMs();
     this.byCheck.add(waiter);
     this.waiters.set(key, waiter);
@@ -122,6 +127,7 @@ export class Replies {
     if (waiter === undefined) return;
     this.waiters.delete(key);
     for (; waiter !== undefined; waiter = waiter.next) {
+      waiter.isOpen = false;
       this.due.cancel(waiter);
       this.byCheck.delete(waiter);
       waiter.done();
@@ -203,20 +209,17 @@ export class Replies {
   }
 
   private remove(waiter: Waiter): boolean {
-    const key = keyOf(waiter.entity, waiter.id);
-    const first = this.waiters.get(key);
-    let before: Waiter | undefined;
-    for (let w = first; w !== undefined; before = w, w = w.next) {
-      if (w !== waiter) continue;
-      if (before !== undefined) before.next = w.next;
-      else if (w.next !== undefined) this.waiters.set(key, w.next);
-      else this.waiters.delete(key);
-      this.due.cancel(waiter);
-      this.byCheck.delete(waiter);
-      waiter.done();
-      return true;
-    }
-    return false;
+    if (!waiter.isOpen) return false;
+    waiter.isOpen = false;
+    const { next, previous } = waiter;
+    if (next !== undefined) next.previous = previous;
+    if (previous !== undefined) previous.next = next;
+    else if (next !== undefined) this.waiters.set(keyOf(waiter.entity, waiter.id), next);
+    else this.waiters.delete(keyOf(waiter.entity, waiter.id));
+    this.due.cancel(waiter);
+    this.byCheck.delete(waiter);
+    waiter.done();
+    return true;
   }
 }
 

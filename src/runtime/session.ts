@@ -87,6 +87,8 @@ const isFree = (batch: InFlight): boolean => batch.refusedCopies === batch.copie
 export class StoreSession {
   /** Appends, and claims on their way to them. */
   private readonly arrivals = new Fifo<Step>();
+  /** Of the arrivals, those that were taken back and are still in the list. */
+  private readonly takenBack = new Set<Step>();
   /** All else: what ends goes before what arrives, so slots and memory come free first. */
   private readonly urgent = new Fifo<Step>();
   private readonly flying: InFlight[] = [];
@@ -131,7 +133,7 @@ export class StoreSession {
   }
 
   private get queued(): number {
-    return this.urgent.length + this.arrivals.length;
+    return this.urgent.length + this.arrivals.length - this.takenBack.size;
   }
 
   /** A heartbeat of this node was acknowledged. Returns how many were while nothing of what is in flight got through. */
@@ -150,9 +152,12 @@ export class StoreSession {
     this.arm();
   }
 
-  /** Takes an append back that has not left. */
+  /** Takes an append back that was submitted here and has not left. */
   takeBack(step: Step): void {
-    this.arrivals.remove((s) => s === step);
+    this.takenBack.add(step);
+    if (this.takenBack.size * 2 <= this.arrivals.length) return;
+    this.arrivals.retain((s) => !this.takenBack.has(s));
+    this.takenBack.clear();
   }
 
   /** Ends the session: `error` goes to what is in flight, and what never left is refused. */
@@ -166,11 +171,20 @@ export class StoreSession {
   }
 
   private peek(): Step | undefined {
-    return this.urgent.peek() ?? this.arrivals.peek();
+    return this.urgent.peek() ?? this.arrival();
+  }
+
+  /** The next arrival that was not taken back. */
+  private arrival(): Step | undefined {
+    let step = this.arrivals.peek();
+    for (; step !== undefined && this.takenBack.delete(step); step = this.arrivals.peek()) this.arrivals.shift();
+    return step;
   }
 
   private next(): Step | undefined {
-    return this.urgent.shift() ?? this.arrivals.shift();
+    if (this.urgent.length > 0) return this.urgent.shift();
+    this.arrival();
+    return this.arrivals.shift();
   }
 
   private arm(): void {

@@ -280,9 +280,10 @@ export function retry(state: PartitionState, me: number, op: RetryOp, nowMs: num
 export function withdraw(state: PartitionState, op: WithdrawOp, nowMs: number): AnswerOf['withdraw'] {
   const rec = state.entities.get(op.entity);
   if (rec?.running?.seq === op.seq && rec.running.id === op.id) return refuse('RUNNING', op.seq);
-  const message = rec?.pending.remove((m) => m.seq === op.seq && m.id === op.id);
-  if (rec === undefined || message === undefined)
+  const message = rec?.pending.get(op.seq);
+  if (rec === undefined || message?.id !== op.id)
     return refuse(state.kept.has(keptKey(op.entity, op.id)) ? 'TERMINAL' : 'ABSENT');
+  rec.pending.take(op.seq);
   // Nobody but the caller waits, and it is told here: only a given id is kept.
   end(state, op.entity, rec, { ...message, waiter: 0 }, 'withdrawn', { result: '', error: '' }, 0, nowMs);
   settle(state, op.entity, rec, nowMs);

@@ -82,8 +82,8 @@ export function lookup(state: PartitionState, op: LookupOp): ControlAnswerOf['lo
   const kept = state.kept.get(keptKey(op.entity, op.id));
   if (kept !== undefined) return { ok: true, state: kept.state, result: kept.result, error: kept.error };
   const rec = state.entities.get(op.entity);
-  const isIt = (m: { seq: number; id: string }) => m.seq === op.seq && m.id === op.id;
-  const live = rec !== undefined && ((rec.running !== undefined && isIt(rec.running)) || rec.pending.find(isIt) !== undefined);
+  const message = rec?.running?.seq === op.seq ? rec.running : rec?.pending.get(op.seq);
+  const live = message?.id === op.id;
   return live ? { ok: true, state: 'live', result: '', error: '' } : refuse('ABSENT');
 }
 

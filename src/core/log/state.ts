@@ -1,6 +1,6 @@
-import { Fifo } from '../fifo.js';
 import { MinHeap } from '../heap.js';
 import { typeOfKey } from '../ids.js';
+import { SeqQueue } from '../seq-queue.js';
 import type { Contract, Letter, Settings } from './control-operations.js';
 import type { Answer, MessageRecord, TerminalState } from './operations.js';
 
@@ -11,7 +11,7 @@ export interface EntityRecord {
   fence: number;
   /** Highest sequence ever given to this entity in this life of the record. */
   tail: number;
-  readonly pending: Fifo<MessageRecord>;
+  readonly pending: SeqQueue<MessageRecord>;
   running: MessageRecord | undefined;
   holdUntilMs: number;
 }
@@ -129,7 +129,7 @@ export const liveCount = (rec: EntityRecord): number => rec.pending.length + (re
 export function entityOrNew(state: PartitionState, key: string): EntityRecord {
   let rec = state.entities.get(key);
   if (rec === undefined) {
-    rec = { owner: 0, fence: 0, tail: state.seq, pending: new Fifo(), running: undefined, holdUntilMs: 0 };
+    rec = { owner: 0, fence: 0, tail: state.seq, pending: new SeqQueue(), running: undefined, holdUntilMs: 0 };
     state.entities.set(key, rec);
   }
   return rec;

@@ -42,11 +42,10 @@ export class AssignmentTable {
 
   /** Forgets every row of incarnations that `isLive` denies. */
   sweep(isLive: (incarnation: number) => boolean): void {
-    for (const incarnation of [...this.loads.keys()]) {
-      if (isLive(incarnation)) continue;
-      for (const [entity, owner] of this.rows) if (owner === incarnation) this.rows.delete(entity);
-      this.loads.delete(incarnation);
-    }
+    const dead = new Set([...this.loads.keys()].filter((incarnation) => !isLive(incarnation)));
+    if (dead.size === 0) return;
+    for (const [entity, owner] of this.rows) if (dead.has(owner)) this.rows.delete(entity);
+    for (const incarnation of dead) this.loads.delete(incarnation);
   }
 
   clear(): void {
