@@ -278,7 +278,7 @@ describeRedis(
         import { SystemClock } from './src/system/clock.js';
         const thread = new BeatThread({ ...${JSON.stringify(options)}, connection: { port: ${server.port}, password: 'secret' }, clock: new SystemClock() });
         const beaten = new Promise((resolve) => {
-          thread.begin(${session.joined.incarnation}, { answered: resolve, fenced: resolve, failed: resolve });
+          thread.begin(${JSON.stringify(session.identity)}, { answered: resolve, ended: resolve, failed: resolve });
         });
         const holds = setInterval(() => {}, 1000);
         await beaten;
