@@ -104,8 +104,10 @@ class Reader {
         next,
       };
     const attempt = this.number();
-    const state = this.text() as 'completed' | 'failed';
+    const state = this.text() as 'completed' | 'failed' | 'refused';
     const error = this.text();
+    const outcome =
+      state === 'refused' ? { state: 'failed' as const, result, error, noDeadLetter: true } : { state, result, error };
     const sends: Send[] = [];
     for (let count = this.number(); count > 0; count--) {
       const message = messageOf(this.text());
@@ -113,6 +115,6 @@ class Reader {
       this.at += 2;
       sends.push({ entity: this.argv[this.sendAt++] as string, message, depthMax });
     }
-    return { op: 'finish', entity, fence, seq, attempt, outcome: { state, result, error }, sends, next };
+    return { op: 'finish', entity, fence, seq, attempt, outcome, sends, next };
   }
 }

@@ -1,6 +1,6 @@
 /** What a handler does: reads an account of the bank, works a while, writes it back, and misbehaves as its job says. */
 
-import { EntityContext } from 'atomic-queues';
+import { EntityContext, TerminalError } from 'atomic-queues';
 import type { Job, Target } from '../sim/job.js';
 import { typeOf } from '../sim/job.js';
 import type { RecordedEvent } from './record.js';
@@ -37,7 +37,8 @@ export class Performer {
       around.record({ kind: 'end', ...run.where, outcome: 'completed', result, sends: run.sends });
       return balance;
     } catch (error) {
-      around.record({ kind: 'end', ...run.where, outcome: 'failed', result: '', sends: 0 });
+      const isRefusal = TerminalError.is(error);
+      around.record({ kind: 'end', ...run.where, outcome: 'failed', result: '', sends: 0, ...(isRefusal && { isRefusal }) });
       throw error;
     }
   }
@@ -62,6 +63,7 @@ class Run {
     const opened = await this.bank('read', 0);
     await this.sleep(job.ms * 0.6);
     if (job.how === 'throw' || (job.how === 'throw-first' && context.attempt === 1)) throw new Error(`told to fail (${job.c})`);
+    if (job.how === 'refuse') throw new TerminalError(`told to refuse (${job.c})`);
     const change = job.op === 'deposit' ? job.amount : -job.amount;
     const balance = job.op === 'read' ? opened : await this.bank('write', opened + change);
     for (const target of job.sends ?? []) {

@@ -107,6 +107,8 @@ export interface Transition extends Base {
   readonly fence: number;
   /** JSON text, of a completed one. */
   readonly result?: string;
+  /** It failed, and the owner asked for no dead letter. */
+  readonly noDeadLetter?: boolean;
   /** Ids of what was sent with the completion. */
   readonly sends?: readonly string[];
 }
@@ -158,6 +160,8 @@ export interface End extends Base {
   readonly seq: number;
   readonly attempt: number;
   readonly outcome: 'completed' | 'failed';
+  /** It failed with a refusal: an answer to its caller, which makes no dead letter. */
+  readonly isRefusal?: boolean;
   readonly result: string;
   /** Transactional sends that the handler made. */
   readonly sends: number;

@@ -16,10 +16,11 @@ export interface Job {
 }
 
 /**
- * ok: works and heeds its signal; throw: fails each time; throw-first: fails the first attempt; hang: never ends, unless its
+ * ok: works and heeds its signal; throw: fails each time; throw-first: fails the first attempt; refuse: fails with a refusal, which
+ * is neither retried nor made a dead letter; hang: never ends, unless its
  * signal aborts; deaf: works on whatever its signal says; dead: never ends at all.
  */
-export type How = 'ok' | 'throw' | 'throw-first' | 'hang' | 'deaf' | 'dead';
+export type How = 'ok' | 'throw' | 'throw-first' | 'refuse' | 'hang' | 'deaf' | 'dead';
 
 export interface Target {
   readonly entity: string;

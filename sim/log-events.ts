@@ -120,6 +120,7 @@ export class LogEvents {
     this.add({
       ...{ kind: 'transition', ...by, entity, id: this.idOf(entity, seq), seq, attempt, from: 'dispatched' },
       ...{ to: outcome.state, fence, result: outcome.result, sends: sends.map((s) => s.message.id) },
+      ...(outcome.noDeadLetter === true && { noDeadLetter: true }),
     });
     for (const [i, send] of sends.entries()) this.appended(by, send.entity, send.message, answer.sent[i]?.seq ?? 0);
     if (answer.next !== undefined) this.began(by, entity, fence, answer.next);

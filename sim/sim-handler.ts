@@ -1,6 +1,6 @@
 /** The user's code: a bank that reads, works a while, and writes; and misbehaves as its message says. */
 import type { Clock, Timer } from '../src/ports/clock.js';
-import type { Delivery, HandlerPort } from '../src/ports/handler.js';
+import type { Delivery, FailureRuling, HandlerPort } from '../src/ports/handler.js';
 import { EntityContext } from '../src/runtime/context.js';
 import type { Bank } from './bank.js';
 import type { History, TypeFacts } from './history.js';
@@ -18,6 +18,11 @@ class Stale extends Error {
   override readonly name = 'Stale';
 }
 
+/** What its caller has to handle. */
+class Refusal extends Error {
+  override readonly name = 'Refusal';
+}
+
 export class SimHandler implements HandlerPort {
   constructor(
     private readonly clock: Clock,
@@ -32,6 +37,11 @@ export class SimHandler implements HandlerPort {
     const job = JSON.parse(payload) as Job;
     const run = new Run(this.clock, this.bank, history, host, context, `${type}:${entityId}`, job, host.facts(type));
     return run.run();
+  }
+
+  ruleOn(_type: string, _name: string, thrown: unknown): FailureRuling {
+    const isRefusal = thrown instanceof Refusal;
+    return { isFinal: isRefusal, leavesDeadLetter: !isRefusal };
   }
 }
 
@@ -89,7 +99,10 @@ class Run {
       history.add({ kind: 'end', ...where, outcome: 'completed', result, sends: this.sends });
       return result;
     } catch (error) {
-      history.add({ kind: 'end', ...where, outcome: 'failed', result: '', sends: 0 });
+      const isRefusal = error instanceof Refusal;
+      history.add({ kind: 'end', ...where, outcome: 'failed', result: '', sends: 0, ...(isRefusal && { isRefusal }) });
+      // The log keeps stacks, and a run must not depend on the machine's paths or the version of Node.
+      if (error instanceof Error) delete error.stack;
       throw error;
     } finally {
       this.winding?.cancel();
@@ -101,6 +114,7 @@ class Run {
     const opened = this.touch('read');
     await this.sleep(job.ms * 0.6);
     if (job.how === 'throw' || (job.how === 'throw-first' && context.attempt === 1)) throw new Error(`told to fail (${job.c})`);
+    if (job.how === 'refuse') throw new Refusal(`told to refuse (${job.c})`);
     if (job.how === 'hang') await this.sleep(Number.POSITIVE_INFINITY);
     if (job.how === 'dead') await new Promise<never>(() => undefined);
     const balance = this.write(opened);

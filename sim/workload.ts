@@ -110,6 +110,6 @@ class Draws {
     if (chance.chance(shape.dead)) return 'dead';
     if (chance.chance(shape.deaf)) return 'deaf';
     if (!chance.chance(shape.bad)) return 'ok';
-    return chance.pick(['throw', 'throw-first', 'throw-first'] as const);
+    return chance.pick(['throw', 'refuse', 'throw-first', 'throw-first'] as const);
   }
 }

@@ -1,5 +1,6 @@
 export type {
   AtomicQueuesConfig,
+  IDeadLettersConfig,
   IDeadlinesConfig,
   IEntityConfig,
   IGrpcConfig,
@@ -11,6 +12,8 @@ export type {
 export type { DeadLetter } from './core/dead-letter.js';
 export { AtomicQueuesError, type ErrorCode } from './core/errors.js';
 export type { JsonSchema } from './core/json-schema.js';
+export type { RecordedError } from './core/recorded-error.js';
+export { TerminalError, type TerminalErrorOptions } from './core/terminal-error.js';
 export type {
   BulkMessage,
   EnqueueAndWaitOptions,

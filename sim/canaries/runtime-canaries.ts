@@ -1,6 +1,7 @@
 /** Guards of the runtime, switched off one by one by replacing methods of its classes. */
 import { AtomicQueuesError } from '../../src/core/errors.js';
 import type { BuryOp, MembersAnswer, ReadyAnswer } from '../../src/core/log/control-operations.js';
+import type { FailureRuling } from '../../src/ports/handler.js';
 import { Audit } from '../../src/runtime/audit.js';
 import { EntityContext } from '../../src/runtime/context.js';
 import { Enqueue } from '../../src/runtime/enqueue.js';
@@ -102,6 +103,16 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
         onReceipt?.({ id: op.message.id, sequence: 1 });
         return original(self, append);
       }),
+  },
+  {
+    name: 'failure-as-refusal',
+    does: 'every failure ends as a refusal does, without a dead letter',
+    expected: ['I4'],
+    install: () =>
+      replaceMethod(Ownership, 'ruleOn', (original) => (self, attempt, thrown) => ({
+        ...(original(self, attempt, thrown) as FailureRuling),
+        leavesDeadLetter: false,
+      })),
   },
   {
     name: 'number-reused',

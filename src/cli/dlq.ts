@@ -1,5 +1,6 @@
 /** dlq list | show | replay | purge */
 import type { DeadLetter } from '../core/dead-letter.js';
+import { linesOf } from '../core/recorded-error.js';
 import { DeadLetterBox, type DeadLetterFilter, type RunResult } from '../runtime/dead-letters.js';
 import type { Connected } from './connect.js';
 import type { Since } from './options.js';
@@ -70,8 +71,7 @@ export async function list(connected: Connected, terminal: Terminal, options: Li
 }
 
 const errorText = ({ error }: DeadLetter): string => {
-  const { name, message } = (error ?? {}) as { readonly name?: string; readonly message?: string };
-  return shortened(`${name ?? ''}: ${message ?? ''}`, ERROR_CHARS_MAX);
+  return shortened(`${error?.name ?? ''}: ${error?.message ?? ''}`, ERROR_CHARS_MAX);
 };
 
 const entityText = ({ entityType, entityId }: DeadLetter): string => shortened(`${entityType}:${entityId}`, ENTITY_CHARS_MAX);
@@ -90,9 +90,18 @@ export async function show(connected: Connected, terminal: Terminal, id: string)
   terminal.answer(letter, () => {
     const times = { enqueuedAtMs: timeText(letter.enqueuedAtMs), diedAtMs: timeText(letter.diedAtMs) };
     return Object.entries({ ...letter, ...times })
-      .map(([field, value]) => `${terminal.paint('bold', field.replace(/Ms$/, '').padEnd(12))} ${valueText(value)}`)
+      .map(
+        ([field, value]) =>
+          `${terminal.paint('bold', field.replace(/Ms$/, '').padEnd(12))} ${field === 'error' ? stackText(letter) : valueText(value)}`,
+      )
       .join('\n');
   });
+}
+
+/** The error with its stack; its lines are indented, so that none can be taken for another field. */
+function stackText({ error }: DeadLetter): string {
+  const lines = error === null ? ['-'] : linesOf(error).split('\n');
+  return lines.map((line) => shortened(line, Number.POSITIVE_INFINITY)).join('\n  ');
 }
 
 function valueText(value: unknown): string {

@@ -11,6 +11,7 @@ export type {
   ConfigEnvironment,
   ConfigFault,
   EntitySettings,
+  IDeadLettersConfig,
   IDeadlinesConfig,
   IEntityConfig,
   IGrpcConfig,

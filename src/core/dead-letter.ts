@@ -1,6 +1,7 @@
 /** Dead letters as people and programs read them; core/log has the record behind it. */
 import { idOfKey, typeOfKey, unescapeId } from './ids.js';
 import type { Letter } from './log/control-operations.js';
+import type { RecordedError } from './recorded-error.js';
 
 export interface DeadLetter {
   /** Its number, by which it is shown, replayed and purged. */
@@ -15,7 +16,7 @@ export interface DeadLetter {
   readonly attempts: number;
   /** `failed`: its attempts are used up. `interrupted`: its node was lost while the handler ran. */
   readonly reason: Letter['reason'];
-  readonly error: unknown;
+  readonly error: RecordedError | null;
   readonly headers: Readonly<Record<string, string>>;
   /** From the header `traceparent` (W3C Trace Context); null without one. */
   readonly traceId: string | null;
@@ -51,7 +52,7 @@ export function deadLetterOf({ message, late, lateDetail, replayedAs, ...letter 
     sequence: message.seq,
     attempts: message.attempt,
     reason: letter.reason,
-    error: parsed(letter.error),
+    error: parsed(letter.error) as RecordedError | null,
     headers,
     traceId: TRACE_PARENT.exec(headers.traceparent ?? '')?.[1] ?? null,
     enqueuedAtMs: message.enqueuedAtMs,

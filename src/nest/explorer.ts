@@ -113,7 +113,15 @@ function describe(found: FoundHandler, config: ResolvedConfig, execute: Execute 
   const idProperty = idPropertyOf(message, type, config);
   if (idProperty === undefined) return noIdProperty(name, type);
   const schemas = { schema: metadata.schemaOf(message), replySchema: metadata.replySchemaOf(message) };
-  return { ...routeOf(type, name, idProperty), idProperty, messageClass: message, ...schemas, handler, execute };
+  return {
+    ...routeOf(type, name, idProperty),
+    idProperty,
+    messageClass: message,
+    kind: found.kind,
+    ...schemas,
+    handler,
+    execute,
+  };
 }
 
 function conflict(before: HandledMessage, message: HandledMessage): string {

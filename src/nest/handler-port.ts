@@ -1,6 +1,9 @@
+import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { decodeJson, encodeResult, revive } from '../core/payload.js';
-import { type Delivery, FinalFailure, type HandlerPort } from '../ports/handler.js';
+import { isHttpException } from '../core/recorded-error.js';
+import { TerminalError } from '../core/terminal-error.js';
+import { type Delivery, type FailureRuling, FinalFailure, type HandlerPort } from '../ports/handler.js';
 import type { HandledMessage, MessageRegistry } from './registry.js';
 import { checkSchema } from './standard-schema.js';
 
@@ -13,8 +16,14 @@ interface Runner {
 /** Runs handlers through the buses of @nestjs/cqrs, so that request scope, publishers and interceptors of the bus stay. */
 export class BusHandlers implements HandlerPort {
   readonly #runners = new Map<string, Map<string, Runner>>();
+  readonly #entitySettings: ResolvedConfig['entitySettings'];
+  readonly #onFault: (text: string) => void;
 
-  constructor(registry: MessageRegistry, resultBytesMax: number) {
+  /** `onFault` gets what is wrong with an `isTerminal` of the application. */
+  constructor(registry: MessageRegistry, config: ResolvedConfig, onFault: (text: string) => void) {
+    const resultBytesMax = config.limits.payloadBytesMax;
+    this.#entitySettings = (type) => config.entitySettings(type);
+    this.#onFault = onFault;
     for (const type of registry.types()) {
       const runners = registry.messagesOf(type).map((message) => ({ message, finish: finisherOf(message, resultBytesMax) }));
       this.#runners.set(type, new Map(runners.map((runner) => [runner.message.name, runner])));
@@ -27,7 +36,33 @@ export class BusHandlers implements HandlerPort {
     if (runner === undefined) throw new FinalFailure(unknownMessage(delivery));
     return Promise.resolve(runner.message.execute(objectOf(runner.message, delivery))).then(runner.finish);
   }
+
+  ruleOn(type: string, name: string, thrown: unknown): FailureRuling {
+    const isTerminal = this.#isTerminal(type, name, thrown);
+    const isQuery = this.#runners.get(type)?.get(name)?.message.kind === 'query';
+    return { isFinal: isTerminal, leavesDeadLetter: !isTerminal && !isQuery };
+  }
+
+  #isTerminal(type: string, name: string, thrown: unknown): boolean {
+    if (TerminalError.is(thrown)) return true;
+    // What the library itself fails is no answer of the application.
+    if (thrown instanceof FinalFailure) return false;
+    const { isTerminal = isClientError } = this.#entitySettings(type);
+    try {
+      const answer: unknown = isTerminal(thrown);
+      if (typeof answer === 'boolean') return answer;
+      if (answer instanceof Promise) answer.catch(() => undefined);
+      this.#onFault(`entities.${type}.isTerminal returned no boolean for an error of ${name}; the error counts as not terminal`);
+    } catch (error) {
+      const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#onFault(`entities.${type}.isTerminal threw for an error of ${name}; the error counts as not terminal: ${why}`);
+    }
+    return false;
+  }
 }
+
+/** The default of `isTerminal`: an HttpException below 500 is an answer to the caller, and no fault. */
+const isClientError = (thrown: unknown): boolean => isHttpException(thrown) && thrown.getStatus() < 500;
 
 const unknownMessage = ({ type, name }: Delivery): AtomicQueuesError =>
   new AtomicQueuesError('UNKNOWN_MESSAGE', `no handler for message "${name}" of entity type "${type}"`, { definite: false });

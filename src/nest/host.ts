@@ -14,6 +14,7 @@ import { type DeadLetterHost, DeadLetterListeners, DeadLetters } from './dead-le
 import { guardDirectExecution } from './direct-execution.js';
 import { type Explored, explore } from './explorer.js';
 import { BusHandlers } from './handler-port.js';
+import { rethrowHttpException } from './http-exceptions.js';
 import type { Catalog } from './introspection.js';
 import { faultless } from './logger-trace.js';
 import { OutgoingMessages } from './outgoing.js';
@@ -94,7 +95,11 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
   explore(): void {
     this.#explored = explore(this.#discovery, this.#config);
     this.#outgoing = new OutgoingMessages(this.#explored.registry, this.#config);
-    const route = (message: object): Promise<unknown> => this.bus.enqueueAndWait(message);
+    const { rethrowHttpExceptions } = this.#config;
+    const route = (message: object): Promise<unknown> => {
+      const asked = this.bus.enqueueAndWait(message);
+      return rethrowHttpExceptions ? asked.catch(rethrowHttpException) : asked;
+    };
     const sendForSaga = (message: object): Promise<unknown> =>
       EntityContext.unchained(() => this.bus.enqueueAndWait(message, { onTimeout: 'keep' }));
     guardDirectExecution(this.#explored.buses, this.#config.directExecution, route, sendForSaga);
@@ -114,7 +119,7 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
       config: this.#config,
       contracts: published.map(({ type, version }) => this.#contractOf(type, version)),
       schemas: published.map(({ type, text }) => ({ type, text })),
-      handler: new BusHandlers(registry, this.#config.limits.payloadBytesMax),
+      handler: new BusHandlers(registry, this.#config, (text) => this.#logger.error(text)),
       route: (message, headers) => outgoing.ofSend(message, headers),
       logger: this.#logger,
       onDeadLetter: (event) => this.deadLetterListeners.tell(event),

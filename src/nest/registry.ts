@@ -1,5 +1,5 @@
 import type { MessageShape } from '../core/catalog.js';
-import type { MessageClass } from './metadata.js';
+import type { HandlerKind, MessageClass } from './metadata.js';
 import { jsonSchemaOf, type StandardSchema } from './standard-schema.js';
 
 /** What a sender knows of one kind of message. */
@@ -18,6 +18,7 @@ export interface Route {
 export interface HandledMessage extends Route {
   readonly idProperty: string;
   readonly messageClass: MessageClass;
+  readonly kind: HandlerKind;
   readonly replySchema: StandardSchema | undefined;
   /** Class and module of the handler, for people. */
   readonly handler: string;

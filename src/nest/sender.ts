@@ -4,6 +4,7 @@ import type { Node } from '../runtime/node.js';
 import type { WaitOptions } from '../runtime/replies.js';
 import type { NodeStatus } from '../runtime/status.js';
 import type { EnqueueAndWaitOptions, EnqueueOptions, EnqueueOutcome, Receipt } from './bus-types.js';
+import { rejectWithHttpCause } from './http-exceptions.js';
 import type { Catalog } from './introspection.js';
 import { checkEnqueueOptions, checkWaitOptions, type OutgoingMessages, type RoutedMessage, type Scope } from './outgoing.js';
 import type { MessageRegistry } from './registry.js';
@@ -93,7 +94,7 @@ export class Sender {
   }
 
   #ask(node: Node, outgoing: RoutedMessage, wait: WaitOptions): Promise<unknown> {
-    return node.enqueueAndWait(this.#checked(outgoing), wait).then(decodeJson);
+    return node.enqueueAndWait(this.#checked(outgoing), wait).then(decodeJson, rejectWithHttpCause);
   }
 
   /** Throws what is wrong with it, as far as that is known at once. */

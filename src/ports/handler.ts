@@ -8,6 +8,14 @@ export interface Delivery {
   readonly payload: string;
 }
 
+/** What becomes of a message whose attempt failed. */
+export interface FailureRuling {
+  /** It is not retried, whatever attempts are left. */
+  readonly isFinal: boolean;
+  /** Its last failure makes a dead letter. */
+  readonly leavesDeadLetter: boolean;
+}
+
 /** The user's code. It runs only after the begin of the attempt is recorded. */
 export interface HandlerPort {
   /**
@@ -15,6 +23,8 @@ export interface HandlerPort {
    * one that is a `FinalFailure` is not retried. May throw synchronously; may never settle.
    */
   run(delivery: Delivery): Promise<string>;
+  /** Rules on a failed attempt of a message of that type and name. Never throws. Left out: retried as configured, then a dead letter. */
+  ruleOn?(type: string, name: string, thrown: unknown): FailureRuling;
 }
 
 /** A failure that another attempt cannot mend: the handler ran, but what it returned is not a legal result. */

@@ -28,11 +28,30 @@ export interface TraceEvents {
     readonly id: string;
     readonly name: string;
     readonly reason: 'failed' | 'interrupted';
+    /** The error with its stack, for people; left out where the handler ran elsewhere. */
+    readonly error?: string;
+  };
+  /** An attempt failed, and there will be another one. */
+  retrying: {
+    readonly entity: string;
+    readonly id: string;
+    readonly name: string;
+    readonly attempt: number;
+    readonly delayMs: number;
+    readonly error: string;
   };
   'loop-failed': { readonly loop: string; readonly error: unknown };
   accepted: { readonly entity: string; readonly id: string; readonly name: string; readonly seq: number };
   began: { readonly entity: string; readonly id: string; readonly name: string; readonly seq: number; readonly attempt: number };
-  ended: { readonly entity: string; readonly id: string; readonly seq: number; readonly attempt: number; readonly state: string };
+  ended: {
+    readonly entity: string;
+    readonly id: string;
+    readonly seq: number;
+    readonly attempt: number;
+    readonly state: string;
+    /** Of a message that failed and left no dead letter. */
+    readonly error?: string;
+  };
   claimed: { readonly entity: string; readonly fence: number };
   released: { readonly entity: string };
   /** `running`: handlers that did not end within the grace; `pending`: messages that the log still holds. */

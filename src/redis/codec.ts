@@ -115,7 +115,8 @@ function encodeFinish(op: FinishOp, me: number, out: string[]): string {
   const { outcome, sends, seq } = op;
   out.push(`${me},${op.fence},${seq}`, String(seq), op.next >= 0 ? String(op.next) : '-1', outcome.result);
   if (op.attempt === 1 && outcome.state === 'completed' && sends.length === 0 && outcome.error === '') return 'f';
-  out.push(String(op.attempt), outcome.state, outcome.error, String(sends.length));
+  const state = outcome.state === 'failed' && outcome.noDeadLetter === true ? 'refused' : outcome.state;
+  out.push(String(op.attempt), state, outcome.error, String(sends.length));
   for (const { message, depthMax } of sends) {
     out.push(bodyOf(message), String(depthMax), message.given ? message.id : '', message.given ? message.digest : '');
   }

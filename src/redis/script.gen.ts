@@ -154,13 +154,13 @@ local s = log(e, ARGV[arg], id, ARGV[arg + 3]) settle(e) push(sent, s, e.owner) 
 local e = owned_by_me(key, match(ARGV[at], '^%d+,(%d+),')) if not e then return refuse('FENCED') end
 if e.running ~= s or s == '0' or e.attempt ~= (full and ARGV[at + 4] or '1') then return refuse('NOT_RUNNING') end local state, why, count = 'completed', '', 0 if full then
 state, why, count = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7] + 0 if count > 0 then local over = over_limit_of_sends(e, at + 8, count, keys) if over then return over end end end
-local keep, failed = e.keep == '1', state == 'failed' local record = (keep or failed) and message_of(key, s) or nil e.running, e.attempt, e.keep = '0', '0', '0'
-finish_message(e, s, keep, record, state, ARGV[at + 3], why, ME) if failed then bequeath(key, s, record, 'failed', why, ME) end local sent = count > 0 and send_all(at + 8, count, keys) or nil
-local answer = '' if have ~= '-1' and e.first ~= e.tail then local refusal, head, record = why_not_begin(e) if not refusal then answer = begin_head(e, head, record, have) end end settle(e)
-if sent then if answer ~= '' then sent[#sent + 1] = answer end return concat(sent, FS) end return answer end local function put_back(e, s, record, notBefore) local first = int(s - 1)
-e.holes = int(e.holes + (e.first - s)) e.first, e.running, e.attempt, e.keep = first, '0', '0', '0' e.headFor, e.headSeq, e.headRecord = first, s, record set_message(e.key, s, record)
-settle(e, notBefore) end local function retry(key, fence, s, attempt, delay, why) local e = owned_by_me(key, fence) if not e then return refuse('FENCED') end
-if e.running ~= s or s == '0' or e.attempt ~= attempt then return refuse('NOT_RUNNING') end local contract = contract_of(ME, type_of(key))
+local keep, failed = e.keep == '1', state == 'failed' if state == 'refused' then state = 'failed' end local record = (keep or failed) and message_of(key, s) or nil
+e.running, e.attempt, e.keep = '0', '0', '0' finish_message(e, s, keep, record, state, ARGV[at + 3], why, ME) if failed then bequeath(key, s, record, 'failed', why, ME) end
+local sent = count > 0 and send_all(at + 8, count, keys) or nil local answer = '' if have ~= '-1' and e.first ~= e.tail then local refusal, head, record = why_not_begin(e)
+if not refusal then answer = begin_head(e, head, record, have) end end settle(e) if sent then if answer ~= '' then sent[#sent + 1] = answer end return concat(sent, FS) end return answer end
+local function put_back(e, s, record, notBefore) local first = int(s - 1) e.holes = int(e.holes + (e.first - s)) e.first, e.running, e.attempt, e.keep = first, '0', '0', '0'
+e.headFor, e.headSeq, e.headRecord = first, s, record set_message(e.key, s, record) settle(e, notBefore) end local function retry(key, fence, s, attempt, delay, why) local e = owned_by_me(key, fence)
+if not e then return refuse('FENCED') end if e.running ~= s or s == '0' or e.attempt ~= attempt then return refuse('NOT_RUNNING') end local contract = contract_of(ME, type_of(key))
 if attempt + 0 >= (contract and contract.max or 1) then return refuse('EXHAUSTED') end local notBefore = now + delay
 put_back(e, s, again(message_of(key, s), int(attempt + 1), int(notBefore), why), notBefore) return int(notBefore) end local function id_of(record)
 local id = match(record, '^[^\31]*\31%d+\31%d+\31%d\31%d+\31([^\31]*)\31') return id end local function withdraw(key, id, s) local e = entity_of(key)

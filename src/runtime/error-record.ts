@@ -1,37 +1,19 @@
 /** How an attempt's error is logged, and how it reaches the caller: JSON text, on one node as across nodes. */
 
-import { AtomicQueuesError, type ErrorCode, isErrorCode } from '../core/errors.js';
+import { AtomicQueuesError, isErrorCode } from '../core/errors.js';
 import type { TerminalState } from '../core/log/operations.js';
+import { KIND, linesOf, type RecordedError, recordError, reviveError, withoutStacks } from '../core/recorded-error.js';
 import { FinalFailure } from '../ports/handler.js';
 import { StoreCallError } from '../ports/store.js';
 
-/** The wire form of a handler's error. */
-interface ErrorRecord {
-  readonly name: string;
-  readonly message: string;
-  /** Set if the library failed the message, not its handler. */
-  readonly code?: string | undefined;
-}
-
-const MESSAGE_CHARS_MAX = 4096;
-
 /** Any thrown thing as JSON text; never throws. An error of ours that a handler let through is the handler's error. */
 export function errorText(thrown: unknown): string {
-  let record: ErrorRecord;
-  try {
-    if (thrown instanceof FinalFailure && thrown.cause instanceof AtomicQueuesError)
-      record = { name: thrown.cause.name, message: thrown.cause.message, code: thrown.cause.code };
-    else if (thrown instanceof Error) record = { name: String(thrown.name), message: String(thrown.message) };
-    else
-      record = {
-        name: 'NonError',
-        message: typeof thrown === 'object' ? (JSON.stringify(thrown) ?? String(thrown)) : String(thrown),
-      };
-  } catch {
-    record = { name: 'NonError', message: 'the handler threw something that cannot be described' };
-  }
-  return JSON.stringify({ ...record, message: record.message.slice(0, MESSAGE_CHARS_MAX).toWellFormed() });
+  if (!(thrown instanceof FinalFailure)) return JSON.stringify(recordError(thrown));
+  return JSON.stringify(recordError(thrown.cause, thrown.cause instanceof AtomicQueuesError));
 }
+
+/** What a log line says of a recorded error. */
+export const errorLines = (text: string): string => linesOf(JSON.parse(text) as RecordedError);
 
 /** The error that a waiting caller is told; definite is never claimed, since the message had begun. */
 export function errorOfState(state: TerminalState, detail: string, entity: string, id: string): AtomicQueuesError {
@@ -41,10 +23,20 @@ export function errorOfState(state: TerminalState, detail: string, entity: strin
     });
   if (state === 'withdrawn')
     return new AtomicQueuesError('WITHDRAWN', 'the message was withdrawn before it began', { details: { entity, id } });
-  const error = JSON.parse(detail) as ErrorRecord;
-  const code: ErrorCode = error.code !== undefined && isErrorCode(error.code) ? error.code : 'HANDLER_FAILED';
-  const text = error.code === undefined ? `${error.name}: ${error.message}` : error.message.replace(`[${error.code}] `, '');
-  return new AtomicQueuesError(code, text, { definite: false, details: { entity, id, error } });
+  const recorded = JSON.parse(detail) as RecordedError;
+  const error = withoutStacks(recorded);
+  const { code, details } = error;
+  // The library failed the message: what it says is meant for this caller.
+  if (recorded[KIND] === undefined && typeof code === 'string' && isErrorCode(code))
+    return new AtomicQueuesError(code, error.message.replace(`[${code}] `, ''), {
+      definite: false,
+      details: { ...(details as object | undefined), entity, id, error },
+    });
+  return new AtomicQueuesError('HANDLER_FAILED', `${error.name}: ${error.message}`, {
+    definite: false,
+    details: { entity, id, error },
+    cause: reviveError(recorded),
+  });
 }
 
 /** What a start or a join failed of, as callers are told. */

@@ -19,14 +19,14 @@ import {
   type SessionOp,
 } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
-import type { Delivery, HandlerPort } from '../ports/handler.js';
+import { type Delivery, type FailureRuling, FinalFailure, type HandlerPort } from '../ports/handler.js';
 import type { Network } from '../ports/network.js';
 import type { Store } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
 import type { Attempt } from './attempt.js';
 import { type ContextHost, EntityContext } from './context.js';
 import type { DueTimes } from './due-times.js';
-import { errorText } from './error-record.js';
+import { errorLines, errorText } from './error-record.js';
 import { IdleList } from './idle-list.js';
 import type { Membership } from './membership.js';
 import type { Replies } from './replies.js';
@@ -58,6 +58,7 @@ type LateReport = Omit<LateOp, 'op'>;
 
 const HANDLER_TIMEOUT_GRANULE_MS = 8;
 const FETCH_AGAIN_MS = 200;
+const BY_DEFAULT: FailureRuling = { isFinal: false, leavesDeadLetter: true };
 /** How long an entity whose head nobody here declares is left to others. */
 const FOREIGN_MS = 10_000;
 
@@ -333,11 +334,24 @@ export class Ownership {
     const me = this.incarnation;
     if (record.waiter !== 0 && record.waiter !== me)
       this.parts.network.send(record.waiter, { kind: 'reply', entity, id: record.id, state: outcome.state, detail });
-    if (outcome.state === 'failed') trace.emit('dead-letter', { entity, id: record.id, name: record.name, reason: 'failed' });
-    if (trace.verbose) {
-      const { id, seq, attempt } = record;
-      trace.emit('ended', { entity, id, seq, attempt, state: outcome.state });
-    }
+    const { id, name, seq, attempt } = record;
+    const { state } = outcome;
+    const isRefusal = state === 'failed' && outcome.noDeadLetter === true;
+    if (state === 'failed' && !isRefusal)
+      trace.emit('dead-letter', { entity, id, name, reason: 'failed', error: errorLines(outcome.error) });
+    if (!trace.verbose) return;
+    trace.emit('ended', { entity, id, seq, attempt, state, ...(isRefusal && { error: errorLines(outcome.error) }) });
+  }
+
+  /** What becomes of a message whose attempt failed. */
+  ruleOn({ worker, record }: Attempt, thrown: unknown): FailureRuling {
+    const ruling = this.parts.handler.ruleOn?.(typeOfKey(worker.entity), record.name, thrown) ?? BY_DEFAULT;
+    return thrown instanceof FinalFailure ? { ...ruling, isFinal: true } : ruling;
+  }
+
+  traceRetry({ worker, record }: Attempt, delayMs: number, error: string): void {
+    const { id, name, attempt } = record;
+    this.parts.trace.emit('retrying', { entity: worker.entity, id, name, attempt, delayMs, error: errorLines(error) });
   }
 
   /** A transactional send is logged: whoever owns its entity is told. */

@@ -279,10 +279,10 @@ export class EntityWorker implements Idle, Due {
       return;
     }
     const { retry } = this.settings;
-    const error = errorText(thrown);
-    if (record.attempt < retry.maxAttempts && !(thrown instanceof FinalFailure))
-      this.retry(attempt, retryDelayMs(retry, record.attempt), error);
-    else this.finish(attempt, { state: 'failed', result: '', error }, NO_SENDS);
+    const { isFinal, leavesDeadLetter } = this.table.ruleOn(attempt, thrown);
+    const failed = failedOf(thrown, leavesDeadLetter);
+    if (record.attempt < retry.maxAttempts && !isFinal) this.retry(attempt, retryDelayMs(retry, record.attempt), failed);
+    else this.finish(attempt, failed, NO_SENDS);
   }
 
   // ---- finish --------------------------------------------------------------------------------------------------
@@ -314,7 +314,7 @@ export class EntityWorker implements Idle, Due {
       if (answer.code === 'QUEUE_DEPTH_EXCEEDED' || answer.code === 'WORKER_LIMIT_EXCEEDED') {
         const limit = `what the handler sent exceeds a limit of ${answer.at}; nothing was sent`;
         const failure = new FinalFailure(new AtomicQueuesError(answer.code, limit, { details: { limit: answer.at } }));
-        this.finish(attempt, { state: 'failed', result: '', error: errorText(failure) }, NO_SENDS);
+        this.finish(attempt, failedOf(failure, this.table.ruleOn(attempt, failure).leavesDeadLetter), NO_SENDS);
         return;
       }
       this.table.contradicted(this, answer.code);
@@ -339,9 +339,11 @@ export class EntityWorker implements Idle, Due {
     this.table.reportLate(attempt, this.table.incarnation, state, detail);
   }
 
-  private retry(attempt: Attempt, delayMs: number, error: string): void {
+  /** `failed`: how the message ends if the log has no attempt left for it. */
+  private retry(attempt: Attempt, delayMs: number, failed: Outcome): void {
     this.phase = 'retrying';
     const { record } = attempt;
+    const { error } = failed;
     const op: RetryOp = {
       op: 'retry',
       entity: this.entity,
@@ -353,10 +355,11 @@ export class EntityWorker implements Idle, Due {
     };
     const answered = (answer: AnswerOf['retry']): void => {
       if (!answer.ok) {
-        this.finish(attempt, { state: 'failed', result: '', error }, NO_SENDS);
+        this.finish(attempt, failed, NO_SENDS);
         return;
       }
       this.attempt = undefined;
+      if (failed.noDeadLetter !== true) this.table.traceRetry(attempt, delayMs, error);
       this.inbox ??= new Inbox();
       this.inbox.unshift({ ...record, attempt: record.attempt + 1, notBeforeMs: answer.notBeforeMs, error });
       this.waitUntil(answer.notBeforeMs);
@@ -399,6 +402,14 @@ export class EntityWorker implements Idle, Due {
 }
 
 const NO_SENDS: readonly Send[] = [];
+
+const failedOf = (thrown: unknown, leavesDeadLetter: boolean): Outcome => ({
+  state: 'failed',
+  result: '',
+  error: errorText(thrown),
+  noDeadLetter: !leavesDeadLetter,
+});
+
 // The session's end takes the whole table with it; steps other than appends are never refused alone.
 const ignore = (): void => undefined;
 

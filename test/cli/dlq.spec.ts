@@ -69,6 +69,7 @@ describeRedis('the dead letters from the command line', () => {
       // biome-ignore lint/suspicious/noControlCharactersInRegex: the control characters are the point
       expect(stdout).not.toMatch(/[\x00-\x09\x0b-\x1f]/);
       expect((await dlq('show', '4')).stdout).toMatch(/^entityType +order$/m);
+      expect((await dlq('show', '4')).stdout).toMatch(/^error +TypeError: no connection$/m);
     });
 
     it('are replayed once, one of them or those that match, and counted before', async () => {

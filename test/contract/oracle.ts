@@ -254,7 +254,7 @@ export class Oracle implements Witness {
       const begins = op.next >= 0 && this.#whyNotBegin(me, op.entity, nowMs) === undefined;
       assert.strictEqual(answer.next !== undefined, begins);
       if (answer.next !== undefined) this.#beginHead(op.entity, answer.next);
-      if (op.outcome.state === 'failed') this.#letters.push(running);
+      if (op.outcome.state === 'failed' && op.outcome.noDeadLetter !== true) this.#letters.push(running);
     }
     return verdict;
   }

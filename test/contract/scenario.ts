@@ -316,7 +316,7 @@ export class Driver {
   #ending(node: NodeState, c: OpCommand, rec: EntityRecord | undefined) {
     const failed = c.x % 4 === 0;
     const outcome = failed
-      ? { state: 'failed' as const, result: '', error: '{"message":"no"}' }
+      ? { state: 'failed' as const, result: '', error: '{"message":"no"}', noDeadLetter: c.x % 12 === 0 }
       : { state: 'completed' as const, result: ['', '{"ok":true}', LARGE_RESULT][c.y % 3]!, error: '' };
     const sends = Array.from({ length: c.y % 3 === 0 ? 1 + (c.z % 2) : 0 }, (_, i) => ({
       entity: ENTITIES[(c.z + i) % ENTITIES.length]!,

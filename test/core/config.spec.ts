@@ -50,6 +50,7 @@ describe('defaults', () => {
       partitions: 1,
       verbose: false,
       directExecution: 'route',
+      rethrowHttpExceptions: true,
       onLeaseLost: 'rejoin',
       shutdownGraceMs: 10_000,
       enqueueTimeoutMs: 5000,
@@ -66,6 +67,7 @@ describe('defaults', () => {
       configuredTypes: [],
       retry: { maxAttempts: 1, backoff: 'exponential', backoffDelayMs: 1000, maxDelayMs: 30_000 },
       wal: { enabled: true, cleanupIntervalMs: 5000, entryTTLMs: 86_400_000, resultTTLMs: 60_000, durability: 'ack' },
+      deadLetters: { max: 0, ttlMs: 0 },
       timing: {
         heartbeatMs: 400,
         nodeTTLMs: 1500,
@@ -98,6 +100,7 @@ describe('defaults', () => {
       workerMaxQueueDepth: 0,
       replyTimeoutMs: 5000,
       handlerTimeoutMs: 0,
+      isTerminal: undefined,
       retry: { maxAttempts: 1, backoff: 'exponential', backoffDelayMs: 1000, maxDelayMs: 30_000 },
     });
   });
@@ -184,6 +187,7 @@ describe('the table of fields', () => {
     'grpc.authToken': 't',
     'grpc.takeoverHoldMs': 1,
     'entities.<type>.defaultEntityId': 'id',
+    'entities.<type>.isTerminal': () => false,
     'entities.<type>.retry.maxAttempts': 2,
     'entities.<type>.retry.backoff': 'fixed',
     'entities.<type>.retry.backoffDelay': 1,
@@ -205,7 +209,8 @@ describe('the table of fields', () => {
     expect(value).not.toBe(undefined);
     expect(tried(value)).toEqual([]);
     expect(tried(undefined)).toEqual([]);
-    for (const wrong of [Number.NaN, -1, 0.5, '', null, [], Symbol('s'), () => 1]) expect(tried(wrong)).toEqual([faultPath]);
+    for (const wrong of [Number.NaN, -1, 0.5, '', null, [], Symbol('s')]) expect(tried(wrong)).toEqual([faultPath]);
+    if (typeof value !== 'function') expect(tried(() => 1)).toEqual([faultPath]);
     if (typeof value === 'number') {
       for (const wrong of [Number.POSITIVE_INFINITY, '5', 5n, true, 2 ** 53]) expect(tried(wrong)).toEqual([faultPath]);
     }
@@ -264,7 +269,7 @@ describe('a wrong config', () => {
         '  entities["bad type"]: got "bad type"; allowed: an entity type name: 1 to 128 of the characters A-Z a-z 0-9 _ . -',
         '  entities.account.replyTimeout: got "5s"; allowed: an integer from 1 to 2147483647',
         '  entities.account.workerIdleTimeOut: got a number (not shown); allowed: one of defaultEntityId onInterrupt workerIdleTimeout' +
-          ' workerMaxQueueDepth replyTimeout handlerTimeout retry (unknown field; did you mean `workerIdleTimeout`?)',
+          ' workerMaxQueueDepth replyTimeout handlerTimeout isTerminal retry (unknown field; did you mean `workerIdleTimeout`?)',
         `  entities.account.retry.backoff: got "linear"; allowed: 'fixed' or 'exponential'`,
         '  entities.order: got a number (not shown); allowed: an object',
         '  wal: got an array; allowed: an object',

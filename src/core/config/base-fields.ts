@@ -1,5 +1,6 @@
 import {
   BOOLEAN,
+  ERROR_TEST,
   type FieldSpec,
   field,
   HOST,
@@ -91,6 +92,11 @@ export const BASE_FIELDS = {
     'route',
     "What `commandBus.execute` of an entity message does; 'allow' runs it beside the worker and gives up the order.",
   ),
+  rethrowHttpExceptions: field(
+    BOOLEAN,
+    true,
+    "Whether `commandBus.execute` and `queryBus.execute` reject with a handler's HttpException; false: with the `AtomicQueuesError` that has it as `cause`.",
+  ),
   onLeaseLost: field(
     oneOf('rejoin', 'exit'),
     'rejoin',
@@ -147,6 +153,11 @@ export const BASE_FIELDS = {
     'Then the signal of the handler aborts, 0 = never; the entity stays blocked until the handler ends, so pass the signal on.',
     { unit: 'ms', fallbackText: '0 (none)' },
   ),
+  'entities.<type>.isTerminal': optionalField(
+    ERROR_TEST,
+    'Which errors are refusals for the caller to handle: no retry, no dead letter. A `TerminalError` always is one.',
+    { fallbackText: 'an HttpException below 500' },
+  ),
   'entities.<type>.retry.maxAttempts': optionalField(atLeastOne, 'As `retry.maxAttempts`, for this type.', inherited),
   'entities.<type>.retry.backoff': optionalField(backoff, 'As `retry.backoff`, for this type.', inherited),
   'entities.<type>.retry.backoffDelay': optionalField(waitMs, 'As `retry.backoffDelay`, for this type.', { ...inherited, ...MS }),
@@ -196,5 +207,16 @@ export const BASE_FIELDS = {
     {
       ...later("'ack'", 'the stronger levels are not supported yet', (value) => value !== 'ack'),
     },
+  ),
+  'deadLetters.max': field(
+    count,
+    0,
+    'Dead letters of the whole prefix, 0 = unbounded; above it the oldest go, each named in a warning first. Give every service the same.',
+  ),
+  'deadLetters.ttl': field(
+    integer(0, TIMER_MS_MAX),
+    0,
+    'Age after which a dead letter goes, 0 = never, with a warning first; longer than you need to notice and replay one.',
+    S,
   ),
 } as const satisfies Record<BasePath, FieldSpec<unknown>>;

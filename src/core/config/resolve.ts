@@ -22,6 +22,7 @@ export function resolvedOf(found: Findings, environment: ConfigEnvironment): Res
     partitions: get('partitions'),
     verbose: get('verbose'),
     directExecution: get('directExecution'),
+    rethrowHttpExceptions: get('rethrowHttpExceptions'),
     onLeaseLost: get('onLeaseLost'),
     shutdownGraceMs: get('shutdownGraceMs'),
     enqueueTimeoutMs: get('enqueueTimeoutMs'),
@@ -37,6 +38,7 @@ export function resolvedOf(found: Findings, environment: ConfigEnvironment): Res
       resultTTLMs: get('wal.resultTTL') * MS_PER_S,
       durability: get('wal.durability'),
     },
+    deadLetters: { max: get('deadLetters.max'), ttlMs: get('deadLetters.ttl') * MS_PER_S },
     ...clusterOf(found),
     grpc: {
       enabled: get('grpc.enabled'),
@@ -139,6 +141,7 @@ function settingsOf(found: Findings, type: string): EntitySettings {
     workerMaxQueueDepth: found.getOfEntity(type, 'workerMaxQueueDepth'),
     replyTimeoutMs: found.getOfEntity(type, 'replyTimeout'),
     handlerTimeoutMs: found.getOfEntity(type, 'handlerTimeout'),
+    isTerminal: found.getOfEntity(type, 'isTerminal'),
     retry: Object.freeze({
       maxAttempts: found.getOfEntity(type, 'retry.maxAttempts') ?? root.maxAttempts,
       backoff: found.getOfEntity(type, 'retry.backoff') ?? root.backoff,

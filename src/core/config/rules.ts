@@ -94,4 +94,8 @@ export const PEM: Rule<string | Uint8Array> = {
   allowed: 'PEM text or its bytes',
   accepts: (value) => (typeof value === 'string' && value !== '') || (value instanceof Uint8Array && value.length > 0),
 };
+export const ERROR_TEST: Rule<(error: unknown) => boolean> = {
+  allowed: 'a function of the error that returns true or false',
+  accepts: (value) => typeof value === 'function',
+};
 export const NOTHING_YET: Rule<unknown> = { allowed: 'nothing yet', accepts: () => true };

@@ -34,6 +34,11 @@ export interface IEntityConfig {
   readonly replyTimeout?: number;
   /** ms; 0 = none */
   readonly handlerTimeout?: number;
+  /**
+   * Whether an error of a handler is a refusal that its caller has to handle: the message ends `failed`, is not retried and leaves no
+   * dead letter. Default: an HttpException below 500. A TerminalError always is one.
+   */
+  readonly isTerminal?: (error: unknown) => boolean;
   readonly retry?: IRetryPolicy;
 }
 
@@ -46,6 +51,13 @@ export interface IWalConfig {
   /** seconds */
   readonly resultTTL?: number;
   readonly durability?: 'ack' | 'fsync' | 'replicated';
+}
+
+export interface IDeadLettersConfig {
+  /** 0 = unbounded */
+  readonly max?: number;
+  /** seconds; 0 = unbounded */
+  readonly ttl?: number;
 }
 
 export interface IGrpcTlsConfig {
@@ -106,11 +118,13 @@ export interface AtomicQueuesConfig {
   readonly maxTotalQueueDepth?: number;
   readonly retry?: IRetryPolicy;
   readonly wal?: IWalConfig;
+  readonly deadLetters?: IDeadLettersConfig;
   readonly grpc?: IGrpcConfig;
   readonly verbose?: boolean;
   readonly maxPayloadBytes?: number;
   readonly maxConcurrentHandlers?: number;
   readonly directExecution?: 'route' | 'refuse' | 'allow';
+  readonly rethrowHttpExceptions?: boolean;
   readonly onLeaseLost?: 'rejoin' | 'exit';
   /** ms */
   readonly shutdownGraceMs?: number;
@@ -129,12 +143,13 @@ export type GrpcPath =
   | `grpc.deadlines.${Key<IDeadlinesConfig>}`;
 
 export type BasePath =
-  | Key<AtomicQueuesConfig, 'redis' | 'entities' | 'retry' | 'wal' | 'grpc'>
+  | Key<AtomicQueuesConfig, 'redis' | 'entities' | 'retry' | 'wal' | 'deadLetters' | 'grpc'>
   | `redis.${Key<IRedisConfig>}`
   | `entities.<type>.${Key<IEntityConfig, 'retry'>}`
   | `entities.<type>.retry.${Key<IRetryPolicy>}`
   | `retry.${Key<IRetryPolicy>}`
-  | `wal.${Key<IWalConfig>}`;
+  | `wal.${Key<IWalConfig>}`
+  | `deadLetters.${Key<IDeadLettersConfig>}`;
 
 export type ConfigPath = BasePath | GrpcPath;
 
@@ -148,6 +163,8 @@ export interface EntitySettings {
   readonly replyTimeoutMs: number;
   /** 0 = none */
   readonly handlerTimeoutMs: number;
+  /** Undefined: the default. */
+  readonly isTerminal: ((error: unknown) => boolean) | undefined;
   readonly retry: RetryPolicy;
 }
 
@@ -173,6 +190,7 @@ export interface ResolvedConfig {
   readonly partitions: number;
   readonly verbose: boolean;
   readonly directExecution: 'route' | 'refuse' | 'allow';
+  readonly rethrowHttpExceptions: boolean;
   readonly onLeaseLost: 'rejoin' | 'exit';
   readonly shutdownGraceMs: number;
   readonly enqueueTimeoutMs: number;
@@ -200,6 +218,8 @@ export interface ResolvedConfig {
     readonly resultTTLMs: number;
     readonly durability: 'ack' | 'fsync' | 'replicated';
   };
+  /** 0 = unbounded */
+  readonly deadLetters: { readonly max: number; readonly ttlMs: number };
   readonly timing: {
     readonly heartbeatMs: number;
     readonly nodeTTLMs: number;

@@ -180,7 +180,8 @@ export function finish(state: PartitionState, me: number, op: FinishOp, nowMs: n
   if (over !== undefined) return over;
   rec.running = undefined;
   end(state, op.entity, rec, message, op.outcome.state, op.outcome, me, nowMs);
-  if (op.outcome.state === 'failed') bequeath(state, op.entity, message, 'failed', op.outcome.error, me, nowMs);
+  if (op.outcome.state === 'failed' && op.outcome.noDeadLetter !== true)
+    bequeath(state, op.entity, message, 'failed', op.outcome.error, me, nowMs);
   const sent =
     op.sends.length === 0
       ? NONE_SENT

@@ -115,6 +115,8 @@ export interface Outcome {
   readonly result: string;
   /** JSON text; '' if completed. */
   readonly error: string;
+  /** Failed, and no dead letter is to be made of it. Left out: one is made of what failed. */
+  readonly noDeadLetter?: boolean;
 }
 
 export interface Send {

@@ -1,8 +1,8 @@
 -- finish: ends the running attempt for good, appends what its handler sent, and begins the head if asked.
 -- args     owner,fence,sequence (this incarnation's), sequence, next (have of begin, -1: begin nothing), result
 --          kind f: the first attempt, completed, without sends
---          kind F: then attempt, state, error, number of sends, and per send: body, depthMax, id, digest (id and digest
---          '' unless the caller gave the id); the sends' entities follow those of the operations
+--          kind F: then attempt, state (refused: failed, without a dead letter), error, number of sends, and per send: body,
+--          depthMax, id, digest (id and digest '' unless the caller gave the id); the sends' entities follow those of the operations
 --          kind S: as F, and its sends take more room than the message that ends: refused where there is no memory
 -- answer   per send: sequence owner; then the answer of begin, if the head was begun
 -- refuses  FENCED NOT_RUNNING QUEUE_DEPTH_EXCEEDED(limit) WORKER_LIMIT_EXCEEDED(limit)
@@ -59,6 +59,7 @@ local function finish(key, at, full, keys)
     end
   end
   local keep, failed = e.keep == '1', state == 'failed'
+  if state == 'refused' then state = 'failed' end
   local record = (keep or failed) and message_of(key, s) or nil
   e.running, e.attempt, e.keep = '0', '0', '0'
   finish_message(e, s, keep, record, state, ARGV[at + 3], why, ME)

@@ -1,0 +1,284 @@
+/**
+ * A thrown value as JSON: what the log, the dead letter and the caller keep of it.
+ *
+ *   (1) Recording never throws, whatever was thrown: cycles, getters that throw, proxies.
+ *   (2) A record is bounded: names, messages and stacks of at most `CAUSES_MAX` errors of the cause chain, and one budget of characters
+ *       for the fields of them all. Outer errors take from the budget first.
+ *   (3) Plain data is kept: primitives, plain objects and arrays, errors, and what has a `toJSON`. Other instances (sockets, requests)
+ *       are left out.
+ */
+import { isErrorCode } from './errors.js';
+import { TerminalError } from './terminal-error.js';
+
+export interface RecordedError {
+  readonly name: string;
+  readonly message: string;
+  readonly code?: string | number;
+  readonly status?: number;
+  readonly details?: unknown;
+  readonly stack?: string;
+  readonly cause?: RecordedError;
+  /** The error's other own fields. */
+  readonly [field: string]: unknown;
+}
+
+/**
+ * Field that says how a caller gets the error: 'http' as an HttpException, 'terminal' as a TerminalError, 'handler' as an Error. It
+ * is left out where the error's `code` cannot be mistaken for one of the library's.
+ */
+export const KIND = '$kind';
+
+const TEXT_CHARS_MAX = 4096;
+const NAME_CHARS_MAX = 256;
+const STACK_HEAD_CHARS_MAX = 512;
+const CAUSES_MAX = 5;
+/** Of the JSON text of all fields of a record. */
+const FIELDS_CHARS_MAX = 16_384;
+const FIELDS_MAX = 64;
+const DEPTH_MAX = 6;
+
+const CUT = '[cut]';
+const CIRCULAR = '[circular]';
+const UNREADABLE = '[unreadable]';
+
+/** Fields that have a place of their own in a record, or none. */
+const OWN_PLACE: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'cause', KIND]);
+/** Fields that are recorded also where they are inherited or not enumerable. */
+const ALWAYS = ['code', 'status', 'details', 'errors'] as const;
+
+const cut = (text: string, charsMax: number): string =>
+  (text.length > charsMax ? `${text.slice(0, charsMax)}...` : text).toWellFormed();
+
+function read(object: object, field: string): unknown {
+  try {
+    return (object as Record<string, unknown>)[field];
+  } catch {
+    return UNREADABLE;
+  }
+}
+
+/** Records what was thrown. `ofLibrary`: the library failed the message, not its handler; its stack tells nothing. */
+export function recordError(thrown: unknown, ofLibrary = false): RecordedError {
+  try {
+    return record(thrown, ofLibrary);
+  } catch {
+    return { name: 'NonError', message: 'the handler threw a value that cannot be described' };
+  }
+}
+
+function record(thrown: unknown, ofLibrary: boolean): RecordedError {
+  const chain = chainOf(thrown);
+  const fields = new FieldRecorder();
+  const records = chain.map((one) => ({ ...headOf(one), ...fields.of(one) }));
+  let inner: RecordedError | undefined;
+  for (let i = records.length - 1; i >= 0; i--) {
+    const one = chain[i];
+    const stack = one instanceof Error && !ofLibrary ? stackOf(one) : undefined;
+    inner = {
+      ...(records[i] as RecordedError),
+      ...(stack !== undefined && { stack }),
+      ...(inner !== undefined && { cause: inner }),
+    };
+  }
+  const whole = inner as RecordedError;
+  const kind = ofLibrary ? undefined : kindOf(thrown, whole);
+  return kind === undefined ? whole : { ...whole, [KIND]: kind };
+}
+
+/** The error and its causes, outermost first. */
+function chainOf(thrown: unknown): unknown[] {
+  const chain = [thrown];
+  for (let at = thrown; at instanceof Error && chain.length < CAUSES_MAX; ) {
+    const cause = read(at, 'cause');
+    if (cause === undefined || cause === null || chain.includes(cause)) break;
+    chain.push(cause);
+    at = cause;
+  }
+  return chain;
+}
+
+function headOf(thrown: unknown): { name: string; message: string } {
+  if (thrown instanceof Error)
+    return {
+      name: cut(String(read(thrown, 'name')), NAME_CHARS_MAX),
+      message: cut(String(read(thrown, 'message')), TEXT_CHARS_MAX),
+    };
+  const message = typeof thrown === 'object' ? (JSON.stringify(new FieldRecorder().value(thrown)) ?? '') : String(thrown);
+  return { name: 'NonError', message: cut(message, TEXT_CHARS_MAX) };
+}
+
+/** The frames, below a head that a long message does not fill. */
+function stackOf(error: Error): string | undefined {
+  const stack = read(error, 'stack');
+  if (typeof stack !== 'string' || stack === UNREADABLE) return undefined;
+  const framesAt = stack.search(/\n\s+at /);
+  if (framesAt < 0) return cut(stack, STACK_HEAD_CHARS_MAX);
+  return cut(stack.slice(0, framesAt), STACK_HEAD_CHARS_MAX) + cut(stack.slice(framesAt), TEXT_CHARS_MAX);
+}
+
+function kindOf(thrown: unknown, { code }: RecordedError): 'http' | 'terminal' | 'handler' | undefined {
+  if (isHttpException(thrown)) return 'http';
+  if (TerminalError.is(thrown)) return 'terminal';
+  return typeof code === 'string' && isErrorCode(code) ? 'handler' : undefined;
+}
+
+/** What is used of an HttpException of Nest. */
+export type HttpExceptionLike = Error & { getStatus(): number; getResponse(): string | object };
+
+/** Whether it is an HttpException, of any copy of Nest. */
+export function isHttpException(thrown: unknown): thrown is HttpExceptionLike {
+  if (!(thrown instanceof Error)) return false;
+  return typeof read(thrown, 'getStatus') === 'function' && typeof read(thrown, 'getResponse') === 'function';
+}
+
+class FieldRecorder {
+  private left = FIELDS_CHARS_MAX;
+  /** The objects that hold the value at hand. */
+  private readonly path: object[] = [];
+
+  /** The recorded fields of an error, or of another thrown object. */
+  of(thrown: unknown): Record<string, unknown> {
+    if (typeof thrown !== 'object' || thrown === null || Array.isArray(thrown)) return {};
+    const isHttp = isHttpException(thrown);
+    const fields: Record<string, unknown> = isHttp ? this.httpFields(thrown) : {};
+    this.path.push(thrown);
+    for (const name of new Set([...ALWAYS, ...Object.keys(thrown)])) {
+      if (this.isFull(fields)) break;
+      // `options` of an HttpException only repeats its cause and its description.
+      if (!OWN_PLACE.has(name) && !(isHttp && (name in fields || name === 'options'))) this.entry(fields, name, thrown);
+    }
+    this.path.pop();
+    return fields;
+  }
+
+  /** What is sent to the client: as it would be sent, where that fits. */
+  private httpFields(thrown: HttpExceptionLike): { status: number; response: unknown } {
+    const response: unknown = thrown.getResponse();
+    const text = JSON.stringify(response) ?? 'null';
+    const fits = text.length <= FIELDS_CHARS_MAX;
+    if (fits) this.left -= text.length;
+    return { status: thrown.getStatus(), response: fits ? JSON.parse(text) : this.value(response) };
+  }
+
+  private isFull(fields: object): boolean {
+    return this.left <= 0 || Object.keys(fields).length >= FIELDS_MAX;
+  }
+
+  private entry(fields: Record<string, unknown>, name: string, from: object): void {
+    if (name === '__proto__' || name.length > NAME_CHARS_MAX) return;
+    const recorded = this.value(read(from, name));
+    if (recorded === undefined) return;
+    this.left -= name.length + 4;
+    fields[name] = recorded;
+  }
+
+  /** Undefined for what is left out. */
+  value(value: unknown): unknown {
+    switch (typeof value) {
+      case 'string':
+        return this.text(value);
+      case 'number':
+        this.left -= 8;
+        return Number.isFinite(value) ? value : String(value);
+      case 'boolean':
+        this.left -= 5;
+        return value;
+      case 'bigint':
+        return this.text(String(value));
+      case 'object':
+        return value === null ? null : this.object(value);
+      default:
+        return undefined;
+    }
+  }
+
+  private text(text: string): string {
+    const kept = cut(text, Math.max(0, Math.min(TEXT_CHARS_MAX, this.left)));
+    this.left -= JSON.stringify(kept).length;
+    return kept;
+  }
+
+  private object(value: object): unknown {
+    if (this.path.includes(value)) return CIRCULAR;
+    if (this.left <= 0 || this.path.length > DEPTH_MAX) return CUT;
+    this.left -= 2;
+    this.path.push(value);
+    try {
+      if (Array.isArray(value)) return this.items(value);
+      if (value instanceof Error) return { ...headOf(value), ...this.of(value) };
+      if (ArrayBuffer.isView(value)) return undefined;
+      const toJson = read(value, 'toJSON');
+      if (typeof toJson === 'function') return this.value(toJson.call(value));
+      const prototype: unknown = Object.getPrototypeOf(value);
+      return prototype === null || Object.getPrototypeOf(prototype) === null ? this.entries(value) : undefined;
+    } catch {
+      return UNREADABLE;
+    } finally {
+      this.path.pop();
+    }
+  }
+
+  private items(values: readonly unknown[]): unknown[] {
+    const items: unknown[] = [];
+    for (const value of values) {
+      if (this.left <= 0 || items.length >= FIELDS_MAX) {
+        items.push(CUT);
+        break;
+      }
+      items.push(this.value(value) ?? null);
+    }
+    return items;
+  }
+
+  private entries(value: object): Record<string, unknown> {
+    const fields: Record<string, unknown> = {};
+    for (const name of Object.keys(value)) {
+      if (this.isFull(fields)) break;
+      this.entry(fields, name, value);
+    }
+    return fields;
+  }
+}
+
+/** The record without its stacks: what may leave the program with an error's details. */
+export function withoutStacks({ stack: _, [KIND]: __, cause, ...rest }: RecordedError): RecordedError {
+  return { ...rest, ...(cause !== undefined && { cause: withoutStacks(cause) }) } as RecordedError;
+}
+
+const RECORDED = new WeakMap<object, RecordedError>();
+
+/** What an error was revived from; undefined if it was not. */
+export const recordedOf = (error: unknown): RecordedError | undefined =>
+  typeof error === 'object' && error !== null ? RECORDED.get(error) : undefined;
+
+/** An error that tells all that was recorded of another one. Its stack is that of the handler. */
+export function reviveError(recorded: RecordedError): Error {
+  const { name, message, stack, cause, [KIND]: kind, ...fields } = recorded;
+  const options = cause === undefined ? undefined : { cause: reviveError(cause) };
+  const error = kind === 'terminal' ? new TerminalError(message, options) : new Error(message, options);
+  RECORDED.set(error, recorded);
+  return dressed(error, { name, stack, fields });
+}
+
+/** Gives an error the recorded name, stack and fields. */
+export function dressed<E extends Error>(
+  error: E,
+  { name, stack, fields }: { name: string; stack: unknown; fields: Readonly<Record<string, unknown>> },
+): E {
+  for (const [field, value] of Object.entries(fields)) define(error, field, value, true);
+  define(error, 'name', name, false);
+  define(error, 'stack', typeof stack === 'string' ? stack : `${name}: ${error.message}`, false);
+  return error;
+}
+
+const define = (error: Error, field: string, value: unknown, enumerable: boolean): void =>
+  void Object.defineProperty(error, field, { value, enumerable, writable: true, configurable: true });
+
+const LINE_CHARS_MAX = 1000;
+
+/** For people: the stack of the error and of each cause, each followed by its fields. */
+export function linesOf({ name, message, stack, cause, [KIND]: _, ...fields }: RecordedError): string {
+  const head = stack ?? `${name}: ${message}`;
+  const more = Object.keys(fields).length === 0 ? '' : `\n    ${cut(JSON.stringify(fields), LINE_CHARS_MAX)}`;
+  return `${head}${more}${cause === undefined ? '' : `\ncaused by ${linesOf(cause)}`}`;
+}

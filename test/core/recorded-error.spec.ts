@@ -1,0 +1,167 @@
+import { ConflictException, HttpException } from '@nestjs/common';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { AtomicQueuesError } from '../../src/core/errors.js';
+import { KIND, linesOf, type RecordedError, recordError, reviveError, withoutStacks } from '../../src/core/recorded-error.js';
+import { TerminalError } from '../../src/core/terminal-error.js';
+
+/** As it comes back from the log. */
+const stored = (thrown: unknown): RecordedError => JSON.parse(JSON.stringify(recordError(thrown))) as RecordedError;
+
+class DbError extends Error {
+  override readonly name = 'DbError';
+  readonly code = '23505';
+  readonly table = 'accounts';
+  readonly at = new Date(0);
+  readonly rows = 3n;
+  readonly driver = new (class Socket {
+    readonly secret = 'no';
+  })();
+  get status(): number {
+    return 503;
+  }
+}
+
+describe('a recorded error', () => {
+  it('keeps name, message, code, status, stack, plain own fields and the causes', () => {
+    const cause = Object.assign(new TypeError('no connection', { cause: 'cable' }), { errno: -111, code: 'ECONNREFUSED' });
+    const error = new DbError('duplicate key', { cause });
+    const record = stored(error);
+    expect(withoutStacks(record)).toEqual({
+      ...{ name: 'DbError', message: 'duplicate key', code: '23505', status: 503 },
+      ...{ table: 'accounts', at: '1970-01-01T00:00:00.000Z', rows: '3' },
+      cause: {
+        ...{ name: 'TypeError', message: 'no connection', code: 'ECONNREFUSED', errno: -111 },
+        cause: { name: 'NonError', message: 'cable' },
+      },
+    });
+    expect(record.stack).toContain('recorded-error.spec.ts');
+    expect(record.cause?.stack).toMatch(/^TypeError: no connection\n\s+at /);
+  });
+
+  it('keeps the errors of an AggregateError, and errors among its fields', () => {
+    const error = Object.assign(new AggregateError([new Error('one'), new RangeError('two')], 'both'), {
+      driverError: new DbError('x'),
+    });
+    expect(stored(error)).toMatchObject({
+      errors: [
+        { name: 'Error', message: 'one' },
+        { name: 'RangeError', message: 'two' },
+      ],
+      driverError: { name: 'DbError', table: 'accounts' },
+    });
+  });
+
+  it('keeps frames below a message that would fill the stack', () => {
+    expect(stored(new Error('x'.repeat(100_000))).stack).toContain('recorded-error.spec.ts');
+  });
+
+  it('records what is no error', () => {
+    expect(stored('text')).toEqual({ name: 'NonError', message: 'text' });
+    expect(stored({ code: 7, why: 'no' })).toEqual({ name: 'NonError', message: '{"code":7,"why":"no"}', code: 7, why: 'no' });
+    expect(stored(null)).toMatchObject({ name: 'NonError', message: 'null' });
+    expect(stored(Symbol('s'))).toMatchObject({ name: 'NonError', message: 'Symbol(s)' });
+  });
+
+  it('survives cycles, getters that throw, and proxies', () => {
+    const circular = new Error('round') as Error & Record<string, unknown>;
+    circular.self = circular;
+    circular.deep = { list: [circular] };
+    circular.cause = circular;
+    Object.defineProperty(circular, 'stack', {
+      get: () => {
+        throw new Error('no stack today');
+      },
+    });
+    Object.defineProperty(circular, 'bad', {
+      enumerable: true,
+      get: () => {
+        throw new Error('no');
+      },
+    });
+    circular.json = {
+      toJSON: () => {
+        throw new Error('no');
+      },
+    };
+    expect(stored(circular)).toEqual({
+      ...{ name: 'Error', message: 'round', self: '[circular]', deep: { list: ['[circular]'] } },
+      ...{ bad: '[unreadable]', json: '[unreadable]' },
+    });
+    const refuses = new Proxy(new Error('x'), {
+      get: () => {
+        throw new Error('no');
+      },
+      ownKeys: () => {
+        throw new Error('no');
+      },
+    });
+    expect(stored(refuses)).toMatchObject({ name: expect.any(String), message: expect.any(String) });
+    expect(stored(Object.create(null))).toMatchObject({ name: 'NonError' });
+  });
+
+  it('is bounded, whatever is thrown', () => {
+    const wide = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`field${i}`, 'y'.repeat(1000)]));
+    let deep: unknown = 1;
+    for (let i = 0; i < 100_000; i++) deep = [deep];
+    let chain = new Error('z'.repeat(1_000_000));
+    for (let i = 0; i < 7; i++) chain = Object.assign(new Error('z'.repeat(100_000), { cause: chain }), wide, { deep });
+    const response = { list: Array.from({ length: 10_000 }, () => '\u0000'.repeat(100)) };
+    for (const thrown of [chain, new HttpException(response, 400, { cause: chain }), wide, 'x'.repeat(1_000_000)])
+      expect(JSON.stringify(recordError(thrown)).length).toBeLessThan(150_000);
+  });
+
+  it('of any thrown value is JSON that comes back as an error', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.anything(),
+          fc.anything().map((fields) => Object.assign(new Error('e'), fields)),
+        ),
+        (thrown) => {
+          const record = stored(thrown);
+          expect(recordError(thrown)).toBeDefined();
+          expect(reviveError(record)).toBeInstanceOf(Error);
+          expect(typeof linesOf(record)).toBe('string');
+        },
+      ),
+    );
+  });
+});
+
+describe('an error that comes back', () => {
+  it('tells all that was recorded, with the stack of where it was thrown', () => {
+    const thrown = new DbError('duplicate key', { cause: new TypeError('inner') });
+    const error = reviveError(stored(thrown)) as DbError;
+    expect(error).toMatchObject({ name: 'DbError', message: 'duplicate key', code: '23505', status: 503, table: 'accounts' });
+    expect(error.stack).toBe(thrown.stack);
+    expect(error.cause).toMatchObject({ name: 'TypeError', message: 'inner' });
+    expect(Object.keys(error)).not.toContain('stack');
+  });
+
+  it('of a TerminalError is one', () => {
+    const thrown = new TerminalError('too little', {
+      code: 'FUNDS',
+      status: 409,
+      details: { short: 5 },
+      cause: new Error('why'),
+    });
+    const error = reviveError(stored(thrown));
+    expect(TerminalError.is(error)).toBe(true);
+    expect(error).toMatchObject({ name: 'TerminalError', code: 'FUNDS', status: 409, details: { short: 5 } });
+    expect(error.cause).toMatchObject({ message: 'why' });
+  });
+
+  it('says what it was, where its code is one of ours', () => {
+    expect(stored(new AtomicQueuesError('REPLY_TIMEOUT', 'late'))[KIND]).toBe('handler');
+    expect(stored(new ConflictException('taken'))).toMatchObject({
+      ...{ [KIND]: 'http', status: 409, name: 'ConflictException' },
+      response: { message: 'taken', error: 'Conflict', statusCode: 409 },
+    });
+  });
+
+  it('has lines for people: stack, fields, causes', () => {
+    const lines = linesOf(stored(new DbError('duplicate', { cause: new TypeError('inner') })));
+    expect(lines).toMatch(/^DbError: duplicate\n\s+at [\s\S]*"table":"accounts"[\s\S]*\ncaused by TypeError: inner\n\s+at /);
+  });
+});
