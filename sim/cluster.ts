@@ -66,6 +66,7 @@ function factsOf(settings: Settings, workMs: number): RunFacts {
   return {
     ...{ leaseTtlMs, leaseMarginMs, takeoverHoldMs, depthMaxTotal, types: typeFactsOf(settings) },
     concurrentHandlersMax: settings.concurrentHandlersMax,
+    deadLetters: { max: settings.deadLetters?.max ?? 0, ttlMs: 1000 * (settings.deadLetters?.ttl ?? 0) },
     blockedAfterMs: (settings.handlerTimeoutMs > 0 ? settings.handlerTimeoutMs : 30_000) + 2 * reconcileIntervalMs + 1000,
     settleMs: 15_000 + 2 * workMs + 4 * (leaseTtlMs + takeoverHoldMs + reconcileIntervalMs),
     independentMs: 2 * reconcileIntervalMs + leaseTtlMs + takeoverHoldMs + 1000,

@@ -7,6 +7,7 @@
  * store, and by `call` where the caller made it, until the receipt tells both.
  */
 import type { ErrorCode } from '../src/core/errors.js';
+import type { LetterLimits } from '../src/core/log/control-operations.js';
 import type { TerminalState } from '../src/core/log/operations.js';
 import type { PeerMessage } from '../src/ports/network.js';
 
@@ -17,6 +18,8 @@ export interface RunFacts {
   readonly takeoverHoldMs: number;
   readonly types: Readonly<Record<string, TypeFacts>>;
   readonly depthMaxTotal: number;
+  /** `deadLetters` of the configuration; left out: unbounded. */
+  readonly deadLetters?: LetterLimits;
   readonly concurrentHandlersMax: number;
   /** A handler that runs for longer is reported as blocking its entity. */
   readonly blockedAfterMs: number;
@@ -128,6 +131,15 @@ export interface LetterMade extends Base {
   readonly seq: number;
   readonly attempt: number;
   readonly reason: 'failed' | 'interrupted';
+}
+/** A dead letter was deleted. */
+export interface LetterDropped extends Base {
+  readonly kind: 'drop';
+  readonly letter: string;
+  /** How many were left. */
+  readonly left: number;
+  /** Of the deleted one, by the store's clock. */
+  readonly ageMs: number;
 }
 export interface Epoch extends Base {
   readonly kind: 'epoch';
@@ -271,6 +283,7 @@ export type HistoryEvent =
   | Transition
   | Owned
   | LetterMade
+  | LetterDropped
   | Epoch
   | Bury
   | Start

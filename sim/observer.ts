@@ -10,6 +10,8 @@ export class Observer {
   private readonly seen = new WeakSet<readonly Answer[]>();
   private letters = 0;
   private isClosed = false;
+  /** When each dead letter that is there was made, by the store's clock. */
+  private died = new Map<string, number>();
   /** Last epoch by group: a renewal is no news. */
   private readonly epochs = new Map<string, number>();
   /** As the step that is told has left it. */
@@ -26,6 +28,7 @@ export class Observer {
   /** The store starts anew or from an older state. */
   restarted(state: PartitionState): void {
     this.letters = state.letter;
+    this.died = new Map([...state.letters.values()].map(({ id, diedAtMs }) => [id, diedAtMs]));
     const live = [...state.entities].map(([entity, rec]) => [entity, liveCount(rec)] as const);
     this.log.goOnFrom(new Map(live.filter(([, depth]) => depth > 0)));
   }
@@ -46,13 +49,14 @@ export class Observer {
     while (this.letters < state.letter) {
       const letter = state.letters.get(String(++this.letters));
       if (letter === undefined) continue;
-      const { entity, reason, message } = letter;
+      const { entity, reason, message, diedAtMs } = letter;
+      this.died.set(letter.id, diedAtMs);
       const { id, seq, attempt } = message;
       this.history.add({ kind: 'letter', node, incarnation, letter: letter.id, entity, id, seq, attempt, reason });
     }
   }
 
-  control(state: PartitionState, node: string, op: ControlOp, answer: ControlAnswer): void {
+  control(state: PartitionState, node: string, op: ControlOp, answer: ControlAnswer, storeNowMs: number): void {
     if (!answer.ok) return;
     if (op.op === 'lead') {
       const { epoch } = answer as { epoch: number };
@@ -65,7 +69,11 @@ export class Observer {
         this.history.add({ kind: 'fault', node: 'store', incarnation: 0, fault: 'storeClosed', phase: 'once' });
       this.isClosed = state.generation === CLOSED;
     } else if (op.op === 'bury') this.history.add({ kind: 'bury', node, incarnation: 0, buried: op.incarnation });
-    else if (op.op === 'replay') {
+    else if (op.op === 'purge') {
+      const ageMs = storeNowMs - (this.died.get(op.letter) ?? storeNowMs);
+      this.died.delete(op.letter);
+      this.history.add({ kind: 'drop', node, incarnation: 0, letter: op.letter, left: state.letters.size, ageMs });
+    } else if (op.op === 'replay') {
       const { seq, id } = answer as { seq: number; id: string };
       const letter = state.letters.get(op.letter);
       if (letter === undefined) return;

@@ -62,6 +62,8 @@ export interface Settings {
   readonly workersMax: number;
   readonly concurrentHandlersMax: number;
   readonly onLeaseLost: 'rejoin' | 'exit';
+  /** As in the configuration: `ttl` in seconds. Left out: unbounded. */
+  readonly deadLetters?: { readonly max: number; readonly ttl: number };
 }
 
 export interface MessagePlan {
@@ -112,6 +114,7 @@ export function configOf(settings: Settings, serverId: string, group: string): R
     maxTotalQueueDepth: settings.depthMaxTotal,
     maxConcurrentHandlers: settings.concurrentHandlersMax,
     onLeaseLost: settings.onLeaseLost,
+    deadLetters: settings.deadLetters,
     shutdownGraceMs: settings.shutdownGraceMs,
     enqueueTimeoutMs: settings.enqueueTimeoutMs,
     storeCallTimeoutMs: settings.storeCallTimeoutMs,

@@ -89,7 +89,7 @@ export class StoreServer {
     const answer = this.machine.applyControl(this.state, op, atMs);
     const step = WRITES.has(op.op) ? this.applied?.control(op, answer, atMs, life) : undefined;
     told?.(step);
-    this.observer.control(this.state, host, op, answer);
+    this.observer.control(this.state, host, op, answer, atMs);
     return answer;
   }
 

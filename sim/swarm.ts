@@ -24,6 +24,8 @@ const AIMED_SHARE = 0.4;
 const TOGETHER_SHARE = 0.4;
 /** Share of seeds with each condition of the store. */
 const CONDITION_SHARE = 0.25;
+/** Share of seeds in which dead letters have limits. */
+const LETTER_LIMITS_SHARE = 0.2;
 const FAULTS_FROM_MS = 800;
 
 export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
@@ -37,7 +39,11 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
   const faults = [...drawFaults(new Stream(seed, 'faults'), drawn, limits, faultsMs, excusing), ...conditions];
   const gone = drawn.length > 1 && shape.chance(0.15) ? [shape.pick(drawn).name] : [];
   const nodes = withTypes(new Stream(seed, 'types'), drawn, gone);
-  const settings = { ...limits, workersMax: Math.max(limits.workersMax, workersForProbes(nodes, gone)) };
+  const letters = new Stream(seed, 'dead letters');
+  const deadLetters = letters.chance(LETTER_LIMITS_SHARE)
+    ? { deadLetters: { max: letters.pick([0, 1, 2, 5]), ttl: letters.pick([0, 1, 4]) } }
+    : {};
+  const settings = { ...limits, ...deadLetters, workersMax: Math.max(limits.workersMax, workersForProbes(nodes, gone)) };
   return {
     version: PLAN_VERSION,
     seed,

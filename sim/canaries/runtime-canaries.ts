@@ -5,6 +5,7 @@ import type { FailureRuling } from '../../src/ports/handler.js';
 import { Audit } from '../../src/runtime/audit.js';
 import { EntityContext } from '../../src/runtime/context.js';
 import { Enqueue } from '../../src/runtime/enqueue.js';
+import { DeadLetterLimits } from '../../src/runtime/letter-limits.js';
 import { Master } from '../../src/runtime/master.js';
 import { Membership } from '../../src/runtime/membership.js';
 import { Ownership } from '../../src/runtime/ownership.js';
@@ -113,6 +114,21 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
         ...(original(self, attempt, thrown) as FailureRuling),
         leavesDeadLetter: false,
       })),
+  },
+  {
+    name: 'drop-within-limits',
+    does: 'dead letters are deleted whatever their limits are',
+    expected: ['I4'],
+    machine: () =>
+      withCalls({
+        control: (state, op, nowMs) =>
+          MACHINE.applyControl(state, op.op === 'purge' ? { op: 'purge', letter: op.letter } : op, nowMs),
+      }),
+    install: () =>
+      replaceMethod(DeadLetterLimits, 'enforce', (original) => (self, ...args) => {
+        poke(self, 'limits', { max: 1, ttlMs: 1 });
+        return original(self, ...args);
+      }),
   },
   {
     name: 'number-reused',

@@ -22,6 +22,7 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'run-hinted': [1, 2, 3, 7, 8, 10, 17, 18, 20, 72],
   'ack-before-log': [1, 2, 3, 5, 6, 7, 8, 9, 10, 11],
   'failure-as-refusal': [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+  'drop-within-limits': [1, 2, 3, 4, 5, 6, 7, 8, 10, 11],
   'number-reused': [1, 6, 7, 8, 16, 18, 21, 22, 23, 77],
   'refused-on-one-copy': [30, 125, 146],
   'lost-copy-keeps-appends': [89, 929, 1210, 1457],

@@ -14,6 +14,7 @@ export function nothingLost(view: View, findings: Findings): void {
     checkSends(view, entity, findings);
   }
   checkReceipts(view, findings);
+  checkDrops(view, findings);
 }
 
 function checkEnds(view: View, entity: EntityView, live: ReadonlySet<string>, findings: Findings): void {
@@ -47,6 +48,26 @@ function checkLetters({ entity, transitions, letters, handlings }: EntityView, f
       );
     else if (n !== (isRefusal ? 0 : 1))
       findings.violated('I4', `${entity} #${seq} ended ${to} and left ${n} dead letters`, index);
+  }
+}
+
+/**
+ * A dead letter goes only past a limit of `deadLetters`: the oldest while there are more than `max`, or one of at least `ttlMs` by
+ * the store's clock. No operator purges in a simulated run.
+ */
+function checkDrops({ drops, entities, facts }: View, findings: Findings): void {
+  const { max, ttlMs } = facts.deadLetters ?? { max: 0, ttlMs: 0 };
+  const gone = new Set<number>();
+  const made = [...entities.values()].flatMap(({ letters }) => letters);
+  for (const { letter, left, ageMs, index } of drops) {
+    const isOldest = made.every((m) => m.index > index || Number(m.letter) >= Number(letter) || gone.has(Number(m.letter)));
+    gone.add(Number(letter));
+    if ((max > 0 && left >= max && isOldest) || (ttlMs > 0 && ageMs >= ttlMs)) continue;
+    findings.violated(
+      'I4',
+      `dead letter ${letter} is deleted, with ${left} left, ${ageMs} ms old: it was within its limits`,
+      index,
+    );
   }
 }
 

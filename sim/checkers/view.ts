@@ -7,6 +7,7 @@ import type {
   Final,
   HistoryEvent,
   Invoke,
+  LetterDropped,
   LetterMade,
   Owned,
   RunFacts,
@@ -78,6 +79,7 @@ export class View {
   closedIndex = NEVER;
   readonly entities = new Map<string, EntityView>();
   readonly invokes: Invoke[] = [];
+  readonly drops: LetterDropped[] = [];
   /** Pauses by node; the value is the lease left at their begin. */
   readonly pauses = new Map<string, Span[]>();
   /** Clock rates beside 1, by node. */
@@ -131,6 +133,9 @@ export class View {
         return;
       case 'letter':
         this.entity(event.entity).letters.push(event);
+        return;
+      case 'drop':
+        this.drops.push(event);
         return;
       case 'blocked':
         this.entity(event.entity).blocked = true;

@@ -26,6 +26,8 @@ export function wordsOf(event: HistoryEvent, nameOf: NameOf = byNumber): string 
       return `the log: ${event.entity} ${event.how === 'claim' ? `is owned by ${nameOf(event.owner)}, fence ${event.fence}` : `is owned by nobody (${event.how})`}`;
     case 'letter':
       return `dead letter ${event.letter}: ${event.entity} #${event.seq}, ${event.reason}`;
+    case 'drop':
+      return `dead letter ${event.letter} is deleted, ${event.left} are left`;
     case 'epoch':
       return EPOCH_WORDS[event.what](event.epoch, nameOf(event.incarnation));
     case 'bury':

@@ -165,6 +165,30 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'dead-letters-have-limits',
+    shows: 'a master deletes the oldest dead letters past `deadLetters.max`, and those past `deadLetters.ttl`, and no others',
+    settings: { deadLetters: { max: 3, ttl: 20 } },
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(500);
+      const numbers = (): string => [...sim.server.state.letters.keys()].join();
+      for (let i = 0; i < 8; i++) sim.send('n1', A, { c: `f${i}`, how: 'throw' });
+      sim.send('n1', A, { c: 'refused', how: 'refuse' });
+      sim.run(1000);
+      must('each failure made one, and the refusal none', numbers() === '1,2,3,4,5,6,7,8');
+      must(
+        'the oldest go',
+        sim.until(() => numbers() === '6,7,8', 8000),
+      );
+      sim.run(8000);
+      must('those within the limits stay', numbers() === '6,7,8');
+      must(
+        'they go when they are too old',
+        sim.until(() => numbers() === '', 16_000),
+      );
+    },
+  },
+  {
     name: 'empty-number-not-reused',
     shows: 'the number of a refused batch that left again empty, and got lost, is used for nothing else (found by seed 542)',
     run(sim, must) {

@@ -85,8 +85,8 @@ export const ERRORS = {
   HANDLER_FAILED: entry(
     false,
     false,
-    "The handler ran and threw, on its last attempt. `details.error` carries the handler's error.",
-    'Handle it as the failure of the command; the dead letter keeps the message.',
+    "The handler ran and threw: on its last attempt, or a refusal that is not retried. `details.error` carries what it threw, with code, status, details, fields and causes; `cause` is that as an error, with the handler's stack.",
+    'Handle it as the failure of the command. A dead letter keeps the message, unless the error was a refusal (`TerminalError`, `isTerminal`) or the message a query.',
   ),
   UNKNOWN_ENTITY_TYPE: entry(
     false,

@@ -28,6 +28,7 @@ const LEVELS: Readonly<Record<keyof TraceEvents, keyof EventLogger>> = {
   buried: 'log',
   interrupted: 'warn',
   'dead-letter': 'warn',
+  'dropping-dead-letter': 'warn',
   retrying: 'warn',
   'schema-conflict': 'warn',
   'loop-failed': 'error',

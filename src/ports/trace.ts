@@ -31,6 +31,14 @@ export interface TraceEvents {
     /** The error with its stack, for people; left out where the handler ran elsewhere. */
     readonly error?: string;
   };
+  /** A dead letter is past a limit of `deadLetters` and is deleted next. */
+  'dropping-dead-letter': {
+    readonly letter: string;
+    readonly entity: string;
+    readonly id: string;
+    readonly name: string;
+    readonly why: string;
+  };
   /** An attempt failed, and there will be another one. */
   retrying: {
     readonly entity: string;

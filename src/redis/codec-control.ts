@@ -42,7 +42,7 @@ function argumentsOf(op: ControlOp): string[] {
     case 'replay':
       return [op.letter, op.force ? '1' : '0'];
     case 'purge':
-      return [op.letter];
+      return op.limits === undefined ? [op.letter] : [op.letter, String(op.limits.max), String(op.limits.ttlMs)];
     case 'shut':
       return [op.generation];
     case 'ready':

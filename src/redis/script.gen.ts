@@ -355,8 +355,10 @@ local i = rows[0] and 0 or 1 while rows[i] do if sub(rows[i + 1], 1, #prefix) ==
 if generation == CLOSED then return refuse('CLOSED') end local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text) if f[8] ~= '' then return refuse('REPLAYED') end
 if force ~= '1' and f[6] == 'completed' then return refuse('NEEDS_FORCE') end local name, headers, payload, newId = f[10], f[18], f[20], '%.replay-' .. id
 local body = concat({ name, '1', '0', '0', '0', newId, '', id, headers, '', payload }, FS) local answer = append(f[1], nil, body, '0', nil, nil) if sub(answer, 1, 1) == '!' then return answer end
-f[8] = newId set_letter(id, concat(f, FS)) return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function purge(id) if generation == CLOSED then return refuse('CLOSED') end
-local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text) local bad = open_writes() if bad then return bad end call('HDEL', DLQ, id) call('ZREM', DLQINDEX, id)
+f[8] = newId set_letter(id, concat(f, FS)) return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function past_limit(id, diedAt, max, ttl)
+if max ~= '0' and call('HLEN', DLQ) > max + 0 and call('ZRANGE', DLQINDEX, '0', '0')[1] == id then return true end return ttl ~= '0' and diedAt + ttl <= now end local function purge(id, max, ttl)
+if generation == CLOSED then return refuse('CLOSED') end local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text)
+if max and not past_limit(id, f[5], max, ttl) then return refuse('WITHIN_LIMITS') end local bad = open_writes() if bad then return bad end call('HDEL', DLQ, id) call('ZREM', DLQINDEX, id)
 call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11]) return '' end local function lookup(key, id, s, its) if its ~= '' and its ~= generation then return refuse('LOST') end
 local k = kept_of(key .. RS .. id) if k then local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$') return state .. FS .. result .. FS .. why end
 local record = message_of(key, s) if not record or split(record)[6] ~= id then return refuse('ABSENT') end return 'live' .. FS .. FS end local LOOKED_AT_MAX, READ_BYTES_MAX = '250', 524288
@@ -391,7 +393,7 @@ if e.ready and not call('ZSCORE', READY, e.key) then push(list, e.key, e.owner) 
 return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) .. FS .. int(letter) end
 local op, a, b, c, d, e = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] if op == 'beat' then return beat(a, b, c, d, e) end if op == 'join' then return join() end
 if op == 'leave' then return leave(a, b, c) end if op == 'bury' then return bury(a, b, c) end if op == 'report' then return report(a, b, c, d, e) end if op == 'shut' then return shut(a) end
-if op == 'lead' then return lead(a, b, c) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a) end if op == 'members' then return list_members(a) end
+if op == 'lead' then return lead(a, b, c) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a, b, c) end if op == 'members' then return list_members(a) end
 if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end if op == 'lookup' then return lookup(a, b, c, d) end
 if op == 'letters' then return list_letters(a, b, c, d, e, ARGV[9], ARGV[10]) end if op == 'schemas' then return show_schemas(a, b) end if op == 'entity' then return show_entity(a, b) end
 if op == 'history' then return list_history(a, b) end if op == 'survey' then return survey(a) end if op == 'audit' then return audit(a, b, c) end return list_counts()`;

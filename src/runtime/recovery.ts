@@ -16,6 +16,7 @@ import type { Trace } from '../ports/trace.js';
 import { Audit } from './audit.js';
 import { Declared } from './declared.js';
 import type { Directory } from './directory.js';
+import { DeadLetterLimits } from './letter-limits.js';
 import { Loop } from './loop.js';
 import type { Master } from './master.js';
 import type { Membership } from './membership.js';
@@ -57,6 +58,7 @@ export class Recovery {
   private readonly sweep: Loop;
   private readonly declared = new Declared();
   private readonly audit: Audit;
+  private readonly letterLimits: DeadLetterLimits;
   private expireTimer: Timer | undefined;
   private former = 0;
   /** Where the next page of ready entities starts; '' for the first one. */
@@ -67,7 +69,8 @@ export class Recovery {
   private hasTakenOver = false;
 
   constructor(private readonly parts: RecoveryParts) {
-    const { clock, trace, config } = parts;
+    const { clock, trace, config, store } = parts;
+    this.letterLimits = new DeadLetterLimits(store, trace, config.deadLetters);
     this.watch = new Loop(clock, trace, 'watch', config.timing.heartbeatMs, () => this.watchMembers());
     const attend = (entity: string, owner: number): void => this.attend(entity, owner, this.session?.incarnation ?? 0);
     this.audit = new Audit(parts.store, () => parts.ownership.ownedSurely(), attend);
@@ -247,18 +250,23 @@ export class Recovery {
     this.expireTimer = this.parts.clock.setTimer(delayMs, () => {
       const { session } = this;
       if (session === undefined) return;
-      const next = (count: number): void => {
-        if (this.session === session)
-          this.scheduleExpire(count === EXPIRE_PAGE ? NEXT_PAGE_MS : this.parts.config.wal.cleanupIntervalMs);
+      const next = (isMoreDue: boolean): void => {
+        if (this.session === session) this.scheduleExpire(isMoreDue ? NEXT_PAGE_MS : this.parts.config.wal.cleanupIntervalMs);
       };
-      const op: ExpireOp = { op: 'expire', max: EXPIRE_PAGE };
-      const shed = session.wasFull ? this.shed(session) : Promise.resolve();
-      session.wasFull = false;
-      Promise.all([ask(session, op), shed]).then(
-        ([answer]) => next(answer.count),
-        () => next(0),
-      );
+      this.expire(session).then(next, () => next(false));
     });
+  }
+
+  /** Returns whether more is due. */
+  private async expire(session: StoreSession): Promise<boolean> {
+    const shed = session.wasFull ? this.shed(session) : Promise.resolve();
+    session.wasFull = false;
+    const op: ExpireOp = { op: 'expire', max: EXPIRE_PAGE };
+    const [{ count }] = await Promise.all([ask(session, op), shed]);
+    const { master, membership } = this.parts;
+    // One node of a group is enough, and says it once.
+    const isMoreDue = master.leads && (await this.letterLimits.enforce(membership.storeNowMs()));
+    return isMoreDue || count === EXPIRE_PAGE;
   }
 
   /** The store was out of memory: of what an id of the caller keeps, large results go once they are old enough. */

@@ -109,7 +109,7 @@ describeRedis('what MONITOR tells of Redis', () => {
     }
     const led = await store.control({ op: 'lead', ...me });
     const answer = MACHINE.applyControl(state, { op: 'lead', ...me }, Date.now());
-    observer.control(state, 'n1', { op: 'lead', ...me }, answer);
+    observer.control(state, 'n1', { op: 'lead', ...me }, answer, Date.now());
     expect(led.ok).toBe(true);
 
     await sleep(200);

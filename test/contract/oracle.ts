@@ -3,7 +3,7 @@
  * question. It judges the answers of the core; it knows nothing of how the core keeps its state.
  */
 import assert from 'node:assert';
-import type { Contract, ControlAnswer, ControlOp, JoinOp, ReadyAnswer } from '../../src/core/log/control-operations.js';
+import type { Contract, ControlAnswer, ControlOp, JoinOp, PurgeOp, ReadyAnswer } from '../../src/core/log/control-operations.js';
 import type {
   Answer,
   AppendOp,
@@ -49,6 +49,8 @@ export class Oracle implements Witness {
   #fence = 0;
   /** What died, in order: the first letter is 1. */
   readonly #letters: Message[] = [];
+  /** When each letter that is there was made, by its number. */
+  readonly #present = new Map<number, number>();
 
   // ---- questions
 
@@ -254,7 +256,7 @@ export class Oracle implements Witness {
       const begins = op.next >= 0 && this.#whyNotBegin(me, op.entity, nowMs) === undefined;
       assert.strictEqual(answer.next !== undefined, begins);
       if (answer.next !== undefined) this.#beginHead(op.entity, answer.next);
-      if (op.outcome.state === 'failed' && op.outcome.noDeadLetter !== true) this.#letters.push(running);
+      if (op.outcome.state === 'failed' && op.outcome.noDeadLetter !== true) this.#die(running, nowMs);
     }
     return verdict;
   }
@@ -303,12 +305,27 @@ export class Oracle implements Witness {
     if (again) Object.assign(running, { state: 'pending', attempt: running.attempt + 1, notBeforeMs: 0 });
     else {
       this.#end(running, nowMs);
-      this.#letters.push(running);
+      this.#die(running, nowMs);
     }
     return undefined;
   }
 
-  controlled(op: ControlOp, answer: ControlAnswer): void {
+  #die(message: Message, nowMs: number): void {
+    this.#present.set(this.#letters.push(message), nowMs);
+  }
+
+  #purge({ letter, limits }: PurgeOp, answer: ControlAnswer, nowMs: number): void {
+    if (!answer.ok && answer.code !== 'WITHIN_LIMITS') return;
+    const diedMs = this.#present.get(Number(letter)) ?? Number.NaN;
+    const { max, ttlMs } = limits ?? { max: 0, ttlMs: 0 };
+    const isOldest = Number(letter) === Math.min(...this.#present.keys());
+    const isPast = (max > 0 && this.#present.size > max && isOldest) || (ttlMs > 0 && nowMs - diedMs >= ttlMs);
+    assert.deepStrictEqual(answer.ok, limits === undefined || isPast);
+    if (answer.ok) this.#present.delete(Number(letter));
+  }
+
+  controlled(op: ControlOp, answer: ControlAnswer, nowMs: number): void {
+    if (op.op === 'purge') this.#purge(op, answer, nowMs);
     if (!answer.ok) return;
     if (op.op === 'join' && 'incarnation' in answer && !this.#members.has(answer.incarnation)) {
       this.#join = op;
@@ -325,8 +342,8 @@ export class Oracle implements Witness {
     if (op.op === 'counts' && 'depth' in answer) {
       const lastLetter = this.#letters.length;
       assert.deepStrictEqual(
-        { depth: answer.depth, active: answer.active, lastLetter: answer.lastLetter },
-        { depth: this.live().length, active: this.active(), lastLetter },
+        { depth: answer.depth, active: answer.active, letters: answer.letters, lastLetter: answer.lastLetter },
+        { depth: this.live().length, active: this.active(), letters: this.#present.size, lastLetter },
       );
     }
     if (op.op === 'ready' && op.max === READY_ALL) {

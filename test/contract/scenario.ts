@@ -402,7 +402,8 @@ export class Driver {
       case 'replay':
         return { op: 'replay', letter, force: c.y % 2 === 0 };
       case 'purge':
-        return { op: 'purge', letter };
+        if (c.y % 2 === 0) return { op: 'purge', letter };
+        return { op: 'purge', letter, limits: { max: [0, 1, 2][c.x % 3]!, ttlMs: [0, 0, 40, 1000][c.y % 4]! } };
       case 'shut':
         // Seldom the right one: nothing works afterwards.
         return { op: 'shut', generation: c.x % 8 === 0 ? 'g1' : 'g0' };

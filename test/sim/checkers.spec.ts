@@ -39,10 +39,27 @@ const paused = (leaseLeftMs: number): Raw[] => [
   { ...start('c2', F, 2, ON2), at: 2000 },
 ];
 
+const letter = (entity: string, seq: number, number: string): Raw => ({
+  ...{ kind: 'letter', ...ON1, letter: number, entity, id: `id-c${seq}`, seq, attempt: 1, reason: 'failed' },
+});
+const drop = (number: string, left: number, ageMs = 0): Raw => ({ kind: 'drop', ...ON1, letter: number, left, ageMs });
+const failed = (isRefusal: boolean, how: { noDeadLetter?: boolean }, seq = 1): Raw[] => [
+  ...[append(`c${seq}`, A, seq), move(A, seq, 'dispatched'), start(`c${seq}`, A, seq)],
+  { ...end(A, seq, ''), outcome: 'failed', ...(isRefusal && { isRefusal }) } as Raw,
+  move(A, seq, 'failed', how),
+];
+const letters: Raw[] = [1, 2, 3].flatMap((seq) => [...failed(false, {}, seq), letter(A, seq, String(seq))]);
+
 describe('the checkers', () => {
   it('accept a good history, also read back from its lines', () => {
     expect(broken(good)).toEqual([]);
     expect(check(fromLines(toLines(historyOf(good)))).violations).toEqual([]);
+  });
+
+  it('know a refusal, and dead letters that go past a limit', () => {
+    expect(broken(failed(true, { noDeadLetter: true }))).toEqual([]);
+    expect(broken([...letters, drop('1', 2)])).toEqual([]);
+    expect(broken([...letters, drop('2', 2, 60_000)])).toEqual([]);
   });
 
   it.each<[string, string, Raw[]]>([
@@ -83,6 +100,11 @@ describe('the checkers', () => {
       'no dead letter',
       [append('c1', A, 1), move(A, 1, 'dispatched'), start('c1', A, 1), end(A, 1, ''), move(A, 1, 'failed')],
     ],
+    ['I4', 'a fault that is logged as a refusal', failed(false, { noDeadLetter: true })],
+    ['I4', 'a refusal that is logged as a fault', [...failed(true, {}), letter(A, 1, '1')]],
+    ['I4', 'a dead letter of a refusal', [...failed(true, { noDeadLetter: true }), letter(A, 1, '1')]],
+    ['I4', 'a dead letter that goes while there is room', [...letters, drop('1', 2), drop('2', 1)]],
+    ['I4', 'a younger dead letter that goes before the oldest', [...letters, drop('2', 2)]],
     ['I4', 'a receipt for nothing', [{ kind: 'ok', ...ON1, call: 'c9', id: 'x', seq: 1, tookMs: 1 }]],
     ['I4', 'a send that was not logged', whole('c1', A, 1, 5).map((e) => (e.kind === 'end' ? { ...e, sends: 1 } : e))],
     ['I5', 'success for what did not complete', [invoke('c1', A), append('c1', A, 1), ok('c1', '5')]],

@@ -11,6 +11,7 @@ export const FACTS: RunFacts = {
     retried: { maxAttempts: 2, onInterrupt: 'retry', depthMax: 0, fenced: true },
   },
   depthMaxTotal: 10,
+  deadLetters: { max: 2, ttlMs: 60_000 },
   concurrentHandlersMax: 100,
   blockedAfterMs: 1000,
   settleMs: 5000,

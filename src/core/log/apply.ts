@@ -83,7 +83,7 @@ export function applyControl(state: PartitionState, op: ControlOp, nowMs: number
     case 'replay':
       return replay(state, op, nowMs);
     case 'purge':
-      return purge(state, op);
+      return purge(state, op, nowMs);
     case 'members':
       return members(state, op, nowMs);
     case 'ready':

@@ -133,6 +133,13 @@ export interface ReplayAnswer {
 export interface PurgeOp {
   readonly op: 'purge';
   readonly letter: string;
+  /** Deletes it only if it is past one of these limits now. Left out: it is deleted in any case. */
+  readonly limits?: LetterLimits;
+}
+/** How many dead letters there may be, and for how long; 0: any. The oldest of more than `max` is past its limit. */
+export interface LetterLimits {
+  readonly max: number;
+  readonly ttlMs: number;
 }
 export interface MembersOp {
   readonly op: 'members';

@@ -5,6 +5,7 @@ import type {
   ControlAnswerOf,
   Letter,
   LetterFilter,
+  LetterLimits,
   LettersAnswer,
   LettersOp,
   LookupOp,
@@ -23,7 +24,8 @@ const LARGE_RESULT_BYTES = 1024;
 
 export function letters(state: PartitionState, op: LettersOp): LettersAnswer {
   const page: Letter[] = [];
-  let at = op.after === '' ? 0 : Number(op.after);
+  // What was deleted before the first one costs nothing: limits delete the oldest.
+  let at = Math.max(Number(op.after), Number(firstLetter(state) ?? state.letter + 1) - 1);
   for (let looked = 0; at < state.letter && looked < LOOKED_AT_MAX && page.length < op.max; at++) {
     const letter = state.letters.get(String(at + 1));
     if (letter === undefined) continue;
@@ -68,14 +70,23 @@ export function replay(state: PartitionState, op: ReplayOp, nowMs: number): Cont
   return { ok: true, id: message.id, seq: answer.seq };
 }
 
-export function purge(state: PartitionState, op: PurgeOp): ControlAnswerOf['purge'] {
+export function purge(state: PartitionState, op: PurgeOp, nowMs: number): ControlAnswerOf['purge'] {
   if (state.generation === CLOSED) return refuse('CLOSED');
   const letter = state.letters.get(op.letter);
   if (letter === undefined) return refuse('ABSENT');
+  if (op.limits !== undefined && !isPast(state, letter, op.limits, nowMs)) return refuse('WITHIN_LIMITS');
   state.letters.delete(letter.id);
   state.letterOf.delete(letterKey(letter.entity, letter.message.seq, letter.message.attempt));
   return { ok: true };
 }
+
+function isPast(state: PartitionState, { id, diedAtMs }: Letter, { max, ttlMs }: LetterLimits, nowMs: number): boolean {
+  if (max > 0 && state.letters.size > max && firstLetter(state) === id) return true;
+  return ttlMs > 0 && diedAtMs + ttlMs <= nowMs;
+}
+
+/** Number of the oldest letter, if there is any: they were put into the map in the order of their numbers. */
+const firstLetter = (state: PartitionState): string | undefined => state.letters.keys().next().value;
 
 export function lookup(state: PartitionState, op: LookupOp): ControlAnswerOf['lookup'] {
   if (op.generation !== undefined && op.generation !== state.generation) return refuse('LOST');

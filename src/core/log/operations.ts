@@ -40,6 +40,7 @@ export const REFUSALS = [
   'TOO_EARLY', // eligible from `at` on
   'REPLAYED', // the letter was replayed already
   'NEEDS_FORCE', // the message may have had its effect: replay only by force
+  'WITHIN_LIMITS', // the dead letter is past none of the limits given
 ] as const;
 export type RefusalCode = (typeof REFUSALS)[number];
 

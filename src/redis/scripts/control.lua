@@ -11,7 +11,7 @@ if op == 'report' then return report(a, b, c, d, e) end
 if op == 'shut' then return shut(a) end
 if op == 'lead' then return lead(a, b, c) end
 if op == 'replay' then return replay(a, b) end
-if op == 'purge' then return purge(a) end
+if op == 'purge' then return purge(a, b, c) end
 if op == 'members' then return list_members(a) end
 if op == 'ready' then return list_ready(a, b) end
 if op == 'owned' then return list_owned(a, b) end

@@ -1,12 +1,20 @@
 -- purge: deletes a dead letter.
--- args     letter
+-- args     letter; with limits: max, ttl (0: none)
 -- answer   nothing
--- refuses  CLOSED ABSENT
-local function purge(id)
+-- refuses  CLOSED ABSENT WITHIN_LIMITS
+
+-- Whether it is the oldest of more than max, or older than ttl.
+local function past_limit(id, diedAt, max, ttl)
+  if max ~= '0' and call('HLEN', DLQ) > max + 0 and call('ZRANGE', DLQINDEX, '0', '0')[1] == id then return true end
+  return ttl ~= '0' and diedAt + ttl <= now
+end
+
+local function purge(id, max, ttl)
   if generation == CLOSED then return refuse('CLOSED') end
   local text = hget(DLQ, id)
   if not text then return refuse('ABSENT') end
   local f = split(text)
+  if max and not past_limit(id, f[5], max, ttl) then return refuse('WITHIN_LIMITS') end
   local bad = open_writes()
   if bad then return bad end
   call('HDEL', DLQ, id)

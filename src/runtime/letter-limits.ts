@@ -1,0 +1,49 @@
+/**
+ * Keeps the dead letters of a store within `deadLetters.max` and `deadLetters.ttl`.
+ *
+ *   (1) A dead letter is named in a warning before it is deleted.
+ *   (2) The store deletes it only if it is past a limit at that moment: what was read before may be over by then.
+ *   (3) The oldest go first. While none is due, a turn costs two small reads.
+ */
+import { unescapeId } from '../core/ids.js';
+import type { Letter, LetterLimits } from '../core/log/control-operations.js';
+import type { Store } from '../ports/store.js';
+import type { Trace } from '../ports/trace.js';
+
+const PAGE = 100;
+
+export class DeadLetterLimits {
+  /** Dead letters that the next turn looks at: one, until one is due. */
+  private page = 1;
+
+  constructor(
+    private readonly store: Store,
+    private readonly trace: Trace,
+    private readonly limits: LetterLimits,
+  ) {}
+
+  /** Deletes what is past a limit, at most a page of it; returns whether more may be. Rejects if the store does not answer. */
+  async enforce(storeNowMs: number): Promise<boolean> {
+    const { max, ttlMs } = this.limits;
+    if (max === 0 && ttlMs === 0) return false;
+    const { letters: count } = await this.store.control({ op: 'counts' });
+    const tooMany = max === 0 ? 0 : count - max;
+    if (count === 0 || (ttlMs === 0 && tooMany <= 0)) return false;
+    const { letters } = await this.store.control({ op: 'letters', after: '', max: this.page });
+    const reasons = letters.map(({ diedAtMs }, i) => {
+      if (i < tooMany) return `there are more than deadLetters.max (${max})`;
+      return ttlMs > 0 && diedAtMs + ttlMs <= storeNowMs ? `it is older than deadLetters.ttl (${ttlMs / 1000} s)` : undefined;
+    });
+    const end = reasons.indexOf(undefined);
+    const due = end < 0 ? letters : letters.slice(0, end);
+    for (const [i, letter] of due.entries()) await this.drop(letter, reasons[i] as string);
+    this.page = end < 0 ? PAGE : 1;
+    return end < 0;
+  }
+
+  private async drop({ id: letter, entity, message }: Letter, why: string): Promise<void> {
+    const { id, name } = message;
+    this.trace.emit('dropping-dead-letter', { letter, entity, id: unescapeId(id), name, why });
+    await this.store.control({ op: 'purge', letter, limits: this.limits });
+  }
+}
