@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { ROOT } from './compile.mjs';
 
 const DIR = join(ROOT, 'build/nest11');
-const VERSIONS = { common: '^11', core: '^11', testing: '^11', cqrs: '^11' };
+const VERSIONS = { common: '^11', core: '^11', testing: '^11', cqrs: '^11', 'platform-express': '^11' };
 
 const run = (command, args, cwd, env) =>
   spawnSync(command, args, { cwd, env: { ...process.env, ...env }, stdio: 'inherit' }).status ?? 1;
 
 function install() {
-  if (existsSync(join(DIR, 'node_modules/@nestjs/testing'))) return 0;
+  if (existsSync(join(DIR, 'node_modules/@nestjs/platform-express'))) return 0;
   mkdirSync(DIR, { recursive: true });
   const names = Object.entries(VERSIONS).map(([name, version]) => [`@nestjs/${name}`, version]);
   const dependencies = { ...Object.fromEntries(names), 'reflect-metadata': '0.2.2', rxjs: '7.8.2' };
