@@ -34,7 +34,12 @@ export default defineConfig({
     ? {}
     : {
         resolve: {
-          alias: [{ find: /^(@nestjs\/(?:common|core|cqrs|platform-express|testing)|rxjs|reflect-metadata)/, replacement: `${nest}/$1` }],
+          alias: [
+            {
+              find: /^(@nestjs\/(?:common|core|cqrs|platform-express|testing)|rxjs|reflect-metadata)/,
+              replacement: `${nest}/$1`,
+            },
+          ],
         },
       }),
   // Nest injects by the types that decorators record; vite emits them only when told so.

@@ -30,7 +30,7 @@ class Letters {
   }
 
   private apply(...ops: SessionOp[]): void {
-    const reply = applyBatch(this.state, { generation: 'g1', incarnation: 1, n: ++this.n, ops }, this.nowMs);
+    const reply = applyBatch(this.state, { generation: 'g1', incarnation: 1, token: 't', n: ++this.n, ops }, this.nowMs);
     if (reply.status !== 'applied' || reply.answers.some(({ ok }) => !ok)) throw new Error(JSON.stringify(reply));
   }
 
