@@ -25,7 +25,7 @@ export type {
   UntypedDispatchMap,
 } from './nest/bus-types.js';
 export { type DeadLetterEvent, type DeadLetterListener, DeadLetters } from './nest/dead-letters.js';
-export { EntityType, QueueEntity, QueueEntityId, ReplySchema, Schema } from './nest/decorators.js';
+export { EntityType, type EntityTypeOptions, QueueEntity, QueueEntityId, ReplySchema, Schema } from './nest/decorators.js';
 export type { EntityScope, EntityTypeScope } from './nest/entity-scope.js';
 export type { Introspection } from './nest/introspection.js';
 export { type AtomicQueuesAsyncOptions, type AtomicQueuesConfigFactory, AtomicQueuesModule } from './nest/module.js';

@@ -109,7 +109,7 @@ export const ERRORS = {
   SCHEMA_VIOLATION: entry(
     false,
     true,
-    'The payload does not match its schema or is not JSON; the error of a reply has `definite: false`, since its handler ran.',
+    'The payload does not match its schema or is not JSON, at the call or where it runs; `definite: false` if a handler may have run: for a reply, or after a retry.',
     'Fix the field that `details.path` names.',
   ),
   CONFIG_INVALID: entry(

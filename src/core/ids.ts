@@ -4,6 +4,7 @@ import { AtomicQueuesError } from './errors.js';
 export const ID_BYTES_MAX = 1024;
 
 const TYPE_PATTERN = /^[A-Za-z0-9_.-]{1,128}$/;
+const MESSAGE_NAME_PATTERN = /^[A-Za-z0-9_$.:/-]{1,128}$/;
 // Control characters separate fields on the wire, so keys carry them escaped; "%" too, or the escape were ambiguous.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the control characters are the point
 const UNSAFE = /[\x00-\x1f\x7f%]/;
@@ -26,6 +27,9 @@ export const unescapeId = (id: string): string =>
   id.includes('%') ? id.replace(/%([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))) : id;
 
 export const isEntityTypeName = (type: unknown): type is string => typeof type === 'string' && TYPE_PATTERN.test(type);
+
+/** For names that are given; the name of a class may be any identifier. */
+export const isMessageName = (name: unknown): name is string => typeof name === 'string' && MESSAGE_NAME_PATTERN.test(name);
 
 /** The length of `text` in UTF-8 bytes; a lone surrogate counts 3, as the replacement character that encoders put for it. */
 export function utf8Bytes(text: string): number {

@@ -27,6 +27,8 @@ export interface RecordedError {
  * is left out where the error's `code` cannot be mistaken for one of the library's.
  */
 export const KIND = '$kind';
+/** Field of an error of the library: the handler was called in no attempt. */
+export const NOT_CALLED = '$notCalled';
 
 const TEXT_CHARS_MAX = 4096;
 const NAME_CHARS_MAX = 256;
@@ -42,7 +44,7 @@ const CIRCULAR = '[circular]';
 const UNREADABLE = '[unreadable]';
 
 /** Fields that have a place of their own in a record, or none. */
-const OWN_PLACE: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'cause', KIND]);
+const OWN_PLACE: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'cause', KIND, NOT_CALLED]);
 /** Fields that are recorded also where they are inherited or not enumerable. */
 const ALWAYS = ['code', 'status', 'details', 'errors'] as const;
 
@@ -241,7 +243,7 @@ class FieldRecorder {
 }
 
 /** The record without its stacks: what may leave the program with an error's details. */
-export function withoutStacks({ stack: _, [KIND]: __, cause, ...rest }: RecordedError): RecordedError {
+export function withoutStacks({ stack: _, [KIND]: __, [NOT_CALLED]: ___, cause, ...rest }: RecordedError): RecordedError {
   return { ...rest, ...(cause !== undefined && { cause: withoutStacks(cause) }) } as RecordedError;
 }
 
@@ -277,7 +279,7 @@ const define = (error: Error, field: string, value: unknown, enumerable: boolean
 const LINE_CHARS_MAX = 1000;
 
 /** For people: the stack of the error and of each cause, each followed by its fields. */
-export function linesOf({ name, message, stack, cause, [KIND]: _, ...fields }: RecordedError): string {
+export function linesOf({ name, message, stack, cause, [KIND]: _, [NOT_CALLED]: __, ...fields }: RecordedError): string {
   const head = stack ?? `${name}: ${message}`;
   const more = Object.keys(fields).length === 0 ? '' : `\n    ${cut(JSON.stringify(fields), LINE_CHARS_MAX)}`;
   return `${head}${more}${cause === undefined ? '' : `\ncaused by ${linesOf(cause)}`}`;

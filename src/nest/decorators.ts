@@ -1,5 +1,5 @@
 import { AtomicQueuesError } from '../core/errors.js';
-import { isEntityTypeName } from '../core/ids.js';
+import { isEntityTypeName, isMessageName } from '../core/ids.js';
 import { propertyOfParameter } from './constructor-source.js';
 import { type IdProperty, metadata } from './metadata.js';
 import { isStandardSchema, type StandardSchema } from './standard-schema.js';
@@ -11,18 +11,32 @@ const nameOf = (target: object): string => (typeof target === 'function' ? targe
 
 const invalid = (message: string): AtomicQueuesError => new AtomicQueuesError('CONFIG_INVALID', message);
 
+export interface EntityTypeOptions {
+  /**
+   * The message's name in the log and in the registry: 1 to 128 letters, digits, `_`, `$`, `.`, `:`, `/`, `-`. Default: the name
+   * of the class, which a minifier changes. A subclass does not inherit it.
+   */
+  readonly name?: string | undefined;
+}
+
 /**
  * The entity type that messages of this class are for, like 'account': letters, digits, `_`, `.`, `-`, at most 128.
- * The class's name is the message's name. Throws CONFIG_INVALID.
+ * Throws CONFIG_INVALID.
  */
-export function EntityType(type: string): ClassDecorator {
+export function EntityType(type: string, { name }: EntityTypeOptions = {}): ClassDecorator {
   return (target) => {
     if (!isEntityTypeName(type)) {
       throw invalid(
         `@EntityType(${JSON.stringify(type)}) on ${nameOf(target)}: allowed: 1 to 128 letters, digits, "_", "." and "-"`,
       );
     }
+    if (name !== undefined && !isMessageName(name)) {
+      throw invalid(
+        `@EntityType('${type}', { name: ${JSON.stringify(name)} }) on ${nameOf(target)}: allowed as name: 1 to 128 letters, digits, "_", "$", ".", ":", "/" and "-"`,
+      );
+    }
     metadata.setType(target, type);
+    if (name !== undefined) metadata.setName(target, name);
   };
 }
 
@@ -60,13 +74,13 @@ function setIdProperty(target: object, property: IdProperty): void {
   metadata.setIdProperty(target, property);
 }
 
-/** `@EntityType(type)` and `@QueueEntityId()` on `property` in one. Throws CONFIG_INVALID. */
-export function QueueEntity(type: string, property: string): ClassDecorator {
+/** `@EntityType(type, options)` and `@QueueEntityId()` on `property` in one. Throws CONFIG_INVALID. */
+export function QueueEntity(type: string, property: string, options?: EntityTypeOptions): ClassDecorator {
   return (target) => {
     if (typeof property !== 'string' || property === '') {
       throw invalid(`@QueueEntity('${type}', ...) on ${nameOf(target)}: the second argument is the name of the id's property`);
     }
-    EntityType(type)(target);
+    EntityType(type, options)(target);
     setIdProperty(target, { name: property });
   };
 }

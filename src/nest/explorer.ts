@@ -3,6 +3,7 @@ import { CommandBus, EventBus, QueryBus } from '@nestjs/cqrs';
 import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { type HandlerKind, handledMessageOf, type MessageClass, metadata } from './metadata.js';
+import { howToName, isSurelyMinified, minifiedNotice, outlivesBuild, takesMinifiedName } from './minified.js';
 import { type HandledMessage, MessageRegistry } from './registry.js';
 import { idPropertyOf, noIdProperty, routeOf } from './routes.js';
 
@@ -29,6 +30,8 @@ export interface Buses {
 export interface Explored {
   readonly registry: MessageRegistry;
   readonly buses: Buses;
+  /** For the log of the start. */
+  readonly notices: readonly string[];
 }
 
 interface FoundHandler {
@@ -51,6 +54,7 @@ export function explore(discovery: DiscoveryService, config: ResolvedConfig): Ex
   };
   const registry = new MessageRegistry();
   const faults: string[] = [];
+  const notices: string[] = [];
   // The instance method as it is before direct execution is guarded: the worker must reach the handler itself.
   const executeBy = { command: executeOf(buses.command[0]), query: executeOf(buses.query[0]) };
   for (const found of wrappers.flatMap(handlerOf)) {
@@ -58,7 +62,13 @@ export function explore(discovery: DiscoveryService, config: ResolvedConfig): Ex
     const before = typeof message === 'string' ? undefined : registry.find(message.type, message.name);
     if (typeof message === 'string') faults.push(message);
     else if (before !== undefined) faults.push(conflict(before, message));
-    else registry.add(message);
+    else {
+      registry.add(message);
+      if (takesMinifiedName(found.message)) {
+        const isFault = outlivesBuild(config) && isSurelyMinified(found.message);
+        (isFault ? faults : notices).push(minifiedNotice(message.type, message.name));
+      }
+    }
   }
   if (faults.length > 0) {
     throw new AtomicQueuesError(
@@ -69,7 +79,7 @@ export function explore(discovery: DiscoveryService, config: ResolvedConfig): Ex
       },
     );
   }
-  return { registry, buses };
+  return { registry, buses, notices };
 }
 
 /** Every instance once, those of a global CqrsModule.forRoot() first: that is the one whose publishers the user configured. */
@@ -108,8 +118,8 @@ function handlerOf(wrapper: Wrapper): readonly FoundHandler[] {
 function describe(found: FoundHandler, config: ResolvedConfig, execute: Execute | undefined): HandledMessage | string {
   const { type, message, handler } = found;
   if (execute === undefined) return `${handler} has no bus to run it: CqrsModule was overridden`;
-  const name = message.name;
-  if (name === '') return `the message class that ${handler} handles has no name: the class's name is the message's name`;
+  const name = metadata.nameOf(message);
+  if (name === '') return `the message class that ${handler} handles has no name: ${howToName(type)}`;
   const idProperty = idPropertyOf(message, type, config);
   if (idProperty === undefined) return noIdProperty(name, type);
   const schemas = { schema: metadata.schemaOf(message), replySchema: metadata.replySchemaOf(message) };

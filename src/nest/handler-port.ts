@@ -3,9 +3,9 @@ import { AtomicQueuesError } from '../core/errors.js';
 import { decodeJson, encodeResult, revive } from '../core/payload.js';
 import { isHttpException } from '../core/recorded-error.js';
 import { TerminalError } from '../core/terminal-error.js';
-import { type Delivery, type FailureRuling, FinalFailure, type HandlerPort } from '../ports/handler.js';
+import { type Delivery, type FailureRuling, FinalFailure, type HandlerPort, NotCalled } from '../ports/handler.js';
 import type { HandledMessage, MessageRegistry } from './registry.js';
-import { checkSchema } from './standard-schema.js';
+import { checkedInTime, checkSchema, isVerdict } from './standard-schema.js';
 
 interface Runner {
   readonly message: HandledMessage;
@@ -17,12 +17,14 @@ interface Runner {
 export class BusHandlers implements HandlerPort {
   readonly #runners = new Map<string, Map<string, Runner>>();
   readonly #entitySettings: ResolvedConfig['entitySettings'];
+  readonly #checkMsMax: number;
   readonly #onFault: (text: string) => void;
 
   /** `onFault` gets what is wrong with an `isTerminal` of the application. */
   constructor(registry: MessageRegistry, config: ResolvedConfig, onFault: (text: string) => void) {
     const resultBytesMax = config.limits.payloadBytesMax;
     this.#entitySettings = (type) => config.entitySettings(type);
+    this.#checkMsMax = config.enqueueTimeoutMs;
     this.#onFault = onFault;
     for (const type of registry.types()) {
       const runners = registry.messagesOf(type).map((message) => ({ message, finish: finisherOf(message, resultBytesMax) }));
@@ -30,8 +32,26 @@ export class BusHandlers implements HandlerPort {
     }
   }
 
+  /** The payload is checked as it is logged, which is what the caller's check saw too: nothing is transformed between them. */
+  check(delivery: Delivery): undefined | Promise<void> {
+    const message = this.#runnerOf(delivery)?.message;
+    if (message?.schema === undefined) return undefined;
+    const definite = !delivery.mayHaveRun;
+    try {
+      const checking = checkSchema(message.schema, decodeJson(delivery.payload), message.payloadLabel, definite);
+      if (checking === undefined) return undefined;
+      return checkedInTime(checking, message.payloadLabel, this.#checkMsMax, definite).catch(notCalled);
+    } catch (error) {
+      return notCalled(error);
+    }
+  }
+
+  #runnerOf({ type, name }: Delivery): Runner | undefined {
+    return this.#runners.get(type)?.get(name);
+  }
+
   run(delivery: Delivery): Promise<string> {
-    const runner = this.#runners.get(delivery.type)?.get(delivery.name);
+    const runner = this.#runnerOf(delivery);
     // The runtime begins only what was declared; a message that comes here all the same must not count as handled.
     if (runner === undefined) throw new FinalFailure(unknownMessage(delivery));
     return Promise.resolve(runner.message.execute(objectOf(runner.message, delivery))).then(runner.finish);
@@ -46,7 +66,7 @@ export class BusHandlers implements HandlerPort {
   #isTerminal(type: string, name: string, thrown: unknown): boolean {
     if (TerminalError.is(thrown)) return true;
     // What the library itself fails is no answer of the application.
-    if (thrown instanceof FinalFailure) return false;
+    if (thrown instanceof FinalFailure || thrown instanceof NotCalled) return false;
     const { isTerminal = isClientError } = this.#entitySettings(type);
     try {
       const answer: unknown = isTerminal(thrown);
@@ -63,6 +83,10 @@ export class BusHandlers implements HandlerPort {
 
 /** The default of `isTerminal`: an HttpException below 500 is an answer to the caller, and no fault. */
 const isClientError = (thrown: unknown): boolean => isHttpException(thrown) && thrown.getStatus() < 500;
+/** A schema that said no would say so again; one that threw or did not answer is asked again by the next attempt. */
+function notCalled(error: unknown): never {
+  throw error instanceof AtomicQueuesError ? new NotCalled(error, isVerdict(error)) : error;
+}
 
 const unknownMessage = ({ type, name }: Delivery): AtomicQueuesError =>
   new AtomicQueuesError('UNKNOWN_MESSAGE', `no handler for message "${name}" of entity type "${type}"`, { definite: false });

@@ -113,7 +113,7 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
 
   async #start(): Promise<void> {
     const { registry, outgoing } = this;
-    for (const notice of this.#config.notices) this.#logger.warn(notice);
+    for (const notice of [...this.#config.notices, ...(this.#explored?.notices ?? [])]) this.#logger.warn(notice);
     const published = registry.types().map((type) => publish(type, registry.shapesOf(type)));
     this.#running = await startNode({
       config: this.#config,

@@ -3,6 +3,7 @@ import type { StandardSchema } from './standard-schema.js';
 
 // Symbols of the registry, so that decorators of another copy of this package are understood.
 const TYPE = Symbol.for('atomic-queues:entity-type');
+const NAME = Symbol.for('atomic-queues:message-name');
 const ID_PROPERTY = Symbol.for('atomic-queues:entity-id');
 const SCHEMA = Symbol.for('atomic-queues:schema');
 const REPLY_SCHEMA = Symbol.for('atomic-queues:reply-schema');
@@ -21,6 +22,12 @@ export interface IdProperty {
 export const metadata = {
   setType: (target: object, type: string): void => Reflect.defineMetadata(TYPE, type, target),
   typeOf: (target: object): string | undefined => Reflect.getMetadata(TYPE, target) as string | undefined,
+
+  setName: (target: object, name: string): void => Reflect.defineMetadata(NAME, name, target),
+  /** The name that the decorator gave to this very class: a subclass is another message. */
+  givenNameOf: (target: object): string | undefined => Reflect.getOwnMetadata(NAME, target) as string | undefined,
+  /** The message's name in the log; '' for a class without one. */
+  nameOf: (target: object): string => metadata.givenNameOf(target) ?? (typeof target === 'function' ? target.name : ''),
 
   setIdProperty: (target: object, property: IdProperty): void => Reflect.defineMetadata(ID_PROPERTY, property, target),
   idPropertyOf: (target: object): IdProperty | undefined => Reflect.getMetadata(ID_PROPERTY, target) as IdProperty | undefined,

@@ -7,7 +7,7 @@ import type { WaitOptions } from '../runtime/replies.js';
 import type { EnqueueAndWaitOptions, EnqueueOptions } from './bus-types.js';
 import type { MessageRegistry, Route } from './registry.js';
 import { Routes } from './routes.js';
-import { checkSchema } from './standard-schema.js';
+import { checkedInTime, checkSchema } from './standard-schema.js';
 
 /** What a scope (`QueueBus.forEntity`) has fixed. */
 export interface Scope {
@@ -77,18 +77,8 @@ export class OutgoingMessages {
    */
   check(outgoing: RoutedMessage): undefined | Promise<void> {
     const checking = startCheck(outgoing);
-    return checking === undefined ? undefined : this.#inTime(checking, outgoing.route);
-  }
-
-  async #inTime(checking: Promise<void>, { payloadLabel }: Route): Promise<void> {
-    const { enqueueTimeoutMs } = this.#config;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      const text = `the schema of ${payloadLabel} did not answer within enqueueTimeoutMs (${enqueueTimeoutMs} ms); nothing was logged`;
-      const error = (): AtomicQueuesError => new AtomicQueuesError('SCHEMA_VIOLATION', text, { details: { path: '$' } });
-      timer = setTimeout(() => reject(error()), enqueueTimeoutMs);
-    });
-    await Promise.race([checking, late]).finally(() => clearTimeout(timer));
+    if (checking === undefined) return undefined;
+    return checkedInTime(checking, outgoing.route.payloadLabel, this.#config.enqueueTimeoutMs, true);
   }
 
   /** For transactional sends, which cannot wait for a schema. Throws as `ofObject` does. */

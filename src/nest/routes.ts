@@ -1,6 +1,7 @@
 import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { type MessageClass, metadata } from './metadata.js';
+import { howToName, isSurelyMinified, minifiedNotice, outlivesBuild } from './minified.js';
 import type { MessageRegistry, Route } from './registry.js';
 
 /**
@@ -28,7 +29,7 @@ export class Routes {
   }
 
   #learn(messageClass: object): Route {
-    const name = typeof messageClass === 'function' ? messageClass.name : '';
+    const name = metadata.nameOf(messageClass);
     const type = metadata.typeOf(messageClass);
     if (type === undefined) {
       throw new AtomicQueuesError(
@@ -40,9 +41,14 @@ export class Routes {
     if (name === '' || this.#registry.find(type, name) !== undefined) {
       const why =
         name === ''
-          ? `a message class of entity type ${JSON.stringify(type)} has no name: the class's name is the message's name`
+          ? `a message class of entity type ${JSON.stringify(type)} has no name: ${howToName(type)}`
           : `another class named ${name} is the one that is handled for entity type ${JSON.stringify(type)}: import that one`;
       throw new AtomicQueuesError('UNKNOWN_MESSAGE', why, { details: { type, name } });
+    }
+    if (outlivesBuild(this.#config) && isSurelyMinified(messageClass)) {
+      throw new AtomicQueuesError('UNKNOWN_MESSAGE', `${minifiedNotice(type, name)}; nothing was logged`, {
+        details: { type, name },
+      });
     }
     const idProperty = idPropertyOf(messageClass as MessageClass, type, this.#config);
     if (idProperty === undefined) throw new AtomicQueuesError('INVALID_ENTITY_ID', noIdProperty(name, type));

@@ -92,6 +92,20 @@ export function checkSchema(schema: StandardSchema, value: unknown, what: string
   });
 }
 
+/** Settles as `checking` does, or rejects with SCHEMA_VIOLATION after `limitMs`, which is `enqueueTimeoutMs`. */
+export async function checkedInTime(checking: Promise<void>, what: string, limitMs: number, definite: boolean): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const text = `the schema of ${what} did not answer within enqueueTimeoutMs (${limitMs} ms)`;
+    const error = (): AtomicQueuesError => new AtomicQueuesError('SCHEMA_VIOLATION', text, { definite, details: { path: '$' } });
+    timer = setTimeout(() => reject(error()), limitMs);
+  });
+  await Promise.race([checking, late]).finally(() => clearTimeout(timer));
+}
+
+/** Whether the schema itself said no; otherwise it threw, or did not answer. */
+export const isVerdict = ({ details }: AtomicQueuesError): boolean => details.issues !== undefined;
+
 /** The schema as JSON Schema (draft 2020-12), undefined if its library cannot say it so. */
 export function jsonSchemaOf(schema: StandardSchema | undefined): JsonSchema | undefined {
   const convert = schema?.['~standard'].jsonSchema?.input ?? zodConverter(schema);

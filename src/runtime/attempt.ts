@@ -1,5 +1,6 @@
 import { idOfKey, typeOfKey } from '../core/ids.js';
 import type { MessageRecord } from '../core/log/operations.js';
+import type { Delivery } from '../ports/handler.js';
 import type { EntityContext } from './context.js';
 import type { Due } from './due-times.js';
 import type { EntityWorker } from './worker.js';
@@ -20,17 +21,17 @@ export class Attempt implements Due {
     readonly context: EntityContext,
   ) {}
 
+  get delivery(): Delivery {
+    const { entity } = this.worker;
+    const { name, payload, attempt, replayOf } = this.record;
+    return { type: typeOfKey(entity), entityId: idOfKey(entity), name, payload, mayHaveRun: attempt > 1 || replayOf !== '' };
+  }
+
   start(): void {
-    const { worker, record } = this;
+    const { worker, delivery } = this;
     const { table } = worker;
     worker.phase = 'running';
     table.began(this);
-    const delivery = {
-      type: typeOfKey(worker.entity),
-      entityId: idOfKey(worker.entity),
-      name: record.name,
-      payload: record.payload,
-    };
     let running: Promise<string>;
     try {
       running = this.context.run(table.runHandler, delivery);

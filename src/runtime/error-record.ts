@@ -2,12 +2,16 @@
 
 import { AtomicQueuesError, isErrorCode } from '../core/errors.js';
 import type { TerminalState } from '../core/log/operations.js';
-import { KIND, linesOf, type RecordedError, recordError, reviveError, withoutStacks } from '../core/recorded-error.js';
-import { FinalFailure } from '../ports/handler.js';
+import { KIND, linesOf, NOT_CALLED, type RecordedError, recordError, reviveError, withoutStacks } from '../core/recorded-error.js';
+import { FinalFailure, NotCalled } from '../ports/handler.js';
 import { StoreCallError } from '../ports/store.js';
 
 /** Any thrown thing as JSON text; never throws. An error of ours that a handler let through is the handler's error. */
 export function errorText(thrown: unknown): string {
+  if (thrown instanceof NotCalled) {
+    const { cause } = thrown;
+    return JSON.stringify({ ...recordError(cause, true), ...(cause.definite && { [NOT_CALLED]: true }) });
+  }
   if (!(thrown instanceof FinalFailure)) return JSON.stringify(recordError(thrown));
   return JSON.stringify(recordError(thrown.cause, thrown.cause instanceof AtomicQueuesError));
 }
@@ -15,7 +19,7 @@ export function errorText(thrown: unknown): string {
 /** What a log line says of a recorded error. */
 export const errorLines = (text: string): string => linesOf(JSON.parse(text) as RecordedError);
 
-/** The error that a waiting caller is told; definite is never claimed, since the message had begun. */
+/** The error that a waiting caller gets. The message had begun: it is definite only where no handler was called. */
 export function errorOfState(state: TerminalState, detail: string, entity: string, id: string): AtomicQueuesError {
   if (state === 'interrupted')
     return new AtomicQueuesError('INTERRUPTED', 'the node that ran the handler was lost in the middle', {
@@ -29,7 +33,7 @@ export function errorOfState(state: TerminalState, detail: string, entity: strin
   // The library failed the message: what it says is meant for this caller.
   if (recorded[KIND] === undefined && typeof code === 'string' && isErrorCode(code))
     return new AtomicQueuesError(code, error.message.replace(`[${code}] `, ''), {
-      definite: false,
+      definite: recorded[NOT_CALLED] === true,
       details: { ...(details as object | undefined), entity, id, error },
     });
   return new AtomicQueuesError('HANDLER_FAILED', `${error.name}: ${error.message}`, {

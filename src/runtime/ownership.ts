@@ -19,7 +19,7 @@ import {
   type SessionOp,
 } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
-import { type Delivery, type FailureRuling, FinalFailure, type HandlerPort } from '../ports/handler.js';
+import { type Delivery, type FailureRuling, FinalFailure, type HandlerPort, NotCalled } from '../ports/handler.js';
 import type { Network } from '../ports/network.js';
 import type { Store } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
@@ -74,6 +74,7 @@ export class Ownership {
   draining = false;
   private session: StoreSession | undefined;
   private readonly waiting = new Fifo<EntityWorker>();
+  /** Begun and not running, by the lease or a check of the payload. */
   private readonly parked = new Set<EntityWorker>();
   /** Handlers of former incarnations that still run, by entity. */
   private readonly ghosts = new Map<string, Attempt>();
@@ -222,6 +223,10 @@ export class Ownership {
     this.parked.add(worker);
   }
 
+  unpark(worker: EntityWorker): void {
+    this.parked.delete(worker);
+  }
+
   /** The lease has lapsed: others may start at any time, so what runs is told to stop. */
   suspend(why: AtomicQueuesError): void {
     for (const attempt of this.running) attempt.context.abort(why);
@@ -232,9 +237,12 @@ export class Ownership {
    * handler that started before may have blocked the loop until the lease was over.
    */
   resume(): void {
-    const parked = [...this.parked];
-    this.parked.clear();
-    for (const worker of parked) worker.launch((worker.attempt as Attempt).record);
+    for (const worker of [...this.parked]) {
+      // While its payload is being checked it waits for the answer, not for the lease.
+      if (worker.phase !== 'parked') continue;
+      this.parked.delete(worker);
+      worker.launch((worker.attempt as Attempt).record);
+    }
     for (const worker of this.workers.values()) worker.kick();
   }
 
@@ -281,6 +289,12 @@ export class Ownership {
     const { handlerTimeoutMs } = worker.settings;
     const deadline = handlerTimeoutMs > 0 ? this.parts.clock.wallMs() + handlerTimeoutMs : undefined;
     return new EntityContext(worker.entity, record, this.parts.contextHost, worker.fence, deadline);
+  }
+
+  /** Throws, or rejects, if the payload does not fit; undefined if it does. */
+  checkPayload(attempt: Attempt): undefined | Promise<void> {
+    const { handler } = this.parts;
+    return handler.check === undefined ? undefined : handler.check(attempt.delivery);
   }
 
   began(attempt: Attempt): void {
@@ -346,6 +360,7 @@ export class Ownership {
   /** What becomes of a message whose attempt failed. */
   ruleOn({ worker, record }: Attempt, thrown: unknown): FailureRuling {
     const ruling = this.parts.handler.ruleOn?.(typeOfKey(worker.entity), record.name, thrown) ?? BY_DEFAULT;
+    if (thrown instanceof NotCalled) return { ...ruling, isFinal: thrown.isFinal };
     return thrown instanceof FinalFailure ? { ...ruling, isFinal: true } : ruling;
   }
 

@@ -3,6 +3,7 @@
  *
  *   claiming -> idle -> starting -> running -> finishing -> (running | idle)
  *                 \-> releasing        \-> retrying -> waiting -> starting
+ * Between starting and running a message may be `checking` or `parked`: the log counts it as begun, and nothing runs.
  *
  *   (1) The log decides what runs: the worker runs exactly what append, begin or finish answered. Its inbox only spares
  *       reading a payload back.
@@ -39,6 +40,7 @@ type Phase =
   | 'claiming'
   | 'idle'
   | 'starting' // a step that may begin something is in flight
+  | 'checking' // begun, and its payload is being checked
   | 'parked' // begun, but the lease has lapsed: it starts when the lease is proved again
   | 'running'
   | 'finishing'
@@ -259,12 +261,38 @@ export class EntityWorker implements Idle, Due {
     this.takeSlot();
     const attempt = new Attempt(this, record, table.contextFor(this, record));
     this.attempt = attempt;
-    if (!table.leaseValid()) {
-      this.phase = 'parked';
-      table.park(this);
+    let checking: undefined | Promise<void>;
+    try {
+      checking = table.checkPayload(attempt);
+    } catch (thrown) {
+      this.attemptEnded(attempt, undefined, thrown);
       return;
     }
-    attempt.start();
+    if (checking === undefined) {
+      this.startIfLeased(attempt);
+      return;
+    }
+    this.phase = 'checking';
+    table.park(this);
+    const ifCurrent = (then: () => void) => (): void => {
+      if (this.phase !== 'checking' || this.attempt !== attempt) return;
+      table.unpark(this);
+      then();
+    };
+    checking.then(
+      ifCurrent(() => this.startIfLeased(attempt)),
+      (thrown) => ifCurrent(() => this.attemptEnded(attempt, undefined, thrown))(),
+    );
+  }
+
+  private startIfLeased(attempt: Attempt): void {
+    const { table } = this;
+    if (table.leaseValid()) {
+      attempt.start();
+      return;
+    }
+    this.phase = 'parked';
+    table.park(this);
   }
 
   attemptEnded(attempt: Attempt, result: string | undefined, thrown: unknown): void {
