@@ -5,6 +5,9 @@ import type { EntityContext } from './context.js';
 import type { Due } from './due-times.js';
 import type { EntityWorker } from './worker.js';
 
+/** What was wrong with a payload; undefined if it fits. */
+export type Verdict = undefined | { readonly thrown: unknown };
+
 /** One run of a handler. */
 export class Attempt implements Due {
   dueAtMs = 0;
@@ -25,6 +28,19 @@ export class Attempt implements Due {
     const { entity } = this.worker;
     const { name, payload, attempt, replayOf } = this.record;
     return { type: typeOfKey(entity), entityId: idOfKey(entity), name, payload, mayHaveRun: attempt > 1 || replayOf !== '' };
+  }
+
+  /** Asks whether the payload fits the handler. Never throws or rejects. */
+  check(): Verdict | Promise<Verdict> {
+    try {
+      const checking = this.worker.table.checkPayload(this.delivery);
+      return checking?.then(
+        () => undefined,
+        (thrown: unknown) => ({ thrown }),
+      );
+    } catch (thrown) {
+      return { thrown };
+    }
   }
 
   start(): void {

@@ -237,12 +237,7 @@ export class Ownership {
    * handler that started before may have blocked the loop until the lease was over.
    */
   resume(): void {
-    for (const worker of [...this.parked]) {
-      // While its payload is being checked it waits for the answer, not for the lease.
-      if (worker.phase !== 'parked') continue;
-      this.parked.delete(worker);
-      worker.launch((worker.attempt as Attempt).record);
-    }
+    for (const worker of [...this.parked]) worker.leaseProved();
     for (const worker of this.workers.values()) worker.kick();
   }
 
@@ -292,9 +287,8 @@ export class Ownership {
   }
 
   /** Throws, or rejects, if the payload does not fit; undefined if it does. */
-  checkPayload(attempt: Attempt): undefined | Promise<void> {
-    const { handler } = this.parts;
-    return handler.check === undefined ? undefined : handler.check(attempt.delivery);
+  checkPayload(delivery: Delivery): undefined | Promise<void> {
+    return this.parts.handler.check?.(delivery);
   }
 
   began(attempt: Attempt): void {

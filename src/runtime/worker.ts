@@ -28,7 +28,7 @@ import {
 } from '../core/log/operations.js';
 import { retryDelayMs } from '../core/retry.js';
 import { FinalFailure } from '../ports/handler.js';
-import { Attempt } from './attempt.js';
+import { Attempt, type Verdict } from './attempt.js';
 import type { Due } from './due-times.js';
 import { errorText } from './error-record.js';
 import type { Idle } from './idle-list.js';
@@ -230,7 +230,7 @@ export class EntityWorker implements Idle, Due {
 
   /** The log has begun an attempt: finds its payload and runs it. */
   begun(begun: Begun): void {
-    const held = begun.message ?? this.fromInbox(begun.seq);
+    const held = begun.message ?? this.inbox?.find(begun.seq);
     // A hint may be older than the log: another owner may have tried the message meanwhile.
     const record = held === undefined || held.attempt === begun.attempt ? held : { ...held, attempt: begun.attempt };
     if (record === undefined) {
@@ -243,10 +243,6 @@ export class EntityWorker implements Idle, Due {
     this.launch(record);
   }
 
-  private fromInbox(seq: number): MessageRecord | undefined {
-    return this.inbox?.find(seq);
-  }
-
   private dropUpTo(seq: number): void {
     const { inbox } = this;
     if (inbox === undefined) return;
@@ -257,42 +253,45 @@ export class EntityWorker implements Idle, Due {
   // ---- run -----------------------------------------------------------------------------------------------------
 
   launch(record: MessageRecord): void {
-    const { table } = this;
     this.takeSlot();
-    const attempt = new Attempt(this, record, table.contextFor(this, record));
-    this.attempt = attempt;
-    let checking: undefined | Promise<void>;
-    try {
-      checking = table.checkPayload(attempt);
-    } catch (thrown) {
-      this.attemptEnded(attempt, undefined, thrown);
-      return;
-    }
-    if (checking === undefined) {
-      this.startIfLeased(attempt);
+    const attempt = this.attemptOf(record);
+    const checking = attempt.check();
+    if (!(checking instanceof Promise)) {
+      this.checked(attempt, checking);
       return;
     }
     this.phase = 'checking';
-    table.park(this);
-    const ifCurrent = (then: () => void) => (): void => {
-      if (this.phase !== 'checking' || this.attempt !== attempt) return;
-      table.unpark(this);
-      then();
-    };
-    checking.then(
-      ifCurrent(() => this.startIfLeased(attempt)),
-      (thrown) => ifCurrent(() => this.attemptEnded(attempt, undefined, thrown))(),
-    );
+    this.table.park(this);
+    void checking.then((verdict) => {
+      if (this.phase === 'checking' && this.attempt === attempt) this.checked(this.attemptOf(record), verdict);
+    });
+  }
+
+  private attemptOf(record: MessageRecord): Attempt {
+    this.attempt = new Attempt(this, record, this.table.contextFor(this, record));
+    return this.attempt;
+  }
+
+  private checked(attempt: Attempt, verdict: Verdict): void {
+    this.table.unpark(this);
+    if (verdict === undefined) this.startIfLeased(attempt);
+    else this.attemptEnded(attempt, undefined, verdict.thrown);
+  }
+
+  /** The lease is proved again: starts what waits for it. */
+  leaseProved(): void {
+    if (this.phase !== 'parked') return;
+    this.table.unpark(this);
+    this.startIfLeased(this.attemptOf((this.attempt as Attempt).record));
   }
 
   private startIfLeased(attempt: Attempt): void {
-    const { table } = this;
-    if (table.leaseValid()) {
+    if (this.table.leaseValid()) {
       attempt.start();
       return;
     }
     this.phase = 'parked';
-    table.park(this);
+    this.table.park(this);
   }
 
   attemptEnded(attempt: Attempt, result: string | undefined, thrown: unknown): void {

@@ -123,7 +123,7 @@ class Running {
   async says<K extends keyof Said>(field: K): Promise<NonNullable<Said[K]>> {
     const found = (): Said | undefined => this.said.find((one) => one[field] !== undefined);
     await expect
-      .poll(found, { timeout: 15_000, message: `${field}, of ${JSON.stringify(this.said)}\n${this.log}` })
+      .poll(found, { timeout: 40_000, message: `${field}, of ${JSON.stringify(this.said)}\n${this.log}` })
       .toBeDefined();
     return found()![field]!;
   }
@@ -145,7 +145,7 @@ afterAll(() => rmSync(DIR, { recursive: true, force: true }));
 
 const MINIFIED: BuildOptions = { minify: true };
 /** Several processes, each with a start of its own, and a take-over. */
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 
 describe('a minified bundle on the memory store', { timeout: TIMEOUT_MS }, () => {
   it('starts, and warns of each name', async () => {
@@ -196,7 +196,7 @@ describeRedis('a minified bundle and its next build, on one Redis', () => {
     const second = new Running(await bundle('short', 'second', variant), redis.port, 'short', 'serve');
     expect(await second.says('started')).toEqual(['Hold', 'e', 't']);
     expect(second.log).toContain('the name of message "t" of entity type "account" looks minified');
-    await expect.poll(() => second.log, { timeout: 15_000 }).toMatch(/dead-letter entity=account:a .*reason=failed/);
+    await expect.poll(() => second.log, { timeout: 40_000 }).toMatch(/dead-letter entity=account:a .*reason=failed/);
     expect(second.said.filter(({ ran }) => ran !== undefined)).toEqual([]);
   });
 });
