@@ -60,6 +60,6 @@ export function deadLetterOf({ message, late, lateDetail, replayedAs, ...letter 
     incarnation: letter.incarnation,
     late: late === '' ? null : { outcome: late, detail: parsed(lateDetail) },
     replayOf: message.replayOf === '' ? null : message.replayOf,
-    replayedAs: replayedAs === '' ? null : replayedAs,
+    replayedAs: replayedAs === '' ? null : unescapeId(replayedAs),
   };
 }

@@ -10,6 +10,7 @@
  */
 import { AtomicQueuesError } from './errors.js';
 import { exceedsUtf8Bytes } from './ids.js';
+import { canonical } from './json-schema.js';
 
 /** Deeper values take the second pass, which finds cycles. */
 const SURE_DEPTH_MAX = 200;
@@ -261,6 +262,17 @@ export function decodeJson(text: string): unknown {
       details: { path: '$', length: text.length },
       cause,
     });
+  }
+}
+
+/** The text with the keys of every object in one order: equal for payloads that differ in that order only. */
+export function canonicalText(text: string): string {
+  try {
+    return canonical(decodeJson(text));
+  } catch (error) {
+    // Nested deeper than the stack: then the order of keys counts.
+    if (error instanceof RangeError) return text;
+    throw error;
   }
 }
 

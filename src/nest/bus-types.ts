@@ -24,6 +24,13 @@ export interface Receipt {
   readonly id: string;
   /** Position in the entity's log. */
   readonly sequence: number;
+  /** The id was there: this is the receipt of the message that has it, and nothing was logged. */
+  readonly duplicate: boolean;
+  /**
+   * Given exactly if `duplicate`: where that message stands. 'live' waits or runs; 'purged' failed or was interrupted, and its dead
+   * letter was purged.
+   */
+  readonly state?: 'live' | 'completed' | 'failed' | 'interrupted' | 'purged';
 }
 
 /** What became of one message of `enqueueBulk`. */

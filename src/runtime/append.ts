@@ -2,7 +2,7 @@
 import { AtomicQueuesError } from '../core/errors.js';
 import { typeOfKey, unescapeId } from '../core/ids.js';
 import { type AnswerOf, type AppendOp, recordOf } from '../core/log/operations.js';
-import type { Enqueue, Receipt } from './enqueue.js';
+import type { Enqueue, KnownState, Receipt } from './enqueue.js';
 import type { Waiter } from './replies.js';
 import type { Step } from './session.js';
 import type { EntityWorker } from './worker.js';
@@ -56,7 +56,7 @@ export class Append implements Step<AppendOp> {
       this.failed(withdrawn(op));
       return;
     }
-    this.accepted(answer.seq);
+    this.accepted(answer.seq, known?.state);
     if (known !== undefined) {
       this.knownAlready(known);
       return;
@@ -66,12 +66,15 @@ export class Append implements Step<AppendOp> {
     else this.enqueue.parts.router.deliver(op.entity, record, answer.owner);
   }
 
-  private accepted(seq: number): void {
+  private accepted(seq: number, state: KnownState | undefined): void {
     const { trace } = this.enqueue.parts;
     const { entity, message } = this.op;
     if (trace.verbose) trace.emit('accepted', { entity, id: message.id, name: message.name, seq });
     if (this.waiter !== undefined) this.waiter.seq = seq;
-    this.onReceipt?.({ id: unescapeId(message.id), sequence: seq });
+    const id = unescapeId(message.id);
+    this.onReceipt?.(
+      state === undefined ? { id, sequence: seq, duplicate: false } : { id, sequence: seq, duplicate: true, state },
+    );
   }
 
   /** The caller's id was there: its result, if it has one, is the answer. */

@@ -7,7 +7,7 @@
  */
 import { type DeadLetter, deadLetterOf } from '../core/dead-letter.js';
 import { AtomicQueuesError } from '../core/errors.js';
-import { entityIdOf, entityKeyOf, isEntityTypeName } from '../core/ids.js';
+import { entityIdOf, entityKeyOf, isEntityTypeName, unescapeId } from '../core/ids.js';
 import type { ControlAnswerOf, ControlOp, LetterFilter } from '../core/log/control-operations.js';
 import type { RefusalCode } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
@@ -124,12 +124,15 @@ export class DeadLetterBox {
     return letter?.id === id ? deadLetterOf(letter) : undefined;
   }
 
-  /** Logs its message again, at the end of its entity's queue and under another id. A second replay is refused. */
+  /**
+   * Logs its message again, at the end of its entity's queue: under the id that its caller gave, which then answers what becomes of
+   * the replay, or else under one of its own. A second replay is refused.
+   */
   async replay(id: string, options: ReplayOptions = {}): Promise<ReplayOutcome> {
     if (!isLetterId(id)) return refusal('ABSENT', id);
     this.admit();
     const answer = await this.ask({ op: 'replay', letter: id, force: options.force === true });
-    return answer.ok ? { ok: true, messageId: answer.id, sequence: answer.seq } : refusal(answer.code, id, answer.at);
+    return answer.ok ? { ok: true, messageId: unescapeId(answer.id), sequence: answer.seq } : refusal(answer.code, id, answer.at);
   }
 
   /** What `replay` would refuse it for now; limits of the queue, which only the log can count, are not looked at. */

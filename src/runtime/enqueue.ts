@@ -11,7 +11,8 @@ import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { Fifo } from '../core/fifo.js';
 import { digestOf, entityKeyOf, escapeId, GENERATED, typeOfKey } from '../core/ids.js';
-import type { NewMessage, Send, WithdrawOp } from '../core/log/operations.js';
+import type { KnownMessage, NewMessage, Send, WithdrawOp } from '../core/log/operations.js';
+import { canonicalText } from '../core/payload.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Trace } from '../ports/trace.js';
 import { Append, outcomeUnknown } from './append.js';
@@ -38,10 +39,20 @@ export interface OutgoingMessage {
   readonly checked?: Promise<void> | undefined;
 }
 
+/**
+ * Where the message of a known id stands: 'live' waits or runs, 'purged' failed or was interrupted, and its dead letter was purged.
+ * A withdrawn one has no receipt.
+ */
+export type KnownState = Exclude<KnownMessage['state'], 'withdrawn'>;
+
 export interface Receipt {
   readonly id: string;
   /** Position in the entity's log: grows with every message of the entity. */
   readonly sequence: number;
+  /** The id was there: this is the receipt of the message that has it. */
+  readonly duplicate: boolean;
+  /** Given exactly if `duplicate`. */
+  readonly state?: KnownState;
 }
 
 export type BulkOutcome =
@@ -161,7 +172,7 @@ export class Enqueue {
   private toMessage(outgoing: OutgoingMessage, id: string, chain: string, waiter: number): NewMessage {
     const { name, payload, headers = '' } = outgoing;
     const given = outgoing.id !== undefined;
-    const digest = given ? digestOf(name, payload) : '';
+    const digest = given ? digestOf(name, canonicalText(payload)) : '';
     return { id, given, digest, name, payload, headers, chain, waiter, replayOf: '' };
   }
 

@@ -1,7 +1,8 @@
 /** How an attempt's error is logged, and how it reaches the caller: JSON text, on one node as across nodes. */
 
 import { AtomicQueuesError, isErrorCode } from '../core/errors.js';
-import type { TerminalState } from '../core/log/operations.js';
+import { INTERRUPTED_ERROR } from '../core/log/entity.js';
+import type { KnownMessage } from '../core/log/operations.js';
 import { KIND, linesOf, NOT_CALLED, type RecordedError, recordError, reviveError, withoutStacks } from '../core/recorded-error.js';
 import { FinalFailure, NotCalled } from '../ports/handler.js';
 import { StoreCallError } from '../ports/store.js';
@@ -19,8 +20,17 @@ export function errorText(thrown: unknown): string {
 /** What a log line says of a recorded error. */
 export const errorLines = (text: string): string => linesOf(JSON.parse(text) as RecordedError);
 
+/** How a message has ended that does not live any more. */
+export type EndState = Exclude<KnownMessage['state'], 'live'>;
+
 /** The error that a waiting caller gets. The message had begun: it is definite only where no handler was called. */
-export function errorOfState(state: TerminalState, detail: string, entity: string, id: string): AtomicQueuesError {
+export function errorOfState(state: EndState, detail: string, entity: string, id: string): AtomicQueuesError {
+  if (state === 'purged') {
+    const before = errorOfState(detail === INTERRUPTED_ERROR ? 'interrupted' : 'failed', detail, entity, id);
+    const { code, message, details, cause } = before;
+    const text = `${message.replace(`[${code}] `, '')}; its dead letter was purged, so it will not run again under this id`;
+    return new AtomicQueuesError(code, text, { definite: false, details: { ...details, purged: true }, cause });
+  }
   if (state === 'interrupted')
     return new AtomicQueuesError('INTERRUPTED', 'the node that ran the handler was lost in the middle', {
       details: { entity, id },

@@ -5,12 +5,12 @@
  */
 import { AtomicQueuesError } from '../core/errors.js';
 import { unescapeId } from '../core/ids.js';
-import { DROPPED, type KnownMessage, type TerminalState } from '../core/log/operations.js';
+import { DROPPED, type KnownMessage } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
 import type { PetitionRefusal } from '../ports/network.js';
 import type { Store } from '../ports/store.js';
 import type { Due, DueTimes } from './due-times.js';
-import { errorOfState } from './error-record.js';
+import { type EndState, errorOfState } from './error-record.js';
 import { type Generation, ReadBack } from './read-back.js';
 
 export interface WaitOptions {
@@ -120,7 +120,7 @@ export class Replies {
   }
 
   /** Tells everyone who waits for that message how it ended. `detail`: its result or error, JSON text. */
-  settle(entity: string, id: string, state: TerminalState, detail: string): void {
+  settle(entity: string, id: string, state: EndState, detail: string): void {
     if (this.waiters.size === 0) return;
     const key = keyOf(entity, id);
     let waiter = this.waiters.get(key);

@@ -44,7 +44,7 @@ export class Oracle implements Witness {
   readonly #owners = new Map<string, Owner>();
   readonly #members = new Map<number, Living>();
   readonly #begun = new Set<string>();
-  #given: { key: string; digest: string; endedMs: number | undefined }[] = [];
+  #given: { key: string; seq: number; digest: string; endedMs: number | undefined }[] = [];
   #join: JoinOp | undefined;
   #fence = 0;
   /** What died, in order: the first letter is 1. */
@@ -123,10 +123,10 @@ export class Oracle implements Witness {
     return added;
   }
 
-  #keep({ entity, id, digest }: Message, endedMs: number | undefined): void {
+  #keep({ entity, id, seq, digest }: Message, endedMs: number | undefined): void {
     const key = `${entity} ${id}`;
     this.#given = this.#given.filter((g) => g.key !== key);
-    this.#given.push({ key, digest, endedMs });
+    this.#given.push({ key, seq, digest, endedMs });
   }
 
   #begin(message: Message): void {
@@ -336,8 +336,11 @@ export class Oracle implements Witness {
       if (member !== undefined) member.isDead = true;
     }
     if (op.op === 'replay' && 'seq' in answer) {
-      const { entity, name } = this.#letters[Number(op.letter) - 1]!;
-      this.#add(entity, { id: answer.id, name, given: false, digest: '' }, answer.seq);
+      const { entity, name, id, seq, digest, given } = this.#letters[Number(op.letter) - 1]!;
+      // A caller's id goes on with the replay, unless a later message has it.
+      const goesOn = given && (this.#given.find((g) => g.key === `${entity} ${id}`)?.seq ?? seq) === seq;
+      assert.strictEqual(answer.id === id, goesOn, `the replay of ${id} is ${answer.id}`);
+      this.#add(entity, { id: answer.id, name, given: goesOn, digest: goesOn ? digest : '' }, answer.seq);
     }
     if (op.op === 'counts' && 'depth' in answer) {
       const lastLetter = this.#letters.length;

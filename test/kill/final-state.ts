@@ -35,7 +35,9 @@ export async function readGiven(store: RedisStore, events: readonly RecordEvent[
     await Promise.all(
       page.map(async ([key, { entity, id }]) => {
         const answer = await store.control({ op: 'lookup', entity, id, seq: 0 });
-        found.set(key, answer.ok ? answer.state : 'absent');
+        const state = answer.ok ? answer.state : 'absent';
+        if (state === 'purged') throw new Error(`the dead letter of ${key} was purged, which no story does`);
+        found.set(key, state);
       }),
     );
   }

@@ -71,6 +71,12 @@ export function append(
       return { ok: true, seq: known.seq, depth, owner: rec?.owner ?? 0, begun: false, known: recall(known, recalled) };
     }
   }
+  return accept(state, me, op, nowMs);
+}
+
+/** Appends without a look at what is known of the id: from then on that is this message. */
+export function accept(state: PartitionState, me: number, op: AppendOp, nowMs: number): AnswerOf['append'] {
+  const { entity, message } = op;
   const over = overLimit(state, entity, op.depthMax, 1);
   if (over !== undefined) return over;
   const rec = entityOrNew(state, entity);

@@ -12,10 +12,10 @@ import type {
   PurgeOp,
   ReplayOp,
 } from './control-operations.js';
-import { append } from './entity.js';
+import { accept } from './entity.js';
 import { CLOSED } from './membership.js';
 import { type AppendOp, type CountAnswer, DROPPED, type ExpireOp, refuse, type ShedAnswer, type ShedOp } from './operations.js';
-import { keptKey, letterKey, type PartitionState } from './state.js';
+import { type KeptRecord, keptKey, letterKey, type PartitionState } from './state.js';
 
 /** Letters that one page looks at: more of them would block the store for too long. */
 const LOOKED_AT_MAX = 250;
@@ -43,6 +43,9 @@ function matches(letter: Letter, { type, entity, reason, sinceMs, replayed }: Le
   return replayed === undefined || (letter.replayedAs !== '') === replayed;
 }
 
+const keptOf = (state: PartitionState, { entity, message }: Letter): KeptRecord | undefined =>
+  state.kept.get(keptKey(entity, message.id));
+
 export function replay(state: PartitionState, op: ReplayOp, nowMs: number): ControlAnswerOf['replay'] {
   if (state.generation === CLOSED) return refuse('CLOSED');
   const letter = state.letters.get(op.letter);
@@ -51,11 +54,13 @@ export function replay(state: PartitionState, op: ReplayOp, nowMs: number): Cont
   // Its handler returned, so its effect may be there; only the user's data can tell, and `force` says that somebody has looked.
   // A late failure may have left as much behind as one in time, and that may be replayed too.
   if (!op.force && letter.late === 'completed') return refuse('NEEDS_FORCE');
-  const { name, payload, headers } = letter.message;
+  const { name, payload, headers, digest } = letter.message;
+  // A caller's id goes on with the replay, unless it was forgotten and belongs to a later message now.
+  const given = letter.message.given && (keptOf(state, letter)?.seq ?? letter.message.seq) === letter.message.seq;
   const message = {
-    id: `${GENERATED}replay-${letter.id}`,
-    given: false,
-    digest: '',
+    id: given ? letter.message.id : `${GENERATED}replay-${letter.id}`,
+    given,
+    digest: given ? digest : '',
     name,
     payload,
     headers,
@@ -64,7 +69,7 @@ export function replay(state: PartitionState, op: ReplayOp, nowMs: number): Cont
     replayOf: letter.id,
   };
   const request: AppendOp = { op: 'append', entity: letter.entity, message, depthMax: 0, begin: false };
-  const answer = append(state, 0, request, nowMs);
+  const answer = accept(state, 0, request, nowMs);
   if (!answer.ok) return answer;
   state.letters.set(letter.id, { ...letter, replayedAs: message.id });
   return { ok: true, id: message.id, seq: answer.seq };
@@ -75,6 +80,8 @@ export function purge(state: PartitionState, op: PurgeOp, nowMs: number): Contro
   const letter = state.letters.get(op.letter);
   if (letter === undefined) return refuse('ABSENT');
   if (op.limits !== undefined && !isPast(state, letter, op.limits, nowMs)) return refuse('WITHIN_LIMITS');
+  const kept = keptOf(state, letter);
+  if (letter.message.given && kept?.seq === letter.message.seq) kept.state = 'purged';
   state.letters.delete(letter.id);
   state.letterOf.delete(letterKey(letter.entity, letter.message.seq, letter.message.attempt));
   return { ok: true };

@@ -60,7 +60,7 @@ export interface NewMessage {
   readonly id: string;
   /** The caller gave the id: it is remembered for `entryTtlMs` after the end. */
   readonly given: boolean;
-  /** Digest of name and payload if `given`, else ''. */
+  /** Digest of name and payload, whatever the order of its keys, if `given`; else ''. */
   readonly digest: string;
   readonly name: string;
   readonly payload: string;
@@ -148,7 +148,8 @@ export interface AppendAnswer {
   readonly known: RecalledMessage | undefined;
 }
 export interface KnownMessage {
-  readonly state: 'live' | TerminalState;
+  /** 'purged': it failed or was interrupted, and its dead letter was purged. */
+  readonly state: 'live' | TerminalState | 'purged';
   readonly result: string;
   readonly error: string;
 }

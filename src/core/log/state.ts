@@ -2,7 +2,7 @@ import { MinHeap } from '../heap.js';
 import { typeOfKey } from '../ids.js';
 import { SeqQueue } from '../seq-queue.js';
 import type { Contract, Letter, Settings } from './control-operations.js';
-import type { Answer, MessageRecord, TerminalState } from './operations.js';
+import type { Answer, KnownMessage, MessageRecord } from './operations.js';
 
 /** The state of one partition. Only the functions of this folder change it. */
 export interface EntityRecord {
@@ -46,7 +46,7 @@ export interface MemberRecord {
 export interface KeptRecord {
   readonly seq: number;
   readonly digest: string;
-  state: 'live' | TerminalState;
+  state: KnownMessage['state'];
   result: string;
   error: string;
   expiresAtMs: number;

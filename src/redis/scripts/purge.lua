@@ -17,6 +17,12 @@ local function purge(id, max, ttl)
   if max and not past_limit(id, f[5], max, ttl) then return refuse('WITHIN_LIMITS') end
   local bad = open_writes()
   if bad then return bad end
+  local field = f[1] .. RS .. f[15]
+  local known = f[13] == '1' and hget(KEPT, field)
+  if known and match(known, '^%d+') == f[9] then
+    local s, digest, rest = match(known, '^(%d+)\31([^\31]*)\31%a+\31(.*)$')
+    call('HSET', KEPT, field, s .. FS .. digest .. FS .. 'purged' .. FS .. rest)
+  end
   call('HDEL', DLQ, id)
   call('ZREM', DLQINDEX, id)
   call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11])

@@ -10,9 +10,14 @@ local function replay(id, force)
   if f[8] ~= '' then return refuse('REPLAYED') end
   if force ~= '1' and f[6] == 'completed' then return refuse('NEEDS_FORCE') end
   -- From the tenth field on it is the message: name attempt notBefore given waiter id digest replayOf headers chain payload.
-  local name, headers, payload, newId = f[10], f[18], f[20], '%.replay-' .. id
-  local body = concat({ name, '1', '0', '0', '0', newId, '', id, headers, '', payload }, FS)
-  local answer = append(f[1], nil, body, '0', nil, nil)
+  local name, given, newId, digest, headers, payload = f[10], f[13], f[15], f[16], f[18], f[20]
+  -- A caller's id goes on with the replay, unless it was forgotten and belongs to a later message now.
+  local field = f[1] .. RS .. newId
+  local known = given == '1' and kept_of(field)
+  if known and match(known, '^%d+') ~= f[9] then given = '0' end
+  if given == '1' then kept[field] = false else newId, digest = '%.replay-' .. id, '' end
+  local body = concat({ name, '1', '0', given, '0', newId, digest, id, headers, '', payload }, FS)
+  local answer = append(f[1], nil, body, '0', given == '1' and newId or nil, digest)
   if sub(answer, 1, 1) == '!' then return answer end
   f[8] = newId
   set_letter(id, concat(f, FS))

@@ -4,7 +4,7 @@
 -- has to pass when there is none.
 local function open_writes()
   local bad = check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(OWNS, 'hash') or check_type(LEADER, 'hash')
-    or check_type(SCHEMA, 'hash')
+    or check_type(SCHEMA, 'hash') or check_type(KEPT, 'hash')
     or check_type(DLQ, 'hash') or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash')
   if bad then return bad end
   call('HDEL', META, '')
