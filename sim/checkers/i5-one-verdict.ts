@@ -77,13 +77,16 @@ class Told {
     if (code === 'HANDLER_FAILED' && end?.to !== 'failed')
       this.findings.violated('I5', `call ${call} was told it failed, the log says ${says}`, index);
     if (!definite) return;
+    const append = this.appends.get(call)?.[0];
+    // A definite timeout is of a message that was withdrawn in the log, or that never left its process; then only a former call
+    // with the same id can be in the log.
+    const neverLeft = code === 'REPLY_TIMEOUT' && (append === undefined || this.unknown.has(call));
     if (code === 'REPLY_TIMEOUT' || code === 'WITHDRAWN') {
-      if (end?.to !== 'withdrawn')
+      if (end?.to !== 'withdrawn' && !neverLeft)
         this.findings.violated('I5', `call ${call} was told it was withdrawn, the log says ${says}`, index);
       return;
     }
     // A caller that sent again with its own id after an unknown outcome may be refused, and yet be in the log.
-    const append = this.appends.get(call)?.[0];
     if (append !== undefined && !this.unknown.has(call))
       this.findings.violated('I5', `call ${call} was told it was not accepted (${code}), and is in the log`, append.index);
   }

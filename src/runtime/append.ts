@@ -70,7 +70,10 @@ export class Append implements Step<AppendOp> {
     const { trace } = this.enqueue.parts;
     const { entity, message } = this.op;
     if (trace.verbose) trace.emit('accepted', { entity, id: message.id, name: message.name, seq });
-    if (this.waiter !== undefined) this.waiter.seq = seq;
+    if (this.waiter !== undefined) {
+      this.waiter.seq = seq;
+      if (state === undefined) this.waiter.onLogged?.();
+    }
     const id = unescapeId(message.id);
     this.onReceipt?.(
       state === undefined ? { id, sequence: seq, duplicate: false } : { id, sequence: seq, duplicate: true, state },
@@ -103,10 +106,10 @@ export class Append implements Step<AppendOp> {
     this.failed(outcomeUnknown(this, error.message));
   }
 
-  /** Whether it is still waiting for its turn, and now never has one. */
+  /** Whether it has not left the process; it never will then. */
   takeBack(): boolean {
-    if (!this.waitsForTurn) return false;
-    this.closed = true;
+    if (this.left || this.closed) return false;
+    this.enqueue.takeBack(this);
     return true;
   }
 

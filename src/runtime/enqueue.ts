@@ -264,9 +264,17 @@ export class Enqueue {
     this.session.submit(append as unknown as Step);
   }
 
-  /** The session ended before the append left: it leaves with the next one, unless its caller has given up. */
+  /** The session ended, and the append was certainly not applied: it leaves with the next one, unless its caller has given up. */
   hold(append: Append): void {
+    append.left = false;
     if (!append.closed) this.held.add(append);
+  }
+
+  /** An append that has not left shall not leave. */
+  takeBack(append: Append): void {
+    if (append.isSubmitted) this.session?.takeBack(append as unknown as Step);
+    this.held.delete(append);
+    this.close(append);
   }
 
   /** An append has its answer. */
@@ -293,8 +301,7 @@ export class Enqueue {
         append.failed(outcomeUnknown(append, `the store did not answer within enqueueTimeoutMs (${enqueueTimeoutMs} ms)`));
         continue;
       }
-      if (append.isSubmitted) this.session?.takeBack(append as unknown as Step);
-      this.held.delete(append);
+      this.takeBack(append);
       append.refused(
         new AtomicQueuesError(
           'STORE_UNAVAILABLE',
@@ -315,9 +322,9 @@ export class Enqueue {
   /** A caller gave up on a message that may still be taken back. */
   withdraw(waiter: Waiter, why: string): void {
     const { replies, clock, config } = this.parts;
-    const { session } = this;
-    if (session === undefined || waiter.seq === 0) {
-      replies.giveUp(waiter, why, waiter.append?.takeBack() === true);
+    const isTakenBack = waiter.append?.takeBack() === true;
+    if (isTakenBack || this.session === undefined) {
+      replies.giveUp(waiter, why, isTakenBack);
       return;
     }
     const limit = clock.setTimer(config.storeCallTimeoutMs, () => replies.giveUp(waiter, why, false));
@@ -325,13 +332,18 @@ export class Enqueue {
       limit.cancel();
       replies.giveUp(waiter, why, withdrawn);
     };
-    const op: WithdrawOp = { op: 'withdraw', entity: waiter.entity, id: waiter.id, seq: waiter.seq };
-    const step: Step<WithdrawOp> = {
-      op,
-      answered: (answer) => end(answer.ok),
-      refused: () => end(false),
-      unknown: () => end(false),
+    const withdraw = (): void => {
+      const { entity, id, seq } = waiter;
+      const step: Step<WithdrawOp> = {
+        op: { op: 'withdraw', entity, id, seq },
+        answered: (answer) => end(answer.ok),
+        refused: () => end(false),
+        unknown: () => end(false),
+      };
+      this.session?.submit(step as unknown as Step);
     };
-    session.submit(step as unknown as Step);
+    // It is on its way: the log is asked as soon as it has answered, also if that is too late for this caller.
+    if (waiter.seq === 0) waiter.onLogged = withdraw;
+    else withdraw();
   }
 }

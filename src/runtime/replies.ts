@@ -29,6 +29,8 @@ export class Waiter implements Due {
   seq = 0;
   /** The message on its way into the log. */
   append: { takeBack(): boolean } | undefined;
+  /** Set where the caller gave up before the log had answered: takes the message back, if it has not begun. */
+  onLogged: (() => void) | undefined;
   /** The message was there already: another call counts on it, so this one does not take it back. */
   isOfAnother = false;
   /** When the call began to wait, or when its outcome was last looked for in the log; ms of the node's monotonic clock. */

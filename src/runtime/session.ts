@@ -6,7 +6,8 @@
  *   (2) A number always carries the same steps, except that it loses those that a refusing store has no room for (`isHeavy`).
  *       If no copy was applied, they are told so at once. Else the answer tells: as many answers as steps before or after.
  *   (3) Batches end in order of their numbers, and none is given up while the session lives.
- *   (4) When the session ends, what is in flight is unknown, and what never left is certainly not applied.
+ *   (4) When the session ends, what is in flight is unknown, unless every copy of it was answered that nothing was done. What never
+ *       left, and what came behind such a batch, is certainly not applied.
  *   (5) A batch is bounded in size, both ways: since it is sent until it is answered, one that takes longer than a call may
  *       would be sent for ever. One that is large all the same, and gets no answer, is given more time with each try.
  *   (6) A copy that was answered "gap" was certainly not applied: an answered call has no other copy, and that one found its
@@ -160,12 +161,19 @@ export class StoreSession {
     this.takenBack.clear();
   }
 
-  /** Ends the session: `error` goes to what is in flight, and what never left is refused. */
+  /** Ends the session: `error` goes to what may have been applied, `refusal` to what certainly was not. */
   end(error: AtomicQueuesError, refusal: AtomicQueuesError): void {
     if (this.ended) return;
     this.ended = true;
-    const flying = this.flying.splice(0);
-    for (const batch of flying) for (const step of batch.former ?? batch.steps) step.unknown(error);
+    let isCertain = false;
+    for (const batch of this.flying.splice(0)) {
+      // Numbers are applied in order: nothing behind a batch that was certainly not applied can have been.
+      isCertain ||= batch.answers === undefined && isFree(batch);
+      for (const step of batch.former ?? batch.steps) {
+        if (isCertain) step.refused(refusal);
+        else step.unknown(error);
+      }
+    }
     this.leaveParked(this.parked.length);
     for (let step = this.next(); step !== undefined; step = this.next()) step.refused(refusal);
   }
@@ -245,6 +253,7 @@ export class StoreSession {
             else this.metGap(batch);
             return;
           case 'fenced':
+            batch.refusedCopies++;
             this.events.fenced();
             return;
           case 'stale':

@@ -24,6 +24,8 @@ describe('the checkers of the kill campaign', () => {
     expect(sent.violations()).toEqual([]);
     const withdrawn = new Story().call(plan('w'), '1.1', 1, 'withdrawn').error('1.1', 'REPLY_TIMEOUT', true);
     expect(withdrawn.violations()).toEqual([]);
+    const neverLeft = new Story().call(plan('n'), '1.1', 1, 'absent').error('1.1', 'REPLY_TIMEOUT', true);
+    expect(neverLeft.violations()).toEqual([]);
   });
 
   it('count what happened', () => {
@@ -195,6 +197,11 @@ describe('the checkers of the kill campaign', () => {
       /^I4 x is interrupted, but .* neither killed nor stalled/,
     ],
     ['a handler that never ends', new Story().call(plan('x'), '1.1').start('x', 1), /^I4 x .*never ended/],
+    [
+      'a definite timeout of what completed',
+      new Story().call(plan('x'), '1.1', 1, 'completed').error('1.1', 'REPLY_TIMEOUT', true).ran('x', 1),
+      /^I5 a caller of x was told REPLY_TIMEOUT, but it is completed/,
+    ],
     [
       'a withdrawn message that ran',
       new Story().call(plan('x'), '1.1', 1, 'withdrawn').ran('x', 1),

@@ -138,7 +138,7 @@ export class Facts {
   isAccepted(message: Message): boolean {
     if (message.runs.length > 0 || message.letters.length > 0) return true;
     if (message.stored !== undefined && message.stored !== 'absent') return true;
-    if (message.calls.some(({ told }) => saysAccepted(told))) return true;
+    if (message.calls.some(({ told }) => saysAccepted(told) && !isWithdrawn(told))) return true;
     return message.parent !== undefined && this.verdictOf(message.parent) === 'completed';
   }
 
@@ -160,5 +160,5 @@ export function saysAccepted(told: Told | undefined): boolean {
   return ACCEPTED_CODES.has(told.code ?? '') || isWithdrawn(told);
 }
 
-/** A timeout after the message was taken back. */
+/** A timeout after the message was taken back: from the log, or before it had left its process. */
 export const isWithdrawn = (told: Told | undefined): boolean => told?.code === 'REPLY_TIMEOUT' && told.definite === true;

@@ -118,6 +118,14 @@ describe('the checkers', () => {
         append('c1', A, 1),
       ],
     ],
+    [
+      'I5',
+      'a definite timeout of what ran',
+      [
+        ...whole('c1', A, 1, 5).slice(0, -1),
+        { kind: 'fail', ...ON1, call: 'c1', code: 'REPLY_TIMEOUT', definite: true, tookMs: 1 },
+      ],
+    ],
     ['I5', 'one call twice in the log', [append('c1', A, 1), append('c1', A, 2)]],
     ['I5', 'a withdrawal of what runs', [append('c1', A, 1), move(A, 1, 'dispatched'), move(A, 1, 'withdrawn')]],
     [
