@@ -122,23 +122,23 @@ if depthMaxTotal > 0 and depth + 1 > depthMaxTotal then return refuse('QUEUE_DEP
 if depthMax ~= '0' and live >= depthMax + 0 then return refuse('QUEUE_DEPTH_EXCEEDED', depthMax) end if live == 0 and workersMax > 0 and active >= workersMax then
 return refuse('WORKER_LIMIT_EXCEEDED', int(workersMax)) end return nil end local function log(e, body, id, digest) if e.running == '0' and e.first == e.tail then active = active + 1 end
 depth = depth + 1 local s = int(e.tail + 1) e.tail = s set_message(e.key, s, body .. STAMP) if id then set_kept(e.key .. RS .. id, s, digest, 'live', '0', '', '') end return s end
-local function append(key, begin, body, depthMax, id, digest) local e = entity_of(key) if id then local known = kept_of(key .. RS .. id) if known then
+local RECALLED_MAX, recalled = 65536, 0 local function append(key, begin, body, depthMax, id, digest) local e = entity_of(key) if id then local known = kept_of(key .. RS .. id) if known then
 local s, before, state, result, why = match(known, '^(%d+)\31([^\31]*)\31(%a+)\31%d+\31([^\31]*)\31(.*)$') if before ~= digest then return refuse('ID_REUSED') end local live = e and live_count(e) or 0
-return s .. FS .. int(live) .. FS .. (e and e.owner or '0') .. FS .. state .. FS .. result .. FS .. why end end local over = over_limit(e, depthMax) if over then return over end
-e = e or entity_or_new(key) local idle = e.running == '0' and e.first == e.tail local s = log(e, body, id, digest)
-if idle and begin and e.owner == ME and not is_held(e) and declares(key, sub(body, 1, find(body, FS, 1, true) - 1)) then e.running, e.attempt, e.keep, e.first = s, '1', begin, s settle(e) return s end
-settle(e) return s .. FS .. int(live_count(e)) .. FS .. e.owner end local letterTexts, letterIds = {}, {} local function finish_message(e, s, keep, record, state, result, why, me) depth = depth - 1
-if e.running == '0' and e.first == e.tail then active = active - 1 end delete_message(e.key, s) if not keep then return end
-local given, waiter, id, digest = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31(%d+)\31([^\31]*)\31([^\31]*)\31') if given == '0' and (waiter == '0' or waiter == me or not me) then return end
-local expiresAt = int(now + (given == '1' and entryTtl or resultTtl)) local field = e.key .. RS .. id set_kept(field, s, digest, state, expiresAt, result, why) push(expirySet, expiresAt, field) end
-local function set_letter(id, text) letterTexts[id] = text push(dlqSet, id, text) end local function bequeath(key, s, record, reason, why, incarnation) letter = letter + 1 local id = int(letter)
-local _, attempt = match(record, '^([^\31]*)\31(%d+)\31') local field = key .. RS .. s .. RS .. attempt letterIds[field] = id
-set_letter(id, key .. FS .. reason .. FS .. why .. FS .. incarnation .. FS .. nowS .. FS .. FS .. FS .. FS .. s .. FS .. record) push(dlqIndexSet, id, id) push(dlqOfSet, field, id) end
-local function claim(key) if not contract_of(ME, type_of(key)) then return refuse('UNDECLARED') end local e = entity_of(key) local owner = e and e.owner or '0'
-if owner ~= '0' and owner ~= ME then return refuse('OWNED', owner) end e = e or entity_or_new(key) if owner == '0' then fence = fence + 1 e.owner, e.fence = ME, int(fence)
-ownsDelta[ME] = (ownsDelta[ME] or 0) + 1 end settle(e) return e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) end local function owned_by_me(key, fence) local e = entity_of(key)
-if e and e.owner == ME and e.fence == fence then return e end return nil end local function why_not_begin(e) if e.running ~= '0' then return refuse('RUNNING', e.running) end local s, record = peek(e)
-if not s then return refuse('EMPTY') end if is_held(e) then return refuse('HELD', e.hold) end local name, notBefore = match(record, '^([^\31]*)\31%d+\31(%d+)\31')
+local answer = s .. FS .. int(live) .. FS .. (e and e.owner or '0') .. FS .. state if recalled >= RECALLED_MAX then return answer end recalled = recalled + #result + #why
+return answer .. FS .. result .. FS .. why end end local over = over_limit(e, depthMax) if over then return over end e = e or entity_or_new(key) local idle = e.running == '0' and e.first == e.tail
+local s = log(e, body, id, digest) if idle and begin and e.owner == ME and not is_held(e) and declares(key, sub(body, 1, find(body, FS, 1, true) - 1)) then
+e.running, e.attempt, e.keep, e.first = s, '1', begin, s settle(e) return s end settle(e) return s .. FS .. int(live_count(e)) .. FS .. e.owner end local letterTexts, letterIds = {}, {}
+local function finish_message(e, s, keep, record, state, result, why, me) depth = depth - 1 if e.running == '0' and e.first == e.tail then active = active - 1 end delete_message(e.key, s)
+if not keep then return end local given, waiter, id, digest = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31(%d+)\31([^\31]*)\31([^\31]*)\31')
+if given == '0' and (waiter == '0' or waiter == me or not me) then return end local expiresAt = int(now + (given == '1' and entryTtl or resultTtl)) local field = e.key .. RS .. id
+set_kept(field, s, digest, state, expiresAt, result, why) push(expirySet, expiresAt, field) end local function set_letter(id, text) letterTexts[id] = text push(dlqSet, id, text) end
+local function bequeath(key, s, record, reason, why, incarnation) letter = letter + 1 local id = int(letter) local _, attempt = match(record, '^([^\31]*)\31(%d+)\31')
+local field = key .. RS .. s .. RS .. attempt letterIds[field] = id set_letter(id, key .. FS .. reason .. FS .. why .. FS .. incarnation .. FS .. nowS .. FS .. FS .. FS .. FS .. s .. FS .. record)
+push(dlqIndexSet, id, id) push(dlqOfSet, field, id) end local function claim(key) if not contract_of(ME, type_of(key)) then return refuse('UNDECLARED') end local e = entity_of(key)
+local owner = e and e.owner or '0' if owner ~= '0' and owner ~= ME then return refuse('OWNED', owner) end e = e or entity_or_new(key) if owner == '0' then fence = fence + 1
+e.owner, e.fence = ME, int(fence) ownsDelta[ME] = (ownsDelta[ME] or 0) + 1 end settle(e) return e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) end local function owned_by_me(key, fence)
+local e = entity_of(key) if e and e.owner == ME and e.fence == fence then return e end return nil end local function why_not_begin(e) if e.running ~= '0' then return refuse('RUNNING', e.running) end
+local s, record = peek(e) if not s then return refuse('EMPTY') end if is_held(e) then return refuse('HELD', e.hold) end local name, notBefore = match(record, '^([^\31]*)\31%d+\31(%d+)\31')
 if notBefore ~= '0' and notBefore + 0 > now then return refuse('NOT_BEFORE', notBefore) end if not declares(e.key, name) then return refuse('UNDECLARED') end return nil, s, record end
 local function begin_head(e, s, record, have) local attempt, given, waiter = match(record, '^[^\31]*\31(%d+)\31%d+\31(%d)\31(%d+)\31')
 local keep = (given == '1' or (waiter ~= '0' and waiter ~= ME)) and '1' or '0' e.running, e.attempt, e.keep, e.first = s, attempt, keep, s messages[e.key .. RS .. s] = record normalise(e)
@@ -154,13 +154,13 @@ local s = log(e, ARGV[arg], id, ARGV[arg + 3]) settle(e) push(sent, s, e.owner) 
 local e = owned_by_me(key, match(ARGV[at], '^%d+,(%d+),')) if not e then return refuse('FENCED') end
 if e.running ~= s or s == '0' or e.attempt ~= (full and ARGV[at + 4] or '1') then return refuse('NOT_RUNNING') end local state, why, count = 'completed', '', 0 if full then
 state, why, count = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7] + 0 if count > 0 then local over = over_limit_of_sends(e, at + 8, count, keys) if over then return over end end end
-local keep, failed = e.keep == '1', state == 'failed' local record = (keep or failed) and message_of(key, s) or nil e.running, e.attempt, e.keep = '0', '0', '0'
-finish_message(e, s, keep, record, state, ARGV[at + 3], why, ME) if failed then bequeath(key, s, record, 'failed', why, ME) end local sent = count > 0 and send_all(at + 8, count, keys) or nil
-local answer = '' if have ~= '-1' and e.first ~= e.tail then local refusal, head, record = why_not_begin(e) if not refusal then answer = begin_head(e, head, record, have) end end settle(e)
-if sent then if answer ~= '' then sent[#sent + 1] = answer end return concat(sent, FS) end return answer end local function put_back(e, s, record, notBefore) local first = int(s - 1)
-e.holes = int(e.holes + (e.first - s)) e.first, e.running, e.attempt, e.keep = first, '0', '0', '0' e.headFor, e.headSeq, e.headRecord = first, s, record set_message(e.key, s, record)
-settle(e, notBefore) end local function retry(key, fence, s, attempt, delay, why) local e = owned_by_me(key, fence) if not e then return refuse('FENCED') end
-if e.running ~= s or s == '0' or e.attempt ~= attempt then return refuse('NOT_RUNNING') end local contract = contract_of(ME, type_of(key))
+local keep, failed = e.keep == '1', state == 'failed' if state == 'refused' then state = 'failed' end local record = (keep or failed) and message_of(key, s) or nil
+e.running, e.attempt, e.keep = '0', '0', '0' finish_message(e, s, keep, record, state, ARGV[at + 3], why, ME) if failed then bequeath(key, s, record, 'failed', why, ME) end
+local sent = count > 0 and send_all(at + 8, count, keys) or nil local answer = '' if have ~= '-1' and e.first ~= e.tail then local refusal, head, record = why_not_begin(e)
+if not refusal then answer = begin_head(e, head, record, have) end end settle(e) if sent then if answer ~= '' then sent[#sent + 1] = answer end return concat(sent, FS) end return answer end
+local function put_back(e, s, record, notBefore) local first = int(s - 1) e.holes = int(e.holes + (e.first - s)) e.first, e.running, e.attempt, e.keep = first, '0', '0', '0'
+e.headFor, e.headSeq, e.headRecord = first, s, record set_message(e.key, s, record) settle(e, notBefore) end local function retry(key, fence, s, attempt, delay, why) local e = owned_by_me(key, fence)
+if not e then return refuse('FENCED') end if e.running ~= s or s == '0' or e.attempt ~= attempt then return refuse('NOT_RUNNING') end local contract = contract_of(ME, type_of(key))
 if attempt + 0 >= (contract and contract.max or 1) then return refuse('EXHAUSTED') end local notBefore = now + delay
 put_back(e, s, again(message_of(key, s), int(attempt + 1), int(notBefore), why), notBefore) return int(notBefore) end local function id_of(record)
 local id = match(record, '^[^\31]*\31%d+\31%d+\31%d\31%d+\31([^\31]*)\31') return id end local function withdraw(key, id, s) local e = entity_of(key)
@@ -185,24 +185,30 @@ local expiresAt = k and match(k, '^%d+\31[^\31]*\31%a+\31(%d+)\31') if expiresAt
 if not e or e.owner ~= '0' or e.first ~= e.tail or e.running ~= '0' or is_held(e) then return false end settle(e) return true end local function expire(hasAppends, max)
 local bad = flush(hasAppends, {}, true) if bad then return nil, bad end local count = 0 while count < max do
 local due = call('ZRANGEBYSCORE', EXPIRY, '-inf', nowS, 'WITHSCORES', 'LIMIT', '0', int(max - count)) if #due == 0 then break end for i = 1, #due, 2 do call('ZREM', EXPIRY, due[i])
-if forget(due[i], int(due[i + 1] + 0)) then count = count + 1 end end end return int(count) end
-local ARITY = { a = 1, b = 1, c = 1, A = 4, B = 4, C = 4, k = 0, g = 2, f = 4, F = 8, r = 5, w = 2, l = 2, t = 1, y = 5, x = 1 } local BEGINS = { b = '0', c = '1', B = '0', C = '1' }
-local hasAppends = find(kinds, '[abcABC]') ~= nil local kindOf, at = {}, ARGS_AT for i = 1, count do kindOf[i] = sub(kinds, i, i) end if ARGS_AT > 8 then local rows = hmget(ENT, ARGV, 8, ARGS_AT - 1)
+if forget(due[i], int(due[i + 1] + 0)) then count = count + 1 end end end return int(count) end local SHED_LOOKED_AT, SHED_READ_BYTES, LARGE_RESULT_BYTES = 250, 4194304, 1024 local function shed(from)
+local after, til = '(' .. int(now + resultTtl), int(now - resultTtl + entryTtl) local due = call('ZRANGEBYSCORE', EXPIRY, after, til, 'WITHSCORES', 'LIMIT', from, int(SHED_LOOKED_AT))
+local looked, bytes = 0, 0 while 2 * looked < #due and bytes < SHED_READ_BYTES do local field, at = due[2 * looked + 1], int(due[2 * looked + 2] + 0) looked = looked + 1
+local size = find(field, RS, 1, true) and call('HSTRLEN', KEPT, field) or 0 if size > LARGE_RESULT_BYTES then bytes = bytes + size
+local s, digest, state, expiresAt, result = match(kept_of(field) or '', '^(%d+)\31([^\31]*)\31(%a+)\31(%d+)\31([^\31]*)\31')
+if state == 'completed' and expiresAt == at and #result > LARGE_RESULT_BYTES then set_kept(field, s, digest, state, expiresAt, '', 'dropped') end end end
+if 2 * looked == #due and looked < SHED_LOOKED_AT then return '0' end return int(from + looked) end
+local ARITY = { a = 1, b = 1, c = 1, A = 4, B = 4, C = 4, k = 0, g = 2, f = 4, F = 8, S = 8, r = 5, w = 2, l = 2, t = 1, y = 5, x = 1, h = 1 } local BEGINS = { b = '0', c = '1', B = '0', C = '1' }
+local hasAppends = find(kinds, '[abcABCS]') ~= nil local kindOf, at = {}, ARGS_AT for i = 1, count do kindOf[i] = sub(kinds, i, i) end if ARGS_AT > 8 then local rows = hmget(ENT, ARGV, 8, ARGS_AT - 1)
 for i = 1, ARGS_AT - 8 do rowOf[ARGV[KEYS_AT + i]] = rows[i] ~= NONE and rows[i] or false end end local wanted, wantedBy, nwanted, ids = {}, {}, 0, {} for i = 1, count do
-local kind, key = kindOf[i], ARGV[KEYS_AT + i] if kind == 'f' or kind == 'F' or kind == 'g' then local e = entity_of(key)
-if e and kind ~= 'g' and e.running ~= '0' and (e.keep == '1' or kind == 'F') then nwanted = nwanted + 1 wanted[nwanted], wantedBy[nwanted] = key .. RS .. e.running, false end
+local kind, key = kindOf[i], ARGV[KEYS_AT + i] local isFull = kind == 'F' or kind == 'S' if kind == 'f' or isFull or kind == 'g' then local e = entity_of(key)
+if e and kind ~= 'g' and e.running ~= '0' and (e.keep == '1' or isFull) then nwanted = nwanted + 1 wanted[nwanted], wantedBy[nwanted] = key .. RS .. e.running, false end
 if e and e.first ~= e.tail and not e.headFor then e.headFor, e.headSeq = e.first, int(e.first + 1) nwanted = nwanted + 1 wanted[nwanted], wantedBy[nwanted] = key .. RS .. e.headSeq, e end
-if kind == 'F' then at = at + 4 * ARGV[at + 7] end elseif (kind == 'A' or kind == 'B' or kind == 'C') and ARGV[at + 2] ~= '' then ids[#ids + 1] = key .. RS .. ARGV[at + 2] end at = at + ARITY[kind]
-end if nwanted > 0 then local records = hmget(MSG, wanted, 1, nwanted) for i = 1, nwanted do local record, by = records[i] ~= NONE and records[i] or false, wantedBy[i] if not by then
+if isFull then at = at + 4 * ARGV[at + 7] end elseif (kind == 'A' or kind == 'B' or kind == 'C') and ARGV[at + 2] ~= '' then ids[#ids + 1] = key .. RS .. ARGV[at + 2] end at = at + ARITY[kind] end
+if nwanted > 0 then local records = hmget(MSG, wanted, 1, nwanted) for i = 1, nwanted do local record, by = records[i] ~= NONE and records[i] or false, wantedBy[i] if not by then
 messages[wanted[i]] = record elseif record then by.headRecord = record else by.headFor = false end end end if #ids > 0 then local rows = hmget(KEPT, ids, 1, #ids)
 for i = 1, #ids do kept[ids[i]] = rows[i] ~= NONE and rows[i] or false end end local sends, answers = KEYS_AT + count, {} at = ARGS_AT for i = 1, count do
 local kind, key, answer, bad = kindOf[i], ARGV[KEYS_AT + i], nil, nil local a, b, c, d, e = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
 if kind == 'f' then answer = finish(key, at, false, sends) elseif kind == 'a' or kind == 'b' or kind == 'c' then answer = append(key, BEGINS[kind], a, ARGV[6], nil, nil)
 elseif kind == 'k' then answer = claim(key) elseif kind == 'A' or kind == 'B' or kind == 'C' then if c == '' then c, d = nil, nil end answer = append(key, BEGINS[kind], a, b, c, d)
-elseif kind == 'F' then answer = finish(key, at, true, sends) local n = ARGV[at + 7] + 0 sends, at = sends + n, at + 4 * n elseif kind == 'g' then answer = begin(key, a, b)
+elseif kind == 'F' or kind == 'S' then answer = finish(key, at, true, sends) local n = ARGV[at + 7] + 0 sends, at = sends + n, at + 4 * n elseif kind == 'g' then answer = begin(key, a, b)
 elseif kind == 'l' then answer = release(key, a, b) elseif kind == 'r' then answer = retry(key, a, b, c, d, e) elseif kind == 'w' then answer = withdraw(key, a, b)
-elseif kind == 't' then answer = takeover(key, a) elseif kind == 'y' then answer = late(key, a, b, c, d, e) else answer, bad = expire(hasAppends, a + 0) if bad then return bad end end
-answers[i] = answer at = at + ARITY[kind] end local reply = 'A' .. concat(answers, RS) return flush(hasAppends, { session, ARGV[4], KEPT_AS, reply }) or reply`;
+elseif kind == 't' then answer = takeover(key, a) elseif kind == 'y' then answer = late(key, a, b, c, d, e) elseif kind == 'h' then answer = shed(a) else answer, bad = expire(hasAppends, a + 0)
+if bad then return bad end end answers[i] = answer at = at + ARITY[kind] end local reply = 'A' .. concat(answers, RS) return flush(hasAppends, { session, ARGV[4], KEPT_AS, reply }) or reply`;
 
 export const CONTROL_SCRIPT = String.raw`local call = redis.call local find, format, match, sub = string.find, string.format, string.match, string.sub local FS, RS = '\31', '\30' local META, ENT, MSG = KEYS[1], KEYS[2], KEYS[3]
 local BASE = sub(META, 1, -5) local CONTRACT, OWNS = BASE .. 'contract', BASE .. 'owns' local TOLD_MAX, told = 1048576, 0 local nowS = ARGV[1] if nowS == '' then local t = call('TIME')
@@ -273,24 +279,25 @@ if depthMaxTotal > 0 and depth + 1 > depthMaxTotal then return refuse('QUEUE_DEP
 if depthMax ~= '0' and live >= depthMax + 0 then return refuse('QUEUE_DEPTH_EXCEEDED', depthMax) end if live == 0 and workersMax > 0 and active >= workersMax then
 return refuse('WORKER_LIMIT_EXCEEDED', int(workersMax)) end return nil end local function log(e, body, id, digest) if e.running == '0' and e.first == e.tail then active = active + 1 end
 depth = depth + 1 local s = int(e.tail + 1) e.tail = s set_message(e.key, s, body .. STAMP) if id then set_kept(e.key .. RS .. id, s, digest, 'live', '0', '', '') end return s end
-local function append(key, begin, body, depthMax, id, digest) local e = entity_of(key) if id then local known = kept_of(key .. RS .. id) if known then
+local RECALLED_MAX, recalled = 65536, 0 local function append(key, begin, body, depthMax, id, digest) local e = entity_of(key) if id then local known = kept_of(key .. RS .. id) if known then
 local s, before, state, result, why = match(known, '^(%d+)\31([^\31]*)\31(%a+)\31%d+\31([^\31]*)\31(.*)$') if before ~= digest then return refuse('ID_REUSED') end local live = e and live_count(e) or 0
-return s .. FS .. int(live) .. FS .. (e and e.owner or '0') .. FS .. state .. FS .. result .. FS .. why end end local over = over_limit(e, depthMax) if over then return over end
-e = e or entity_or_new(key) local idle = e.running == '0' and e.first == e.tail local s = log(e, body, id, digest)
-if idle and begin and e.owner == ME and not is_held(e) and declares(key, sub(body, 1, find(body, FS, 1, true) - 1)) then e.running, e.attempt, e.keep, e.first = s, '1', begin, s settle(e) return s end
-settle(e) return s .. FS .. int(live_count(e)) .. FS .. e.owner end local letterTexts, letterIds = {}, {} local function finish_message(e, s, keep, record, state, result, why, me) depth = depth - 1
-if e.running == '0' and e.first == e.tail then active = active - 1 end delete_message(e.key, s) if not keep then return end
-local given, waiter, id, digest = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31(%d+)\31([^\31]*)\31([^\31]*)\31') if given == '0' and (waiter == '0' or waiter == me or not me) then return end
-local expiresAt = int(now + (given == '1' and entryTtl or resultTtl)) local field = e.key .. RS .. id set_kept(field, s, digest, state, expiresAt, result, why) push(expirySet, expiresAt, field) end
-local function set_letter(id, text) letterTexts[id] = text push(dlqSet, id, text) end local function bequeath(key, s, record, reason, why, incarnation) letter = letter + 1 local id = int(letter)
-local _, attempt = match(record, '^([^\31]*)\31(%d+)\31') local field = key .. RS .. s .. RS .. attempt letterIds[field] = id
-set_letter(id, key .. FS .. reason .. FS .. why .. FS .. incarnation .. FS .. nowS .. FS .. FS .. FS .. FS .. s .. FS .. record) push(dlqIndexSet, id, id) push(dlqOfSet, field, id) end
-local function open_writes() local bad = check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(OWNS, 'hash') or check_type(LEADER, 'hash')
-or check_type(SCHEMA, 'hash') or check_type(KEPT, 'hash') or check_type(DLQ, 'hash') or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') if bad then return bad end call('HDEL', META, '')
-written = true return nil end local function unknown_of(its, incarnation, token) if generation == nil or generation ~= its then return 'LOST' end
-if incarnation + 0 > (hget(META, 'incarnation') or 0) + 0 then return 'UNKNOWN' end local m = member_of(incarnation) local holder = m and m[4] or hget(META, 't' .. incarnation)
-if holder and holder ~= token then return 'UNKNOWN' end return nil end local function stranger_of(its, incarnation, token) local unknown = unknown_of(its, incarnation, token)
-if unknown then return unknown end local m = member_of(incarnation) if not m or m[9] == '1' then return 'FENCED' end return nil end local function counters()
+local answer = s .. FS .. int(live) .. FS .. (e and e.owner or '0') .. FS .. state if recalled >= RECALLED_MAX then return answer end recalled = recalled + #result + #why
+return answer .. FS .. result .. FS .. why end end local over = over_limit(e, depthMax) if over then return over end e = e or entity_or_new(key) local idle = e.running == '0' and e.first == e.tail
+local s = log(e, body, id, digest) if idle and begin and e.owner == ME and not is_held(e) and declares(key, sub(body, 1, find(body, FS, 1, true) - 1)) then
+e.running, e.attempt, e.keep, e.first = s, '1', begin, s settle(e) return s end settle(e) return s .. FS .. int(live_count(e)) .. FS .. e.owner end local letterTexts, letterIds = {}, {}
+local function finish_message(e, s, keep, record, state, result, why, me) depth = depth - 1 if e.running == '0' and e.first == e.tail then active = active - 1 end delete_message(e.key, s)
+if not keep then return end local given, waiter, id, digest = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31(%d+)\31([^\31]*)\31([^\31]*)\31')
+if given == '0' and (waiter == '0' or waiter == me or not me) then return end local expiresAt = int(now + (given == '1' and entryTtl or resultTtl)) local field = e.key .. RS .. id
+set_kept(field, s, digest, state, expiresAt, result, why) push(expirySet, expiresAt, field) end local function set_letter(id, text) letterTexts[id] = text push(dlqSet, id, text) end
+local function bequeath(key, s, record, reason, why, incarnation) letter = letter + 1 local id = int(letter) local _, attempt = match(record, '^([^\31]*)\31(%d+)\31')
+local field = key .. RS .. s .. RS .. attempt letterIds[field] = id set_letter(id, key .. FS .. reason .. FS .. why .. FS .. incarnation .. FS .. nowS .. FS .. FS .. FS .. FS .. s .. FS .. record)
+push(dlqIndexSet, id, id) push(dlqOfSet, field, id) end local function open_writes()
+local bad = check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(OWNS, 'hash') or check_type(LEADER, 'hash') or check_type(SCHEMA, 'hash') or check_type(KEPT, 'hash')
+or check_type(DLQ, 'hash') or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') if bad then return bad end call('HDEL', META, '') written = true return nil end
+local function unknown_of(its, incarnation, token) if generation == nil or generation ~= its then return 'LOST' end if incarnation + 0 > (hget(META, 'incarnation') or 0) + 0 then return 'UNKNOWN' end
+local m = member_of(incarnation) local holder = m and m[4] or hget(META, 't' .. incarnation) if holder and holder ~= token then return 'UNKNOWN' end return nil end
+local function stranger_of(its, incarnation, token) local unknown = unknown_of(its, incarnation, token) if unknown then return unknown end local m = member_of(incarnation)
+if not m or m[9] == '1' then return 'FENCED' end return nil end local function counters()
 return (hget(META, 'incarnation') or '0') .. FS .. int(fence) .. FS .. (hget(META, 'epoch') or '0') .. FS .. int(letter) end local function live_members()
 local all, list, sum = call('HGETALL', MEMBER), {}, 0 local bounded = true for i = 1, #all, 2 do local m = split(all[i + 1]) if m[9] ~= '1' then list[all[i]] = m if m[10] ~= '' then
 if m[6] == '0' then bounded = false end sum = sum + m[6] end end end return list, bounded and sum or 0 end local function recount_workers() local _, sum = live_members()
@@ -350,8 +357,10 @@ if force ~= '1' and f[6] == 'completed' then return refuse('NEEDS_FORCE') end lo
 local field = f[1] .. RS .. newId local known = given == '1' and kept_of(field) if known and match(known, '^%d+') ~= f[9] then given = '0' end
 if given == '1' then kept[field] = false else newId, digest = '%.replay-' .. id, '' end local body = concat({ name, '1', '0', given, '0', newId, digest, id, headers, '', payload }, FS)
 local answer = append(f[1], nil, body, '0', given == '1' and newId or nil, digest) if sub(answer, 1, 1) == '!' then return answer end f[8] = newId set_letter(id, concat(f, FS))
-return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function purge(id) if generation == CLOSED then return refuse('CLOSED') end local text = hget(DLQ, id)
-if not text then return refuse('ABSENT') end local f = split(text) local bad = open_writes() if bad then return bad end local field = f[1] .. RS .. f[15]
+return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function past_limit(id, diedAt, max, ttl)
+if max ~= '0' and call('HLEN', DLQ) > max + 0 and call('ZRANGE', DLQINDEX, '0', '0')[1] == id then return true end return ttl ~= '0' and diedAt + ttl <= now end local function purge(id, max, ttl)
+if generation == CLOSED then return refuse('CLOSED') end local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text)
+if max and not past_limit(id, f[5], max, ttl) then return refuse('WITHIN_LIMITS') end local bad = open_writes() if bad then return bad end local field = f[1] .. RS .. f[15]
 local known = f[13] == '1' and hget(KEPT, field) if known and match(known, '^%d+') == f[9] then local s, digest, rest = match(known, '^(%d+)\31([^\31]*)\31%a+\31(.*)$')
 call('HSET', KEPT, field, s .. FS .. digest .. FS .. 'purged' .. FS .. rest) end call('HDEL', DLQ, id) call('ZREM', DLQINDEX, id) call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11]) return '' end
 local function lookup(key, id, s, its) if its ~= '' and its ~= generation then return refuse('LOST') end local k = kept_of(key .. RS .. id) if k then
@@ -375,11 +384,20 @@ if state ~= 'live' then list[#list + 1] = sub(rows[i], #prefix + 1) .. FS .. s .
 local next, rows = scan(ENT, cursor, '500') local types, order, running = {}, {}, {} for i = 1, #rows, 2 do local e = parse_row(rows[i], rows[i + 1])
 local type, waiting = type_of(e.key), pending_count(e) local t = types[type] if not t then t = { 0, 0, 0 } types[type] = t order[#order + 1] = type end t[1], t[3] = t[1] + 1, t[3] + waiting
 if e.running ~= '0' then t[2] = t[2] + 1 running[#running + 1] = FS .. e.key .. FS .. int(waiting) end end local list = { next } for i = 1, #order do local t = types[order[i]]
-list[#list + 1] = order[i] .. FS .. int(t[1]) .. FS .. int(t[2]) .. FS .. int(t[3]) end for i = 1, #running do list[#list + 1] = running[i] end return concat(list, RS) end local function list_counts()
+list[#list + 1] = order[i] .. FS .. int(t[1]) .. FS .. int(t[2]) .. FS .. int(t[3]) end for i = 1, #running do list[#list + 1] = running[i] end return concat(list, RS) end local function all_expire()
+local _, rows = scan(KEPT, '0', '10') for i = 1, #rows, 2 do if not find(rows[i + 1], '^%d+\31[^\31]*\31live\31') and not call('ZSCORE', EXPIRY, rows[i]) then return false end end return true end
+local function all_kept() local first = call('ZRANGE', EXPIRY, '0', '9') for i = 1, #first do if find(first[i], RS, 1, true) and call('HEXISTS', KEPT, first[i]) == 0 then return false end end
+return true end local function missing_keys(incarnation, owned) local missing = {} local function need(name, holds) if not holds then missing[#missing + 1] = name end end
+need('msg', call('HLEN', MSG) == depth) need('ent', call('HLEN', ENT) >= active) local letters, index, of = call('HLEN', DLQ), call('ZCARD', DLQINDEX), call('HLEN', DLQOF)
+need('dlq', letters >= index and letters >= of) need('dlqindex', index >= letters and index >= of) need('dlqof', of >= letters and of >= index) need('kept', all_kept()) need('expiry', all_expire())
+local m = member_of(incarnation) if m and m[9] ~= '1' then need('owns', owns_count(incarnation) >= owned + 0) local all = true
+for type in gmatch(m[10], '[^,]+') do all = all and contract_of(incarnation, type) ~= nil end need('contract', all) end return concat(missing, ',') end local function audit(incarnation, owned, cursor)
+local next, rows = scan(ENT, cursor, '1000') local list = { next, missing_keys(incarnation, owned) } for i = 1, #rows, 2 do local e = parse_row(rows[i], rows[i + 1])
+if e.ready and not call('ZSCORE', READY, e.key) then push(list, e.key, e.owner) end end return concat(list, FS) end local function list_counts()
 return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) .. FS .. int(letter) end
 local op, a, b, c, d, e = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] if op == 'beat' then return beat(a, b, c, d, e) end if op == 'join' then return join() end
 if op == 'leave' then return leave(a, b, c) end if op == 'bury' then return bury(a, b, c) end if op == 'report' then return report(a, b, c, d, e) end if op == 'shut' then return shut(a) end
-if op == 'lead' then return lead(a, b, c) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a) end if op == 'members' then return list_members(a) end
+if op == 'lead' then return lead(a, b, c) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a, b, c) end if op == 'members' then return list_members(a) end
 if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end if op == 'lookup' then return lookup(a, b, c, d) end
 if op == 'letters' then return list_letters(a, b, c, d, e, ARGV[9], ARGV[10]) end if op == 'schemas' then return show_schemas(a, b) end if op == 'entity' then return show_entity(a, b) end
-if op == 'history' then return list_history(a, b) end if op == 'survey' then return survey(a) end return list_counts()`;
+if op == 'history' then return list_history(a, b) end if op == 'survey' then return survey(a) end if op == 'audit' then return audit(a, b, c) end return list_counts()`;

@@ -3,7 +3,15 @@
 import { AtomicQueuesError, isErrorCode } from '../core/errors.js';
 import { INTERRUPTED_ERROR } from '../core/log/entity.js';
 import type { KnownMessage } from '../core/log/operations.js';
-import { KIND, linesOf, NOT_CALLED, type RecordedError, recordError, reviveError, withoutStacks } from '../core/recorded-error.js';
+import {
+  KIND,
+  linesOf,
+  NOT_CALLED,
+  type RecordedError,
+  recordError,
+  reviveError,
+  withoutStacks,
+} from '../core/recorded-error.js';
 import { FinalFailure, NotCalled } from '../ports/handler.js';
 import { StoreCallError } from '../ports/store.js';
 
