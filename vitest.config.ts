@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-// Set by scripts/test-nest11.mjs: where another Nest than the installed one is.
-const nest = process.env.AQ_NEST_MODULES;
+// Set by scripts/test-peers.mjs: where other versions of peers than the installed ones are, and which.
+const { AQ_PEER_MODULES: peers, AQ_PEER_NAMES: peerNames } = process.env;
 
 /** They take longest: at the end, one of them alone would keep the other worker waiting. */
 const LONGEST = [
@@ -30,16 +30,11 @@ class LongestFirst extends BaseSequencer {
 }
 
 export default defineConfig({
-  ...(nest === undefined
+  ...(peers === undefined
     ? {}
     : {
         resolve: {
-          alias: [
-            {
-              find: /^(@nestjs\/(?:common|core|cqrs|platform-express|testing)|rxjs|reflect-metadata)/,
-              replacement: `${nest}/$1`,
-            },
-          ],
+          alias: [{ find: new RegExp(`^(${peerNames})`), replacement: `${peers}/$1` }],
         },
       }),
   // Nest injects by the types that decorators record; vite emits them only when told so.

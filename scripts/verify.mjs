@@ -26,6 +26,7 @@ const CHECKS = [
   ['chaos: five scenarios on child processes', 'npm', ['run', '--silent', 'chaos:ci']],
   ['chaos: two scenarios in containers', 'npm', ['run', '--silent', 'chaos:ci', '--', '--driver', 'docker']],
   ['Nest 11', 'npm', ['run', '--silent', 'test:nest11']],
+  ['ioredis 6', 'npm', ['run', '--silent', 'test:ioredis6']],
 ];
 
 const run = (command, args) => spawnSync(command, args, { cwd: ROOT, stdio: 'inherit' }).status === 0;

@@ -2,9 +2,10 @@
 import { Redis } from 'ioredis';
 import { CLOSED } from '../core/log/membership.js';
 import { SCHEMA_VERSION } from '../core/log/operations.js';
+import { addressOfRedisUrl } from '../core/redis-options.js';
 import { StoreCallError } from '../ports/store.js';
 import type { RedisClient } from '../redis/connection.js';
-import { storeCallErrorOf } from '../redis/failures.js';
+import { storeCallErrorOf, type TlsNames, tlsAdvice } from '../redis/failures.js';
 import { RedisStore } from '../redis/store.js';
 import { SystemClock } from '../system/clock.js';
 import { CommandError, shellWord } from './terminal.js';
@@ -12,6 +13,15 @@ import { CommandError, shellWord } from './terminal.js';
 export interface Target {
   readonly url: string;
   readonly prefix: string;
+  /** Of `tls.connect`; undefined: as the URL says. */
+  readonly tls?: TlsFiles;
+}
+
+/** What the files hold that the options name. */
+export interface TlsFiles {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
 }
 
 export interface Connected {
@@ -29,16 +39,12 @@ const SEARCH_MS_MAX = 3000;
 const PREFIXES_SHOWN_MAX = 20;
 const META = ':{0}:meta';
 
-export const addressOf = (url: string): string => {
-  const { hostname, port } = new URL(url);
-  return `${hostname}:${port === '' ? 6379 : port}`;
-};
-
 /** A client that is connected, and does not connect again. */
-export async function openClient(url: string): Promise<Redis> {
+export async function openClient({ url, tls }: Target): Promise<Redis> {
   const client = new Redis(url, {
     ...{ lazyConnect: true, connectTimeout: CONNECT_TIMEOUT_MS, commandTimeout: CALL_TIMEOUT_MS },
     ...{ maxRetriesPerRequest: 0, disableClientInfo: true, retryStrategy: () => null },
+    ...(tls !== undefined && { tls }),
   });
   let why: Error | undefined;
   client.on('error', (error: Error) => {
@@ -52,7 +58,7 @@ export async function openClient(url: string): Promise<Redis> {
     return client;
   } catch (error) {
     client.disconnect();
-    throw new CommandError(`cannot use Redis at ${addressOf(url)}: ${reasonOf(why ?? (error as Error))}`);
+    throw new CommandError(`cannot use Redis at ${addressOfRedisUrl(url)}: ${reasonOf(why ?? (error as Error))}`);
   }
 }
 
@@ -65,17 +71,22 @@ export async function answerOf<T>(reply: Promise<T>): Promise<T> {
   }
 }
 
+const TLS_OPTIONS: TlsNames = { ca: '--tls-ca', client: '--tls-cert and --tls-key', off: 'leave out --tls-ca' };
+
 function reasonOf(error: Error): string {
   if (/^NOAUTH/.test(error.message)) return 'it asks for a password: give it in the URL, redis://:PASSWORD@HOST';
-  if (/^WRONGPASS/.test(error.message)) return 'it refused the password';
+  const tls = tlsAdvice(error, TLS_OPTIONS);
+  if (tls !== undefined) return tls;
+  if (/^WRONGPASS/.test(error.message)) return 'it refused the user name or the password';
   // An address with several meanings fails with an error for each, and none of its own.
   const inner = (error as { errors?: readonly Error[] }).errors?.map(({ message }) => message);
   return error.message || inner?.join(', ') || error.name;
 }
 
 /** The store behind the prefix, to be read or also written to. Rejects with a CommandError that says which prefixes there are, if it is not one of them. */
-export async function connect({ url, prefix }: Target, writes = true): Promise<Connected> {
-  const client = await openClient(url);
+export async function connect(target: Target, writes = true): Promise<Connected> {
+  const { prefix } = target;
+  const client = await openClient(target);
   try {
     const isShut = (await generationOf(client, prefix)) === CLOSED;
     const clock = new SystemClock();

@@ -11,7 +11,7 @@ const ROUND_TRIPS = 11;
 const COLOURS: Readonly<Record<Level, Colour>> = { ok: 'green', warn: 'yellow', fail: 'red' };
 
 export async function doctor(target: Target, terminal: Terminal): Promise<void> {
-  const client = await openClient(target.url);
+  const client = await openClient(target);
   let findings: readonly Finding[];
   try {
     findings = judge(await factsOf(client, target.prefix));

@@ -1,13 +1,18 @@
 /** Options of the commands, checked before anything is asked of Redis. */
+import { readFileSync } from 'node:fs';
 import { InvalidArgumentError, Option } from 'commander';
 import { entityIdOf, ID_BYTES_MAX, isEntityTypeName } from '../core/ids.js';
-import type { Target } from './connect.js';
+import { REDIS_URL_FORM, redisUrlFault } from '../core/redis-options.js';
+import type { Target, TlsFiles } from './connect.js';
 import { UsageError } from './terminal.js';
 
 export interface CommonOptions {
   readonly redis?: string;
   readonly prefix?: string;
   readonly json?: boolean;
+  readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
 }
 
 const URL_DEFAULT = 'redis://localhost:6379';
@@ -15,10 +20,13 @@ const URL_DEFAULT = 'redis://localhost:6379';
 export const COMMON: readonly Option[] = [
   new Option('--redis <url>', `where Redis is (else AQ_REDIS_URL, REDIS_URL, ${URL_DEFAULT})`),
   new Option('--prefix <prefix>', 'keyPrefix of the application (else AQ_PREFIX, aq)'),
+  new Option('--tls-ca <file>', 'TLS: PEM of the authority that signed the certificate of Redis'),
+  new Option('--tls-cert <file>', 'TLS: PEM of the certificate of this client; needs --tls-key'),
+  new Option('--tls-key <file>', 'TLS: PEM of its private key'),
   new Option('--json', 'one line of JSON on standard output'),
 ];
 
-export function targetOf({ redis, prefix }: CommonOptions, env: NodeJS.ProcessEnv): Target {
+export function targetOf({ redis, prefix, ...options }: CommonOptions, env: NodeJS.ProcessEnv): Target {
   // As from a variable that is not set: the next in line is another Redis than the one that was meant.
   if (redis === '') throw new UsageError('--redis is empty');
   const given: readonly (readonly [string, string | undefined])[] = [
@@ -27,17 +35,26 @@ export function targetOf({ redis, prefix }: CommonOptions, env: NodeJS.ProcessEn
     ['REDIS_URL', env.REDIS_URL],
   ];
   const [source, url = URL_DEFAULT] = given.find(([, value]) => value !== undefined && value !== '') ?? ['the default'];
-  if (!isRedisUrl(url))
-    throw new UsageError(`${source} is no URL of a Redis; allowed: redis://[:PASSWORD@]HOST[:PORT][/DB], or rediss:// with TLS`);
+  const fault = redisUrlFault(url);
+  if (fault !== undefined) throw new UsageError(`${source} is no URL of a Redis: ${fault}; allowed: ${REDIS_URL_FORM}`);
   if (prefix === '') throw new UsageError('--prefix is empty');
-  return { url, prefix: prefix ?? (env.AQ_PREFIX || 'aq') };
+  const tls = tlsOf(options);
+  return { url, prefix: prefix ?? (env.AQ_PREFIX || 'aq'), ...(tls !== undefined && { tls }) };
 }
 
-function isRedisUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const { protocol, pathname, searchParams } = new URL(text);
-  const isDatabase = /^\/?\d*$/.test(pathname) && searchParams.getAll('db').every((db) => /^\d+$/.test(db));
-  return (protocol === 'redis:' || protocol === 'rediss:') && isDatabase;
+function tlsOf({ tlsCa, tlsCert, tlsKey }: CommonOptions): TlsFiles | undefined {
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) throw new UsageError('--tls-cert and --tls-key go together');
+  const files = { ca: fileOf('--tls-ca', tlsCa), cert: fileOf('--tls-cert', tlsCert), key: fileOf('--tls-key', tlsKey) };
+  const given = Object.fromEntries(Object.entries(files).filter(([, content]) => content !== undefined));
+  return Object.keys(given).length === 0 ? undefined : given;
+}
+
+function fileOf(option: string, path: string | undefined): Buffer | undefined {
+  try {
+    return path === undefined ? undefined : readFileSync(path);
+  } catch (error) {
+    throw new UsageError(`${option}: ${(error as Error).message}`);
+  }
 }
 
 /** A parser of whole numbers for commander. */

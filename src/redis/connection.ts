@@ -5,9 +5,10 @@
  * Two cases are no half-open link: an answer that is arriving (bytes come in), and a call before it that was given more time.
  */
 import { Redis } from 'ioredis';
+import { addressOfRedisUrl } from '../core/redis-options.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import { StoreCallError } from '../ports/store.js';
-import { isDemoted, notConnected, storeCallErrorOf } from './failures.js';
+import { isDemoted, isLoginRefusal, notConnected, storeCallErrorOf } from './failures.js';
 
 export interface RedisConnectionConfig {
   readonly url?: string;
@@ -18,6 +19,8 @@ export interface RedisConnectionConfig {
   readonly db?: number;
   /** true, or options for `tls.connect`. */
   readonly tls?: boolean | object;
+  /** More options of ioredis, none of which the library sets. */
+  readonly options?: Readonly<Record<string, unknown>>;
 }
 
 /** What is used of an ioredis client; ioredis-mock has it too. */
@@ -53,8 +56,12 @@ const KEEP_ALIVE_MS = 5000;
 
 function clientOf({ connection, connectTimeoutMs }: ConnectionOptions): RedisClient {
   if (typeof connection === 'function') return connection();
-  const { url, tls, ...rest } = connection;
+  const { url, tls, options: more, ...rest } = connection;
   const options = {
+    keepAlive: KEEP_ALIVE_MS,
+    noDelay: true,
+    disableClientInfo: true,
+    ...more,
     ...rest,
     ...(tls === undefined || tls === false ? {} : { tls: tls === true ? {} : tls }),
     connectTimeout: connectTimeoutMs,
@@ -62,9 +69,6 @@ function clientOf({ connection, connectTimeoutMs }: ConnectionOptions): RedisCli
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    disableClientInfo: true,
-    keepAlive: KEEP_ALIVE_MS,
-    noDelay: true,
     retryStrategy: (times: number) => RETRY_DELAYS_MS[times - 1] ?? RETRY_DELAY_MAX_MS,
   };
   return (url === undefined ? new Redis(options) : new Redis(url, options)) as unknown as RedisClient;
@@ -73,13 +77,9 @@ function clientOf({ connection, connectTimeoutMs }: ConnectionOptions): RedisCli
 /** Where the connection leads, without secrets. */
 function addressOf(connection: ConnectionOptions['connection']): string {
   if (typeof connection === 'function') return 'the given client';
-  if (connection.url === undefined) return `${connection.host ?? '127.0.0.1'}:${connection.port ?? 6379}`;
-  try {
-    const { hostname, port } = new URL(connection.url);
-    return `${hostname}:${port === '' ? 6379 : port}`;
-  } catch {
-    return connection.url.replace(/^.*@/, '');
-  }
+  const { url, options, host = '127.0.0.1', port = 6379 } = connection;
+  if (typeof options?.path === 'string') return options.path;
+  return url === undefined ? `${host.includes(':') ? `[${host}]` : host}:${port}` : addressOfRedisUrl(url);
 }
 
 class Call<T> {
@@ -148,10 +148,16 @@ export class Connection {
       this.close();
       throw this.#unreachable(cause);
     }
-    if (/^ERR (invalid DB|DB index)/.test(this.#lastError?.message ?? '')) {
-      const cause = this.#lastError;
+    // ioredis 5 resolves although the server refused its user, if the server asks for no password: others could use that
+    // connection, but the client leaves it.
+    const cause = this.#lastError;
+    if (cause !== undefined && isLoginRefusal(cause)) {
       this.close();
-      throw new StoreCallError(`redis.db: ${cause?.message}`, true, true, { cause });
+      throw this.#unreachable(cause);
+    }
+    if (cause !== undefined && /^ERR (invalid DB|DB index)/.test(cause.message)) {
+      this.close();
+      throw new StoreCallError(`redis.db: ${cause.message}`, true, true, { cause });
     }
     this.#isOpened = true;
   }
@@ -256,6 +262,8 @@ export class Connection {
     client.on(
       'error',
       mine((error: Error) => {
+        // The client says this of what it could not send any more; why, it has said before.
+        if (error.name === 'MaxRetriesPerRequestError' && this.#lastError !== undefined) return;
         this.#lastError = error;
       }),
     );
@@ -285,7 +293,9 @@ export class Connection {
 
   #within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const timer = this.#options.clock.setTimer(timeoutMs, () => reject(new Error(`no answer within ${timeoutMs} ms`)));
+      const timer = this.#options.clock.setTimer(timeoutMs, () =>
+        reject(Object.assign(new Error(`no answer within ${timeoutMs} ms`), { code: 'ETIMEDOUT' })),
+      );
       promise.then(resolve, reject).finally(() => timer.cancel());
     });
   }
@@ -293,8 +303,20 @@ export class Connection {
   #unreachable(cause: Error): StoreCallError {
     const where = addressOf(this.#options.connection);
     const refusal = storeCallErrorOf(cause);
-    const why = refusal.refused ? refusal.message : cause.message;
+    const why = refusal.refused ? refusal.message : cause.message + this.#tlsHint(cause);
     return new StoreCallError(`cannot open Redis at ${where}: ${why}`, true, refusal.permanent, { cause });
+  }
+
+  /** Neither end of a connection says that only one of them speaks TLS. */
+  #tlsHint(cause: Error): string {
+    const { connection } = this.#options;
+    const { code = '' } = cause as NodeJS.ErrnoException;
+    if (typeof connection === 'function') return '';
+    const isTls = (connection.tls ?? false) !== false || connection.url?.startsWith('rediss:') === true;
+    if (isTls && code === 'ETIMEDOUT') return '; TLS is on: if Redis has none at this port, leave out redis.tls';
+    return !isTls && code === 'ECONNRESET'
+      ? '; if Redis speaks TLS at this port, set redis.tls or write rediss:// in the URL'
+      : '';
   }
 
   #nowMs(): number {

@@ -16,7 +16,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   WRONGTYPE: 'a key under our prefix belongs to something else: remove it or choose another keyPrefix',
   NOPERM: 'the Redis user lacks a permission: it needs eval, evalsha, info, type and the commands of hashes and sorted sets',
   NOAUTH: 'Redis asks for a password: set redis.password',
-  WRONGPASS: 'Redis refused the password: check redis.password',
+  WRONGPASS:
+    'Redis refused the user name or the password: check redis.password and redis.username, or what redis.url has of them',
 };
 
 // Redis 6 wraps what a command of a script said: "ERR Error running script (...): @user_script:12: -OOM command ...".
@@ -35,6 +36,38 @@ const SCRIPT_BROKEN = /user_script:\s?\d+:/;
 
 /** Somebody ended the script with SCRIPT KILL. */
 const SCRIPT_KILLED = /Script killed by user/;
+/** How the user names the TLS settings. */
+export interface TlsNames {
+  readonly ca: string;
+  readonly client: string;
+  readonly off: string;
+}
+
+const TLS_FIELDS: TlsNames = {
+  ca: '`redis.tls.ca`',
+  client: '`redis.tls.cert` and `redis.tls.key`',
+  off: 'leave out `redis.tls`',
+};
+
+const NOT_TRUSTED = /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_(GET_ISSUER|VERIFY)_\w+)$/;
+
+function tlsVerdict(code: string, names: TlsNames): string | undefined {
+  if (NOT_TRUSTED.test(code)) return `the certificate of Redis is of an authority that is not trusted: give it as ${names.ca}`;
+  if (code === 'CERT_HAS_EXPIRED') return 'the certificate of Redis has expired: renew it';
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'the certificate of Redis is for another host: use a host that it names';
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') return `Redis has no TLS at this port: ${names.off}, and write redis:// in a URL`;
+  if (code === 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED')
+    return `Redis asks for the certificate of its client: give ${names.client}`;
+  return undefined;
+}
+
+/** What TLS ended a connection for, and what to do; undefined for any other end. */
+export function tlsAdvice(error: Error, names: TlsNames = TLS_FIELDS): string | undefined {
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  const verdict = tlsVerdict(code, names);
+  // What OpenSSL says of an alert is a place in its source.
+  return verdict === undefined ? undefined : `${verdict} (${code.startsWith('ERR_SSL_') ? code : message})`;
+}
 
 const isReply = (error: Error): boolean => error.name === 'ReplyError';
 
@@ -42,6 +75,10 @@ function wordOf(message: string): string {
   if (OLD_PASSWORD_ERROR.test(message)) return 'WRONGPASS';
   return SCRIPT_ERROR.exec(message)?.[1] ?? message.split(/[\s:]/, 1)[0]!;
 }
+
+/** Whether the server refused the user name or the password. */
+export const isLoginRefusal = (error: Error): boolean =>
+  isReply(error) && ['WRONGPASS', 'NOAUTH'].includes(wordOf(error.message));
 
 /** Whether the server knows the script not, so that it has to be sent whole. */
 export const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT');
@@ -58,6 +95,8 @@ export function storeCallErrorOf(cause: unknown): StoreCallError {
   const error = cause instanceof Error ? cause : new Error(String(cause));
   if (error instanceof StoreCallError) return error;
   if (NOT_SENT.test(error.message)) return notConnected(error);
+  const advice = tlsAdvice(error);
+  if (advice !== undefined) return new StoreCallError(advice, true, true, { cause });
   // The client advises to set an option, which is ours.
   if (error.name === 'MaxRetriesPerRequestError')
     return new StoreCallError('the connection to Redis broke before the answer', false, false, { cause });
@@ -72,8 +111,8 @@ export function storeCallErrorOf(cause: unknown): StoreCallError {
     const kind = SCRIPT_BROKEN.test(error.message) ? 'broken' : '';
     return new StoreCallError(`Redis failed: ${error.message}`, false, false, { cause }, kind);
   }
-  const advice = ADVICE[word];
-  const message = advice === undefined ? `Redis refused the call: ${error.message}` : `${advice} (${error.message})`;
+  const known = ADVICE[word];
+  const message = known === undefined ? `Redis refused the call: ${error.message}` : `${known} (${error.message})`;
   return new StoreCallError(message, true, PERMANENT.includes(word), { cause }, word === 'OOM' ? 'full' : '');
 }
 

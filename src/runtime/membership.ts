@@ -27,6 +27,7 @@ import type { Clock, Timer } from '../ports/clock.js';
 import type { Pulse } from '../ports/pulse.js';
 import type { Random } from '../ports/random.js';
 import { type Store, StoreCallError } from '../ports/store.js';
+import { asError } from './error-record.js';
 
 const CLOSED_TEXT =
   'the store has lost acknowledged writes and was closed by a node that noticed it; find out what is missing, then reopen it (docs/guide.md)';
@@ -352,11 +353,7 @@ export class Membership {
       return await call();
     } catch (error) {
       const failure = error instanceof StoreCallError ? error : new StoreCallError(String(error), false);
-      if (!patient || failure.permanent)
-        throw new AtomicQueuesError('STORE_UNAVAILABLE', failure.message, {
-          cause: failure,
-          details: { cause: failure.message },
-        });
+      if (!patient || failure.permanent) throw asError(failure);
       return undefined;
     }
   }

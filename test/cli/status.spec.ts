@@ -193,6 +193,8 @@ describeRedis(
         const { code, stderr } = await cli('status', '--redis', redis.server.url + path, '--prefix', 'shop');
         expect({ code, stderr }, path).toEqual({ code: 2, stderr: expect.stringMatching(/^error: --redis .*\n$/) });
       }
+      const raw = await cli('status', '--redis', 'redis://:pa#ss@127.0.0.1:1');
+      expect(raw).toMatchObject({ code: 2, stderr: expect.stringContaining('write it as %23') });
       for (const path of ['', '/', '/0', '?db=0'])
         expect(await cli('status', '--redis', redis.server.url + path, '--prefix', 'shop'), path).toMatchObject({ code: 0 });
     });

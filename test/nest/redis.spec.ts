@@ -55,6 +55,19 @@ describeRedis(
       expect(await second.get(QueueBus).enqueueAndWait(new Add('a', 0))).toBe(50);
     });
 
+    test('a user that Redis does not know, or a password that is no part of a URL, fails the start in the same way', async () => {
+      const start = (more: object) => {
+        const forRoot = AtomicQueuesModule.forRoot({ redis: more, keyPrefix: 'x' });
+        return errorOf('CONFIG_INVALID', startApp({ queues: [forRoot], providers: [AddHandler] }));
+      };
+      const at = { host: '127.0.0.1', port: redis.port };
+      expect((await start({ ...at, username: 'nobody', password: 'secret' })).message).toContain('redis.username');
+      expect((await start({ url: `redis://nobody:secret@127.0.0.1:${redis.port}` })).message).toContain('redis.username');
+      expect((await start({ url: `redis://:se/cret@127.0.0.1:${redis.port}` })).message).toContain('write it as %2F');
+      const ok = AtomicQueuesModule.forRoot({ redis: { ...at, username: 'default', password: 'secret' }, keyPrefix: 'x' });
+      await startApp({ queues: [ok], providers: [AddHandler] });
+    });
+
     test('a wrong password fails the start with a line that only an operator can act on', async () => {
       const error = await errorOf('CONFIG_INVALID', startApp({ queues: [queues('hunter2', 'x')], providers: [AddHandler] }));
       expect(error.message).toMatch(/password|WRONGPASS|NOAUTH/i);

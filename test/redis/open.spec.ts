@@ -82,6 +82,36 @@ describeRedis(
       await right.close();
     });
 
+    it('says that the user is unknown, also where the server would serve others without a password', async () => {
+      for (const connection of [
+        { url: `redis://nobody:pw@127.0.0.1:${server.port}` },
+        { host: '127.0.0.1', port: server.port, username: 'nobody', password: 'pw' },
+        { host: '127.0.0.1', port: server.port, username: 'nobody' },
+      ]) {
+        const failure = await failureOf(redisStore(0, { connection }).open());
+        expect(failure.message).toContain(`cannot open Redis at 127.0.0.1:${server.port}: `);
+        expect(failure.message).toContain('check redis.password and redis.username');
+        expect(failure).toMatchObject({ refused: true, permanent: true });
+      }
+      await admin.acl('SETUSER', 'app', 'on', '>p/w', '~aq:*', '+@all');
+      const store = redisStore(0, { connection: { port: server.port, username: 'app', password: 'p/w' } });
+      await store.open();
+      await store.close();
+    });
+
+    it('passes options to the client, and keeps its own', async () => {
+      const options = { connectionName: 'shop-beats', maxRetriesPerRequest: 20 };
+      const store = redisStore(0, { connection: { port: server.port, options } });
+      await store.open();
+      expect(await admin.client('LIST')).toContain('name=shop-beats');
+      await server.kill9();
+      // With 20 retries the call would wait for the server.
+      const startMs = Date.now();
+      await failureOf(store.control({ op: 'counts' }));
+      expect(Date.now() - startMs).toBeLessThan(300);
+      await store.close();
+    });
+
     it('refuses a server that evicts, a database that is not there, and a replica', async () => {
       const inDb99 = redisStore(0, { connection: { port: server.port, db: 99 } });
       expect(await failureOf(inDb99.open())).toMatchObject({ permanent: true, message: expect.stringContaining('redis.db') });

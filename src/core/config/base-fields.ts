@@ -8,6 +8,7 @@ import {
   NAME,
   NON_EMPTY,
   NOTHING_YET,
+  OPTIONS,
   oneOf,
   optionalField,
   REDIS_URL,
@@ -40,6 +41,7 @@ export const BASE_FIELDS = {
   ),
   'redis.host': field(HOST, 'localhost', 'Host of the one Redis; keep it near, since each message waits for it.'),
   'redis.port': field(integer(1, 65_535), 6379, 'Port of the Redis.'),
+  'redis.username': optionalField(NON_EMPTY, 'User of the ACL of Redis; without it the user is `default`.'),
   'redis.password': optionalField(NON_EMPTY, 'Take it from the environment, not from the code; it is never printed.', {
     secret: true,
   }),
@@ -51,9 +53,18 @@ export const BASE_FIELDS = {
       secret: true,
     },
   ),
-  'redis.url': optionalField(REDIS_URL, 'In place of host and port; handy where the platform hands out one variable.', {
-    secret: true,
-  }),
+  'redis.url': optionalField(
+    REDIS_URL,
+    'In place of host and port; in its user name and password, write `/ ? # %` as `%2F %3F %23 %25`.',
+    {
+      secret: true,
+    },
+  ),
+  'redis.options': optionalField(
+    OPTIONS,
+    'Passed to ioredis, for instance `family` or `connectionName`; what the library depends on is refused by name.',
+    { secret: true },
+  ),
   'redis.sentinels': optionalField(NOTHING_YET, 'Not yet: failover loses acknowledged writes unless it is treated with care.', {
     secret: true,
     ...later('leave it out', 'Redis Sentinel is not supported yet; give `host` and `port` of the primary', isGiven),

@@ -1,3 +1,4 @@
+import { partsOfRedisUrl, whyOwned } from '../redis-options.js';
 import { isObject } from './rules.js';
 import type { ConfigEnvironment, ConfigPath } from './types.js';
 import { type Findings, shown } from './validate.js';
@@ -43,9 +44,26 @@ function checkStore(input: unknown, found: Findings, environment: ConfigEnvironm
     const why = "NODE_ENV is production and the memory store does not survive the process; `store: 'memory'` accepts that";
     found.fault('redis', 'nothing', "an object, or `store: 'memory'`", why);
   }
-  if (found.has('redis.url') && (found.has('redis.host') || found.has('redis.port'))) {
-    found.fault('redis.url', shown(found.get('redis.url'), true), '`url`, or `host` and `port`', 'both are given');
+  checkRedis(found);
+}
+
+function checkRedis(found: Findings): void {
+  const options = found.get('redis.options') ?? {};
+  for (const [name, value] of Object.entries(options)) {
+    const why = whyOwned(name);
+    if (why !== undefined) found.fault(`redis.options.${name}`, shown(value, true), 'leave it out', why);
   }
+  if (!found.has('redis.url')) return;
+  const url = found.get('redis.url');
+  const both = (allowed: string): void => found.fault('redis.url', shown(url ?? '', true), allowed, 'both are given');
+  if (found.has('redis.host') || found.has('redis.port')) both('`url`, or `host` and `port`');
+  if (url === undefined) return;
+  const { hasCredentials, db } = partsOfRedisUrl(url);
+  const given = ['redis.username', 'redis.password'].filter((path) => found.has(path));
+  // The client would take the URL's, of which one may be empty.
+  if (hasCredentials && given.length > 0) both('user name and password in `url`, or as `redis.username` and `redis.password`');
+  if (db !== undefined && found.isGiven('redis.db') && db !== found.get('redis.db'))
+    both('the database in `url`, or as `redis.db`');
 }
 
 function checkWal(found: Findings, environment: ConfigEnvironment): void {

@@ -100,11 +100,16 @@ function clusterOf(found: Findings): Pick<ResolvedConfig, 'timing' | 'health' | 
 }
 
 function redisOf(found: Findings): ResolvedRedis {
-  const [password, tls] = [found.get('redis.password'), found.get('redis.tls')];
-  const optional = { ...(password !== undefined && { password }), ...(tls !== undefined && { tls }) };
+  const given = {
+    ...{ username: found.get('redis.username'), password: found.get('redis.password') },
+    ...{ tls: found.get('redis.tls'), options: found.get('redis.options') },
+  };
+  const optional = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<typeof given>;
   const url = found.get('redis.url');
   if (url !== undefined) return { url, ...(found.has('redis.db') && { db: found.get('redis.db') }), ...optional };
-  return { host: found.get('redis.host'), port: found.get('redis.port'), db: found.get('redis.db'), ...optional };
+  // In brackets it is a part of a URL; the resolver of names takes it without.
+  const host = found.get('redis.host').replace(/^\[|\]$/g, '');
+  return { host, port: found.get('redis.port'), db: found.get('redis.db'), ...optional };
 }
 
 function tlsOf(found: Findings): ResolvedConfig['grpc']['tls'] {

@@ -1,10 +1,13 @@
 /** What a config field may be, and how the table of fields is built. */
+import { REDIS_URL_FORM, redisUrlFault } from '../redis-options.js';
 
 export interface Rule<T> {
   readonly allowed: string;
   /** Only for its type: which values the rule lets through. */
   readonly type?: T;
   accepts(value: unknown): boolean;
+  /** What is wrong with a value that is not accepted, without anything secret of it. */
+  readonly whyNot?: (value: unknown) => string;
 }
 
 /** Values that are meant to work and do not yet. */
@@ -82,8 +85,17 @@ export const isObject = (value: unknown): value is Readonly<Record<string, unkno
 
 export const NON_EMPTY = text(/^[\s\S]+$/, 'a string that is not empty');
 export const NAME = text(/^[A-Za-z0-9_.:@/-]{1,128}$/, '1 to 128 of the characters A-Z a-z 0-9 _ . : @ / -');
-export const HOST = text(/^[^\s/@]+$/, 'a host name or an IP address (a URL belongs into `redis.url`)');
-export const REDIS_URL = text(/^rediss?:\/\/\S+$/, 'a URL that begins with redis:// or rediss://');
+const IPV6 = '[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%\\w+)?';
+export const HOST = text(
+  new RegExp(`^(?:[^\\s/@:?#[\\]]+|${IPV6}|\\[${IPV6}\\])$`),
+  'a host name or an IP address (a port belongs into `redis.port`, a URL into `redis.url`)',
+);
+export const REDIS_URL: Rule<string> = {
+  allowed: REDIS_URL_FORM,
+  accepts: (value) => typeof value === 'string' && redisUrlFault(value) === undefined,
+  whyNot: (value) => (typeof value === 'string' ? (redisUrlFault(value) ?? '') : ''),
+};
+export const OPTIONS: Rule<Readonly<Record<string, unknown>>> = { allowed: 'an object of options of ioredis', accepts: isObject };
 const PORT = '(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])';
 export const ADDRESS = text(new RegExp(`^(?:[^\\s:/\\[\\]]+|\\[[0-9A-Fa-f:.]+\\]):${PORT}$`), "'host:port', or '[IPv6]:port'");
 export const TLS_OPTIONS: Rule<boolean | object> = {

@@ -4,11 +4,15 @@ import type { RetryPolicy } from '../retry.js';
 export interface IRedisConfig {
   readonly host?: string;
   readonly port?: number;
+  /** User of the ACL of Redis. */
+  readonly username?: string;
   readonly password?: string;
   readonly db?: number;
   /** true, or options for `tls.connect`. */
   readonly tls?: boolean | object;
   readonly url?: string;
+  /** Passed to ioredis; what the library depends on is refused by name. */
+  readonly options?: Readonly<Record<string, unknown>>;
   /** Refused until Redis Sentinel works. */
   readonly sentinels?: unknown;
   /** Refused until Redis Cluster works. */
@@ -168,16 +172,11 @@ export interface EntitySettings {
   readonly retry: RetryPolicy;
 }
 
-export type ResolvedRedis =
-  | { readonly url: string; readonly password?: string; readonly db?: number; readonly tls?: boolean | object }
-  | {
-      readonly url?: undefined;
-      readonly host: string;
-      readonly port: number;
-      readonly password?: string;
-      readonly db: number;
-      readonly tls?: boolean | object;
-    };
+export type ResolvedRedis = Pick<IRedisConfig, 'username' | 'password' | 'tls' | 'options'> &
+  (
+    | { readonly url: string; readonly db?: number }
+    | { readonly url?: undefined; readonly host: string; readonly port: number; readonly db: number }
+  );
 
 /** What the config means: everything filled in; durations in ms, whatever unit the field had. */
 export interface ResolvedConfig {

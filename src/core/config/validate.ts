@@ -126,7 +126,8 @@ export class Findings {
   private field(spec: FieldSpec<unknown>, path: string, value: unknown): void {
     if (!spec.rule.accepts(value)) {
       const { later } = spec;
-      this.reject(path, shown(value, spec.secret), later === undefined ? spec.rule.allowed : later.allowedNow);
+      const allowed = later === undefined ? spec.rule.allowed : later.allowedNow;
+      this.reject(path, shown(value, spec.secret), allowed, spec.rule.whyNot?.(value));
       return;
     }
     this.given.set(path, value);
