@@ -1,6 +1,7 @@
 /** What is judged of a Redis, from what it says of itself: pure, so that each finding can be tried. */
 import { CLOSED } from '../core/log/membership.js';
 import { SCHEMA_VERSION } from '../core/log/operations.js';
+import { channelRule } from '../redis/failures.js';
 
 export type Level = 'ok' | 'warn' | 'fail';
 
@@ -31,6 +32,9 @@ export interface Facts {
   readonly generation: string;
   /** Version of its records. */
   readonly schema: string;
+  readonly keyPrefix: string;
+  /** Why nodes cannot use their channels; undefined: they can. */
+  readonly channelFault: string | undefined;
   /** Why our scripts cannot be loaded or run; undefined: they can. */
   readonly scriptFault: string | undefined;
 }
@@ -56,6 +60,7 @@ export function judge(facts: Facts): readonly Finding[] {
     ...replicas(facts),
     clock(facts),
     latency(facts),
+    channels(facts),
     keys(facts),
     ...store(facts),
     scripts(facts),
@@ -203,6 +208,12 @@ function latency({ roundTripMs }: Facts): Finding {
   return finding('latency', 'warn', found, 'each message takes two of them; a beat that takes a node TTL suspends its node');
 }
 
+function channels({ channelFault, keyPrefix }: Facts): Finding {
+  if (channelFault === undefined) return finding('channels', 'ok', 'nodes can publish and subscribe');
+  const endangers = `without grpc.enabled a call to another node waits for its sweep, seconds: ${channelRule(keyPrefix)}`;
+  return finding('channels', 'warn', channelFault, endangers);
+}
+
 function keys({ foreignKeys, ownKeys }: Facts): Finding {
   if (foreignKeys.length > 0)
     return finding(
@@ -230,5 +241,5 @@ function store({ generation, schema }: Facts): readonly Finding[] {
 
 function scripts({ scriptFault }: Facts): Finding {
   if (scriptFault === undefined) return finding('scripts', 'ok', 'they load');
-  return finding('scripts', 'fail', scriptFault, 'no node can start: its user needs script, eval and evalsha');
+  return finding('scripts', 'fail', scriptFault, 'no node can start: its user needs eval and evalsha');
 }

@@ -1,5 +1,6 @@
 /** doctor: checks a Redis, and says what each finding endangers. It joins nothing, and writes nothing but scripts to the cache. */
 import type { Redis } from 'ioredis';
+import { permissionLacking } from '../redis/failures.js';
 import { BATCH_SCRIPT, CONTROL_SCRIPT } from '../redis/script.gen.js';
 import { KEY_TYPES } from '../redis/server-checks.js';
 import { answerOf, openClient, type Target } from './connect.js';
@@ -41,6 +42,9 @@ async function factsOf(client: Redis, prefix: string): Promise<Facts> {
     ...{ foreignKeys, ownKeys },
     ...(await storeOf(client, prefix)),
     scriptFault: await scriptFaultOf(client),
+    keyPrefix: prefix,
+    // The last: it turns the connection into one that only listens.
+    channelFault: await channelFaultOf(client, prefix),
   };
 }
 
@@ -112,11 +116,33 @@ async function storeOf(client: Redis, prefix: string): Promise<Pick<Facts, 'gene
 
 async function scriptFaultOf(client: Redis): Promise<string | undefined> {
   try {
-    for (const text of [BATCH_SCRIPT, CONTROL_SCRIPT]) await client.script('LOAD', text);
+    // Managed servers often forbid SCRIPT, and a node does without.
+    for (const text of [BATCH_SCRIPT, CONTROL_SCRIPT])
+      await client.script('LOAD', text).catch((error: unknown) => {
+        if (permissionLacking(error) === undefined) throw error;
+      });
     await client.eval('return 1', 0);
     return undefined;
   } catch (error) {
-    const { name, message } = error as Error;
-    return name === 'ReplyError' ? message : answerOf(Promise.reject(error));
+    return faultOf(error);
   }
+}
+
+/** Uses the channel of an incarnation that no node has. */
+async function channelFaultOf(client: Redis, prefix: string): Promise<string | undefined> {
+  const channel = `${prefix}:net:0`;
+  try {
+    await client.publish(channel, '');
+    await client.subscribe(channel);
+    await client.unsubscribe(channel);
+    return undefined;
+  } catch (error) {
+    return faultOf(error);
+  }
+}
+
+/** What Redis said; that it said nothing is an error. */
+async function faultOf(error: unknown): Promise<string> {
+  const { name, message } = error as Error;
+  return name === 'ReplyError' ? message : answerOf(Promise.reject(error));
 }

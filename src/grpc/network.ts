@@ -116,8 +116,13 @@ export class GrpcNetwork implements Network {
       links: peers.filter(({ link }) => link !== undefined).length,
       channels: peers.filter(({ hasChannel }) => hasChannel).length,
       connections: this.#server.connections,
-      problem: peers.find(({ problem }) => problem !== undefined)?.problem,
+      problem: this.problem(),
     };
+  }
+
+  problem(): string | undefined {
+    const problems = [...this.#peers.values()].map(({ problem }) => problem).filter((problem) => problem !== undefined);
+    return problems.length > 1 ? `${problems[0]} (and ${problems.length - 1} other peers)` : problems[0];
   }
 
   link(incarnation: number): PeerLink {

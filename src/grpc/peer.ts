@@ -6,6 +6,7 @@
 import type { Clock, Timer } from '../ports/clock.js';
 import type { NetworkPeer } from '../ports/network.js';
 import type { Random } from '../ports/random.js';
+import { adviceOn } from './advice.js';
 import type { PeerChannel } from './channel.js';
 import type { Batch, Hello } from './cluster.gen.js';
 import { decodeFrame, encodeFrame } from './frames.js';
@@ -160,12 +161,17 @@ export class Peer {
   }
 
   #failed(why: string): void {
-    this.problem = `no link to ${this.info.serverId} at ${this.info.address}: ${why}`;
+    this.problem = this.#noLink(why);
     if (this.#isClosed) return;
     // Half of the wait is chance: those who lost the same peer do not all come back at once.
     this.#openIn(this.#backoffMs * (0.5 + this.#host.random.next() / 2));
     this.#backoffMs = Math.min(BACKOFF_MS_MAX, this.#backoffMs * 2);
     this.#monitor?.trouble();
+  }
+
+  #noLink(why: string): string {
+    const { serverId, address } = this.info;
+    return `no link to ${serverId} at ${address}: ${why.replace(/\.? Resolution note: $/, '')}${adviceOn(why)}`;
   }
 
   #channelThere(): PeerChannel {
@@ -221,7 +227,7 @@ export class Peer {
     if (this.#current !== link) return;
     [this.#current] = this.#links;
     if (this.#current !== undefined || this.#isClosed) return;
-    this.problem = `no link to ${this.info.serverId} at ${this.info.address}: ${why}`;
+    this.problem = this.#noLink(why);
     this.#openIn(this.#isOpener ? BACKOFF_MS_MIN * this.#host.random.next() : PATIENCE_MS);
     this.#monitor?.trouble();
   }

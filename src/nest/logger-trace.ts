@@ -21,6 +21,8 @@ const LEVELS: Readonly<Record<keyof TraceEvents, keyof EventLogger>> = {
   'sends-wait': 'warn',
   'sends-go-on': 'log',
   'peer-suspect': 'warn',
+  'network-failing': 'warn',
+  'network-restored': 'log',
   leading: 'log',
   rebuilt: 'debug',
   'stepped-down': 'log',

@@ -85,5 +85,7 @@ export interface Network {
   link?(peer: number): PeerLink;
   /** Told when a peer becomes a suspect, and when it is none any more. */
   onSuspect?(listener: (peer: number, isSuspect: boolean) => void): void;
+  /** Why messages between this node and others do not get through, and what to do; undefined while nothing is known to be wrong. */
+  problem?(): string | undefined;
   close(): Promise<void>;
 }

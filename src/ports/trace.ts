@@ -13,6 +13,9 @@ export interface TraceEvents {
   /** The store has no room for what handlers sent: their entities stand still until it has. */
   'sends-wait': { readonly why: string };
   'sends-go-on': { readonly why: string };
+  /** The network has said for some time that messages between nodes do not get through; calls to other nodes wait for sweeps. */
+  'network-failing': { readonly why: string };
+  'network-restored': Record<never, never>;
   unblocked: { readonly entity: string; readonly id: string };
   leading: { readonly epoch: number };
   rebuilt: { readonly epoch: number; readonly entities: number };

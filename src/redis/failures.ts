@@ -14,7 +14,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   MISCONF: 'Redis cannot save its data and refuses writes: see its log',
   NOREPLICAS: 'Redis has too few replicas and refuses writes (min-replicas-to-write)',
   WRONGTYPE: 'a key under our prefix belongs to something else: remove it or choose another keyPrefix',
-  NOPERM: 'the Redis user lacks a permission: it needs eval, evalsha, info, type and the commands of hashes and sorted sets',
+  NOPERM:
+    'the Redis user lacks a permission: it needs eval, evalsha, info, time, type and the commands of hashes and sorted sets',
   NOAUTH: 'Redis asks for a password: set redis.password',
   WRONGPASS:
     'Redis refused the user name or the password: check redis.password and redis.username, or what redis.url has of them',
@@ -79,6 +80,16 @@ function wordOf(message: string): string {
 /** Whether the server refused the user name or the password. */
 export const isLoginRefusal = (error: Error): boolean =>
   isReply(error) && ['WRONGPASS', 'NOAUTH'].includes(wordOf(error.message));
+
+/** What the server said of a command or channel that its user may not use; undefined for any other failure. */
+export function permissionLacking(error: unknown): string | undefined {
+  const cause = error instanceof StoreCallError ? error.cause : error;
+  return cause instanceof Error && isReply(cause) && wordOf(cause.message) === 'NOPERM' ? cause.message : undefined;
+}
+
+/** Allows a user what the network needs. */
+export const channelRule = (keyPrefix: string): string =>
+  `ACL SETUSER <user> +publish +subscribe +unsubscribe +ping &${keyPrefix}:*`;
 
 /** Whether the server knows the script not, so that it has to be sent whole. */
 export const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT');

@@ -10,6 +10,7 @@ import { Outbox, type OutgoingFrame } from '../core/outbox.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Network, PeerMessage } from '../ports/network.js';
 import type { ConnectionOptions } from './connection.js';
+import { channelRule, permissionLacking } from './failures.js';
 import { decodeFrame, encodeFrame } from './frames.js';
 import { OUTBOX_LIMITS } from './outbox-limits.js';
 import { type PubSubClient, PubSubLink } from './pubsub-link.js';
@@ -73,7 +74,8 @@ export class RedisNetwork implements Network {
   #isArmed = false;
   #flying = 0;
   #flyingBytes = 0;
-  #problem: string | undefined;
+  /** What went wrong last with each of its duties; undefined once it went well. */
+  readonly #problems: Partial<Record<'scope' | 'subscribe' | 'publish', string | undefined>> = {};
 
   constructor(options: RedisNetworkOptions) {
     this.#options = options;
@@ -95,9 +97,21 @@ export class RedisNetwork implements Network {
 
   stats(): NetworkStats {
     const { sent, received, dropped, garbage } = this.#counts;
-    const problem = this.#publisher.problem ?? this.#subscriber.problem ?? this.#problem;
     const [isListening, isPublishing] = [this.#isListening, this.#publisher.isUp];
+    const problem = this.problem();
     return { sent, received, dropped: dropped + this.#outbox.dropped, garbage, isListening, isPublishing, problem };
+  }
+
+  problem(): string | undefined {
+    const { scope, subscribe, publish } = this.#problems;
+    return this.#publisher.problem ?? this.#subscriber.problem ?? subscribe ?? publish ?? scope;
+  }
+
+  #textOf(error: unknown): string {
+    const forbidden = permissionLacking(error);
+    if (forbidden === undefined) return error instanceof Error ? error.message : String(error);
+    const { keyPrefix } = this.#options;
+    return `the Redis user may not use the channels of keyPrefix "${keyPrefix}": ${forbidden}; allow them with ${channelRule(keyPrefix)}`;
   }
 
   /** Answers true once messages to this incarnation are heard, false if they are not within `timeoutMs`. */
@@ -169,12 +183,13 @@ export class RedisNetwork implements Network {
       .then(
         (hearers) => {
           this.#counts[hearers > 0 ? 'sent' : 'dropped'] += items.length;
+          this.#problems.publish = undefined;
           landed();
         },
         (error: unknown) => {
           // It may have been heard. It is not sent again: a hint that comes late is worth less than the next one.
           this.#counts.dropped += items.length;
-          this.#problem = textOf(error);
+          this.#problems.publish = this.#textOf(error);
           landed();
         },
       );
@@ -199,10 +214,10 @@ export class RedisNetwork implements Network {
         const scope = (await this.#publisher.call((client) => client.hget(meta, 'generation'))) ?? '';
         if (this.#incarnation !== incarnation) return;
         this.#scope = scope;
-        this.#problem = undefined;
+        this.#problems.scope = undefined;
         this.#tellListening();
       } catch (error) {
-        this.#problem = textOf(error);
+        this.#problems.scope = this.#textOf(error);
         this.#tryAgain();
       }
     }
@@ -248,12 +263,12 @@ export class RedisNetwork implements Network {
         if (old === channel) break;
         await this.#subscriber.call((client) => client.subscribe(channel));
         this.#subscribed = channel;
-        this.#problem = undefined;
+        this.#problems.subscribe = undefined;
         this.#tellListening();
         if (old !== undefined) await this.#subscriber.call((client) => client.unsubscribe(old));
       }
     } catch (error) {
-      this.#problem = textOf(error);
+      this.#problems.subscribe = this.#textOf(error);
       this.#tryAgain();
     } finally {
       this.#isSubscribing = false;
@@ -335,5 +350,3 @@ export class RedisNetwork implements Network {
     });
   }
 }
-
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -423,8 +423,7 @@ export class Node {
     return {
       isReady: state === 'running' && !suspended && !health.degraded,
       ...{ state, serverId: config.serverId, serviceGroup: config.serviceGroup, incarnation },
-      role: this.role,
-      epoch: this.master.highestEpoch,
+      ...{ role: this.role, epoch: this.master.highestEpoch, network: this.options.network.problem?.() },
       ...{ suspended, leaseLeftMs: membership.leaseLeftMs(), degraded: health.degraded ? health.why : undefined },
       ...{ owned: ownership.workers.size, running: ownership.running.size, waiting: this.replies.size, blocked, awaitingRoom },
       peers: incarnation === 0 ? [] : peersOf(this.view.members, incarnation, this.peers),

@@ -20,6 +20,7 @@ import { DeadLetterLimits } from './letter-limits.js';
 import { Loop } from './loop.js';
 import type { Master } from './master.js';
 import type { Membership } from './membership.js';
+import { NetworkWatch } from './network-watch.js';
 import type { Ownership } from './ownership.js';
 import type { Replies } from './replies.js';
 import type { Router } from './router.js';
@@ -44,6 +45,8 @@ export interface RecoveryParts {
 }
 
 const READY_PAGE = 512;
+/** Of node TTLs, after which what the network says is wrong is no peer that has just died. */
+const NETWORK_GRACE_TTLS = 2;
 const TAKEOVERS_AT_ONCE = 512;
 const LOOKUPS_MAX = 512;
 const EXPIRE_PAGE = 1000;
@@ -67,10 +70,12 @@ export class Recovery {
   private isRebalancing = false;
   /** Since the last sweep this node took over what a dead one had owned: of that the others do not know yet. */
   private hasTakenOver = false;
+  private readonly networkWatch: NetworkWatch;
 
   constructor(private readonly parts: RecoveryParts) {
     const { clock, trace, config, store } = parts;
     this.letterLimits = new DeadLetterLimits(store, trace, config.deadLetters);
+    this.networkWatch = new NetworkWatch(clock, trace, parts.network, NETWORK_GRACE_TTLS * config.timing.nodeTTLMs);
     this.watch = new Loop(clock, trace, 'watch', config.timing.heartbeatMs, () => this.watchMembers());
     const attend = (entity: string, owner: number): void => this.attend(entity, owner, this.session?.incarnation ?? 0);
     this.audit = new Audit(parts.store, () => parts.ownership.ownedSurely(), attend);
@@ -123,6 +128,7 @@ export class Recovery {
     const change = view.update(answer);
     master.viewUpdated();
     network.update?.({ generation: membership.generation, storeNowMs: membership.storeNowMs(), peers: view.members });
+    this.networkWatch.look();
     const hasNewContracts = this.declared.take(answer);
     if (change !== undefined || hasNewContracts) {
       const declared = this.declared.all((incarnation) => view.isLive(incarnation));

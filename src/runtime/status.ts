@@ -44,6 +44,11 @@ export interface NodeStatus {
   readonly leaseLeftMs: number;
   /** Why the store counts as unhealthy; undefined if it is healthy. */
   readonly degraded: string | undefined;
+  /**
+   * Why messages between this node and others do not get through, as far as the network knows, and what to do; undefined if
+   * nothing is known to be wrong. Such a node is still ready: calls to other nodes wait for sweeps, which takes seconds.
+   */
+  readonly network: string | undefined;
   /** Entities that this node owns. */
   readonly owned: number;
   /** Handlers that run. */
@@ -68,7 +73,7 @@ export interface LogDepth {
 /** The status of an application whose node is not there (yet, or any more). */
 export const statusWithoutNode = (state: NodeState, serverId: string, serviceGroup: string): NodeStatus => ({
   ...{ isReady: false, state, serverId, serviceGroup, incarnation: 0, role: 'replica', epoch: 0 },
-  ...{ suspended: false, leaseLeftMs: 0, degraded: undefined, owned: 0, running: 0, waiting: 0 },
+  ...{ suspended: false, leaseLeftMs: 0, degraded: undefined, network: undefined, owned: 0, running: 0, waiting: 0 },
   ...{ blocked: [], awaitingRoom: 0, peers: [] },
 });
 

@@ -13,6 +13,7 @@ const facts = (info: Readonly<Record<string, string>> = {}, more: Partial<Facts>
     ['appendfsync', 'everysec'],
   ]),
   ...{ clockOffsetMs: 3, clockBackMs: 0, roundTripMs: 0.2, foreignKeys: [], ownKeys: 4, scriptFault: undefined },
+  ...{ keyPrefix: 'aq', channelFault: undefined },
   ...{ generation: 'g', schema: '1' },
   ...more,
 });
@@ -64,6 +65,7 @@ describe('a Redis', () => {
     ['is off', facts({}, { clockOffsetMs: -5000 }), ['warn clock']],
     ['is far', facts({}, { roundTripMs: 30 }), ['warn latency']],
     ['holds what is not ours', facts({}, { foreignKeys: ['aq:x (set)'] }), ['fail keys']],
+    ['refuses channels', facts({}, { channelFault: 'NOPERM' }), ['warn channels']],
     ['refuses scripts', facts({}, { scriptFault: 'NOPERM' }), ['fail scripts']],
   ])('that %s is told so', (_, given, faults) => {
     expect(faultsOf(given)).toEqual(faults);

@@ -38,7 +38,8 @@ describe('the health of a node', () => {
     const { blocked, leaseLeftMs, incarnation, epoch, ...rest } = bus.health();
     expect(rest).toEqual({
       ...{ isReady: true, state: 'running', serverId: 'n1', serviceGroup: 'bank', role: 'master' },
-      ...{ suspended: false, degraded: undefined, owned: 1, running: 1, waiting: 1, awaitingRoom: 0, peers: [] },
+      ...{ suspended: false, degraded: undefined, network: undefined, owned: 1, running: 1, waiting: 1 },
+      ...{ awaitingRoom: 0, peers: [] },
     });
     expect(blocked[0]).toMatchObject({ entity: 'account:a', id: expect.any(String) as string });
     expect(blocked[0]?.forMs).toBeGreaterThanOrEqual(30);

@@ -186,6 +186,18 @@ describeRedis(
       expect((await failureOf(openAs(['%R~aq:{0}:*']))).message).toContain('HSET on meta, ent, msg');
     });
 
+    it('names every command that a user needs, the time of the server too', async () => {
+      await admin.acl('SETUSER', 'app', 'reset', 'on', '>pw', '+@all', '~aq:*', '-time');
+      const store = redisStore(0, { connection: { url: `redis://app:pw@127.0.0.1:${server.port}` } });
+      await store.open();
+      const failure = await failureOf(join(store));
+      expect(failure).toMatchObject({
+        permanent: true,
+        message: expect.stringContaining('it needs eval, evalsha, info, time, type'),
+      });
+      await store.close();
+    });
+
     it('a user who is forbidden a command meanwhile: whether the batch was applied is unknown, and an operator has to act', async () => {
       const store = redisStore(0, { connection: { url: `redis://app:pw@127.0.0.1:${server.port}` } });
       await openAs(['~aq:*']);
