@@ -1,6 +1,7 @@
 /** Where generated files go: over those that were generated, and over nothing else. */
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import type { ImportEnding } from '../codegen/generate.js';
 import { type GeneratedFile, MARK } from '../codegen/model.js';
 import { CommandError } from './terminal.js';
 
@@ -35,4 +36,24 @@ function makeDirectory(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
   if (dirname(path) !== path) makeDirectory(dirname(path));
   mkdirSync(path);
+}
+
+/**
+ * How files in `dir` import each other. In an ES module project with the extension, `./account.js`, which Node and TypeScript's
+ * nodenext ask for; in a CommonJS one without, since Jest finds no `account.js` beside an `account.ts`.
+ */
+export function importEndingIn(dir: string): ImportEnding {
+  for (let at = resolve(dir); ; at = dirname(at)) {
+    const path = join(at, 'package.json');
+    if (existsSync(path)) return typeOf(path) === 'module' ? '.js' : '';
+    if (at === dirname(at)) return '';
+  }
+}
+
+function typeOf(path: string): unknown {
+  try {
+    return (JSON.parse(readFileSync(path, 'utf8')) as { type?: unknown } | null)?.type;
+  } catch (error) {
+    throw new CommandError(`cannot read ${path}: ${(error as Error).message}`);
+  }
 }

@@ -9,7 +9,7 @@ import type { Contract } from '../core/log/control-operations.js';
 import { Declared } from '../runtime/declared.js';
 import { PublishedShapes, type SchemaConflict } from '../runtime/shapes.js';
 import type { Connected } from './connect.js';
-import { writeFiles } from './files.js';
+import { importEndingIn, writeFiles } from './files.js';
 import { CommandError, type Terminal, UsageError } from './terminal.js';
 
 interface Known {
@@ -106,7 +106,7 @@ export async function generateFiles(connected: Connected, terminal: Terminal, op
   const kind = kindOf(options);
   const { shapes, conflicts } = await read(connected);
   for (const conflict of conflicts) terminal.note(conflictText(conflict));
-  const files = generate(kind, chosenOf(modelOf(shapes), options.entities));
+  const files = generate(kind, chosenOf(modelOf(shapes), options.entities), importEndingIn(options.output));
   const written = writeFiles(options.output, files, options.force === true);
   const names = files.map(({ name }) => name);
   terminal.answer({ directory: options.output, files: names, written }, () =>

@@ -6,10 +6,13 @@ import { declare, docOf, indented, isPlainObject, TypeWriter } from './types.js'
 
 export type Kind = 'classes' | 'ts' | 'json-schema' | 'snapshot';
 
-export function generate(kind: Kind, types: readonly TypeModel[]): readonly GeneratedFile[] {
+/** How a file is imported by another in the project that they are written into: ES modules name it with its extension, as `.js`. */
+export type ImportEnding = '.js' | '';
+
+export function generate(kind: Kind, types: readonly TypeModel[], ending: ImportEnding = '.js'): readonly GeneratedFile[] {
   switch (kind) {
     case 'classes':
-      return classes(types);
+      return classes(types, ending);
     case 'ts':
       return [interfaces(types)];
     case 'json-schema':
@@ -62,12 +65,12 @@ function declarations(message: MessageModel, data: string, reply: string, names:
 
 const SUFFIXES = ['', 'Data', 'Reply'];
 
-function classes(types: readonly TypeModel[]): readonly GeneratedFile[] {
+function classes(types: readonly TypeModel[], ending: ImportEnding): readonly GeneratedFile[] {
   const files = new FileNames();
   // One index exports them all, so a name is given once.
   const names = new Names(['Reply', 'QueueEntity']);
   const written = types.map((model) => ({ name: `${files.of(model.type)}.ts`, text: classFile(model, names) }));
-  const lines = types.map(({ type }) => `export * from './${files.of(type)}.js';\n`);
+  const lines = types.map(({ type }) => `export * from './${files.of(type)}${ending}';\n`);
   return [...written, { name: 'index.ts', text: `${header}${lines.length === 0 ? 'export {};\n' : lines.join('')}` }];
 }
 
@@ -88,7 +91,8 @@ function classOf(type: string, message: MessageModel, name: string, names: Names
   ];
   const merged = bases.length === 0 ? '' : `export interface ${name} extends ${bases.join(', ')} {}\n`;
   // The class's name is the message's, whatever a bundler or a reserved word makes of it.
-  const named = `static {\n  Object.defineProperty(this, 'name', { value: ${JSON.stringify(message.name)} });\n}\n\n`;
+  // Not by `this`, which TypeScript makes undefined in the static block of a decorated class below target ES2022.
+  const named = `static {\n  Object.defineProperty(${name}, 'name', { value: ${JSON.stringify(message.name)} });\n}\n\n`;
   const made = `constructor(data: ${data}) {\n  Object.assign(this, data);\n}\n`;
   const id = message.idProperty ?? 'id';
   return [

@@ -146,7 +146,7 @@ export const ERRORS = {
     false,
     false,
     'The store lost acknowledged writes, or was replaced; this node has closed and starts nothing.',
-    'Find out what the store lost, reopen it (docs/guide.md), then restart the group.',
+    'Find out what the store lost, reopen it (docs/guide.md in this package), then restart the group.',
   ),
   WITHDRAWN: entry(
     false,

@@ -37,7 +37,8 @@ export class StoreCallError extends Error {
     readonly refused: boolean,
     /** True: only an operator can mend it (wrong password, foreign key type); trying again is pointless at start. */
     readonly permanent = false,
-    options?: ErrorOptions,
+    // Not ErrorOptions of lib ES2022: declarations compile in applications of an older target.
+    options?: { readonly cause?: unknown },
     /** 'full': the server has no memory left. 'broken': the script itself failed, as it does where something in the store is missing. */
     readonly kind: '' | 'full' | 'broken' = '',
   ) {

@@ -57,8 +57,9 @@ export class BeatThread implements Pulse {
   constructor(options: BeatThreadOptions) {
     const { connection, keyPrefix, storeCallTimeoutMs, everyMs, loopStallLimitMs, clock } = options;
     this.#options = options;
-    this.#workerUrl = options.workerUrl ?? new URL('./beat-worker.js', import.meta.url);
-    if (!existsSync(fileURLToPath(this.#workerUrl))) throw new Error(`there is no ${fileURLToPath(this.#workerUrl)}`);
+    this.#workerUrl = options.workerUrl ?? workerBeside(import.meta.url);
+    const path = fileURLToPath(this.#workerUrl);
+    if (!existsSync(path)) throw new Error(`there is no ${path}: ${BUNDLED}`);
     this.#turnEveryMs = Math.min(everyMs, loopStallLimitMs / TURNS_PER_LIMIT);
     // In this order: a pause between the two lets the thread's clock be slow, so the lease ends early rather than late.
     const nowMs = clock.monotonicMs();
@@ -152,4 +153,12 @@ export class BeatThread implements Pulse {
         run.listener.failed(new StoreCallError(news.why, news.refused, news.permanent));
     }
   }
+}
+
+const BUNDLED = 'a bundle holds only what is imported, so leave the package atomic-queues out of it, as an external';
+
+/** The thread's file beside a module, whose URL some bundles do not know. */
+export function workerBeside(moduleUrl: string | undefined): URL {
+  if (moduleUrl === undefined || !URL.canParse(moduleUrl)) throw new Error(`its file cannot be found: ${BUNDLED}`);
+  return new URL('./beat-worker.js', moduleUrl);
 }

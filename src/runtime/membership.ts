@@ -30,7 +30,7 @@ import { type Store, StoreCallError } from '../ports/store.js';
 import { asError } from './error-record.js';
 
 const CLOSED_TEXT =
-  'the store has lost acknowledged writes and was closed by a node that noticed it; find out what is missing, then reopen it (docs/guide.md)';
+  'the store has lost acknowledged writes and was closed by a node that noticed it; find out what is missing, then reopen it (docs/guide.md in this package)';
 
 const lossText = (code: 'LOST' | 'UNKNOWN', incarnation = 0): string =>
   code === 'LOST'

@@ -179,7 +179,7 @@ export function describeClients(tarballOf: () => string): void {
       writeFileSync(join(dir, 'src/service.ts'), SERVICE);
       writeFileSync(join(dir, 'src/client.ts'), CLIENT);
       const nest = ['@nestjs/common@^12', '@nestjs/core@^12', '@nestjs/cqrs@^12'];
-      const others = ['ioredis@^5', '@grpc/grpc-js@^1.14', 'zod@^4', 'typescript@6.0.3'];
+      const others = ['ioredis@^6', '@grpc/grpc-js@^1.14', 'zod@^4', 'typescript@6.0.3'];
       const installed = await run(dir, {}, 'npm', 'install', ...NPM_FLAGS, ...nest, ...others, tarballOf());
       expect(installed.stderr).toBe('');
       expect(await tsc('service.ts')).toMatchObject({ code: 0, stdout: '' });

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeClients } from './clients.js';
@@ -9,6 +9,7 @@ import { quickStartOf, readQuickStart } from './quick-start.js';
 
 const INSTALL_TIMEOUT_MS = 150_000;
 const NPM_FLAGS = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
+const README = readFileSync('README.md', 'utf8');
 const NODE_TYPES = resolve('node_modules/@types');
 
 interface App {
@@ -28,8 +29,9 @@ const APPS: readonly App[] = [
   {
     name: 'Nest 11, CommonJS',
     type: 'commonjs',
-    packages: ['@nestjs/common@^11', '@nestjs/core@^11', '@nestjs/cqrs@^11', 'typescript@5.9.3'],
-    compilerOptions: { module: 'commonjs', moduleResolution: 'node10' },
+    packages: ['@nestjs/common@^11', '@nestjs/core@^11', '@nestjs/cqrs@^11', 'typescript@5.9.3', 'ioredis@^6', 'zod@^3.25'],
+    // Of the age that many applications have: its lib lacks much that the declarations could refer to.
+    compilerOptions: { module: 'commonjs', moduleResolution: 'node10', target: 'es2021', lib: ['es2021'] },
   },
 ];
 
@@ -105,7 +107,8 @@ describe.each(APPS)('the packed package in an empty app of $name', (app) => {
       unknown
     >;
     expect(Object.keys(own.dependencies ?? {})).toEqual(['commander']);
-    expect(readdirSync(join(dir(), 'node_modules'))).not.toContain('ioredis');
+    const asked = app.packages.some((name) => name.startsWith('ioredis'));
+    expect(readdirSync(join(dir(), 'node_modules')).includes('ioredis')).toBe(asked);
     expect(readdirSync(join(dir(), 'node_modules/atomic-queues')).sort()).not.toContain('src');
   });
 
@@ -121,6 +124,50 @@ describe.each(APPS)('the packed package in an empty app of $name', (app) => {
       });`;
     writeFileSync(join(dir(), 'identity.cjs'), script);
     expect(await run(dir(), process.execPath, ['identity.cjs'])).toBe('same\n');
+  });
+});
+
+describe('an application on Nest 11', () => {
+  it(
+    'takes the package by the line that README has for it',
+    async () => {
+      const dir = join(root, 'on-nest-11');
+      mkdirSync(dir);
+      writeFileSync(join(dir, 'package.json'), JSON.stringify({ name: 'app', version: '1.0.0', private: true }));
+      const nest = ['@nestjs/common@11', '@nestjs/core@11', '@nestjs/platform-express@11', 'reflect-metadata', 'rxjs'];
+      await run(dir, 'npm', ['install', '--package-lock-only', ...NPM_FLAGS, ...nest]);
+      const [, cqrs = ''] = /npm install atomic-queues @nestjs\/cqrs@12 # in an app on Nest 11: (\S+)/.exec(README) ?? [];
+      await run(dir, 'npm', ['install', '--package-lock-only', ...NPM_FLAGS, tarball, cqrs]);
+      const { packages } = JSON.parse(readFileSync(join(dir, 'package-lock.json'), 'utf8')) as {
+        packages: Record<string, { version: string }>;
+      };
+      for (const name of ['common', 'core', 'cqrs']) expect(packages[`node_modules/@nestjs/${name}`]?.version).toMatch(/^11\./);
+    },
+    INSTALL_TIMEOUT_MS,
+  );
+});
+
+describe('the pages in the packed package', () => {
+  it('link to what is packed, and texts of errors name pages that are there', async () => {
+    const dir = join(root, 'unpacked');
+    mkdirSync(dir);
+    await run(dir, 'tar', ['-xzf', tarball, '--strip-components=1']);
+    const files = readdirSync(dir, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(dir, join(entry.parentPath, entry.name)));
+    const pages = files.filter((name) => name.endsWith('.md'));
+    expect(pages).toEqual(expect.arrayContaining(['README.md', 'docs/guide.md', 'docs/errors.md', 'docs/decisions/README.md']));
+    const broken = pages.flatMap((page) =>
+      [...readFileSync(join(dir, page), 'utf8').matchAll(/\]\((?!\w+:)([^)#]+)[^)]*\)/g)]
+        .map(([, target = '']) => join(dirname(page), target))
+        .filter((target) => !existsSync(join(dir, target)))
+        .map((target) => `${page}: ${target}`),
+    );
+    expect(broken).toEqual([]);
+    const texts = files.filter((name) => name.endsWith('.js')).map((name) => readFileSync(join(dir, name), 'utf8'));
+    const named = new Set(texts.flatMap((text) => text.match(/docs\/[\w/-]+\.md/g) ?? []));
+    expect([...named]).toContain('docs/guide.md');
+    expect([...named].filter((page) => !files.includes(page))).toEqual([]);
   });
 });
 

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { ControlAnswerOf, Member } from '../../src/core/log/control-operations.js';
 import type { Ending, PulseListener } from '../../src/ports/pulse.js';
 import type { StoreCallError } from '../../src/ports/store.js';
-import { BeatThread, type BeatThreadOptions } from '../../src/redis/beat-thread.js';
+import { BeatThread, type BeatThreadOptions, workerBeside } from '../../src/redis/beat-thread.js';
 import type { RedisStore } from '../../src/redis/store.js';
 import { SystemClock } from '../../src/system/clock.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
@@ -296,6 +296,16 @@ describeRedis(
       expect(ended).toEqual({ exitCode: 0, signal: null });
       expect(text).toBe('beaten\n');
       expect(await beat()).toBeGreaterThan(0);
+    });
+
+    it('cannot be in a bundle, and says what to do about it', () => {
+      const advice = /leave the package atomic-queues out of it/;
+      // What a bundler makes of import.meta.url: nothing, or the place of the bundle.
+      for (const url of [undefined, '']) expect(() => workerBeside(url)).toThrow(advice);
+      const bundle = workerBeside(pathToFileURL('/app/dist/main.js').href);
+      expect(() => start({ workerUrl: bundle })).toThrow(
+        /there is no \/app\/dist\/beat-worker\.js: a bundle holds only what is imported/,
+      );
     });
 
     it('cannot be where its file is missing, or where the options cannot be handed over', () => {
