@@ -1,3 +1,5 @@
+import { brandForCopies } from './shared.js';
+
 /**
  * The error table: the one source of codes for thrown errors, refusals of the store protocol and docs/errors.md.
  *
@@ -190,6 +192,8 @@ export class AtomicQueuesError extends Error {
     return { code, message, retryable, definite, details };
   }
 }
+
+brandForCopies(AtomicQueuesError, 'error');
 
 /** A broken invariant of the library itself: never handled, always a defect. */
 export class InvariantViolation extends Error {

@@ -1,5 +1,6 @@
 import type { DeadLetter } from '../core/dead-letter.js';
 import { idOfKey, typeOfKey, unescapeId } from '../core/ids.js';
+import { brandForCopies } from '../core/shared.js';
 import type { TraceEvents } from '../ports/trace.js';
 import type {
   DeadLetterBox,
@@ -121,3 +122,5 @@ export class DeadLetters {
     return this.#host.deadLetterListeners.add(listener);
   }
 }
+
+brandForCopies(DeadLetters, 'dead-letter-service');

@@ -10,6 +10,7 @@ import type { DeadLetterBox } from '../runtime/dead-letters.js';
 import type { Node } from '../runtime/node.js';
 import { type NodeStatus, statusWithoutNode } from '../runtime/status.js';
 import { configOf, type RunningNode, startNode } from './composition.js';
+import { noticeOfCopies } from './copies.js';
 import { type DeadLetterHost, DeadLetterListeners, DeadLetters } from './dead-letters.js';
 import { guardDirectExecution } from './direct-execution.js';
 import { type Explored, explore } from './explorer.js';
@@ -113,7 +114,8 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
 
   async #start(): Promise<void> {
     const { registry, outgoing } = this;
-    for (const notice of [...this.#config.notices, ...(this.#explored?.notices ?? [])]) this.#logger.warn(notice);
+    for (const notice of [...this.#config.notices, ...(this.#explored?.notices ?? []), noticeOfCopies()])
+      if (notice !== undefined) this.#logger.warn(notice);
     const published = registry.types().map((type) => publish(type, registry.shapesOf(type)));
     this.#running = await startNode({
       config: this.#config,

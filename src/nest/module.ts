@@ -13,6 +13,7 @@ import { DiscoveryModule, DiscoveryService, ModulesContainer } from '@nestjs/cor
 import { CqrsModule } from '@nestjs/cqrs';
 import type { AtomicQueuesConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
+import { providersForCopies } from './copies.js';
 import { DeadLetters } from './dead-letters.js';
 import { AtomicQueuesHost } from './host.js';
 import { QueueBus } from './queue-bus.js';
@@ -53,7 +54,11 @@ const { ConfigurableModuleClass, ASYNC_OPTIONS_TYPE } = new ConfigurableModuleBu
   .setClassMethodName('forRoot')
   .setFactoryMethodName('createAtomicQueuesConfig')
   .setExtras<Extras>({ isGlobal: true }, ({ imports = [], providers = [] }, { isGlobal = true }): DynamicModule => {
-    const core: DynamicModule = { module: AtomicQueuesCoreModule, global: isGlobal, imports, providers };
+    const forCopies = providersForCopies();
+    const core: DynamicModule = {
+      ...{ module: AtomicQueuesCoreModule, global: isGlobal, imports, providers: [...providers, ...forCopies] },
+      exports: forCopies.map(({ provide }) => provide),
+    };
     return { module: AtomicQueuesModule, imports: [core, { module: AtomicQueuesStartModule, imports: [core] }], exports: [core] };
   })
   .build();

@@ -1,5 +1,6 @@
 import { AtomicQueuesError } from '../core/errors.js';
 import { entityIdOf, isEntityTypeName } from '../core/ids.js';
+import { brandForCopies } from '../core/shared.js';
 import type { LogDepth, NodeStatus as QueueHealth } from '../runtime/status.js';
 import type {
   BulkMessage,
@@ -119,3 +120,5 @@ export class QueueBus<D = UntypedDispatchMap> {
     return this.#host.node().depth();
   }
 }
+
+brandForCopies(QueueBus, 'queue-bus');

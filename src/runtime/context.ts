@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { AtomicQueuesError } from '../core/errors.js';
 import { idOfKey, typeOfKey, unescapeId, utf8Bytes } from '../core/ids.js';
 import type { MessageRecord, Send } from '../core/log/operations.js';
+import { brandForCopies, sharedByCopies } from '../core/shared.js';
 
 /** What a context needs of its node. */
 export interface ContextHost {
@@ -11,7 +12,7 @@ export interface ContextHost {
   readonly sendsBytesMax: number;
 }
 
-const storage = new AsyncLocalStorage<EntityContext>();
+const storage = sharedByCopies('entity-context', () => new AsyncLocalStorage<EntityContext>());
 
 /** What a handler can know of the attempt it runs in. Reached by `EntityContext.current()`, also from what the handler calls. */
 export class EntityContext {
@@ -152,3 +153,5 @@ const tooLarge = (bytes: number, limit: number): AtomicQueuesError =>
     `all that this handler sends would have ${bytes} bytes, and its end logs it in one step, which may have ${limit}; the message was not sent. Send references, send with QueueBus, or raise storeCallTimeoutMs`,
     { details: { bytes, limit } },
   );
+
+brandForCopies(EntityContext, 'context');
