@@ -20,6 +20,9 @@ export const KEY_TYPES: Readonly<Record<string, 'hash' | 'zset'>> = {
   dlqof: 'hash',
 };
 
+/** How many of these, from the first on, the scripts take as KEYS. */
+const DECLARED_MIN = 3;
+
 /** The commands by which the scripts write to a key of that type. */
 export const WRITE_COMMANDS = { hash: ['HSET', 'HDEL', 'HINCRBY'], zset: ['ZADD', 'ZREM'] } as const;
 
@@ -68,6 +71,24 @@ async function checkWrites(connection: Connection, base: string): Promise<void> 
     true,
     true,
   );
+}
+
+const UNDECLARED_SCRIPT = "return redis.call('TYPE', ARGV[1])";
+
+/**
+ * The keys to declare with each call: the first three, from which the scripts derive the others, or all where the server lets a
+ * script touch only what was declared, as Dragonfly does.
+ */
+export async function keysToDeclare(connection: Connection, base: string): Promise<readonly string[]> {
+  const keys = Object.keys(KEY_TYPES).map((name) => base + name);
+  const few = keys.slice(0, DECLARED_MIN);
+  try {
+    await connection.call((client) => client.eval(UNDECLARED_SCRIPT, few.length, ...few, keys[DECLARED_MIN]!));
+  } catch (error) {
+    // Whatever else it may be is said by the call that needs it.
+    if (error instanceof Error && /undeclared key/i.test(error.message)) return keys;
+  }
+  return few;
 }
 
 async function checkKeys(connection: Connection, base: string): Promise<void> {

@@ -8,7 +8,7 @@ import { decodeControl, encodeControl } from './codec-control.js';
 import { Connection, type ConnectionOptions } from './connection.js';
 import { isNoScript } from './failures.js';
 import { BATCH_SCRIPT, CONTROL_SCRIPT } from './script.gen.js';
-import { checkEviction, checkServer, runIdOf } from './server-checks.js';
+import { checkEviction, checkServer, keysToDeclare, runIdOf } from './server-checks.js';
 
 export interface RedisStoreOptions {
   readonly connection: ConnectionOptions['connection'];
@@ -47,7 +47,7 @@ const CONTROL = new Script(CONTROL_SCRIPT);
 export class RedisStore implements Store {
   readonly #connection: Connection;
   readonly #base: string;
-  readonly #keys: readonly string[];
+  #keys: readonly string[] = [];
   readonly #writes: boolean;
   readonly #storeNowMs: (() => number) | undefined;
   readonly #listeners: ((why: string) => void)[] = [];
@@ -62,8 +62,6 @@ export class RedisStore implements Store {
     this.#connection = new Connection({ connection, storeCallTimeoutMs, connectTimeoutMs, clock }, () => void this.#compare());
     // One hash tag, so that a partition's keys stay together on a cluster.
     this.#base = `${options.keyPrefix}:{${options.partition ?? 0}}:`;
-    // The scripts derive the other keys from the first: naming them all would cost more than the call of a lone message.
-    this.#keys = ['meta', 'ent', 'msg'].map((name) => this.#base + name);
     this.#writes = options.writes ?? true;
     this.#storeNowMs = options.storeNowMs;
   }
@@ -76,6 +74,7 @@ export class RedisStore implements Store {
     await this.#connection.open();
     try {
       await checkServer(this.#connection, this.#base, this.#writes);
+      this.#keys = await keysToDeclare(this.#connection, this.#base);
       this.#runId = await runIdOf(this.#connection);
     } catch (error) {
       this.#connection.close();
@@ -141,7 +140,7 @@ export class RedisStore implements Store {
     try {
       const runId = await runIdOf(this.#connection);
       if (runId === this.#runId || this.#generation === '') return;
-      const generation = await this.#connection.call((client) => client.hget(this.#keys[0]!, 'generation'));
+      const generation = await this.#connection.call((client) => client.hget(`${this.#base}meta`, 'generation'));
       this.#runId = runId;
       if (generation === this.#generation) return;
       const found = generation === null ? 'is empty' : 'holds the data of another generation';

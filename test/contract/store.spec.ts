@@ -3,11 +3,12 @@ import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { REFUSALS } from '../../src/core/log/operations.js';
+import { KEY_TYPES } from '../../src/redis/server-checks.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 import { type Scenario, scenarioArb } from './draws.js';
 import { Oracle } from './oracle.js';
 import { Driver, type Step } from './scenario.js';
-import { memoryTarget, redisTarget, replay, type Target } from './targets.js';
+import { memoryTarget, redisTarget, replay, StrictRedis, type Target } from './targets.js';
 
 /** AQ_CONTRACT_RUNS: runs per seed and store instead of these; then with fresh seeds, which a failure prints. */
 const runsWanted = Number(process.env.AQ_CONTRACT_RUNS ?? 0);
@@ -126,5 +127,27 @@ describeRedis('the store protocol on a real Redis', () => {
       () => redisTarget(server.port),
       () => admin.flushdb(),
     );
+  });
+
+  it('is kept where a script may touch only the keys that its call declares', { timeout: LIMIT_MS }, async () => {
+    const lax = new StrictRedis(server.url);
+    await expect(lax.eval("return redis.call('TYPE', 'aq:{0}:kept')", 1, 'aq:{0}:meta')).rejects.toThrow(
+      'undeclared key aq:{0}:kept',
+    );
+    lax.disconnect();
+    const declared = new Set<number>();
+    await agree(
+      8,
+      80,
+      async () => {
+        const client = new StrictRedis(server.url, { lazyConnect: true });
+        const target = await redisTarget(server.port, client);
+        await target.store.control({ op: 'counts' });
+        declared.add(client.declared);
+        return target;
+      },
+      () => admin.flushdb(),
+    );
+    expect([...declared]).toEqual([Object.keys(KEY_TYPES).length]);
   });
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert';
 import { isDeepStrictEqual } from 'node:util';
+import { Redis } from 'ioredis';
 import RedisMock from 'ioredis-mock';
 import type { ControlOp, LettersAnswer, LettersOp } from '../../src/core/log/control-operations.js';
 import { MemoryStore } from '../../src/memory/store.js';
@@ -30,13 +31,13 @@ let prefixes = 0;
 const mock = (): RedisClient => new RedisMock() as unknown as RedisClient;
 
 /** On a fresh key prefix of the given server, or of ioredis-mock. */
-export async function redisTarget(port: number | undefined): Promise<Target> {
+export async function redisTarget(port: number | undefined, strict?: StrictRedis): Promise<Target> {
   let nowMs = START_MS;
   const at = (ms: number): void => {
     nowMs = ms;
   };
   const store = new RedisStore({
-    connection: port === undefined ? mock : { port },
+    connection: strict !== undefined ? () => strict as unknown as RedisClient : port === undefined ? mock : { port },
     keyPrefix: `aq${++prefixes}`,
     storeCallTimeoutMs: 10_000,
     clock: new SystemClock(),
@@ -44,6 +45,34 @@ export async function redisTarget(port: number | undefined): Promise<Target> {
   });
   await store.open();
   return { store, at };
+}
+
+/** Lets a script touch only the keys that were declared with its call. */
+const STRICT = `local redis = (function(real)
+  local declared = {}
+  for i = 1, #KEYS do declared[KEYS[i]] = true end
+  local function call(command, key, ...)
+    if command == 'TIME' then return real.call(command) end
+    if not declared[key] then error('script tried accessing undeclared key ' .. tostring(key)) end
+    return real.call(command, key, ...)
+  end
+  return setmetatable({ call = call }, { __index = real })
+end)(redis)
+`;
+
+/** A client of a server that is strict about keys. */
+export class StrictRedis extends Redis {
+  /** How many keys the last script declared. */
+  declared = 0;
+
+  override evalsha(): Promise<never> {
+    return Promise.reject(new Error('NOSCRIPT the script has to be sent whole, so that its server can be played'));
+  }
+
+  override eval(script: string | Buffer, keys: number | string, ...rest: unknown[]): Promise<unknown> {
+    this.declared = Number(keys);
+    return super.eval(STRICT + String(script), keys, ...(rest as string[]));
+  }
 }
 
 /** Runs the steps; throws at the first answer that differs. */

@@ -15,10 +15,8 @@ const keysBut = (name: string): string[] =>
     .map((other) => `~aq:{0}:${other}`);
 
 const WRITES: readonly string[] = [...WRITE_COMMANDS.hash, ...WRITE_COMMANDS.zset];
-const READS = [
-  ...['HEXISTS', 'HGET', 'HGETALL', 'HLEN', 'HMGET', 'HSCAN', 'HSTRLEN', 'TIME', 'TYPE'],
-  ...['ZCARD', 'ZCOUNT', 'ZRANGE', 'ZRANGEBYSCORE', 'ZRANK', 'ZSCORE'],
-];
+const HASH_READS = ['HEXISTS', 'HGET', 'HGETALL', 'HLEN', 'HMGET', 'HSCAN', 'HSTRLEN'];
+const READS = [...HASH_READS, 'TIME', 'TYPE', 'ZCARD', 'ZCOUNT', 'ZRANGE', 'ZRANGEBYSCORE', 'ZRANK', 'ZSCORE'];
 
 it('the scripts use no other commands than those that are told apart here', () => {
   const used = [BATCH_SCRIPT, CONTROL_SCRIPT].flatMap((text) =>
