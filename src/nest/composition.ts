@@ -16,6 +16,7 @@ import { DeadLetterBox } from '../runtime/dead-letters.js';
 import { Node, type NodeOptions, pulseEveryMs } from '../runtime/node.js';
 import { SystemClock } from '../system/clock.js';
 import { KeepAlive } from '../system/keep-alive.js';
+import { callOutside, StoreOutside } from '../system/outside.js';
 import { exitOnLeaseLost, systemEnvironment } from '../system/process.js';
 import { SystemRandom } from '../system/random.js';
 import { onTermination } from '../system/signals.js';
@@ -45,11 +46,13 @@ export interface RunningNode {
 export const configOf = (given: unknown): ResolvedConfig => resolveConfig(given, systemEnvironment());
 
 /** Builds a node on the machine's clock, randomness and the configured store, and starts it. Rejects as `Node.start` does. */
-export async function startNode(parts: Parts): Promise<RunningNode> {
+export const startNode = (parts: Parts): Promise<RunningNode> => callOutside(() => start(parts));
+
+async function start(parts: Parts): Promise<RunningNode> {
   const { config, contracts, schemas, handler, route, logger, onDeadLetter } = parts;
   const clock = new SystemClock();
   const trace = new LoggerTrace(logger, config.verbose, onDeadLetter);
-  const store = await storeOf(config, clock);
+  const store = new StoreOutside(await storeOf(config, clock));
   const network = await networkOf(config, clock, trace, logger);
   const node = new Node({
     config,
@@ -101,7 +104,7 @@ class Running implements RunningNode {
   }
 
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop();
+    this.#stopping ??= callOutside(() => this.#stop());
     return this.#stopping;
   }
 

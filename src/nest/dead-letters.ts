@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { DeadLetter } from '../core/dead-letter.js';
 import { idOfKey, typeOfKey, unescapeId } from '../core/ids.js';
 import { brandForCopies } from '../core/shared.js';
@@ -42,7 +43,10 @@ export class DeadLetterListeners {
 
   tell({ entity, id, name, reason }: TraceEvents['dead-letter']): void {
     const event = { entityType: typeOfKey(entity), entityId: idOfKey(entity), messageId: unescapeId(id), name, reason };
-    for (const listener of this.#listeners) void this.#call(listener, event);
+    for (const listener of this.#listeners) {
+      // Whatever context it enters is its own.
+      void new AsyncResource('AtomicQueuesListener').runInAsyncScope(() => this.#call(listener, event));
+    }
   }
 
   async #call(listener: DeadLetterListener, event: DeadLetterEvent): Promise<void> {

@@ -1,3 +1,5 @@
+import { outside } from './outside.js';
+
 const CHECK_MS = 200;
 
 /**
@@ -6,6 +8,7 @@ const CHECK_MS = 200;
  */
 export class KeepAlive {
   #touched = false;
+  #isHolding = false;
   #timer: NodeJS.Timeout | undefined;
   readonly #isBusy: () => boolean;
 
@@ -16,10 +19,15 @@ export class KeepAlive {
   /** Something was asked for: the process stays at least until `isBusy` says that nothing is left. */
   touch(): void {
     this.#touched = true;
-    this.#timer ??= setInterval(() => this.#check(), CHECK_MS);
+    if (this.#isHolding) return;
+    this.#isHolding = true;
+    outside(() => {
+      if (this.#isHolding) this.#timer ??= setInterval(() => this.#check(), CHECK_MS);
+    });
   }
 
   close(): void {
+    this.#isHolding = false;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }

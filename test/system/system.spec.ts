@@ -36,6 +36,16 @@ describe('the clock', () => {
     await vi.waitFor(() => expect(order).toEqual(['ready', 'deferred']));
   });
 
+  test('a timer that is cancelled at once never fires, and one that is cancelled later neither', async () => {
+    const fire = vi.fn();
+    clock.setTimer(0, fire).cancel();
+    const timer = clock.setTimer(5, fire);
+    await Promise.resolve();
+    timer.cancel();
+    await sleep(20);
+    expect(fire).not.toHaveBeenCalled();
+  });
+
   test('wall time is that of the machine', () => {
     expect(Math.abs(clock.wallMs() - Date.now())).toBeLessThan(50);
   });
@@ -51,15 +61,18 @@ test('randomness: tokens of 32 hexadecimal digits that differ, numbers from 0 to
 });
 
 describe('what holds the process', () => {
+  // The timer is set in a microtask, outside of the caller's async context.
+  const armed = (): Promise<void> => Promise.resolve();
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  test('ends when nothing is left, and is armed anew by the next call', () => {
+  test('ends when nothing is left, and is armed anew by the next call', async () => {
     let busy = true;
     const keepAlive = new KeepAlive(() => busy);
     expect(vi.getTimerCount()).toBe(0);
     keepAlive.touch();
     keepAlive.touch();
+    await armed();
     expect(vi.getTimerCount()).toBe(1);
     vi.advanceTimersByTime(5000);
     expect(vi.getTimerCount()).toBe(1);
@@ -67,14 +80,20 @@ describe('what holds the process', () => {
     vi.advanceTimersByTime(500);
     expect(vi.getTimerCount()).toBe(0);
     keepAlive.touch();
+    await armed();
     expect(vi.getTimerCount()).toBe(1);
     keepAlive.close();
     expect(vi.getTimerCount()).toBe(0);
+    keepAlive.touch();
+    keepAlive.close();
+    await armed();
+    expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('a call of just now counts, whatever is busy', () => {
+  test('a call of just now counts, whatever is busy', async () => {
     const keepAlive = new KeepAlive(() => false);
     keepAlive.touch();
+    await armed();
     vi.advanceTimersByTime(150);
     keepAlive.touch();
     vi.advanceTimersByTime(100);

@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { arrowFaults, optionalPeerFaults, unusedFaults, unusedLuaFaults } from './arrows.js';
 import { differences, firstColumn, invariantIdsIn } from './docs.js';
-import { anyFaults, bannedGlobalFaults, FILE_LINES_MAX, FUNCTION_LINES_MAX, sizeFaults, unfinishedFaults } from './rules.js';
+import {
+  anyFaults,
+  bannedGlobalFaults,
+  FILE_LINES_MAX,
+  FUNCTION_LINES_MAX,
+  sizeFaults,
+  timerFaults,
+  unfinishedFaults,
+} from './rules.js';
 import type { Source } from './source.js';
 
 const at = (path: string, text: string): Source => ({ path, text });
@@ -87,6 +95,26 @@ describe('the banned globals', () => {
   ])('leave alone %s', (text) => {
     expect(bannedGlobalFaults(at('src/core/a.ts', text))).toEqual([]);
   });
+});
+
+describe('the timers', () => {
+  it.each([
+    'setTimeout(f, 1)',
+    'globalThis.setInterval(f, 1)',
+    'setImmediate(f)',
+    'queueMicrotask(f)',
+    'process.nextTick(f)',
+    `import { setTimeout as sleep } from 'node:timers/promises';`,
+  ])('find %s', (text) => {
+    expect(timerFaults(at('src/grpc/a.ts', text))).toHaveLength(1);
+  });
+
+  it.each(['clock.setTimer(1, f)', 'clearTimeout(t)', '// setTimeout(f)', 'let t: typeof setTimeout;'])(
+    'leave alone %s',
+    (text) => {
+      expect(timerFaults(at('src/grpc/a.ts', text))).toEqual([]);
+    },
+  );
 });
 
 describe('the sizes', () => {

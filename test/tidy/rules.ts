@@ -46,6 +46,24 @@ export function bannedGlobalFaults(source: Source): readonly string[] {
   return faults;
 }
 
+/** What belongs to the async context in which it is made: the context of a caller, if a call makes it. */
+const TIMERS = new Set(['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'nextTick']);
+
+/** Timers that are not made by `src/system`, which makes them outside of every caller's async context. */
+export function timerFaults(source: Source): readonly string[] {
+  const file = parse(source);
+  const faults: string[] = [];
+  walk(file, (node) => {
+    if (!ts.isIdentifier(node) || !TIMERS.has(node.text)) return;
+    const called = ts.isPropertyAccessExpression(node.parent) && node.parent.name === node ? node.parent : node;
+    const isImport = ts.isImportSpecifier(node.parent);
+    if (!isImport && !(ts.isCallExpression(called.parent) && called.parent.expression === called)) return;
+    const line = lineOf(file, node.getStart(file));
+    faults.push(`${source.path}:${line} uses ${node.text}: a caller's async context would hold; take it from the clock`);
+  });
+  return faults;
+}
+
 export function sizeFaults(source: Source): readonly string[] {
   const file = parse(source);
   const faults: string[] = [];

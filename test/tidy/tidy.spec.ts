@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { arrowFaults, optionalPeerFaults, unusedFaults, unusedLuaFaults } from './arrows.js';
-import { anyFaults, bannedGlobalFaults, sizeFaults, unfinishedFaults } from './rules.js';
+import { anyFaults, bannedGlobalFaults, sizeFaults, timerFaults, unfinishedFaults } from './rules.js';
 import { readSources } from './source.js';
 
 const src = readSources(['src'], '.ts');
@@ -43,6 +43,19 @@ describe('the code', () => {
 
   it('takes time, chance and timers from ports in core, ports, runtime and sim', () => {
     expect(deterministic.flatMap(bannedGlobalFaults)).toEqual([]);
+  });
+
+  it('makes timers outside of the async contexts of callers', () => {
+    const mayMakeThem = [
+      'src/system/',
+      // Processes and threads of their own, in which nobody calls.
+      ...['src/cli/', 'src/redis/beat-worker.ts'],
+      // Ends the wait of its own caller, and nobody else's.
+      'src/nest/outgoing.ts',
+    ];
+    const others = src.filter(({ path }) => !mayMakeThem.some((start) => path.startsWith(start)));
+    expect(others.length).toBeGreaterThan(50);
+    expect(others.flatMap(timerFaults)).toEqual([]);
   });
 
   it('has functions and files of a size to be read', () => {
