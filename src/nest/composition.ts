@@ -104,6 +104,7 @@ class Running implements RunningNode {
   }
 
   stop(): Promise<void> {
+    this.node.refuseNew();
     this.#stopping ??= callOutside(() => this.#stop());
     return this.#stopping;
   }

@@ -1,9 +1,10 @@
+import type { AsyncContext } from '@nestjs/cqrs';
 import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import type { Buses, CqrsBus } from './explorer.js';
 import { metadata } from './metadata.js';
 
-type Send = (message: object) => Promise<unknown>;
+type Send = (message: object, context?: AsyncContext) => Promise<unknown>;
 
 /**
  * `commandBus.execute` of an entity message would run its handler behind the worker's back, beside what the worker runs. This
@@ -26,15 +27,15 @@ export function guardDirectExecution(
 
 function guard(bus: CqrsBus, busName: string, mode: 'route' | 'refuse', route: Send): void {
   const original = bus.execute;
-  bus.execute = (message: object, context?: unknown): unknown => {
+  bus.execute = (message: object, context?: AsyncContext): unknown => {
     if (!isEntityMessage(message)) return original.call(bus, message, context);
-    return mode === 'route' ? route(message) : Promise.reject(refusal(busName, message));
+    return mode === 'route' ? route(message, context) : Promise.reject(refusal(busName, message));
   };
 }
 
 function sagasFace(bus: CqrsBus, send: Send): CqrsBus {
   const execute: CqrsBus['execute'] = (message, context) =>
-    isEntityMessage(message) ? send(message) : bus.execute(message, context);
+    isEntityMessage(message) ? send(message, context) : bus.execute(message, context);
   return Object.create(bus, { execute: { value: execute, writable: true } }) as CqrsBus;
 }
 

@@ -1,5 +1,5 @@
 import type { DiscoveryService } from '@nestjs/core';
-import { CommandBus, EventBus, QueryBus } from '@nestjs/cqrs';
+import { type AsyncContext, CommandBus, EventBus, QueryBus } from '@nestjs/cqrs';
 import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { type HandlerKind, handledMessageOf, type MessageClass, metadata } from './metadata.js';
@@ -9,11 +9,11 @@ import { idPropertyOf, noIdProperty, routeOf } from './routes.js';
 
 type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
 
-type Execute = (message: object) => unknown;
+type Execute = (message: object, context?: object) => unknown;
 
 /** A bus of @nestjs/cqrs, commands and queries alike. */
 export interface CqrsBus {
-  execute(message: object, context?: unknown): unknown;
+  execute(message: object, context?: AsyncContext): unknown;
 }
 
 /** An event bus of @nestjs/cqrs, as its sagas see it: this is where their commands go. */

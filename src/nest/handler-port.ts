@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
+import { AsyncContext } from '@nestjs/cqrs';
 import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { decodeJson, encodeResult, revive } from '../core/payload.js';
@@ -62,7 +63,10 @@ export class BusHandlers implements HandlerPort {
     // The runtime begins only what was declared; a message that comes here all the same must not count as handled.
     if (runner === undefined) throw new FinalFailure(unknownMessage(delivery));
     const message = objectOf(runner.message, delivery);
-    const result = new AsyncResource(RESOURCE).runInAsyncScope(runner.message.execute, undefined, message);
+    const { carried } = delivery;
+    // For handlers that are not request-scoped, too: they may merge it into what they publish.
+    if (carried instanceof AsyncContext) carried.attachTo(message);
+    const result = new AsyncResource(RESOURCE).runInAsyncScope(runner.message.execute, undefined, message, carried);
     return Promise.resolve(result).then(runner.finish);
   }
 

@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import type { DiscoveryService } from '@nestjs/core';
+import type { AsyncContext } from '@nestjs/cqrs';
 import { publish } from '../core/catalog.js';
 import { nearestName } from '../core/config/nearest.js';
 import type { ResolvedConfig } from '../core/config/types.js';
@@ -9,6 +10,7 @@ import { EntityContext } from '../runtime/context.js';
 import type { DeadLetterBox } from '../runtime/dead-letters.js';
 import type { Node } from '../runtime/node.js';
 import { type NodeStatus, statusWithoutNode } from '../runtime/status.js';
+import type { EnqueueAndWaitOptions } from './bus-types.js';
 import { configOf, type RunningNode, startNode } from './composition.js';
 import { noticeOfCopies } from './copies.js';
 import { type DeadLetterHost, DeadLetterListeners, DeadLetters } from './dead-letters.js';
@@ -21,7 +23,7 @@ import { faultless } from './logger-trace.js';
 import { OutgoingMessages } from './outgoing.js';
 import { QueueBus } from './queue-bus.js';
 import { MessageRegistry } from './registry.js';
-import type { BusHost } from './sender.js';
+import { type BusHost, Sender } from './sender.js';
 
 /**
  * One application's part: the coordinator that Nest's hooks drive. Its steps are `explore` (before any bootstrap hook, so that
@@ -97,12 +99,16 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
     this.#explored = explore(this.#discovery, this.#config);
     this.#outgoing = new OutgoingMessages(this.#explored.registry, this.#config);
     const { rethrowHttpExceptions } = this.#config;
-    const route = (message: object): Promise<unknown> => {
-      const asked = this.bus.enqueueAndWait(message);
+    const sender = new Sender(this);
+    // These calls have no place for headers, so they have those of the handler that makes them.
+    const send = (message: object, options: EnqueueAndWaitOptions, context?: AsyncContext): Promise<unknown> =>
+      sender.askObject(message, { ...options, headers: EntityContext.headersToPassOn() }, undefined, context);
+    const route = (message: object, context?: AsyncContext): Promise<unknown> => {
+      const asked = send(message, {}, context);
       return rethrowHttpExceptions ? asked.catch(rethrowHttpException) : asked;
     };
-    const sendForSaga = (message: object): Promise<unknown> =>
-      EntityContext.unchained(() => this.bus.enqueueAndWait(message, { onTimeout: 'keep' }));
+    const sendForSaga = (message: object, context?: AsyncContext): Promise<unknown> =>
+      EntityContext.unchained(() => send(message, { onTimeout: 'keep' }, context));
     guardDirectExecution(this.#explored.buses, this.#config.directExecution, route, sendForSaga);
   }
 

@@ -33,6 +33,7 @@ const LEVELS: Readonly<Record<keyof TraceEvents, keyof EventLogger>> = {
   'dropping-dead-letter': 'warn',
   retrying: 'warn',
   'schema-conflict': 'warn',
+  'abort-listener-failed': 'error',
   'loop-failed': 'error',
   accepted: 'debug',
   began: 'debug',

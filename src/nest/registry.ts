@@ -23,7 +23,7 @@ export interface HandledMessage extends Route {
   /** Class and module of the handler, for people. */
   readonly handler: string;
   /** Runs the handler through its bus. */
-  readonly execute: (message: object) => unknown;
+  readonly execute: (message: object, context?: object) => unknown;
 }
 
 /** The messages that this process handles, by entity type and message name, and by class. */

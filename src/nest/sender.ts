@@ -1,3 +1,4 @@
+import { AsyncContext } from '@nestjs/cqrs';
 import { AtomicQueuesError } from '../core/errors.js';
 import { decodeJson } from '../core/payload.js';
 import type { Node } from '../runtime/node.js';
@@ -50,11 +51,19 @@ export class Sender {
     }
   }
 
-  askObject(message: unknown, options: EnqueueAndWaitOptions | undefined, scope?: Scope): Promise<unknown> {
+  /** `context`: of Nest's CQRS, for the handler; default: the one that is attached to the message. */
+  askObject(
+    message: unknown,
+    options: EnqueueAndWaitOptions | undefined,
+    scope?: Scope,
+    context?: AsyncContext,
+  ): Promise<unknown> {
     try {
       const node = this.#host.node();
       checkWaitOptions(options);
-      const outgoing = this.#host.outgoing.ofObject(message, options, scope);
+      const routed = this.#host.outgoing.ofObject(message, options, scope);
+      const carried = context ?? AsyncContext.of(message as object);
+      const outgoing = carried === undefined ? routed : { ...routed, carried };
       return this.#ask(node, outgoing, this.#host.outgoing.waitOf(outgoing.type, options));
     } catch (error) {
       return Promise.reject(error);

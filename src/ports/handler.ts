@@ -10,6 +10,8 @@ export interface Delivery {
   readonly payload: string;
   /** An earlier attempt, or the message that this one replays, may have run. */
   readonly mayHaveRun: boolean;
+  /** What its caller handed over for the handler, if that caller is in this process and still waits. */
+  readonly carried: object | undefined;
 }
 
 /** What becomes of a message whose attempt failed. */

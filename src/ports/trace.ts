@@ -51,6 +51,8 @@ export interface TraceEvents {
     readonly delayMs: number;
     readonly error: string;
   };
+  /** A listener of a handler's signal threw or rejected. The handler goes on. */
+  'abort-listener-failed': { readonly entity: string; readonly id: string; readonly name: string; readonly error: unknown };
   'loop-failed': { readonly loop: string; readonly error: unknown };
   accepted: { readonly entity: string; readonly id: string; readonly name: string; readonly seq: number };
   began: { readonly entity: string; readonly id: string; readonly name: string; readonly seq: number; readonly attempt: number };

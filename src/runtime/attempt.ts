@@ -25,9 +25,13 @@ export class Attempt implements Due {
   ) {}
 
   get delivery(): Delivery {
-    const { entity } = this.worker;
-    const { name, payload, attempt, replayOf } = this.record;
-    return { type: typeOfKey(entity), entityId: idOfKey(entity), name, payload, mayHaveRun: attempt > 1 || replayOf !== '' };
+    const { entity, table } = this.worker;
+    const { id, name, payload, attempt, replayOf } = this.record;
+    return {
+      ...{ type: typeOfKey(entity), entityId: idOfKey(entity), name, payload },
+      mayHaveRun: attempt > 1 || replayOf !== '',
+      carried: table.carriedFor(entity, id),
+    };
   }
 
   /** Asks whether the payload fits the handler. Never throws or rejects. */

@@ -3,20 +3,25 @@ import { AtomicQueuesError } from '../core/errors.js';
 import { idOfKey, typeOfKey, unescapeId, utf8Bytes } from '../core/ids.js';
 import type { MessageRecord, Send } from '../core/log/operations.js';
 import { brandForCopies, sharedByCopies } from '../core/shared.js';
+import type { Trace } from '../ports/trace.js';
+import { HandlerSignal } from './handler-signal.js';
 
 /** What a context needs of its node. */
 export interface ContextHost {
   /** Makes the transactional send number `index` of `parent`, checked as any other message. */
-  routeSend(parent: MessageRecord, index: number, message: object, headers: Readonly<Record<string, string>> | undefined): Send;
+  routeSend(parent: MessageRecord, index: number, message: object, headers: Headers | undefined): Send;
   /** What all sends of one handler may have together, payloads and headers, UTF-8 bytes. */
   readonly sendsBytesMax: number;
+  readonly trace: Trace;
 }
+
+type Headers = Readonly<Record<string, string>>;
 
 const storage = sharedByCopies('entity-context', () => new AsyncLocalStorage<EntityContext>());
 
 /** What a handler can know of the attempt it runs in. Reached by `EntityContext.current()`, also from what the handler calls. */
 export class EntityContext {
-  private controller: AbortController | undefined;
+  private handlerSignal: HandlerSignal | undefined;
   private abortedWith: unknown;
   private isAborted = false;
   private sends: Send[] | undefined;
@@ -59,6 +64,15 @@ export class EntityContext {
     return storage.run(Object.create(context, { chainOfCalls: { value: () => [] } }) as EntityContext, run);
   }
 
+  /**
+   * @internal The headers of the message whose handler is running, or had started what is running; undefined if it has none. They
+   * go with what it sends, so that a trace does not end there.
+   */
+  static headersToPassOn(): Headers | undefined {
+    const context = storage.getStore();
+    return context === undefined || context.message.headers === '' ? undefined : context.headers;
+  }
+
   /** @internal Calls `run(argument)` with this context as the current one. */
   run<A, R>(run: (argument: A) => R, argument: A): R {
     return storage.run(this, run, argument);
@@ -86,8 +100,8 @@ export class EntityContext {
     return this.message.attempt;
   }
 
-  get headers(): Readonly<Record<string, string>> {
-    return this.message.headers === '' ? {} : (JSON.parse(this.message.headers) as Record<string, string>);
+  get headers(): Headers {
+    return this.message.headers === '' ? {} : (JSON.parse(this.message.headers) as Headers);
   }
 
   /** Keys of the entities whose handlers wait for this message, outermost first. */
@@ -100,13 +114,21 @@ export class EntityContext {
     return [...this.chain, this.entity];
   }
 
-  /** Aborts at `handlerTimeout`, at the loss of the lease, and near the end of the shutdown grace. */
+  /**
+   * Aborts at `handlerTimeout`, at the loss of the lease, and near the end of the shutdown grace. Its listeners run in the async
+   * context in which they were added; what one throws or rejects with is logged, and the others go on.
+   */
   get signal(): AbortSignal {
-    if (this.controller === undefined) {
-      this.controller = new AbortController();
-      if (this.isAborted) this.controller.abort(this.abortedWith);
+    if (this.handlerSignal === undefined) {
+      this.handlerSignal = new HandlerSignal((error) => this.listenerFailed(error));
+      if (this.isAborted) this.handlerSignal.abort(this.abortedWith);
     }
-    return this.controller.signal;
+    return this.handlerSignal.signal;
+  }
+
+  private listenerFailed(error: unknown): void {
+    const { entity, message } = this;
+    this.host.trace.emit('abort-listener-failed', { entity, id: message.id, name: message.name, error });
   }
 
   /**
@@ -114,16 +136,17 @@ export class EntityContext {
    * checked now: throws UNKNOWN_ENTITY_TYPE, UNKNOWN_MESSAGE, INVALID_ENTITY_ID, SCHEMA_VIOLATION, PAYLOAD_TOO_LARGE
    * (also where all that the handler sends is too large to be logged in one step; that message is not sent then);
    * CONFIG_INVALID once the handler has ended. At a limit the handler's message fails with QUEUE_DEPTH_EXCEEDED or
-   * WORKER_LIMIT_EXCEEDED, and nothing is sent.
+   * WORKER_LIMIT_EXCEEDED, and nothing is sent. Without `headers` it has those of this handler's message; `{}` is for none.
    */
-  enqueue(message: object, options: { headers?: Readonly<Record<string, string>> } = {}): void {
+  enqueue(message: object, options: { headers?: Headers } = {}): void {
     if (!this.open)
       throw new AtomicQueuesError(
         'CONFIG_INVALID',
         'EntityContext.enqueue was called after the handler had ended; await what it starts',
       );
     this.sends ??= [];
-    const send = this.host.routeSend(this.message, this.sends.length, message, options.headers);
+    const headers = options.headers ?? (this.message.headers === '' ? undefined : this.headers);
+    const send = this.host.routeSend(this.message, this.sends.length, message, headers);
     const bytes = this.sendsBytes + utf8Bytes(send.message.payload) + utf8Bytes(send.message.headers);
     if (bytes > this.host.sendsBytesMax) throw tooLarge(bytes, this.host.sendsBytesMax);
     this.sendsBytes = bytes;
@@ -141,7 +164,7 @@ export class EntityContext {
     if (this.isAborted) return;
     this.isAborted = true;
     this.abortedWith = reason;
-    this.controller?.abort(reason);
+    this.handlerSignal?.abort(reason);
   }
 }
 

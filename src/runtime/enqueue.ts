@@ -37,6 +37,8 @@ export interface OutgoingMessage {
   readonly headers?: string | undefined;
   /** Where a schema answers later: settles within `enqueueTimeoutMs`, and rejects with what is wrong. */
   readonly checked?: Promise<void> | undefined;
+  /** Handed to the handler as it is, if that runs in this process while the caller waits; it is not logged. */
+  readonly carried?: object | undefined;
 }
 
 /**
@@ -128,7 +130,8 @@ export class Enqueue {
       );
     const append = this.make(outgoing, chain.length === 0 ? '' : JSON.stringify(chain), this.lastIncarnation);
     const onTimeout = wait.onTimeout ?? (context === undefined ? 'keep' : 'withdraw');
-    const waiter = this.parts.replies.wait(append.op.entity, append.op.message.id, { ...wait, onTimeout });
+    const { entity, message } = append.op;
+    const waiter = this.parts.replies.wait(entity, message.id, { ...wait, onTimeout }, outgoing.carried);
     append.waiter = waiter;
     waiter.append = append;
     append.onError = (error) => this.parts.replies.reject(waiter, error);

@@ -59,6 +59,7 @@ export interface NodeOptions {
 /** Part of the grace period that remains for handlers once their signal has aborted. */
 const ABORT_LEAD = 0.25;
 const DRAIN_POLL_MS = 10;
+const NONE: LogDepth = { messages: 0, entities: 0, deadLetters: 0 };
 
 /** The beat is also the health check: a tiny write through the script path, since a PING passes while writes are refused. */
 export const pulseEveryMs = ({ timing, health }: ResolvedConfig): number => Math.min(timing.heartbeatMs, health.storeCheckMs);
@@ -102,7 +103,7 @@ export class Node {
     const due = new DueTimes(clock);
     this.replies = new Replies(clock, due, store, membership);
     const { replies } = this;
-    const contextHost = { routeSend: this.routeSend.bind(this), sendsBytesMax: config.limits.sendsBytesMax };
+    const contextHost = { routeSend: this.routeSend.bind(this), sendsBytesMax: config.limits.sendsBytesMax, trace };
     this.view = new View(config.serviceGroup);
     const { view } = this;
     this.directory = new Directory(contracts, () => this.recovery.readMembers());
@@ -253,8 +254,7 @@ export class Node {
 
   private suspended(): void {
     if (this.state !== 'running' && this.state !== 'draining') return;
-    const { incarnation } = this.membership;
-    this.options.trace.emit('suspended', { incarnation });
+    this.options.trace.emit('suspended', { incarnation: this.membership.incarnation });
     const text = 'the lease has lapsed: another node may take over at any time';
     this.ownership.suspend(new AtomicQueuesError('INTERRUPTED', text));
   }
@@ -319,8 +319,7 @@ export class Node {
       'STORE_LOST',
       `the store lost acknowledged writes or was replaced (${why}); this node has closed`,
     );
-    const { incarnation } = this.membership;
-    this.endSession(incarnation, error);
+    this.endSession(this.membership.incarnation, error);
     this.close(error);
   }
 
@@ -340,9 +339,14 @@ export class Node {
     return this.stopping;
   }
 
+  /** Refuses new calls from now on. */
+  refuseNew(): void {
+    if (this.state !== 'closed' && this.state !== 'stopped') this.state = 'draining';
+  }
+
   private async drain(): Promise<void> {
     const { store, network, trace } = this.options;
-    if (this.state !== 'closed') this.state = 'draining';
+    this.refuseNew();
     this.ownership.draining = true;
     this.view.leave(this.membership.incarnation);
     this.master.resign();
@@ -350,7 +354,7 @@ export class Node {
     const running = this.ownership.running.size;
     this.recovery.stop();
     this.master.stop();
-    const pending = await this.withinCallTimeout(this.pendingInStore(), 0);
+    const { messages: pending } = this.session === undefined ? NONE : await this.withinCallTimeout(this.depth(), NONE);
     // What still runs is not handed over: the lease lapses, and the next owner makes it a dead letter.
     if (this.ownsNothing()) await this.withinCallTimeout(this.membership.leave(), false);
     else this.membership.forget();
@@ -392,10 +396,6 @@ export class Node {
 
   private ownsNothing(): boolean {
     return this.ownership.workers.size === 0 && this.session?.outstanding === 0;
-  }
-
-  private async pendingInStore(): Promise<number> {
-    return this.session === undefined ? 0 : (await this.depth()).messages;
   }
 
   private withinCallTimeout<T>(call: Promise<T>, otherwise: T): Promise<T> {

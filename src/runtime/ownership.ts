@@ -291,6 +291,10 @@ export class Ownership {
     return this.parts.handler.check?.(delivery);
   }
 
+  carriedFor(entity: string, id: string): object | undefined {
+    return this.parts.replies.carriedFor(entity, id);
+  }
+
   began(attempt: Attempt): void {
     const { worker, record } = attempt;
     const { trace, clock } = this.parts;

@@ -52,6 +52,8 @@ export class Waiter implements Due {
     readonly id: string,
     readonly options: WaitOptions,
     private readonly replies: Replies,
+    /** What the caller handed over for the handler. */
+    readonly carried: object | undefined,
   ) {
     this.promise = new Promise((resolve, reject) => {
       this.resolve = resolve;
@@ -86,6 +88,8 @@ export class Waiter implements Due {
 export class Replies {
   readonly readBack: ReadBack;
   private readonly waiters = new Map<string, Waiter>();
+  /** Most applications hand nothing over, and then no start of a handler looks for it. */
+  private hasCarried = false;
   /** Every waiter, the one that was checked longest ago first. */
   private readonly byCheck = new Set<Waiter>();
   /** Set by the node: tries to take a message back whose caller gave up. */
@@ -109,8 +113,9 @@ export class Replies {
     return this.waiters.has(keyOf(entity, id));
   }
 
-  wait(entity: string, id: string, options: WaitOptions): Waiter {
-    const waiter = new Waiter(entity, id, options, this);
+  wait(entity: string, id: string, options: WaitOptions, carried?: object): Waiter {
+    const waiter = new Waiter(entity, id, options, this, carried);
+    if (carried !== undefined) this.hasCarried = true;
     const key = keyOf(entity, id);
     waiter.next = this.waiters.get(key);
     if (waiter.next !== undefined) waiter.next.previous = waiter;
@@ -119,6 +124,14 @@ export class Replies {
     this.waiters.set(key, waiter);
     this.due.schedule(waiter, options.timeoutMs, REPLY_GRANULE_MS);
     return waiter;
+  }
+
+  /** What a caller who waits here for that message handed over for its handler; of several, what the first one did. */
+  carriedFor(entity: string, id: string): object | undefined {
+    if (!this.hasCarried) return undefined;
+    let carried: object | undefined;
+    for (let w = this.waiters.get(keyOf(entity, id)); w !== undefined; w = w.next) carried = w.carried ?? carried;
+    return carried;
   }
 
   /** Tells everyone who waits for that message how it ended. `detail`: its result or error, JSON text. */
