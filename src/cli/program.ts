@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import { AtomicQueuesError } from '../core/errors.js';
 import { StoreCallError } from '../ports/store.js';
 import { LIMIT_DEFAULT, LIMIT_MAX, PER_SECOND_DEFAULT } from '../runtime/dead-letters.js';
+import { SignalRepeats } from '../system/signals.js';
 import { type Connected, connect, shutText } from './connect.js';
 import * as dlq from './dlq.js';
 import { doctor } from './doctor.js';
@@ -24,6 +25,7 @@ type Run = (connected: Connected, terminal: Terminal) => Promise<void>;
 export class Program {
   readonly #root = new Command('atomic-queues');
   readonly #abort = new AbortController();
+  readonly #repeats = new SignalRepeats();
   readonly #env: NodeJS.ProcessEnv;
   /** The command ends by itself, and tells how far it came, after a SIGINT. */
   #endsItself = false;
@@ -68,9 +70,11 @@ export class Program {
 
   #interrupted(): void {
     if (!this.#abort.signal.aborted && this.#endsItself) {
+      this.#repeats.first();
       this.#abort.abort();
       return;
     }
+    if (this.#repeats.isRepeat) return;
     process.stderr.write('interrupted\n');
     process.exit(EXIT.failed);
   }

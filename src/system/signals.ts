@@ -4,23 +4,46 @@
  */
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
+/**
+ * Signals so close together are one: a parent that passes Ctrl-C on (npm, a process manager) sends it beside the terminal, which sends
+ * it to every process of the group. Counted from the first, so that somebody who keeps pressing is heard after that.
+ */
+const REPEAT_MS = 1000;
+
+/** Tells repeats of a signal from a second one. */
+export class SignalRepeats {
+  #firstMs = Number.NEGATIVE_INFINITY;
+
+  /** The signal that begins something. */
+  first(): void {
+    this.#firstMs = performance.now();
+  }
+
+  /** Whether a signal of now is the one that began it. */
+  get isRepeat(): boolean {
+    return performance.now() - this.#firstMs < REPEAT_MS;
+  }
+}
+
 type Signal = (typeof SIGNALS)[number];
 type Drain = () => Promise<void>;
 
 const drains = new Set<Drain>();
+const repeats = new SignalRepeats();
 let isDraining = false;
 /** How many listen, by signal, since the drain began or the last one of them went. */
 const listening = new Map<Signal, number>();
 
 function onSignal(signal: Signal): void {
   if (isDraining) {
-    if (isFromWhoEnded(signal)) return;
-    // The second one means it: whoever pressed the key twice wants no drain.
+    if (isFromWhoEnded(signal) || repeats.isRepeat) return;
+    // The second one means it: whoever presses the key again wants no drain.
     unlisten();
     endUnlessOthersListen(signal);
     return;
   }
   isDraining = true;
+  repeats.first();
   for (const each of SIGNALS) listening.set(each, countOf(each));
   void Promise.allSettled([...drains].map((drain) => drain())).then(() => {
     isDraining = false;

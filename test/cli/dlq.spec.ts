@@ -235,14 +235,20 @@ describeRedis('the dead letters from the command line', () => {
     });
   });
 
-  it('stop at SIGINT between two, and say how far they came', async () => {
+  it.each([
+    ['SIGINT', 1],
+    ['SIGINT that npx passes on as well', 2],
+  ])('stop at %s between two, and say how far they came', async (_, times) => {
     writer = await redis.freshWriter();
     await writer.fail(50);
     const { child, ended } = startCli(['dlq', 'replay', '--all', '--rate', '20', '--json', ...redis.under('shop')]);
     const replayed = async () =>
       (await writer.session.store.control({ op: 'letters', after: '', max: 500, replayed: true })).letters.length;
     while ((await replayed()) < 3) await new Promise((resolve) => setTimeout(resolve, 20));
-    child.kill('SIGINT');
+    for (let i = 0; i < times; i++) {
+      child.kill('SIGINT');
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
     const result = await ended;
     expect(result).toMatchObject({ code: 1, stderr: 'error: interrupted: what was not reached is as it was\n' });
     const { done } = lastLine<{ done: number }>(result);

@@ -38,8 +38,15 @@ interface Ended {
   readonly lines: string[];
 }
 
-/** Runs the program to its end; with `signalAt`, sends SIGTERM when it says that line. */
-function run(mode: string, { signalAt, node = [] }: { signalAt?: string; node?: string[] } = {}): Promise<Ended> {
+interface Run {
+  /** What it says when the signals are sent. */
+  readonly signalAt?: string;
+  readonly signals?: readonly NodeJS.Signals[];
+  readonly node?: string[];
+}
+
+/** Runs the program to its end, and sends it signals on the way. */
+function run(mode: string, { signalAt, signals = ['SIGTERM'], node = [] }: Run = {}): Promise<Ended> {
   const child = spawn(process.execPath, [...node, join(OUT, 'test/nest/process/app.js'), mode], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -50,7 +57,7 @@ function run(mode: string, { signalAt, node = [] }: { signalAt?: string; node?: 
     text += part;
     if (signalAt === undefined || isSent || !text.includes(signalAt)) return;
     isSent = true;
-    child.kill('SIGTERM');
+    for (const signal of signals) child.kill(signal);
   });
   return new Promise((resolve) => {
     child.on('close', (code, signal) => {
@@ -74,6 +81,12 @@ test('a wait, a running handler and a drain hold it, and then let it go', async 
 test('SIGTERM without shutdown hooks: what runs is finished, then the process ends by that signal', async () => {
   const { signal, lines } = await run('signal', { signalAt: 'other began' });
   expect(signal).toBe('SIGTERM');
+  expect(lines.toSorted()).toEqual(['first began', 'first ended', 'other began', 'other ended']);
+});
+
+test('Ctrl-C that a parent passes on as well, once as it is and once as SIGTERM, is one signal', async () => {
+  const { signal, lines } = await run('signal', { signalAt: 'other began', signals: ['SIGINT', 'SIGINT', 'SIGTERM'] });
+  expect(['SIGINT', 'SIGTERM']).toContain(signal);
   expect(lines.toSorted()).toEqual(['first began', 'first ended', 'other began', 'other ended']);
 });
 
