@@ -11,7 +11,7 @@
  *   (3) What belongs to a peer (channel, links, timers, waiting messages) goes with it, when the members no longer list it.
  */
 import type { ChannelOptions } from '@grpc/grpc-js';
-import { InvariantViolation } from '../core/errors.js';
+import { AtomicQueuesError, InvariantViolation } from '../core/errors.js';
 import { Outbox } from '../core/outbox.js';
 import type { Timer } from '../ports/clock.js';
 import type { ClusterReading, Network, NetworkPeer, PeerLink, PeerMessage } from '../ports/network.js';
@@ -33,6 +33,7 @@ type Receive = (message: PeerMessage, from: number) => void;
 
 /** Messages whose expiries are within this share a frame, which has the earliest of them. */
 const EXPIRY_SPREAD_MS = 250;
+const LISTEN_AGAIN_MS = 100;
 const CLOSE_WAIT_MS = 400;
 const CLOSE_POLL_MS = 10;
 
@@ -93,9 +94,22 @@ export class GrpcNetwork implements Network {
     );
   }
 
-  /** Begins to listen. Rejects with CONFIG_INVALID if the address cannot be listened on. */
-  async open(): Promise<void> {
-    this.#port = await this.#server.listen();
+  /**
+   * Begins to listen. Rejects with CONFIG_INVALID if the address cannot be listened on; a port that is taken is tried for `waitMs`,
+   * since the process before this one may still be draining.
+   */
+  async open(waitMs = 0): Promise<void> {
+    const { clock } = this.#options;
+    const untilMs = clock.monotonicMs() + waitMs;
+    while (this.#port === 0 && !this.#isClosed) {
+      try {
+        this.#port = await this.#server.listen();
+      } catch (error) {
+        const isTaken = error instanceof AtomicQueuesError && error.details.cause === 'EADDRINUSE';
+        if (!isTaken || clock.monotonicMs() >= untilMs) throw error;
+        await new Promise<void>((resolve) => clock.setTimer(LISTEN_AGAIN_MS, resolve));
+      }
+    }
     if (this.#isClosed) this.#server.close();
   }
 

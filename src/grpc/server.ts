@@ -70,12 +70,13 @@ export class PeerServer {
     return this.#sockets.size;
   }
 
-  /** Answers the port. Rejects with CONFIG_INVALID if the address cannot be listened on. */
+  /** Answers the port. Rejects with CONFIG_INVALID if the address cannot be listened on, and may be called again then. */
   listen(): Promise<number> {
     const { listenAddress } = this.#settings;
     const colon = listenAddress.lastIndexOf(':');
     const host = listenAddress.slice(0, colon).replace(/^\[|\]$/g, '');
     return new Promise((resolve, reject) => {
+      this.#net.removeAllListeners('listening').removeAllListeners('error');
       this.#net.once('error', (error: NodeJS.ErrnoException) => reject(listenError(listenAddress, error)));
       this.#net.listen({ host, port: Number(listenAddress.slice(colon + 1)) }, () => {
         this.#net.removeAllListeners('error').on('error', () => undefined);

@@ -54,25 +54,19 @@ async function start(parts: Parts): Promise<RunningNode> {
   const trace = new LoggerTrace(logger, config.verbose, onDeadLetter);
   const store = new StoreOutside(await storeOf(config, clock));
   const network = await networkOf(config, clock, trace, logger);
-  const node = new Node({
-    config,
-    clock,
-    random: new SystemRandom(),
-    store,
-    network: network.port,
-    pulse: await pulseOf(config, clock, logger),
-    handler,
-    trace,
-    contracts,
-    schemas,
-    route,
-    onClosed: (why) => {
-      logger.error(`the node has closed: ${why.message}`);
-      if (why.code === 'FENCED' && config.onLeaseLost === 'exit') exitOnLeaseLost();
-    },
-  });
   try {
+    // First of all that holds something: where the port is taken, no thread and no connection is there yet.
     await network.open();
+    const node = new Node({
+      ...{ config, clock, store, handler, trace, contracts, schemas, route },
+      random: new SystemRandom(),
+      network: network.port,
+      pulse: await pulseOf(config, clock, logger),
+      onClosed: (why) => {
+        logger.error(`the node has closed: ${why.message}`);
+        if (why.code === 'FENCED' && config.onLeaseLost === 'exit') exitOnLeaseLost();
+      },
+    });
     const running = await Running.start(node, new DeadLetterBox(store, clock, () => node.admit()));
     await network.ready();
     return running;
@@ -175,6 +169,8 @@ interface ReadyNetwork {
 }
 
 const NETWORK_READY_WAIT_MS = 1000;
+/** How long a port is waited for that the process before may still have: as long as a join waits for its lease. */
+const PREDECESSOR_TTLS = 3;
 /** Of heartbeats, after which every reading of the members names a newcomer. */
 const NEWCOMER_HEARTBEATS = 4;
 const nothing = (): Promise<void> => Promise.resolve();
@@ -215,7 +211,7 @@ async function grpcNetworkOf(
     // Nobody waits for it: a wrong address costs peers their links, not this node its start.
     void port.selfTest(deadlines.pingMs).then((fault) => fault !== undefined && onNotice(fault));
   };
-  return { port, open: () => port.open(), ready };
+  return { port, open: () => port.open(PREDECESSOR_TTLS * timing.nodeTTLMs), ready };
 }
 
 /** What a missing package is for; it is loaded only where the config asks for it. */

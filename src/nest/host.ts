@@ -87,8 +87,8 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
   #runs(): RunningNode {
     const running = this.#running;
     if (running === undefined) {
-      const text = this.#stopping === undefined ? 'the application has not started yet' : 'the application has been shut down';
-      throw new AtomicQueuesError('SHUTTING_DOWN', `${text}: nothing was logged`);
+      const [text, advice] = this.#stopping === undefined ? NOT_STARTED : ['the application has been shut down', ''];
+      throw new AtomicQueuesError('SHUTTING_DOWN', `${text}: nothing was logged${advice}`);
     }
     running.touch();
     return running;
@@ -172,4 +172,8 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
   }
 }
 
+const NOT_STARTED = [
+  'the application has not started yet',
+  '; send when every onApplicationBootstrap hook has ended, which is when app.init() or app.listen() has resolved',
+] as const;
 const NOTHING_YET = new MessageRegistry();

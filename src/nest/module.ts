@@ -26,10 +26,11 @@ const IS_QUEUES_MODULE = Symbol.for('atomic-queues:module');
 /**
  * Nest calls the hooks of modules by their distance from the root: farther ones start first and end last. Where a user lists a
  * module must not decide whether a database pool is closed before the handlers that need it have ended, so these modules place
- * themselves: started after every imported module and before the root, drained before any other module is destroyed.
+ * themselves: handlers are found before the hooks of the root; the node starts after every other bootstrap hook, so that none can fail
+ * or be half done while handlers run; and it drains before any other module is destroyed.
  */
-const START_BEFORE_ROOT = 0.5;
-const DRAIN_AFTER_ROOT = -0.5;
+const EXPLORE_BEFORE_ROOT = 0.5;
+const RUN_AFTER_ROOT = -0.5;
 
 /** Places `module` beside the root, which is the nearest of all that have not been placed yet. */
 function placeAtRoot(modules: ModulesContainer, metatype: unknown, offset: number): void {
@@ -59,7 +60,11 @@ const { ConfigurableModuleClass, ASYNC_OPTIONS_TYPE } = new ConfigurableModuleBu
       ...{ module: AtomicQueuesCoreModule, global: isGlobal, imports, providers: [...providers, ...forCopies] },
       exports: forCopies.map(({ provide }) => provide),
     };
-    return { module: AtomicQueuesModule, imports: [core, { module: AtomicQueuesStartModule, imports: [core] }], exports: [core] };
+    return {
+      module: AtomicQueuesModule,
+      imports: [core, { module: AtomicQueuesExploreModule, imports: [core] }],
+      exports: [core],
+    };
   })
   .build();
 
@@ -81,27 +86,23 @@ export type AtomicQueuesAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
 })
 class AtomicQueuesCoreModule {}
 
-/** Explores and starts. */
+/** Explores. */
 @Injectable()
-class Starter implements OnModuleInit, OnApplicationBootstrap {
+class Explorer implements OnModuleInit {
   constructor(
     @Inject(HOST) private readonly host: AtomicQueuesHost,
     @Inject(ModulesContainer) modules: ModulesContainer,
   ) {
-    placeAtRoot(modules, AtomicQueuesStartModule, START_BEFORE_ROOT);
+    placeAtRoot(modules, AtomicQueuesExploreModule, EXPLORE_BEFORE_ROOT);
   }
 
   onModuleInit(): void {
     this.host.explore();
   }
-
-  onApplicationBootstrap(): Promise<void> {
-    return this.host.start();
-  }
 }
 
-@Module({ providers: [Starter] })
-class AtomicQueuesStartModule {}
+@Module({ providers: [Explorer] })
+class AtomicQueuesExploreModule {}
 
 /**
  * Brings `QueueBus` and `DeadLetters`, and CqrsModule with them. Import it once, in the root module, as `AtomicQueuesModule.forRoot(config)` or
@@ -109,7 +110,7 @@ class AtomicQueuesStartModule {}
  * CONFIG_INVALID that lists every fault.
  */
 @Module({})
-export class AtomicQueuesModule extends ConfigurableModuleClass implements OnModuleDestroy {
+export class AtomicQueuesModule extends ConfigurableModuleClass implements OnApplicationBootstrap, OnModuleDestroy {
   static readonly [IS_QUEUES_MODULE] = true;
 
   readonly #host: AtomicQueuesHost;
@@ -130,7 +131,7 @@ export class AtomicQueuesModule extends ConfigurableModuleClass implements OnMod
       );
     }
     this.#host = host;
-    placeAtRoot(modules, AtomicQueuesModule, DRAIN_AFTER_ROOT);
+    placeAtRoot(modules, AtomicQueuesModule, RUN_AFTER_ROOT);
   }
 
   static override forRoot(config: AtomicQueuesConfig & Extras = {}): DynamicModule {
@@ -148,6 +149,10 @@ export class AtomicQueuesModule extends ConfigurableModuleClass implements OnMod
       );
     }
     return ConfigurableModuleClass.forRootAsync(options);
+  }
+
+  onApplicationBootstrap(): Promise<void> {
+    return this.#host.start();
   }
 
   onModuleDestroy(): Promise<void> {

@@ -1,10 +1,15 @@
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject } from '@nestjs/common';
 import { CommandHandler, ICommandHandler } from '@nestjs/cqrs';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freePort } from '../../demo/machine.js';
 import { AtomicQueuesModule, EntityType, type IGrpcConfig, QueueBus, QueueEntityId } from '../../src/index.js';
-import { errorOf, LineLogger, startApp } from '../nest/app.js';
+import { LineLogger, startApp } from '../nest/app.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
+import { type Transpiled, transpile } from '../support/transpiled.js';
 
 const WHERE = Symbol('where');
 
@@ -22,16 +27,28 @@ class WhoHandler implements ICommandHandler<Who> {
   }
 }
 
+/** The wait for a port is three TTLs. */
+const QUICK: IGrpcConfig = { heartbeatMs: 100, nodeTTLMs: 500, leaderTTLMs: 1000, leaderRenewalMs: 200 };
 const CALLS = 40;
 const SERIES = 3;
 const MEDIAN_MS_MAX = 20;
 
 describeRedis('two applications on one Redis, over gRPC', () => {
   let redis: RedisServer;
+  /** As JavaScript: only there is the file that the thread of the lease runs. */
+  let compiled: Transpiled;
+  let Compiled: typeof AtomicQueuesModule;
   beforeAll(async () => {
     redis = await startRedis();
+    compiled = transpile('grpc-apps', 'src');
+    // By Node itself: the test runner would transform every file of it once more.
+    const load = createRequire(import.meta.url) as (path: string) => typeof import('../../src/index.js');
+    Compiled = load(join(compiled.dir, 'src/index.js')).AtomicQueuesModule;
+  }, 90_000);
+  afterAll(async () => {
+    compiled.remove();
+    await redis.stop();
   });
-  afterAll(() => redis.stop());
 
   async function start(serverId: string, keyPrefix: string, grpc: IGrpcConfig = {}, logger = new LineLogger()) {
     const address = `127.0.0.1:${await freePort()}`;
@@ -104,14 +121,43 @@ describeRedis('two applications on one Redis, over gRPC', () => {
     expect(refusals(a.logger.lines).length).toBeLessThan(2);
   });
 
-  test('a taken port fails the start with a line that says so, and leaves nobody behind', async () => {
+  test('a taken port fails the start with a line that says so, and leaves nothing behind', async () => {
     const a = await start('a', 'taken');
-    const error = await errorOf('CONFIG_INVALID', start('b', 'taken', { listenAddress: a.address }));
-    expect(error.message).toContain(`grpc.listenAddress ${a.address}: cannot listen there, the port is taken`);
+    const admin = new Redis({ port: redis.port });
+    const connections = async (): Promise<number> =>
+      String(await admin.client('LIST'))
+        .trim()
+        .split('\n').length;
+    const before = await connections();
+    const logger = new LineLogger();
+    for (let i = 0; i < 2; i++) {
+      const grpc = { ...QUICK, enabled: true, listenAddress: a.address, advertisedAddress: a.address };
+      const config = { redis: { host: '127.0.0.1', port: redis.port }, keyPrefix: 'taken', serverId: 'b', grpc };
+      const message = `grpc.listenAddress ${a.address}: cannot listen there, the port is taken`;
+      await expect(startApp({ queues: [Compiled.forRoot(config)], logger })).rejects.toThrow(message);
+    }
+    const other = `127.0.0.1:${await freePort()}`;
+    const grpc = { enabled: true, listenAddress: other, advertisedAddress: other };
+    const config = { redis: { host: '127.0.0.1', port: redis.port }, keyPrefix: 'taken', serverId: 'c', grpc };
+    await startApp({ queues: [Compiled.forRoot(config)], logger });
+    // Its store's connection, and that of its thread; a thread of the starts before would have connected by then.
+    await expect.poll(connections, { timeout: 10_000 }).toBeGreaterThanOrEqual(before + 2);
+    await sleep(500);
+    expect(await connections()).toBe(before + 2);
+    expect(logger.lines.filter((line) => line.includes('no thread'))).toEqual([]);
+    admin.disconnect();
     // It never joined, so its name is free at once.
     const startMs = performance.now();
     await start('b', 'taken');
     expect(performance.now() - startMs).toBeLessThan(1400);
+  });
+
+  test('a start on the port of a predecessor that drains waits for it', async () => {
+    const a = await start('a', 'successor');
+    const closing = sleep(400).then(() => a.app.close());
+    const next = await start('a', 'successor', { listenAddress: a.address, advertisedAddress: a.address });
+    await closing;
+    expect(await next.bus.enqueueAndWait(new Who('x'))).toBe('a');
   });
 
   test('an advertised address that leads nowhere is warned about', async () => {

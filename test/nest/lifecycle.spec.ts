@@ -113,7 +113,10 @@ describe('stop', () => {
 });
 
 describe('start', () => {
-  test('calls before it are refused; the bootstrap hook of the root comes after it', async () => {
+  test('comes after every bootstrap hook, also those of the root; calls before it are refused, and say when they may be made', async () => {
+    const early = async (what: string, call: Promise<unknown>): Promise<void> => {
+      events.push(`${what}: ${(await errorOf('SHUTTING_DOWN', call)).message}`);
+    };
     @Injectable()
     class Early implements OnModuleInit {
       constructor(
@@ -121,13 +124,8 @@ describe('start', () => {
         @Inject(CommandBus) private readonly commands: CommandBus,
       ) {}
 
-      async onModuleInit(): Promise<void> {
-        events.push((await errorOf('SHUTTING_DOWN', this.bus.enqueue(new Work('a')))).message);
-      }
-
-      async onApplicationBootstrap(): Promise<void> {
-        await errorOf('SHUTTING_DOWN', this.commands.execute(new Work('a')));
-      }
+      onModuleInit = (): Promise<void> => early('init', this.bus.enqueue(new Work('a')));
+      onApplicationBootstrap = (): Promise<void> => early('bootstrap', this.commands.execute(new Work('a')));
     }
     @Module({ providers: [Early] })
     class EarlyModule {}
@@ -136,11 +134,36 @@ describe('start', () => {
       constructor(@Inject(QueueBus) private readonly bus: QueueBus) {}
 
       async onApplicationBootstrap(): Promise<void> {
-        await this.bus.enqueueAndWait(new Work('root'));
+        await early('root', this.bus.enqueueAndWait(new Work('a')));
+        await sleep(30);
+        events.push('root is ready');
       }
     }
-    await startApp({ queues: [queues()], imports: [EarlyModule, WorkModule], providers: [OfRoot] });
-    expect(events).toEqual([expect.stringContaining('not started yet'), 'root began', 'root ended']);
+    const app = await startApp({ queues: [queues()], imports: [EarlyModule, WorkModule], providers: [OfRoot] });
+    await app.get(QueueBus).enqueueAndWait(new Work('root'));
+    const refused = (what: string): unknown =>
+      expect.stringMatching(`^${what}: .*not started yet.*nothing was logged.*onApplicationBootstrap.*app.init`);
+    expect(events).toEqual([
+      ...[refused('init'), refused('bootstrap'), refused('root'), 'root is ready'],
+      ...['root began', 'root ended'],
+    ]);
+  });
+
+  test('is none where a bootstrap hook fails, also one of the root', async () => {
+    let bus: QueueBus | undefined;
+    @Injectable()
+    class Failing implements OnApplicationBootstrap {
+      constructor(@Inject(QueueBus) found: QueueBus) {
+        bus = found;
+      }
+
+      onApplicationBootstrap(): Promise<void> {
+        return Promise.reject(new Error('no cache'));
+      }
+    }
+    await expect(startApp({ queues: [queues()], imports: [WorkModule], providers: [Failing] })).rejects.toThrow('no cache');
+    expect(bus?.health().state).toBe('new');
+    await errorOf('SHUTTING_DOWN', bus?.enqueue(new Work('a')) ?? Promise.resolve());
   });
 
   test('a testing module and a second init are fine', async () => {
