@@ -9,7 +9,6 @@ import { AtomicQueuesError } from '../core/errors.js';
 import { StoreHealth } from '../core/health.js';
 import { SENT } from '../core/ids.js';
 import type { Contract, PublishedSchemas } from '../core/log/control-operations.js';
-import type { MessageRecord, Send } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
 import type { HandlerPort } from '../ports/handler.js';
 import type { Network, PeerMessage } from '../ports/network.js';
@@ -17,7 +16,7 @@ import type { Pulse } from '../ports/pulse.js';
 import type { Random } from '../ports/random.js';
 import type { Store, StoreCallError } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
-import { EntityContext } from './context.js';
+import { type ContextHost, EntityContext } from './context.js';
 import { Directory } from './directory.js';
 import { DueTimes } from './due-times.js';
 import { type BulkOutcome, Enqueue, type OutgoingMessage, type Receipt } from './enqueue.js';
@@ -34,7 +33,7 @@ import { Router } from './router.js';
 import { StoreSession } from './session.js';
 import { PublishedShapes } from './shapes.js';
 import { blockedOf, type LogDepth, type NodeState, type NodeStatus, peersOf } from './status.js';
-import { View } from './view.js';
+import type { View } from './view.js';
 
 export interface NodeOptions {
   readonly config: ResolvedConfig;
@@ -103,7 +102,7 @@ export class Node {
     const due = new DueTimes(clock);
     this.replies = new Replies(clock, due, store, membership);
     const { replies } = this;
-    const contextHost = { routeSend: this.routeSend.bind(this), sendsBytesMax: config.limits.sendsBytesMax, trace };
+    const contextHost = { routeSend: this.routeSend, sendsBytesMax: config.limits.sendsBytesMax, trace };
     this.view = new View(config.serviceGroup);
     const { view } = this;
     this.directory = new Directory(contracts, () => this.recovery.readMembers());
@@ -217,15 +216,9 @@ export class Node {
     throw new AtomicQueuesError('SHUTTING_DOWN', `${text}; nothing was logged`);
   }
 
-  private routeSend(
-    parent: MessageRecord,
-    index: number,
-    message: object,
-    headers: Readonly<Record<string, string>> | undefined,
-  ): Send {
-    // The id follows from the parent's: a crash or retry neither drops nor doubles it.
-    return this.enqueuing.toSend(this.options.route(message, headers), `${parent.id}${SENT}${index}`);
-  }
+  /** The id follows from the parent's: a crash or retry neither drops nor doubles it. */
+  private readonly routeSend: ContextHost['routeSend'] = (parent, index, message, headers) =>
+    this.enqueuing.toSend(this.options.route(message, headers), `${parent.id}${SENT}${index}`);
 
   private receive(message: PeerMessage, from: number): void {
     switch (message.kind) {
