@@ -1,6 +1,6 @@
 /**
  * Whether the name of a message class was made by a minifier. Such a name is another one after the next build, or worse, the
- * same name for another class: what waits in the log would then run as another message (docs/decisions/037).
+ * same name for another class: what waits in the log would then run as another message (docs/decisions/029).
  *
  * Minifiers hand out the shortest identifiers first, and a bundle has some thousands of them: one to three characters. A name of
  * three letters that reads as a word (Pay, ACH) is taken for one, so a few minified names are missed.

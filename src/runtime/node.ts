@@ -33,7 +33,7 @@ import { Router } from './router.js';
 import { StoreSession } from './session.js';
 import { PublishedShapes } from './shapes.js';
 import { blockedOf, type LogDepth, type NodeState, type NodeStatus, peersOf } from './status.js';
-import type { View } from './view.js';
+import { View } from './view.js';
 
 export interface NodeOptions {
   readonly config: ResolvedConfig;

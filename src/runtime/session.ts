@@ -24,6 +24,7 @@ import type { Clock, Timer } from '../ports/clock.js';
 import type { Random } from '../ports/random.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 import { BatchSize, patienceFor } from './batch-size.js';
+import { heavyOf, type InFlight, isFree } from './in-flight.js';
 
 export interface Step<O extends SessionOp = SessionOp> {
   readonly op: O;
@@ -36,32 +37,6 @@ export interface Step<O extends SessionOp = SessionOp> {
   refused(error: AtomicQueuesError): void;
   /** The session ended while it was in flight. */
   unknown(error: AtomicQueuesError): void;
-}
-
-interface InFlight {
-  readonly n: number;
-  /** What its next copy carries. */
-  steps: Step[];
-  /** What copies carried that may have been applied: all of `steps`, and some that the store has refused since. */
-  former: Step[] | undefined;
-  /** Why the store refused what `former` has more. */
-  refusal: StoreCallError | undefined;
-  /** What it carries both ways, as estimated when it left. */
-  readonly chars: number;
-  /** Copies sent under this number since it was last certain that none was applied. */
-  copies: number;
-  refusedCopies: number;
-  answers: readonly Answer[] | undefined;
-  /** It was told of a gap before it: it leaves again when its predecessor has ended. */
-  waits: boolean;
-  failures: number;
-  /** How often in a row the script itself failed, and how. */
-  broken: number;
-  lastBroken: string;
-  /** Tries without an answer. */
-  unanswered: number;
-  /** Set while it waits to be sent again. */
-  resend: Timer | undefined;
 }
 
 export interface SessionEvents {
@@ -83,7 +58,6 @@ const BROKEN_MAX = 3;
 const RESEND_DELAY_MS = { first: 20, max: 1000 };
 
 const backoffMs = (failures: number): number => Math.min(RESEND_DELAY_MS.first * 2 ** failures, RESEND_DELAY_MS.max);
-const isFree = (batch: InFlight): boolean => batch.refusedCopies === batch.copies;
 
 export class StoreSession {
   /** Appends, and claims on their way to them. */
@@ -440,14 +414,4 @@ export class StoreSession {
     if (next?.waits === true) this.send(next);
     this.arm();
   }
-}
-
-/** What a refusing store has no room for: steps that make the log grow, and the claims of entities that such an append is for. */
-function heavyOf(steps: readonly Step[]): Set<Step> {
-  const heavy = new Set(steps.filter((s) => growsLog(s.op)));
-  if (heavy.size === 0) return heavy;
-  const entities = new Set<string>();
-  for (const { op } of heavy) if (op.op === 'append') entities.add(op.entity);
-  for (const s of steps) if (s.op.op === 'claim' && entities.has(s.op.entity)) heavy.add(s);
-  return heavy;
 }

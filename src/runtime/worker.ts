@@ -30,7 +30,7 @@ import { retryDelayMs } from '../core/retry.js';
 import { FinalFailure } from '../ports/handler.js';
 import { Attempt, type Verdict } from './attempt.js';
 import type { Due } from './due-times.js';
-import { errorText } from './error-record.js';
+import { FinishStep, failedOf } from './finish-step.js';
 import type { Idle } from './idle-list.js';
 import { Inbox } from './inbox.js';
 import type { Ownership } from './ownership.js';
@@ -430,42 +430,5 @@ export class EntityWorker implements Idle, Due {
 
 const NO_SENDS: readonly Send[] = [];
 
-const failedOf = (thrown: unknown, leavesDeadLetter: boolean): Outcome => ({
-  state: 'failed',
-  result: '',
-  error: errorText(thrown),
-  noDeadLetter: !leavesDeadLetter,
-});
-
 // The session's end takes the whole table with it; steps other than appends are never refused alone.
 const ignore = (): void => undefined;
-
-class FinishStep implements Step<FinishOp> {
-  constructor(
-    private readonly worker: EntityWorker,
-    private readonly attempt: Attempt,
-    readonly op: FinishOp,
-  ) {}
-
-  leaving(): void {
-    this.op.next = this.worker.nextWanted();
-  }
-
-  answered(answer: AnswerOf['finish']): void {
-    this.worker.finished(this.attempt, this.op, answer);
-  }
-
-  parked(): void {
-    this.worker.finishParked();
-  }
-
-  refused(): void {
-    this.unknown();
-  }
-
-  /** The session ended. If the finish was not applied, the take-over makes a letter, and this becomes its note. */
-  unknown(): void {
-    const { state, result, error } = this.op.outcome;
-    this.worker.outcomeUnknown(this.attempt, state, state === 'completed' ? result : error);
-  }
-}
