@@ -108,6 +108,8 @@ export const MASTER_SCENARIOS: readonly Scenario[] = [
         sim.until(() => hasState(sim, 'n2', 'stepped-down'), 500) && !hasState(sim, 'n2', 'rebuilt'),
       );
       must('another leads, by another epoch', sim.until(() => masterOf(sim) === 'n3', 4000) && epochsOf(sim).join() === '1,2,3');
+      // Until its next membership snapshot n2 knows of no master, and would ask none.
+      sim.run(200);
       sim.send('n2', entityOf('n3', THREE), { c: 'asked' });
       sim.run(50);
       must(

@@ -58,8 +58,8 @@ export class StoreOutside implements Store {
     this.#store = store;
   }
 
-  apply(batch: Batch): Promise<BatchReply> {
-    return this.#store.apply(batch);
+  apply(batch: Batch, patience?: number): Promise<BatchReply> {
+    return this.#store.apply(batch, patience);
   }
 
   control<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> {

@@ -17,7 +17,8 @@ const TIMING = {
   ...{ leaderTTLMs: 800, leaderRenewalMs: 100, redisHealthCheckMs: 100 },
 };
 /** What a loaded machine may take for anything that is to happen. */
-const SOON_MS = 12_000;
+// Only ends a test that hangs: a machine that runs other suites needs several times what a quiet one does.
+const SOON_MS = 40_000;
 
 type Job = [id: string, label: string, how: 'blocks' | 'waits', forMs: number];
 
@@ -157,7 +158,7 @@ describeRedis(
       try {
         rmSync(join(bundle.dir, 'src/redis/beat-worker.js'));
         const { a, b, id } = await two(15_000, bundle.dir);
-        expect(a.has(/^the lease has no thread of its own \(there is no .*beat-worker\.js\)/)).toBe(true);
+        expect(a.has(/^the lease has no thread of its own \(there is no .*beat-worker\.js: /)).toBe(true);
         a.send([id, 'block', 'blocks', 4 * TTL_MS], [id, 'next', 'waits', 0]);
         await b.says('ended next');
         await a.says(/^lease-lost/);

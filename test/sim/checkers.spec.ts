@@ -169,7 +169,13 @@ describe('the checkers', () => {
     const loss: Raw = { kind: 'fault', node: 'store', incarnation: 0, fault: 'storeLoss', phase: 'once' };
     const begun = [append('c1', A, 1), move(A, 1, 'dispatched')];
     expect(broken([...begun, loss, start('c1', A, 1)])).toEqual([]);
-    expect(broken([...begun, start('c1', A, 1), loss, start('c1', A, 1, ON2)])).toEqual(['I1']);
+    // Until a node that remembers the lost writes has closed the store, no other node can know.
+    expect(broken([...begun, start('c1', A, 1), loss, start('c1', A, 1, ON2)])).toEqual([]);
+    const closed: Raw = { ...loss, fault: 'storeClosed' };
+    expect(broken([...begun, start('c1', A, 1), loss, closed, start('c1', A, 1, ON2)])).toEqual([]);
+    const again = move(A, 1, 'dispatched');
+    expect(broken([...begun, start('c1', A, 1), loss, again, closed, start('c1', A, 1, ON2)])).toEqual([]);
+    expect(broken([...begun, start('c1', A, 1), loss, closed, again, start('c1', A, 1, ON2)])).toEqual(['I1']);
     const replayed = [end(A, 1, ''), move(A, 1, 'failed'), append('c1', A, 2, { replayOf: '1' }), move(A, 2, 'dispatched')];
     expect(broken([...begun, start('c1', A, 1), ...replayed, loss, start('c1', A, 2)])).toEqual([]);
   });
@@ -187,6 +193,12 @@ describe('the checkers', () => {
     expect(broken([joined, loss('storeEmpty'), final()])).toEqual(['I4']);
     expect(broken([loss('storeEmpty'), joined, final()])).toEqual([]);
     expect(broken([loss('storeTail'), joined, final()])).toEqual(['I4']);
+    const rememberedBy = (...nodes: string[]): Raw => ({ ...loss('storeTail'), rememberedBy: nodes }) as Raw;
+    expect(broken([joined, rememberedBy(), final()])).toEqual([]);
+    expect(broken([joined, rememberedBy('n1'), final()])).toEqual(['I4']);
+    expect(broken([joined, rememberedBy('n2'), final()])).toEqual([]);
+    const closed: Raw = { ...loss(''), fault: 'storeClosed' };
+    expect(broken([joined, rememberedBy('n2'), closed, final()])).toEqual(['I4']);
   });
 
   it('excuse an overlap only if the earlier node was paused past its lease', () => {
