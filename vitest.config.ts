@@ -7,16 +7,17 @@ const { AQ_PEER_MODULES: peers, AQ_PEER_NAMES: peerNames } = process.env;
 /** They take longest: at the end, one of them alone would keep the other worker waiting. */
 const LONGEST = [
   'kill/kill',
-  'nest/blocked-loop',
   'sim/determinism',
   'sim/canaries',
   'grpc/network',
   'cli/status',
-  'cli/dlq',
   'demo/demo',
   'runtime/recovery',
   'cluster/failover',
 ];
+
+/** They judge leases of some hundred ms, or CPU time, so that nothing else may run beside them. */
+const ALONE = ['test/nest/blocked-loop.spec.ts', 'test/cli/dlq.spec.ts'];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -40,12 +41,29 @@ export default defineConfig({
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
     // The packed package in applications of several kinds takes as long as all else: npm run test:pack.
-    include: process.env.AQ_TEST_PACK === '1' ? ['test/pack/**/*.spec.ts'] : ['test/**/*.spec.ts'],
-    exclude: ['**/node_modules/**', ...(process.env.AQ_TEST_PACK === '1' ? [] : ['test/pack/**'])],
-    typecheck: { enabled: true, include: ['test/**/*.test-d.ts'], tsconfig: './tsconfig.json', ignoreSourceErrors: true },
+    projects:
+      process.env.AQ_TEST_PACK === '1'
+        ? [{ extends: true, test: { name: 'pack', include: ['test/pack/**/*.spec.ts'] } }]
+        : [
+            {
+              extends: true,
+              test: {
+                name: 'many at once',
+                include: ['test/**/*.spec.ts'],
+                exclude: ['**/node_modules/**', 'test/pack/**', ...ALONE],
+                typecheck: {
+                  enabled: true,
+                  include: ['test/**/*.test-d.ts'],
+                  tsconfig: './tsconfig.json',
+                  ignoreSourceErrors: true,
+                },
+                maxWorkers: 3,
+                sequence: { sequencer: LongestFirst, groupOrder: 0 },
+              },
+            },
+            { extends: true, test: { name: 'alone', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+          ],
     pool: 'forks',
-    maxWorkers: 3,
-    sequence: { sequencer: LongestFirst },
     testTimeout: 20_000,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,

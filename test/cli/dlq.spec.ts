@@ -322,20 +322,25 @@ describeRedis('the dead letters from the command line', () => {
       return of('used_cpu_user') + of('used_cpu_sys');
     }
 
+    /** Of one page, most of it the start of the command: how fast this machine is. */
+    let pageCpuMs = 0;
+
     it('lists a page within a second, 100 MB, and 10 ms of Redis at a time', async () => {
       const { restMs, cpuMs, megabytes, page, commandMs } = await leastOf('--limit', '1000');
       expect(page).toMatchObject({ total: MANY, next: '1000' });
       expect(page.letters).toHaveLength(1000);
       expect(restMs).toBeLessThan(500);
       expect(cpuMs).toBeLessThan(1000);
+      pageCpuMs = cpuMs;
       expect(megabytes).toBeLessThan(100);
       expect(commandMs).toBeLessThan(10);
     }, 30_000);
 
-    it('finds the only one that matches among all within the same bounds', async () => {
+    it('finds the only one that matches among all within the time of four such pages', async () => {
       const { cpuMs, megabytes, page, commandMs } = await leastOf('--type', 'order');
       expect(page.letters).toMatchObject([{ id: String(MANY), entityId: 'last' }]);
-      expect(cpuMs).toBeLessThan(1000);
+      // A machine at half the speed needs more than a second: 2.7 pages where it was measured.
+      expect(cpuMs).toBeLessThan(4 * pageCpuMs);
       expect(megabytes).toBeLessThan(100);
       expect(commandMs).toBeLessThan(10);
     }, 30_000);

@@ -171,7 +171,7 @@ describe('the checkers', () => {
     expect(broken([...begun, loss, start('c1', A, 1)])).toEqual([]);
     // Until a node that remembers the lost writes has closed the store, no other node can know.
     expect(broken([...begun, start('c1', A, 1), loss, start('c1', A, 1, ON2)])).toEqual([]);
-    const closed: Raw = { ...loss, fault: 'storeClosed' };
+    const closed = { ...loss, fault: 'storeClosed' } as Raw;
     expect(broken([...begun, start('c1', A, 1), loss, closed, start('c1', A, 1, ON2)])).toEqual([]);
     const again = move(A, 1, 'dispatched');
     expect(broken([...begun, start('c1', A, 1), loss, again, closed, start('c1', A, 1, ON2)])).toEqual([]);
@@ -197,7 +197,7 @@ describe('the checkers', () => {
     expect(broken([joined, rememberedBy(), final()])).toEqual([]);
     expect(broken([joined, rememberedBy('n1'), final()])).toEqual(['I4']);
     expect(broken([joined, rememberedBy('n2'), final()])).toEqual([]);
-    const closed: Raw = { ...loss(''), fault: 'storeClosed' };
+    const closed = { ...loss(''), fault: 'storeClosed' } as Raw;
     expect(broken([joined, rememberedBy('n2'), closed, final()])).toEqual(['I4']);
   });
 
