@@ -31,6 +31,23 @@ function unknownIsEvicted(): Machine {
   });
 }
 
+/** As before it kept what an ended incarnation had sent. */
+function endedIsForgotten(): Machine {
+  return withCalls({
+    batch: (state, batch, nowMs) => {
+      const reply = MACHINE.applyBatch(state, batch, nowMs);
+      return reply.status === 'fenced' ? { status: 'fenced' } : reply;
+    },
+    control: (state, op, nowMs) => {
+      const isLive = 'incarnation' in op && state.members.get(op.incarnation)?.dead === false;
+      if (op.op === 'beat' && !isLive) return MACHINE.applyControl(state, { ...op, acknowledged: 0 }, nowMs);
+      if (op.op === 'leave') return MACHINE.applyControl(state, { ...op, lastBeat: 0, lastBatch: 0 }, nowMs);
+      if (op.op !== 'join' || op.former === undefined) return MACHINE.applyControl(state, op, nowMs);
+      return MACHINE.applyControl(state, { ...op, former: { ...op.former, lastBeat: 0, lastBatch: 0 } }, nowMs);
+    },
+  });
+}
+
 const headOf = (state: PartitionState, entity: string): MessageRecord | undefined => state.entities.get(entity)?.pending.peek();
 
 export const STORE_CANARIES: readonly Canary[] = [
@@ -63,6 +80,12 @@ export const STORE_CANARIES: readonly Canary[] = [
     expected: ['I4'],
     machine: unknownIsEvicted,
     install: () => replaceMethod(HighWater, 'take', () => () => undefined),
+  },
+  {
+    name: 'ended-is-forgotten',
+    does: 'the store keeps nothing of what an incarnation had sent when it evicted it',
+    expected: ['I4'],
+    machine: endedIsForgotten,
   },
   {
     name: 'epoch-by-renewal',

@@ -112,9 +112,8 @@ function lossNoticed(view: View, findings: Findings): void {
   const remembers = (node: string): boolean => (view.rememberedBy?.has(node) ?? true) && !view.diedAfter(node, view.lossIndex);
   for (const { node, state } of view.final?.nodes ?? []) {
     if (state === 'closed' || state === 'down' || isNew(node)) continue;
-    if (view.closedIndex < last || (remembers(node) && !view.evictedAfterLoss.has(node)))
+    if (view.closedIndex < last || remembers(node))
       findings.violated('I4', `${node} is ${state}, though the store has lost acknowledged writes`, last);
-    else if (remembers(node)) findings.excuse('I4', 'the node that remembered what the store lost was evicted before it called');
     else findings.excuse('I4', 'no living node remembered what the store lost');
   }
 }

@@ -88,9 +88,6 @@ export class View {
   readonly jumpsMs: number[] = [];
   /** Ends of processes by node: index and time. */
   readonly deaths = new Map<string, { index: number; atMs: number }[]>();
-  /** Nodes that were evicted after the store had lost writes: from then on the store has no record of them to compare with. */
-  readonly evictedAfterLoss = new Set<string>();
-  private readonly nodeOf = new Map<number, string>();
   /** Index of the last join, by node. */
   readonly joined = new Map<string, number>();
   private readonly open = new Map<string, Handling>();
@@ -149,14 +146,8 @@ export class View {
         this.handling(event);
         return;
       case 'node':
-        if (event.state === 'joined') {
-          this.joined.set(event.node, event.index);
-          this.nodeOf.set(event.incarnation, event.node);
-        }
+        if (event.state === 'joined') this.joined.set(event.node, event.index);
         if (event.state === 'crashed' || event.state === 'exited') this.died(event.node, event.index, event.atMs);
-        return;
-      case 'bury':
-        if (event.index > this.lossIndex) this.evictedAfterLoss.add(this.nodeOf.get(event.buried) ?? '');
         return;
       case 'fault':
         this.fault(event);

@@ -16,6 +16,7 @@ import type {
   Member,
   MembersAnswer,
   ReadyAnswer,
+  Remembered,
   SurveyAnswer,
 } from '../core/log/control-operations.js';
 import type { KnownMessage } from '../core/log/operations.js';
@@ -33,6 +34,7 @@ function argumentsOf(op: ControlOp): string[] {
     case 'beat':
       return [...identity(op), String(op.beat), String(op.acknowledged)];
     case 'leave':
+      return remembered(op);
     case 'lead':
       return identity(op);
     case 'report':
@@ -72,6 +74,8 @@ function argumentsOf(op: ControlOp): string[] {
 
 const identity = ({ generation, incarnation, token }: Identity): string[] => [generation, String(incarnation), token];
 
+const remembered = (member: Remembered): string[] => [...identity(member), String(member.lastBeat), String(member.lastBatch)];
+
 function lettersArguments({ after, max, type, entity, reason, sinceMs, replayed }: LettersOp): string[] {
   const is = replayed === undefined ? '' : replayed ? '1' : '0';
   const filter = [type ?? '', entity ?? '', reason ?? '', sinceMs === undefined ? '' : String(sinceMs), is];
@@ -84,7 +88,7 @@ function joinArguments(op: JoinOp): string[] {
     ...[op.serverId, op.group, op.address, op.token, String(op.schema), op.generation, String(op.workersMax)],
     ...[s.leaseTtlMs, s.takeoverHoldMs, s.entryTtlMs, s.resultTtlMs, s.depthMax, s.leaderTtlMs, s.leaderDebounceMs].map(String),
     contracts.map((c) => c.type).join(','),
-    ...(op.former === undefined ? ['', '', ''] : identity(op.former)),
+    ...(op.former === undefined ? ['', '', '', '', ''] : remembered(op.former)),
     String(contracts.length),
     ...contracts.flatMap((c) => [c.type, contractRecord(c)]),
     ...(op.schemas ?? []).flatMap(({ type, text }) => [type, text]),

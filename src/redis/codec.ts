@@ -130,7 +130,7 @@ export function decodeBatchReply(text: string, batch: Batch): BatchReply {
     case 'A':
       return { status: 'applied', answers: decodeAnswers(text.slice(1), batch) };
     case 'F':
-      return { status: 'fenced' };
+      return { status: 'fenced', last: text.length > 1 ? Number(text.slice(1)) : undefined };
     case 'U':
       return { status: 'unknown' };
     case 'S':

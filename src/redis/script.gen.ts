@@ -7,13 +7,14 @@ local session = 's' .. ARGV[2] local m = call('HMGET', META, 'generation', sessi
 local generation, last, depth, active, workersMax, depthMaxTotal, seq, fence = nil, nil, 0, 0, 0, 0, 0, 0 if m[1] ~= NONE then
 generation, depth, active, workersMax, depthMaxTotal = m[1], m[3] + 0, m[4] + 0, m[5] + 0, m[6] + 0 seq, fence = m[7] + 0, m[8] + 0 if m[2] ~= NONE then last = m[2] end end
 local kinds, count = ARGV[5], #ARGV[5] local KEYS_AT, ARGS_AT = 7, 8 + ARGV[7] if generation == nil or generation ~= ARGV[3] then return 'L' end if last == nil then
-local known, record = call('HMGET', META, 'incarnation', 't' .. ME), call('HGET', BASE .. 'member', ME)
-local holder = record and record ~= NONE and match(record, '^[^\31]*\31[^\31]*\31[^\31]*\31([^\31]*)') or known[2]
-local isIssued = known[1] ~= NONE and ME + 0 <= known[1] + 0 and (holder == NONE or holder == sub(ARGV[2], #ME + 2)) return isIssued and 'F' or 'U' end local number, applied = ARGV[4] + 0, last + 0
-if number > applied + 1 then return 'G' .. last end local KEPT_AS = session .. ':' .. format('%.0f', number % 2) if number <= applied then if number < 1 or number < applied - 1 then return 'S' end
-return call('HGET', META, KEPT_AS) end repeat if count > 1000 or find(kinds, '[^abfgk]') then break end local depth, active, fence, claimed = depth, active, fence, 0
-local rows = count > 0 and call('HMGET', ENT, unpack(ARGV, KEYS_AT + 1, KEYS_AT + count)) or {} local rowOf = {} for i = 1, count do local row = rows[i]
-rowOf[ARGV[KEYS_AT + i]] = row ~= NONE and row or false end local wanted, wantedIn, wantedBy, nwanted, heads, ends, at = {}, {}, {}, 0, {}, {}, ARGS_AT for i = 1, count do
+local known, record = call('HMGET', META, 'incarnation', 't' .. ME), call('HGET', BASE .. 'member', ME) local holder, lastBatch, dead = NONE, '', '1'
+if known[2] and known[2] ~= NONE then holder, lastBatch = match(known[2], '^([^\31]*)\31?%d*\31?(%d*)$') end if record and record ~= NONE then
+holder, dead = match(record, '^[^\31]*\31[^\31]*\31[^\31]*\31([^\31]*)\31[^\31]*\31[^\31]*\31[^\31]*\31[^\31]*\31([^\31]*)') end
+local isIssued = known[1] ~= NONE and ME + 0 <= known[1] + 0 and (holder == NONE or holder == sub(ARGV[2], #ME + 2)) return isIssued and dead == '1' and 'F' .. lastBatch or 'U' end
+local number, applied = ARGV[4] + 0, last + 0 if number > applied + 1 then return 'G' .. last end local KEPT_AS = session .. ':' .. format('%.0f', number % 2) if number <= applied then
+if number < 1 or number < applied - 1 then return 'S' end return call('HGET', META, KEPT_AS) end repeat if count > 1000 or find(kinds, '[^abfgk]') then break end
+local depth, active, fence, claimed = depth, active, fence, 0 local rows = count > 0 and call('HMGET', ENT, unpack(ARGV, KEYS_AT + 1, KEYS_AT + count)) or {} local rowOf = {} for i = 1, count do
+local row = rows[i] rowOf[ARGV[KEYS_AT + i]] = row ~= NONE and row or false end local wanted, wantedIn, wantedBy, nwanted, heads, ends, at = {}, {}, {}, 0, {}, {}, ARGS_AT for i = 1, count do
 local kind = sub(kinds, i, i) if kind == 'f' then local key, s = ARGV[KEYS_AT + i], ARGV[at + 1] local row = rowOf[key] or 'r' local last = sub(row, -1) == 'r'
 if not last and not find(row, '+', 1, true) then nwanted = nwanted + 1 wanted[nwanted], wantedIn[nwanted], wantedBy[nwanted] = key .. RS .. s, ends, i
 last = row == ARGV[at] .. ',1,1,' .. s .. ',0,' .. s .. ',0' end if not last and ARGV[at + 2] ~= '-1' then nwanted = nwanted + 1
@@ -294,41 +295,44 @@ local field = key .. RS .. s .. RS .. attempt letterIds[field] = id set_letter(i
 push(dlqIndexSet, id, id) push(dlqOfSet, field, id) end local function open_writes()
 local bad = check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(OWNS, 'hash') or check_type(LEADER, 'hash') or check_type(SCHEMA, 'hash') or check_type(KEPT, 'hash')
 or check_type(DLQ, 'hash') or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') if bad then return bad end call('HDEL', META, '') written = true return nil end
-local function unknown_of(its, incarnation, token) if generation == nil or generation ~= its then return 'LOST' end if incarnation + 0 > (hget(META, 'incarnation') or 0) + 0 then return 'UNKNOWN' end
-local m = member_of(incarnation) local holder = m and m[4] or hget(META, 't' .. incarnation) if holder and holder ~= token then return 'UNKNOWN' end return nil end
-local function stranger_of(its, incarnation, token) local unknown = unknown_of(its, incarnation, token) if unknown then return unknown end local m = member_of(incarnation)
-if not m or m[9] == '1' then return 'FENCED' end return nil end local function counters()
-return (hget(META, 'incarnation') or '0') .. FS .. int(fence) .. FS .. (hget(META, 'epoch') or '0') .. FS .. int(letter) end local function live_members()
+local function join_of(incarnation) local m = member_of(incarnation) if m and m[9] ~= '1' then return m[4], m[7], hget(META, 's' .. incarnation .. '.' .. m[4]) end
+local kept = hget(META, 't' .. incarnation) if not kept then return m and m[4] end local t = split(kept) return t[1], t[2], t[3] end local function unknown_of(its, incarnation, token, beat, batch)
+if generation == nil or generation ~= its then return 'LOST' end if incarnation + 0 > (hget(META, 'incarnation') or 0) + 0 then return 'UNKNOWN' end
+local holder, lastBeat, lastBatch = join_of(incarnation) if holder and holder ~= token then return 'UNKNOWN' end if lastBeat and lastBeat + 0 < (beat or 0) + 0 then return 'UNKNOWN' end
+if lastBatch and lastBatch + 0 < (batch or 0) + 0 then return 'UNKNOWN' end return nil end local function stranger_of(its, incarnation, token, beat, batch)
+local unknown = unknown_of(its, incarnation, token, beat, batch) if unknown then return unknown end local m = member_of(incarnation) if not m or m[9] == '1' then return 'FENCED' end return nil end
+local function counters() return (hget(META, 'incarnation') or '0') .. FS .. int(fence) .. FS .. (hget(META, 'epoch') or '0') .. FS .. int(letter) end local function live_members()
 local all, list, sum = call('HGETALL', MEMBER), {}, 0 local bounded = true for i = 1, #all, 2 do local m = split(all[i + 1]) if m[9] ~= '1' then list[all[i]] = m if m[10] ~= '' then
 if m[6] == '0' then bounded = false end sum = sum + m[6] end end end return list, bounded and sum or 0 end local function recount_workers() local _, sum = live_members()
 call('HSET', META, 'workersMax', int(sum)) end local JOINS_KEPT = 1024 local CLOSED = 'closed' local function join() local schema = hget(META, 'schema')
 if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end if generation == CLOSED then return refuse('CLOSED') end
-local unknown = ARGV[19] ~= '' and unknown_of(ARGV[19], ARGV[20], ARGV[21]) if unknown then return refuse(unknown) end for incarnation, m in pairs((live_members())) do if m[1] == ARGV[4] then
-if m[4] ~= ARGV[7] then return refuse('TWIN', incarnation) end return incarnation .. FS .. generation .. FS .. nowS .. FS .. m[8] .. FS .. counters() end end local bad = open_writes()
-if bad then return bad end local its = generation or ARGV[9] if not generation then
+local unknown = ARGV[19] ~= '' and unknown_of(ARGV[19], ARGV[20], ARGV[21], ARGV[22], ARGV[23]) if unknown then return refuse(unknown) end for incarnation, m in pairs((live_members())) do
+if m[1] == ARGV[4] then if m[4] ~= ARGV[7] then return refuse('TWIN', incarnation) end return incarnation .. FS .. generation .. FS .. nowS .. FS .. m[8] .. FS .. counters() end end
+local bad = open_writes() if bad then return bad end local its = generation or ARGV[9] if not generation then
 call('HSET', META, 'generation', its, 'schema', ARGV[8], 'seq', '0', 'fence', '0', 'letter', '0', 'depth', '0', 'active', '0') end local incarnation = int((hget(META, 'incarnation') or 0) + 1)
 local leaseUntil = int(now + ARGV[11])
 call('HSET', META, 'incarnation', incarnation, 's' .. incarnation .. '.' .. ARGV[7], '0', 't' .. incarnation, ARGV[7], 'leaseTtl', ARGV[11], 'hold', ARGV[12], 'entryTtl', ARGV[13],
 'resultTtl', ARGV[14], 'depthMax', ARGV[15], 'leaderTtl', ARGV[16], 'leaderDebounce', ARGV[17])
 call('HSET', MEMBER, incarnation, concat({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], nowS, ARGV[10], '0', leaseUntil, '0', ARGV[18], '1', '' }, FS)) call('HDEL', META, 't' .. int(incarnation - JOINS_KEPT))
-local last = 22 + 2 * ARGV[22] for i = 23, last, 2 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end
+local last = 24 + 2 * ARGV[24] for i = 25, last, 2 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end
 for i = last + 1, #ARGV, 2 do call('HSET', SCHEMA, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end recount_workers()
 return incarnation .. FS .. its .. FS .. nowS .. FS .. leaseUntil .. FS .. counters() end local function shut(of) if generation ~= of then return '' end local bad = open_writes()
 if bad then return bad end call('HSET', META, 'generation', CLOSED) return '' end local function beat(its, incarnation, token, number, acknowledged)
-local stranger = stranger_of(its, incarnation, token) if stranger then return refuse(stranger) end local m = member_of(incarnation)
-if m[7] + 0 < acknowledged + 0 then return refuse('UNKNOWN', m[7]) end if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end local bad = open_writes() if bad then return bad end
-m[7], m[8] = number, int(now + hget(META, 'leaseTtl')) call('HSET', MEMBER, incarnation, concat(m, FS)) return nowS .. FS .. m[8] .. FS .. counters() end local function seal(incarnation, m)
-local session = 's' .. incarnation .. '.' .. m[4] call('HDEL', META, session, session .. ':0', session .. ':1') m[9] = '1' if owns_count(incarnation) > 0 then
-call('HSET', MEMBER, incarnation, concat(m, FS)) else call('HDEL', MEMBER, incarnation) call('HDEL', OWNS, incarnation) for type in gmatch(m[10], '[^,]+') do
-call('HDEL', CONTRACT, incarnation .. FS .. type) call('HDEL', SCHEMA, incarnation .. FS .. type) end end recount_workers() end local function leave(its, incarnation, token)
-local stranger = stranger_of(its, incarnation, token) if stranger == 'FENCED' then return '' end if stranger then return refuse(stranger) end local m = member_of(incarnation)
-local owns = owns_count(incarnation) if owns > 0 then return refuse('OWNS', int(owns)) end local bad = open_writes() if bad then return bad end seal(incarnation, m) return '' end
-local function bury(its, incarnation, beatSeen) if (generation or '') ~= its then return refuse('LOST') end local m = member_of(incarnation) if not m then return '0' end if m[9] ~= '1' then
-if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end if m[7] ~= beatSeen then return refuse('BEATING', m[7]) end local bad = open_writes() if bad then return bad end seal(incarnation, m) end
-return int(owns_count(incarnation)) end local function report(its, incarnation, token, eligible, unreachable) local stranger = stranger_of(its, incarnation, token)
-if stranger then return refuse(stranger) end local m = member_of(incarnation) local bad = open_writes() if bad then return bad end m[11], m[12] = eligible, unreachable
-call('HSET', MEMBER, incarnation, concat(m, FS)) return '' end local function precedes(a, b) for i = 1, #a < #b and #a or #b do local x, y = byte(a, i), byte(b, i) if x ~= y then return x < y end end
-return #a < #b end local function is_cut_off(incarnation, group, count) local reports = 0 for other, m in pairs(group) do
+local stranger = stranger_of(its, incarnation, token, acknowledged) if stranger then return refuse(stranger) end local m = member_of(incarnation)
+if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end local bad = open_writes() if bad then return bad end m[7], m[8] = number, int(now + hget(META, 'leaseTtl'))
+call('HSET', MEMBER, incarnation, concat(m, FS)) return nowS .. FS .. m[8] .. FS .. counters() end local function seal(incarnation, m) local session = 's' .. incarnation .. '.' .. m[4]
+if call('HEXISTS', META, 't' .. incarnation) == 1 then call('HSET', META, 't' .. incarnation, concat({ m[4], m[7], hget(META, session) or '0' }, FS)) end
+call('HDEL', META, session, session .. ':0', session .. ':1') m[9] = '1' if owns_count(incarnation) > 0 then call('HSET', MEMBER, incarnation, concat(m, FS)) else call('HDEL', MEMBER, incarnation)
+call('HDEL', OWNS, incarnation) for type in gmatch(m[10], '[^,]+') do call('HDEL', CONTRACT, incarnation .. FS .. type) call('HDEL', SCHEMA, incarnation .. FS .. type) end end recount_workers() end
+local function leave(its, incarnation, token, beat, batch) local stranger = stranger_of(its, incarnation, token, beat, batch) if stranger == 'FENCED' then return '' end
+if stranger then return refuse(stranger) end local m = member_of(incarnation) local owns = owns_count(incarnation) if owns > 0 then return refuse('OWNS', int(owns)) end local bad = open_writes()
+if bad then return bad end seal(incarnation, m) return '' end local function bury(its, incarnation, beatSeen) if (generation or '') ~= its then return refuse('LOST') end
+local m = member_of(incarnation) if not m then return '0' end if m[9] ~= '1' then if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end
+if m[7] ~= beatSeen then return refuse('BEATING', m[7]) end local bad = open_writes() if bad then return bad end seal(incarnation, m) end return int(owns_count(incarnation)) end
+local function report(its, incarnation, token, eligible, unreachable) local stranger = stranger_of(its, incarnation, token) if stranger then return refuse(stranger) end
+local m = member_of(incarnation) local bad = open_writes() if bad then return bad end m[11], m[12] = eligible, unreachable call('HSET', MEMBER, incarnation, concat(m, FS)) return '' end
+local function precedes(a, b) for i = 1, #a < #b and #a or #b do local x, y = byte(a, i), byte(b, i) if x ~= y then return x < y end end return #a < #b end
+local function is_cut_off(incarnation, group, count) local reports = 0 for other, m in pairs(group) do
 if other ~= incarnation and find(',' .. m[12] .. ',', ',' .. incarnation .. ',', 1, true) then reports = reports + 1 end end return reports * 2 > count - 1 end local function lowest_of(list)
 local lowest, name for incarnation, m in pairs(list) do if not lowest or precedes(m[1], name) then lowest, name = incarnation, m[1] end end return lowest end local function group_of(me)
 local group, eligible, count = {}, {}, 0 for incarnation, m in pairs((live_members())) do if m[8] + 0 > now and m[2] == me[2] and m[10] ~= '' then group[incarnation], count = m, count + 1 end end
@@ -396,7 +400,7 @@ local next, rows = scan(ENT, cursor, '1000') local list = { next, missing_keys(i
 if e.ready and not call('ZSCORE', READY, e.key) then push(list, e.key, e.owner) end end return concat(list, FS) end local function list_counts()
 return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) .. FS .. int(letter) end
 local op, a, b, c, d, e = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] if op == 'beat' then return beat(a, b, c, d, e) end if op == 'join' then return join() end
-if op == 'leave' then return leave(a, b, c) end if op == 'bury' then return bury(a, b, c) end if op == 'report' then return report(a, b, c, d, e) end if op == 'shut' then return shut(a) end
+if op == 'leave' then return leave(a, b, c, d, e) end if op == 'bury' then return bury(a, b, c) end if op == 'report' then return report(a, b, c, d, e) end if op == 'shut' then return shut(a) end
 if op == 'lead' then return lead(a, b, c) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a, b, c) end if op == 'members' then return list_members(a) end
 if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end if op == 'lookup' then return lookup(a, b, c, d) end
 if op == 'letters' then return list_letters(a, b, c, d, e, ARGV[9], ARGV[10]) end if op == 'schemas' then return show_schemas(a, b) end if op == 'entity' then return show_entity(a, b) end

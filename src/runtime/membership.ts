@@ -21,6 +21,7 @@ import type {
   Member,
   MembersAnswer,
   PublishedSchemas,
+  Remembered,
 } from '../core/log/control-operations.js';
 import { SCHEMA_VERSION } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
@@ -35,7 +36,7 @@ const CLOSED_TEXT =
 const lossText = (code: 'LOST' | 'UNKNOWN', incarnation = 0): string =>
   code === 'LOST'
     ? 'it holds the data of another generation, or none'
-    : `it holds no join or heartbeat of incarnation ${incarnation} that it had acknowledged to this process`;
+    : `it holds no join, heartbeat or batch of incarnation ${incarnation} that it had acknowledged to this process`;
 
 export interface MembershipEvents {
   suspended(): void;
@@ -60,7 +61,9 @@ export class Membership {
   generation = '';
   private token = '';
   /** The incarnation before this one; undefined for the first. */
-  private former: Identity | undefined;
+  private former: Remembered | undefined;
+  /** Number of the last heartbeat of this incarnation that was acknowledged. */
+  private lastBeat = 0;
   private readonly highWater = new HighWater();
   private leaseEndsMs = 0;
   private lapsed = true;
@@ -188,13 +191,14 @@ export class Membership {
     this.incarnation = answer.incarnation;
     this.generation = answer.generation;
     this.token = token;
+    this.lastBeat = 0;
     this.leaseEndsMs = 0;
     this.provedAtMs = Number.NEGATIVE_INFINITY;
     this.lastProofMs = sentMs;
     this.proved(sentMs, this.clock.monotonicMs(), answer);
     const { incarnation } = this;
     this.pulse.begin(this.identity, {
-      answered: (beat, beatSentMs, receivedMs) => this.answered(beat, beatSentMs, receivedMs),
+      answered: (...told) => this.answered(...told),
       ended: (why) => {
         this.events.health(undefined);
         if (incarnation !== this.incarnation) return;
@@ -235,10 +239,10 @@ export class Membership {
     this.watchLease();
   }
 
-  private answered(answer: ControlAnswerOf['beat'], sentMs: number, receivedMs: number): void {
-    const { incarnation } = this;
+  private answered(answer: ControlAnswerOf['beat'], beat: number, sentMs: number, receivedMs: number): void {
     this.events.health(undefined);
-    if (!answer.ok || incarnation !== this.incarnation) return;
+    if (!answer.ok) return;
+    this.lastBeat = beat;
     const wentBack = this.highWater.take(answer.counters, sentMs);
     if (wentBack !== undefined) {
       this.events.lost(wentBack);
@@ -269,9 +273,9 @@ export class Membership {
     this.events.suspended();
   }
 
-  /** Stops beating and forgets the incarnation, which is dead or is to die. */
-  forget(): void {
-    if (this.incarnation !== 0) this.former = this.identity;
+  /** Stops beating and forgets the incarnation, which is dead or is to die. `lastBatch`: of its session, the last that was acknowledged. */
+  forget(lastBatch: number): void {
+    if (this.incarnation !== 0) this.former = { ...this.identity, lastBeat: this.lastBeat, lastBatch };
     this.incarnation = 0;
     this.lapsed = true;
     this.pulse.end();
@@ -279,13 +283,13 @@ export class Membership {
   }
 
   /** Leaves for good, if it owns nothing. True if the store knows. */
-  async leave(): Promise<boolean> {
-    const { identity } = this;
-    this.forget();
-    if (identity.incarnation === 0) return true;
-    const answer = await this.attempt(() => this.store.control({ op: 'leave', ...identity }), true);
+  async leave(lastBatch: number): Promise<boolean> {
+    if (this.incarnation === 0) return true;
+    const { incarnation, identity, lastBeat } = this;
+    this.forget(lastBatch);
+    const answer = await this.attempt(() => this.store.control({ op: 'leave', ...identity, lastBeat, lastBatch }), true);
     if (answer?.ok === false && (answer.code === 'LOST' || answer.code === 'UNKNOWN'))
-      this.events.lost(lossText(answer.code, identity.incarnation));
+      this.events.lost(lossText(answer.code, incarnation));
     return answer?.ok === true;
   }
 

@@ -153,7 +153,7 @@ export class Node {
     } catch (error) {
       this.state = 'closed';
       this.closedBy = asError(error);
-      await this.membership.leave();
+      await this.membership.leave(0);
       await this.pulse.close();
       await store.close().catch(() => undefined);
       throw this.closedBy;
@@ -281,7 +281,7 @@ export class Node {
     this.master.stop();
     this.router.clear();
     this.enqueuing.closeSession();
-    this.membership.forget();
+    this.membership.forget(session?.lastAcknowledged ?? 0);
     session?.end(error, new AtomicQueuesError('FENCED', 'the session ended before this step left'));
     this.ownership.abandon(incarnation, error);
   }
@@ -349,8 +349,9 @@ export class Node {
     this.master.stop();
     const { messages: pending } = this.session === undefined ? NONE : await this.withinCallTimeout(this.depth(), NONE);
     // What still runs is not handed over: the lease lapses, and the next owner makes it a dead letter.
-    if (this.ownsNothing()) await this.withinCallTimeout(this.membership.leave(), false);
-    else this.membership.forget();
+    const lastBatch = this.session?.lastAcknowledged ?? 0;
+    if (this.ownsNothing()) await this.withinCallTimeout(this.membership.leave(lastBatch), false);
+    else this.membership.forget(lastBatch);
     const unsent = new AtomicQueuesError('SHUTTING_DOWN', 'the node has stopped; nothing was sent');
     const unknown = new AtomicQueuesError('OUTCOME_UNKNOWN', 'the node has stopped; the message may have run, or may yet');
     this.session?.end(unknown, unsent);

@@ -67,7 +67,7 @@ export class PlainPulse implements Pulse {
         run.acknowledged = beat;
         run.provedMs = sentMs;
       }
-      listener.answered(answer, sentMs, this.clock.monotonicMs());
+      listener.answered(answer, beat, sentMs, this.clock.monotonicMs());
     } catch (error) {
       if (this.run !== run) return;
       listener.failed(error instanceof StoreCallError ? error : new StoreCallError(String(error), false));

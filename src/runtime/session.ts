@@ -102,6 +102,11 @@ export class StoreSession {
     return n;
   }
 
+  /** Number of the last batch that was acknowledged; 0: none was. */
+  get lastAcknowledged(): number {
+    return this.highestAnswered;
+  }
+
   /** Ended handlers that wait for room for what they sent. */
   get awaitingRoom(): number {
     return this.parked.length;
@@ -223,12 +228,13 @@ export class StoreSession {
             this.applied(batch, reply.answers);
             return;
           case 'gap':
-            if (answeredBefore > reply.last) this.events.lost(`batch ${reply.last + 1} was acknowledged and is gone`);
+            if (answeredBefore > reply.last) this.lostBatch(reply.last + 1);
             else this.metGap(batch);
             return;
           case 'fenced':
             batch.refusedCopies++;
-            this.events.fenced();
+            if (reply.last !== undefined && answeredBefore > reply.last) this.lostBatch(reply.last + 1);
+            else this.events.fenced();
             return;
           case 'stale':
             this.events.lost(`batch ${batch.n} is behind the session`);
@@ -242,6 +248,10 @@ export class StoreSession {
       },
       (error: unknown) => this.failed(batch, error),
     );
+  }
+
+  private lostBatch(n: number): void {
+    this.events.lost(`batch ${n} was acknowledged and is gone`);
   }
 
   private metGap(batch: InFlight): void {

@@ -5,7 +5,14 @@
  */
 import { typeOfKey } from '../../src/core/ids.js';
 import { applyBatch, applyControl } from '../../src/core/log/apply.js';
-import type { Contract, ControlAnswer, ControlOp, Identity, LetterFilter } from '../../src/core/log/control-operations.js';
+import type {
+  Contract,
+  ControlAnswer,
+  ControlOp,
+  Identity,
+  LetterFilter,
+  Remembered,
+} from '../../src/core/log/control-operations.js';
 import type { Answer, Batch, BatchReply, NewMessage, SessionOp } from '../../src/core/log/operations.js';
 import { type EntityRecord, PartitionState } from '../../src/core/log/state.js';
 import type { Command, OpCommand, Scenario, Traffic } from './draws.js';
@@ -85,6 +92,12 @@ function strange(me: Identity, x: number): Identity {
     { incarnation: me.incarnation + 1 },
   ];
   return { ...me, ...others[x % others.length] };
+}
+
+/** What it remembers is mostly what the store holds, or less, and sometimes more. */
+function remembered({ beat, n }: NodeState, me: Identity, x: number): Remembered {
+  const more = x % 5 === 0 ? [1, 0] : x % 5 === 1 ? [0, 1] : [-2, -1];
+  return { ...me, lastBeat: Math.max(0, beat + more[0]!), lastBatch: Math.max(0, n + more[1]!) };
 }
 
 export class Driver {
@@ -356,7 +369,10 @@ export class Driver {
   /** x: 0 with the token as before, 1 with another one, 2 with another schema. */
   #join(node: NodeState, x: number): void {
     const before = identityOf(node);
-    const former = node.incarnation === 0 ? undefined : x === 0 && node.n % 7 === 3 ? strange(before, node.n) : before;
+    const former =
+      node.incarnation === 0
+        ? undefined
+        : remembered(node, x === 0 && node.n % 7 === 3 ? strange(before, node.n) : before, node.n);
     if (x === 1) node.token++;
     const { settings, workersMax } = this.scenario;
     const contracts = contractsOf(node);
@@ -432,6 +448,7 @@ export class Driver {
       case 'members':
         return c.x % 2 === 0 ? { op: 'members' } : { op: 'members', contractsAbove: c.y % 4 };
       default:
+        if (c.kind === 'leave') return { op: c.kind, ...remembered(node, me, c.x) };
         return c.kind === 'counts' ? { op: c.kind } : { op: c.kind, ...me };
     }
   }

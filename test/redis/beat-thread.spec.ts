@@ -40,7 +40,7 @@ class Heard implements PulseListener {
   readonly failures: StoreCallError[] = [];
   readonly endings: Ending[] = [];
 
-  answered(answer: ControlAnswerOf['beat'], sentMs: number, receivedMs: number): void {
+  answered(answer: ControlAnswerOf['beat'], _beat: number, sentMs: number, receivedMs: number): void {
     this.answers.push({ answer, sentMs, receivedMs });
   }
 
@@ -184,7 +184,7 @@ describeRedis(
     });
 
     it('tells that the incarnation is dead, and sends nothing more for it', async () => {
-      await store.control({ op: 'leave', ...session.identity });
+      await store.control({ op: 'leave', ...session.remembered });
       const heard = begin(start());
       await until('the fence is told', () => heard.endings.length > 0);
       await sleep(5 * EVERY_MS);

@@ -130,7 +130,7 @@ describeRedis(
     it('leaves nothing behind when everything has ended and is released', async () => {
       await session.apply(finish(1));
       await session.apply(finish(2), { op: 'release', entity: ENTITY, fence: 1, handoff: false });
-      await store.control({ op: 'leave', ...session.identity });
+      await store.control({ op: 'leave', ...session.remembered });
       expect(await admin.keys('aq:*')).toEqual(['aq:{0}:meta']);
     });
 

@@ -1,5 +1,5 @@
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
-import type { Identity, JoinAnswer, Settings } from '../../src/core/log/control-operations.js';
+import type { Identity, JoinAnswer, JoinOp, Remembered, Settings } from '../../src/core/log/control-operations.js';
 import type { AppendOp, Batch, BatchReply, NewMessage, SessionOp } from '../../src/core/log/operations.js';
 import type { Store } from '../../src/ports/store.js';
 import { StoreCallError } from '../../src/ports/store.js';
@@ -34,6 +34,11 @@ export class Session {
     readonly token: string,
   ) {}
 
+  /** With nothing that it would remember. */
+  get remembered(): Remembered {
+    return { ...this.identity, lastBeat: 0, lastBatch: 0 };
+  }
+
   get identity(): Identity {
     return { generation: this.joined.generation, incarnation: this.joined.incarnation, token: this.token };
   }
@@ -47,15 +52,17 @@ export class Session {
   }
 }
 
+export const joinOf = (generation: string, settings: Partial<Settings> = {}): JoinOp => ({
+  ...{ op: 'join', serverId: 's', group: 'g', address: 'h:1', token: `t-${generation}`, schema: 1, generation, workersMax: 0 },
+  settings: {
+    ...{ leaseTtlMs: 60_000, takeoverHoldMs: 0, entryTtlMs: 1000, resultTtlMs: 1000, depthMax: 0 },
+    ...{ leaderTtlMs: 1000, leaderDebounceMs: 0, ...settings },
+  },
+  contracts: [{ type: 'account', maxAttempts: 2, onInterrupt: 'dead-letter', names: ['Deposit'], depthMax: 0 }],
+});
+
 export async function join(store: Store, generation = 'g1', settings: Partial<Settings> = {}): Promise<Session> {
-  const joined = await store.control({
-    ...{ op: 'join', serverId: 's', group: 'g', address: 'h:1', token: `t-${generation}`, schema: 1, generation, workersMax: 0 },
-    settings: {
-      ...{ leaseTtlMs: 60_000, takeoverHoldMs: 0, entryTtlMs: 1000, resultTtlMs: 1000, depthMax: 0 },
-      ...{ leaderTtlMs: 1000, leaderDebounceMs: 0, ...settings },
-    },
-    contracts: [{ type: 'account', maxAttempts: 2, onInterrupt: 'dead-letter', names: ['Deposit'], depthMax: 0 }],
-  });
+  const joined = await store.control(joinOf(generation, settings));
   if (!joined.ok) throw new Error(`join was refused: ${joined.code}`);
   return new Session(store, joined, `t-${generation}`);
 }

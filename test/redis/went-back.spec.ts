@@ -1,13 +1,14 @@
 /** A Redis that comes back from an older state than it had acknowledged, and processes that are not who they say they are. */
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { ControlOp } from '../../src/core/log/control-operations.js';
 import type { RedisStore } from '../../src/redis/store.js';
 import type { Node } from '../../src/runtime/node.js';
 import { SystemClock } from '../../src/system/clock.js';
 import { msg, node, until, type World, world } from '../runtime/harness.js';
 import { fast } from '../runtime/started.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
-import { append, ENTITY, join, redisStore, Session } from './support.js';
+import { append, ENTITY, join, joinOf, redisStore, Session } from './support.js';
 
 const FAST = { ...fast(), enqueueTimeoutMs: 2000, storeCallTimeoutMs: 400 };
 
@@ -49,7 +50,7 @@ describeRedis(
     /** A member that came and went, and a snapshot of what it left. */
     async function snapshotBeforeTheNodes(): Promise<void> {
       const session = await join(await storeOf());
-      await session.store.control({ op: 'leave', ...session.identity });
+      await session.store.control({ op: 'leave', ...session.remembered });
       await admin.save();
     }
 
@@ -94,8 +95,38 @@ describeRedis(
       expect(await back.control({ op: 'beat', ...identity, beat: 3, acknowledged: 2 })).toMatchObject({
         ok: false,
         code: 'UNKNOWN',
-        at: 1,
       });
+    });
+
+    it('and then evicts a member by what is left: its heartbeat, its batch, its next join and its leave each tell a loss', async () => {
+      const session = await join(await storeOf(), 'g1', { leaseTtlMs: 1 });
+      const { identity, joined } = session;
+      const beat = (number: number, acknowledged: number) => ({ op: 'beat', ...identity, beat: number, acknowledged }) as const;
+      expect(await session.store.control(beat(1, 0))).toMatchObject({ ok: true });
+      expect(await session.apply(append('a1'))).toMatchObject({ status: 'applied' });
+      await admin.save();
+      expect(await session.store.control(beat(2, 1))).toMatchObject({ ok: true });
+      expect(await session.apply(append('a2'))).toMatchObject({ status: 'applied' });
+      await comesBack();
+      const back = await storeOf();
+      expect(await back.control({ op: 'bury', generation: 'g1', incarnation: joined.incarnation, beatSeen: 1 })).toMatchObject({
+        ok: true,
+      });
+      const code = async (op: ControlOp) => {
+        const answer = await back.control(op);
+        return answer.ok ? 'ok' : answer.code;
+      };
+      expect([await code(beat(3, 1)), await code(beat(3, 2))]).toEqual(['FENCED', 'UNKNOWN']);
+      expect(await back.apply({ ...identity, n: 3, ops: [append('a3')] })).toEqual({ status: 'fenced', last: 1 });
+      for (const [lastBeat, lastBatch, leave] of [
+        [1, 1, 'ok'],
+        [2, 1, 'UNKNOWN'],
+        [1, 2, 'UNKNOWN'],
+      ] as const) {
+        const former = { ...identity, lastBeat, lastBatch };
+        expect(await code({ op: 'leave', ...former })).toBe(leave);
+        expect(await code({ ...joinOf('g1'), token: `next ${lastBeat} ${lastBatch}`, former })).toBe(leave);
+      }
     });
 
     it.each([
@@ -125,14 +156,7 @@ describeRedis(
       expect(await first.apply(append('a1'))).toMatchObject({ status: 'applied' });
       await comesBack();
       const store = await storeOf();
-      const answer = await store.control({
-        ...{ op: 'join', serverId: 'other', group: 'g', address: '', token: 'other', schema: 1, generation: 'g2', workersMax: 0 },
-        settings: {
-          ...{ leaseTtlMs: 60_000, takeoverHoldMs: 0, entryTtlMs: 1000, resultTtlMs: 1000, depthMax: 0 },
-          ...{ leaderTtlMs: 1000, leaderDebounceMs: 0 },
-        },
-        contracts: [{ type: 'account', maxAttempts: 2, onInterrupt: 'dead-letter', names: ['Deposit'], depthMax: 0 }],
-      });
+      const answer = await store.control({ ...joinOf('g2'), serverId: 'other', token: 'other' });
       if (!answer.ok) throw new Error(answer.code);
       expect(answer.incarnation).toBe(first.joined.incarnation);
       const second = new Session(store, answer, 'other');
@@ -142,7 +166,7 @@ describeRedis(
       for (const n of [1, 2, 3])
         expect(await store.apply({ ...wasFirst.identity, n, ops: [append('a2')] })).toEqual({ status: 'unknown' });
       for (const op of ['leave', 'lead'] as const)
-        expect(await store.control({ op, ...wasFirst.identity })).toMatchObject({ code: 'UNKNOWN' });
+        expect(await store.control({ op, ...wasFirst.remembered })).toMatchObject({ code: 'UNKNOWN' });
       expect(await store.control({ op: 'counts' })).toMatchObject({ depth: 2 });
     });
 
@@ -157,7 +181,7 @@ describeRedis(
       expect(await store.control({ op: 'report', ...old.identity, eligible: false, unreachable: [] })).toMatchObject({
         code: 'LOST',
       });
-      expect(await store.control({ op: 'leave', ...old.identity })).toMatchObject({ code: 'LOST' });
+      expect(await store.control({ op: 'leave', ...old.remembered })).toMatchObject({ code: 'LOST' });
       const { generation, incarnation } = old.identity;
       expect(await store.control({ op: 'bury', generation, incarnation, beatSeen: 1 })).toMatchObject({ code: 'LOST' });
       expect(await store.control({ op: 'lookup', generation, entity: ENTITY, id: 'x', seq: 1 })).toMatchObject({ code: 'LOST' });
@@ -170,7 +194,7 @@ describeRedis(
       const sessions: Session[] = [];
       for (let i = 0; i < 1030; i++) {
         const session = await join(store);
-        await store.control({ op: 'leave', ...session.identity });
+        await store.control({ op: 'leave', ...session.remembered });
         sessions.push(session);
       }
       const beatOf = (s: Session, more = {}) => store.control({ op: 'beat', ...s.identity, beat: 1, acknowledged: 0, ...more });

@@ -79,7 +79,7 @@ class BeatenStore extends MemoryStore {
 
 class Heard implements PulseListener {
   readonly news: string[] = [];
-  answered(answer: Answer, sentMs: number, receivedMs: number): void {
+  answered(answer: Answer, _beat: number, sentMs: number, receivedMs: number): void {
     this.news.push(`${answer.ok ? 'ok' : answer.code} ${sentMs}-${receivedMs}`);
   }
   ended(why: Ending): void {
@@ -213,7 +213,7 @@ async function joined() {
   });
   await membership.join(false);
   const told = (sentMs: number, receivedMs = sentMs, nowMs = 0): void =>
-    pulse.listener?.answered({ ok: true, nowMs, leaseUntilMs: nowMs + TTL_MS, counters: COUNTERS }, sentMs, receivedMs);
+    pulse.listener?.answered({ ok: true, nowMs, leaseUntilMs: nowMs + TTL_MS, counters: COUNTERS }, 1, sentMs, receivedMs);
   return { clock, store, pulse, events, membership, told };
 }
 
@@ -269,7 +269,7 @@ describe('the lease of a node whose beats leave elsewhere', () => {
     listener?.failed(new StoreCallError('down', false));
     listener?.ended('FENCED');
     expect(events).toEqual(['ill: down', 'well', 'fenced: the store has evicted this incarnation']);
-    membership.forget();
+    membership.forget(0);
     expect(pulse.listener).toBeUndefined();
     expect(membership.leaseValid()).toBe(false);
   });

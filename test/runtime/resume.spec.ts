@@ -36,8 +36,9 @@ class PulseByHand implements Pulse {
     const { run } = this;
     if (run === undefined) throw new Error('no incarnation to send a heartbeat for');
     const sentMs = this.clock.monotonicMs();
-    const answer = await this.store.control({ op: 'beat', ...run.member, beat: ++this.beats, acknowledged: 0 });
-    run.listener.answered(answer, sentMs, this.clock.monotonicMs());
+    const beat = ++this.beats;
+    const answer = await this.store.control({ op: 'beat', ...run.member, beat, acknowledged: 0 });
+    run.listener.answered(answer, beat, sentMs, this.clock.monotonicMs());
   }
 }
 

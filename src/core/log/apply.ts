@@ -16,11 +16,11 @@ import { beat, bury, join, leave, members, owned, ready, report, schemas, shut }
 import type { Answer, Batch, BatchReply, SessionOp } from './operations.js';
 import type { PartitionState, Session } from './state.js';
 
-const STATUS_OF = { LOST: { status: 'lost' }, UNKNOWN: { status: 'unknown' }, FENCED: { status: 'fenced' } } as const;
-
 export function applyBatch(state: PartitionState, batch: Batch, nowMs: number): BatchReply {
   const stranger = strangerOf(state, batch);
-  if (stranger !== undefined) return STATUS_OF[stranger];
+  if (stranger === 'LOST') return { status: 'lost' };
+  if (stranger === 'UNKNOWN') return { status: 'unknown' };
+  if (stranger === 'FENCED') return { status: 'fenced', last: state.joins.get(batch.incarnation)?.ended?.batch };
   const session = state.sessions.get(batch.incarnation) as Session;
   const { last } = session;
   if (batch.n === last + 1) {

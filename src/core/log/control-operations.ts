@@ -34,6 +34,13 @@ export interface Identity {
   /** Of the join that made the incarnation. */
   readonly token: string;
 }
+/** A member, and what it remembers of the store's acknowledgements. A store that holds less of it lost the rest. */
+export interface Remembered extends Identity {
+  /** Number of the last heartbeat that was acknowledged; 0: none was. */
+  readonly lastBeat: number;
+  /** Number of the last batch that was acknowledged; 0: none was. */
+  readonly lastBatch: number;
+}
 /** Counters of the partition. None goes down while the store keeps what it acknowledged. */
 export interface Counters {
   /** Incarnations given to joins. */
@@ -58,8 +65,8 @@ export interface JoinOp {
   readonly generation: string;
   /** `maxTotalWorkers` of this node; 0: unbounded. */
   readonly workersMax: number;
-  /** The incarnation that the joining process was before; refused with LOST or UNKNOWN if the store does not hold its join. */
-  readonly former?: Identity;
+  /** The incarnation that the joining process was before; refused with LOST or UNKNOWN if the store does not hold what it remembers. */
+  readonly former?: Remembered;
   readonly settings: Settings;
   readonly contracts: readonly Contract[];
   /** Of types that the contracts declare; kept as long as the member is listed. Left out: none. */
@@ -86,7 +93,7 @@ export interface BeatAnswer {
   readonly leaseUntilMs: number;
   readonly counters: Counters;
 }
-export interface LeaveOp extends Identity {
+export interface LeaveOp extends Remembered {
   readonly op: 'leave';
 }
 export interface BuryOp {

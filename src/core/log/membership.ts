@@ -16,7 +16,7 @@ import type {
   SchemasOp,
   ShutOp,
 } from './control-operations.js';
-import { rememberJoin, strangerOf, unknownOf } from './identity.js';
+import { rememberEnd, rememberJoin, strangerOf, unknownOf } from './identity.js';
 import { type Done, refuse } from './operations.js';
 import { AT_ONCE_MS, type MemberRecord, type PartitionState, sumWorkersMax } from './state.js';
 
@@ -79,10 +79,10 @@ function liveMemberOf(state: PartitionState, serverId: string): MemberRecord | u
 }
 
 export function beat(state: PartitionState, op: BeatOp, nowMs: number): ControlAnswerOf['beat'] {
-  const stranger = strangerOf(state, op);
+  const { generation, incarnation, token, acknowledged } = op;
+  const stranger = strangerOf(state, { generation, incarnation, token, lastBeat: acknowledged });
   if (stranger !== undefined) return refuse(stranger);
-  const member = state.members.get(op.incarnation) as MemberRecord;
-  if (member.beat < op.acknowledged) return refuse('UNKNOWN', member.beat);
+  const member = state.members.get(incarnation) as MemberRecord;
   if (op.beat <= member.beat) return refuse('STALE_BEAT', member.beat);
   member.beat = op.beat;
   member.leaseUntilMs = nowMs + state.settings.leaseTtlMs;
@@ -123,6 +123,7 @@ export function bury(state: PartitionState, op: BuryOp, nowMs: number): ControlA
 
 /** From here on no batch of that incarnation applies, whenever its copies arrive. */
 function seal(state: PartitionState, member: MemberRecord): void {
+  rememberEnd(state, member.incarnation);
   member.dead = true;
   sumWorkersMax(state);
   state.sessions.delete(member.incarnation);

@@ -355,8 +355,8 @@ export interface Batch {
 }
 export type BatchReply =
   | { readonly status: 'applied'; readonly answers: readonly Answer[] }
-  /** The incarnation was evicted, or has left. */
-  | { readonly status: 'fenced' }
+  /** The incarnation was evicted, or has left. `last`: its highest batch that was applied; undefined if that is not kept any more. */
+  | { readonly status: 'fenced'; readonly last?: number | undefined }
   /** The store does not hold the join of this session: it lost acknowledged writes. */
   | { readonly status: 'unknown' }
   /** Older than what the session keeps. */

@@ -42,6 +42,13 @@ export interface MemberRecord {
   unreachable: readonly number[];
 }
 
+/** What is kept of a join. */
+export interface JoinRecord {
+  readonly token: string;
+  /** Numbers of the last heartbeat and of the last batch, once the incarnation was evicted or has left. */
+  readonly ended?: { readonly beat: number; readonly batch: number };
+}
+
 /** What is kept of a message by id: while it is live if the caller gave the id, and after its end as retention says. */
 export interface KeptRecord {
   readonly seq: number;
@@ -91,8 +98,8 @@ export class PartitionState {
   settings: Settings = NO_SETTINGS;
   readonly sessions = new Map<number, Session>();
   readonly members = new Map<number, MemberRecord>();
-  /** Token of the newest joins, by incarnation. */
-  readonly tokens = new Map<number, string>();
+  /** The newest joins, by incarnation. */
+  readonly joins = new Map<number, JoinRecord>();
   readonly leaders = new Map<string, LeaderRecord>();
   readonly entities = new Map<string, EntityRecord>();
   /** Entities with something pending and nothing running, with the time from which it could begin; see AT_ONCE_MS. */

@@ -3,10 +3,9 @@
 -- answer   now leaseUntil counters
 -- refuses  LOST UNKNOWN FENCED STALE_BEAT(beat)
 local function beat(its, incarnation, token, number, acknowledged)
-  local stranger = stranger_of(its, incarnation, token)
+  local stranger = stranger_of(its, incarnation, token, acknowledged)
   if stranger then return refuse(stranger) end
   local m = member_of(incarnation)
-  if m[7] + 0 < acknowledged + 0 then return refuse('UNKNOWN', m[7]) end
   if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end
   local bad = open_writes()
   if bad then return bad end

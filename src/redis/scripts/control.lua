@@ -5,7 +5,7 @@
 local op, a, b, c, d, e = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 if op == 'beat' then return beat(a, b, c, d, e) end
 if op == 'join' then return join() end
-if op == 'leave' then return leave(a, b, c) end
+if op == 'leave' then return leave(a, b, c, d, e) end
 if op == 'bury' then return bury(a, b, c) end
 if op == 'report' then return report(a, b, c, d, e) end
 if op == 'shut' then return shut(a) end

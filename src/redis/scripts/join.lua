@@ -1,7 +1,7 @@
 -- join: opens the session of a new incarnation; the same token again gets the same answer.
 -- args     serverId group address token schema generation workersMax leaseTtl hold entryTtl resultTtl depthMax leaderTtl
---          leaderDebounce types (joined by ','), generation incarnation token of the joiner's former incarnation ('' without one),
---          number of contracts, and per contract: type, record; then per published schemas: type, text
+--          leaderDebounce types (joined by ','), generation incarnation token, last heartbeat and last batch of the joiner's former incarnation
+--          ('' without one), number of contracts, and per contract: type, record; then per published schemas: type, text
 -- answer   incarnation generation now leaseUntil counters
 -- refuses  SCHEMA(version) CLOSED LOST UNKNOWN TWIN(incarnation)
 
@@ -36,7 +36,7 @@ local function join()
   local schema = hget(META, 'schema')
   if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end
   if generation == CLOSED then return refuse('CLOSED') end
-  local unknown = ARGV[19] ~= '' and unknown_of(ARGV[19], ARGV[20], ARGV[21])
+  local unknown = ARGV[19] ~= '' and unknown_of(ARGV[19], ARGV[20], ARGV[21], ARGV[22], ARGV[23])
   if unknown then return refuse(unknown) end
   for incarnation, m in pairs((live_members())) do
     if m[1] == ARGV[4] then
@@ -56,8 +56,8 @@ local function join()
     'resultTtl', ARGV[14], 'depthMax', ARGV[15], 'leaderTtl', ARGV[16], 'leaderDebounce', ARGV[17])
   call('HSET', MEMBER, incarnation, concat({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], nowS, ARGV[10], '0', leaseUntil, '0', ARGV[18], '1', '' }, FS))
   call('HDEL', META, 't' .. int(incarnation - JOINS_KEPT))
-  local last = 22 + 2 * ARGV[22]
-  for i = 23, last, 2 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end
+  local last = 24 + 2 * ARGV[24]
+  for i = 25, last, 2 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end
   for i = last + 1, #ARGV, 2 do call('HSET', SCHEMA, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end
   recount_workers()
   return incarnation .. FS .. its .. FS .. nowS .. FS .. leaseUntil .. FS .. counters()

@@ -1,11 +1,14 @@
 -- leave: ends a member that owns nothing.
--- args     generation incarnation token
+-- args     generation incarnation token, last heartbeat and last batch that were acknowledged
 -- answer   nothing
 -- refuses  LOST UNKNOWN OWNS(entities)
 
 -- From here on no batch of that incarnation applies, whenever its copies arrive. The dead are forgotten once they own nothing.
 local function seal(incarnation, m)
   local session = 's' .. incarnation .. '.' .. m[4]
+  if call('HEXISTS', META, 't' .. incarnation) == 1 then
+    call('HSET', META, 't' .. incarnation, concat({ m[4], m[7], hget(META, session) or '0' }, FS))
+  end
   call('HDEL', META, session, session .. ':0', session .. ':1')
   m[9] = '1'
   if owns_count(incarnation) > 0 then
@@ -21,8 +24,8 @@ local function seal(incarnation, m)
   recount_workers()
 end
 
-local function leave(its, incarnation, token)
-  local stranger = stranger_of(its, incarnation, token)
+local function leave(its, incarnation, token, beat, batch)
+  local stranger = stranger_of(its, incarnation, token, beat, batch)
   if stranger == 'FENCED' then return '' end
   if stranger then return refuse(stranger) end
   local m = member_of(incarnation)

@@ -1,0 +1,180 @@
+/** The store comes back from an older state: who remembers what is lost closes it to the others. */
+import type { Cluster } from '../cluster.js';
+import { eventsOf, hasState, type Must, type Scenario, startedOn } from './scenario.js';
+
+const A = 'plain:a';
+
+/** Two nodes whose heartbeats lie half a period apart. */
+function startApart(sim: Cluster): void {
+  sim.start('n1');
+  sim.run(50);
+  sim.start('n2');
+  sim.run(1500);
+}
+
+/** The store loses what came after `kept`, which n1 knows, and n1 is evicted by what is left before it can call again. */
+function losesAndIsEvicted(sim: Cluster, must: Must, kept: number): void {
+  const { incarnation } = sim.node('n1');
+  sim.cutStore('n1');
+  sim.storeLost = true;
+  sim.server.forgetTail(kept);
+  must(
+    'it is evicted',
+    sim.until(() => sim.server.state.members.get(incarnation)?.dead !== false, 3000),
+  );
+  must('nobody else has noticed a loss', !hasState(sim, 'n2', 'store-lost'));
+  sim.healStore('n1');
+  sim.run(2500);
+  must('it has noticed', hasState(sim, 'n1', 'store-lost'));
+  must('the other has closed too', hasState(sim, 'n2', 'closed'));
+}
+
+export const LOSS_SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'store-restarts-empty',
+    shows: 'a store that comes back empty is noticed by every living node; the group closes and starts nothing',
+    stays: true,
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      sim.send('n1', A, { c: 'before', ms: 500 });
+      sim.run(20);
+      sim.storeLost = true;
+      sim.server.restartEmpty();
+      sim.run(1000);
+      for (const node of ['n1', 'n2'])
+        must(`${node} has noticed and closed`, hasState(sim, node, 'store-lost') && hasState(sim, node, 'closed'));
+      const late = sim.send('n2', A, { c: 'late' });
+      sim.run(100);
+      must(`and takes nothing more (${late.code})`, late.code === 'STORE_LOST' && !startedOn(sim, A).includes('late'));
+    },
+  },
+  {
+    name: 'tail-lost-silently',
+    shows: 'an owner behind whose acknowledged batches the store has fallen notices by the gap, and closes',
+    keepsLog: true,
+    stays: true,
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      for (const c of ['t1', 't2', 't3']) {
+        sim.send('n1', A, { c });
+        sim.run(100);
+      }
+      const applied = sim.server.steps;
+      sim.storeLost = true;
+      sim.server.forgetTail(applied - 6);
+      sim.send('n1', A, { c: 't4' });
+      sim.run(1000);
+      must('it has closed', hasState(sim, 'n1', 'store-lost'));
+      must('and has run nothing twice', new Set(startedOn(sim, A)).size === startedOn(sim, A).length);
+    },
+  },
+  {
+    name: 'back-before-a-join',
+    shows: 'a store that comes back from before a join says "unknown" to that node, which closes the store to the others',
+    keepsLog: true,
+    stays: true,
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(1000);
+      const joined = sim.server.steps;
+      sim.start('n2');
+      sim.run(1000);
+      sim.storeLost = true;
+      sim.server.forgetTail(joined);
+      sim.run(1500);
+      must('the node without a join has noticed', hasState(sim, 'n2', 'store-lost'));
+      must('the other has closed too', hasState(sim, 'n1', 'store-lost'));
+    },
+  },
+  {
+    name: 'number-given-twice',
+    shows: 'of two living processes with one number, the one whose join is gone is refused, and the newcomer has no part of it',
+    keepsLog: true,
+    stays: true,
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(1000);
+      const joined = sim.server.steps;
+      sim.start('n2');
+      sim.run(1000);
+      // Its heartbeats do not arrive, so nothing but a batch of it can tell.
+      sim.cutStore('n2');
+      sim.server.forgetTail(joined);
+      sim.start('n3');
+      sim.run(300);
+      must('n3 has the number of n2', sim.node('n3').incarnation === sim.node('n2').incarnation);
+      sim.storeLost = true;
+      sim.healStore('n2');
+      const call = sim.send('n2', A, { c: 'w1' });
+      sim.run(2000);
+      must('n2 has noticed', hasState(sim, 'n2', 'store-lost'));
+      must('no receipt for what is not in the log', call.outcome !== 'ok' || eventsOf(sim, 'append').length > 0);
+    },
+  },
+  {
+    name: 'evicted-by-what-is-left',
+    shows: 'a store that lost a heartbeat and evicts the node by the one before tells it so, instead of only that it was evicted',
+    keepsLog: true,
+    stays: true,
+    run(sim, must) {
+      startApart(sim);
+      const heartbeats = (): number | undefined => sim.server.state.members.get(sim.node('n1').incarnation)?.beat;
+      const first = heartbeats();
+      let before = 0;
+      const isSent = (): boolean => {
+        if (heartbeats() !== first) return true;
+        before = sim.server.steps;
+        return false;
+      };
+      must('n1 has sent a heartbeat', sim.until(isSent, 1000, 1));
+      sim.run(5);
+      losesAndIsEvicted(sim, must, before);
+    },
+  },
+  {
+    name: 'evicted-after-a-lost-batch',
+    shows: 'a node that is evicted after the store lost a batch of it, and no heartbeat, learns of the loss when it joins again',
+    keepsLog: true,
+    stays: true,
+    run(sim, must) {
+      startApart(sim);
+      sim.run(30);
+      const before = sim.server.steps;
+      const call = sim.send('n1', A, { c: 'lost' });
+      must(
+        'it has its receipt',
+        sim.until(() => call.outcome === 'ok', 100, 1),
+      );
+      losesAndIsEvicted(sim, must, before);
+    },
+  },
+  {
+    name: 'tail-lost-newcomer',
+    shows: 'one node remembers what the store forgot: it closes the store, to a node that lost nothing and to one that comes',
+    keepsLog: true,
+    stays: true,
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1500);
+      for (const c of ['t1', 't2', 't3']) {
+        sim.send('n1', A, { c });
+        sim.run(100);
+      }
+      const before = startedOn(sim, A);
+      sim.server.forgetTail(sim.server.steps - 8);
+      sim.send('n1', A, { c: 't4' });
+      sim.run(200);
+      sim.start('n3');
+      sim.storeLost = true;
+      sim.run(2500);
+      must('who had it acknowledged has noticed', hasState(sim, 'n1', 'store-lost'));
+      for (let i = 0; i < 8; i++) sim.send('n2', `plain:x${i}`, { c: `x${i}` });
+      sim.run(1000);
+      must('the other has closed too', hasState(sim, 'n2', 'closed'));
+      must('the newcomer was not let in', hasState(sim, 'n3', 'start-failed'));
+      must('nothing that had begun began again', startedOn(sim, A).length === new Set([...before, ...startedOn(sim, A)]).size);
+    },
+  },
+];
