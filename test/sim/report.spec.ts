@@ -83,12 +83,18 @@ describe('the report of a failing seed', () => {
     const { regression } = failure;
     const text = regressionText(regression, IN_WORDS[INVARIANT]);
     expect(regressionIn(text, 'it')).toEqual(regression);
-    // Not beside the others: they are read by the tests that run meanwhile.
+    // Not beside the others, which are read by the tests that run meanwhile; and as a root of its own, or the projects of this
+    // package's tests would run all of them.
     const folder = 'build/report-spec';
     writeText(`${folder}/test/seed-${seed}-${INVARIANT}.spec.ts`, text);
-    const played = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', '--dir', folder, '--reporter=verbose'], {
-      encoding: 'utf8',
-    });
+    const played = spawnSync(
+      process.execPath,
+      ['node_modules/vitest/vitest.mjs', 'run', '--root', folder, '--reporter=verbose'],
+      {
+        encoding: 'utf8',
+        timeout: 100_000,
+      },
+    );
     rmSync(folder, { recursive: true });
     expect(played.status, played.stdout + played.stderr).toBe(0);
     expect(played.stdout).toContain(`seed ${seed} keeps ${INVARIANT}`);
