@@ -64,8 +64,9 @@ export default defineConfig({
             { extends: true, test: { name: 'alone', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 1 } } },
           ],
     pool: 'forks',
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // They only end what hangs: beside other work of the machine a test takes many times as long as alone.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     teardownTimeout: 10_000,
   },
 });

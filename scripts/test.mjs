@@ -1,14 +1,16 @@
 // npm test: finds a Redis and a Postgres for the suites that need one, runs vitest, and ends with the line "N passed, N failed, N skipped".
 // Arguments go to vitest, for instance `npm test -- test/core`.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compile, ROOT } from './compile.mjs';
 import { findPostgresPrograms } from './postgres-binary.mjs';
 import { findRedisBinary } from './redis-binary.mjs';
+import { summaryOf } from './test-summary.mjs';
 
-const LIMIT_MS = 15 * 60_000;
-const REPORT = join(ROOT, 'build/test-results.json');
+// Far beyond what the tests take on two cores, so that a machine with other work ends them too.
+const LIMIT_MS = Number(process.env.AQ_TEST_LIMIT_MS ?? 15 * 60_000);
+const JOURNAL = join(ROOT, `build/test-journal-${process.pid}.ndjson`);
 
 const say = (text) => process.stdout.write(`${text}\n`);
 
@@ -51,50 +53,54 @@ function compileChildren() {
   return ['kill', 'sim'].every((target) => compile(target));
 }
 
+/** Vitest in a process group of its own, so that nothing of it is left when it is cut. */
 function runVitest(args) {
   const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${REPORT}`];
-  const child = spawn(process.execPath, [vitest, 'run', ...reporters, ...args], { cwd: ROOT, stdio: 'inherit' });
-  const limit = setTimeout(() => {
-    say(`The tests did not end within ${LIMIT_MS / 60_000} minutes: ending them.`);
-    child.kill('SIGKILL');
-  }, LIMIT_MS);
-  process.on('SIGINT', () => {});
-  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  const reporters = ['--reporter=default', `--reporter=${join(ROOT, 'scripts/test-reporter.mjs')}`];
+  const env = { ...process.env, AQ_TEST_JOURNAL: JOURNAL };
+  const child = spawn(process.execPath, [vitest, 'run', ...reporters, ...args], {
+    cwd: ROOT,
+    stdio: 'inherit',
+    env,
+    detached: true,
+  });
+  const cut = (why) => {
+    say(`${why}: ending the tests.`);
+    signal(child, 'SIGKILL');
+  };
+  const limit = setTimeout(() => cut(`The tests did not end within ${LIMIT_MS / 60_000} minutes`), LIMIT_MS);
+  for (const name of ['SIGINT', 'SIGTERM']) process.on(name, () => cut(name));
   return new Promise((resolve) => {
     child.on('exit', (code) => {
       clearTimeout(limit);
+      signal(child, 'SIGKILL');
       resolve(code ?? 1);
     });
   });
 }
 
-/** Counts by vitest's report; a file that could not run is one failure. */
-function count() {
-  if (!existsSync(REPORT)) return { passed: 0, failed: 1, skipped: 0, notRun: [] };
-  const report = JSON.parse(readFileSync(REPORT, 'utf8'));
-  const broken = report.testResults.filter(
-    (file) => file.status === 'failed' && file.assertionResults.every((t) => t.status !== 'failed'),
-  );
-  const titles = report.testResults.flatMap((file) => file.assertionResults.flatMap((t) => t.ancestorTitles));
-  return {
-    passed: report.numPassedTests,
-    failed: report.numFailedTests + broken.length,
-    skipped: report.numPendingTests + report.numTodoTests,
-    notRun: [...new Set(titles.filter((title) => title.startsWith('NOT RUN, ')))],
-  };
+function signal({ pid }, name) {
+  try {
+    process.kill(-pid, name);
+  } catch {
+    // The whole group has ended.
+  }
 }
 
 const args = process.argv.slice(2);
 const hasOwnRedis = provideRedis();
 const hasPostgres = providePostgres();
 mkdirSync(join(ROOT, 'build'), { recursive: true });
-rmSync(REPORT, { force: true });
 const compiled = compileChildren();
+writeFileSync(JOURNAL, '');
 const exitCode = await runVitest(args);
-const { passed, failed: failedTests, skipped, notRun } = count();
+const { isOver, passed, failed: failedTests, skipped, cut, waiting, notRun } = summaryOf(readFileSync(JOURNAL, 'utf8'));
+rmSync(JOURNAL);
 const failed = failedTests + (compiled ? 0 : 1);
 
+if (!isOver) say('FAILED: the run was cut. What it had come to is counted below.');
+if (cut.length > 0) say(`It was running: ${cut.join(', ')}`);
+if (waiting.length > 0) say(`It had not begun: ${waiting.join(', ')}`);
 if (!compiled) say('FAILED: what tests run as processes does not compile (see above).');
 for (const title of notRun) say(`!!! ${title}`);
 if (!hasOwnRedis) {

@@ -78,8 +78,9 @@ class BuyHandler implements ICommandHandler<Buy> {
   }
 }
 
-/** The default sweep is 2000 ms, which is what a call takes whose hints are lost. */
-const MEDIAN_MS_MAX = 100;
+/** A call whose hints are lost takes as long as a sweep, which is far beyond what a loaded machine needs for one; so is the lease. */
+const TIMING = { reconcileIntervalMs: 60_000, nodeTTLMs: 30_000 };
+const WITHOUT_SWEEP_MS = 15_000;
 const CALLS = 20;
 const AND_WAIT_MS = 450;
 
@@ -96,13 +97,19 @@ describeRedis('services on one Redis', () => {
   ])('over %s', (way, enabled) => {
     type Handlers = NonNullable<Parameters<typeof startApp>[0]['providers']>;
 
-    async function start(prefix: string, service: string, handlers: Handlers, entities: Record<string, IEntityConfig> = {}) {
+    async function start(
+      prefix: string,
+      service: string,
+      handlers: Handlers,
+      entities: Record<string, IEntityConfig> = {},
+      andWaitMs = WITHOUT_SWEEP_MS,
+    ) {
       const address = `127.0.0.1:${enabled ? await freePort() : 1}`;
       const logger = new LineLogger();
       const queues = AtomicQueuesModule.forRoot({
         ...{ redis: { host: '127.0.0.1', port: redis.port }, keyPrefix: `${way}-${prefix}`, entities },
         ...{ serverId: `${service}-1`, serviceGroup: service },
-        grpc: { enabled, listenAddress: address, advertisedAddress: address, deadlines: { andWaitMs: AND_WAIT_MS } },
+        grpc: { enabled, listenAddress: address, advertisedAddress: address, deadlines: { andWaitMs }, ...TIMING },
       });
       const providers = [...handlers, { provide: WHERE, useValue: service }];
       const app = await startApp({ queues: [queues], providers, logger });
@@ -122,7 +129,7 @@ describeRedis('services on one Redis', () => {
       }
       const medianMs = times.sort((a, b) => a - b)[CALLS / 2] as number;
       process.stdout.write(`a call to another service over ${way}: ${medianMs} ms (median of ${CALLS}, each to a new entity)\n`);
-      expect(medianMs).toBeLessThan(MEDIAN_MS_MAX);
+      expect(medianMs).toBeLessThan(WITHOUT_SWEEP_MS / CALLS);
       expect(await bank.app.get(CommandBus).execute(new Reserve('a', 1))).toMatchObject({ reserved: 3 });
       expect(await warehouse.bus.enqueueAndWait(new Buy('x', 'a'))).toEqual({ by: 'warehouse', reserved: 4 });
       await expect.poll(() => reserved.get('a later')).toBe(1);
@@ -152,7 +159,7 @@ describeRedis('services on one Redis', () => {
         ['x', {}, AND_WAIT_MS],
         ['y', { slow: { replyTimeout: 200 } }, 200],
       ] as const) {
-        const { bus, logger } = await start('wait', service, [], entities);
+        const { bus, logger } = await start('wait', service, [], entities, AND_WAIT_MS);
         const error = await errorOf('REPLY_TIMEOUT', bus.enqueueAndWait('slow', 'Slow', service, {}));
         expect(error.message).toContain(`no result within ${timeoutMs} ms`);
         expect(logger.lines.filter((line) => line.includes('nobody here handles'))).toEqual([]);
@@ -169,7 +176,7 @@ describeRedis('services on one Redis', () => {
       expect(producer.bus.health()).toMatchObject({ role: 'producer', owned: 0, isReady: true });
       const startMs = performance.now();
       await producer.app.close();
-      expect(performance.now() - startMs).toBeLessThan(1500);
+      expect(performance.now() - startMs).toBeLessThan(WITHOUT_SWEEP_MS);
       await expect.poll(() => warehouse.bus.health().peers).toEqual([]);
       reserved.clear();
     });

@@ -1,6 +1,7 @@
 import { Inject } from '@nestjs/common';
 import { CommandHandler, ICommandHandler } from '@nestjs/cqrs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { placeOf } from '../../src/core/placement/ring.js';
 import { AtomicQueuesModule, EntityType, QueueBus, QueueEntityId } from '../../src/index.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 import { startApp } from './app.js';
@@ -31,8 +32,15 @@ class WhoAndHowManyHandler implements ICommandHandler<WhoAndHowMany> {
 }
 
 const CALLS = 20;
-/** The default sweep is 2000 ms, which is what a call takes whose hints are lost. */
-const MEDIAN_MS_MAX = 100;
+/** A call whose hints are lost takes as long as a sweep, which is far beyond what a loaded machine needs for one; so is the lease. */
+const TIMING = { reconcileIntervalMs: 60_000, nodeTTLMs: 30_000 };
+const WITHOUT_SWEEP_MS = 15_000;
+
+/** An id that the ring gives to that one of a and b, so that it stays there when it is idle. */
+function idAt(serverId: string): string {
+  const places = ['a', 'b'].map((name, i) => ({ incarnation: i + 1, serverId: name }));
+  for (let i = 0; ; i++) if (placeOf(`account:of ${i}`, places)?.serverId === serverId) return `of ${i}`;
+}
 
 describeRedis('two applications on one Redis, without gRPC', () => {
   let redis: RedisServer;
@@ -42,7 +50,9 @@ describeRedis('two applications on one Redis, without gRPC', () => {
   afterAll(() => redis.stop());
 
   async function startNode(serverId: string, keyPrefix: string): Promise<QueueBus> {
-    const queues = [AtomicQueuesModule.forRoot({ redis: { host: '127.0.0.1', port: redis.port }, keyPrefix, serverId })];
+    const queues = [
+      AtomicQueuesModule.forRoot({ redis: { host: '127.0.0.1', port: redis.port }, keyPrefix, serverId, grpc: TIMING }),
+    ];
     const providers = [WhoAndHowManyHandler, { provide: WHERE, useValue: serverId }];
     return (await startApp({ queues, providers })).get(QueueBus);
   }
@@ -59,12 +69,13 @@ describeRedis('two applications on one Redis, without gRPC', () => {
 
   test('a call for an entity that the other one owns is answered by that one, at once, in both directions', async () => {
     const [a, b] = [await startNode('a', 'two'), await startNode('b', 'two')];
-    expect(await a.enqueueAndWait(new WhoAndHowMany('of a'))).toEqual({ where: 'a', runs: 1 });
-    expect(await b.enqueueAndWait(new WhoAndHowMany('of b'))).toEqual({ where: 'b', runs: 1 });
-    const medians = { fromB: await medianMs(b, 'of a', 'a'), fromA: await medianMs(a, 'of b', 'b') };
+    const [ofA, ofB] = [idAt('a'), idAt('b')];
+    expect(await a.enqueueAndWait(new WhoAndHowMany(ofA))).toEqual({ where: 'a', runs: 1 });
+    expect(await b.enqueueAndWait(new WhoAndHowMany(ofB))).toEqual({ where: 'b', runs: 1 });
+    const medians = { fromB: await medianMs(b, ofA, 'a'), fromA: await medianMs(a, ofB, 'b') };
     process.stdout.write(`a call over pub/sub: ${JSON.stringify(medians)} ms (medians of ${CALLS})\n`);
-    expect(medians.fromB).toBeLessThan(MEDIAN_MS_MAX);
-    expect(medians.fromA).toBeLessThan(MEDIAN_MS_MAX);
+    expect(medians.fromB).toBeLessThan(WITHOUT_SWEEP_MS / CALLS);
+    expect(medians.fromA).toBeLessThan(WITHOUT_SWEEP_MS / CALLS);
   });
 
   test('both at once call the same entities: one at a time, and no call waits for a sweep', async () => {
@@ -75,17 +86,18 @@ describeRedis('two applications on one Redis, without gRPC', () => {
       buses.flatMap((bus) => Array.from({ length: CALLS }, () => bus.enqueueAndWait(new WhoAndHowMany(id)))),
     );
     const runs = (await Promise.all(calls)).map((answer) => (answer as { runs: number }).runs);
-    expect(performance.now() - startMs).toBeLessThan(1500);
+    expect(performance.now() - startMs).toBeLessThan(WITHOUT_SWEEP_MS);
     const each = Array.from({ length: 2 * CALLS }, (_, i) => i + 1);
     expect(runs.sort((a, b) => a - b)).toEqual(each.flatMap((n) => ids.map(() => n)));
   });
 
   test('an application that starts after the entity was taken is heard from its first call on', async () => {
+    const id = idAt('a');
     const a = await startNode('a', 'late');
-    await a.enqueueAndWait(new WhoAndHowMany('late'));
+    await a.enqueueAndWait(new WhoAndHowMany(id));
     const b = await startNode('b', 'late');
     const startMs = performance.now();
-    expect(await b.enqueueAndWait(new WhoAndHowMany('late'))).toEqual({ where: 'a', runs: 2 });
-    expect(performance.now() - startMs).toBeLessThan(1000);
+    expect(await b.enqueueAndWait(new WhoAndHowMany(id))).toEqual({ where: 'a', runs: 2 });
+    expect(performance.now() - startMs).toBeLessThan(WITHOUT_SWEEP_MS);
   });
 });

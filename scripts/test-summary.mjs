@@ -1,0 +1,30 @@
+// What a journal (test-reporter.mjs) tells of a run, also of one that was cut.
+
+/** Of the text of a journal. A file that is broken counts as one failure; so does one that was cut, and a run without any. */
+export function summaryOf(text) {
+  const files = new Map();
+  const notRun = new Set();
+  let isOver = false;
+  let errors = 0;
+  for (const line of text.split('\n').filter((l) => l !== '')) {
+    const entry = JSON.parse(line);
+    if (entry.kind === 'over') [isOver, errors] = [true, entry.errors];
+    else if (entry.kind === 'planned') files.set(entry.file, { state: 'waits', states: [], isBroken: false });
+    else note(files.get(entry.file) ?? files.set(entry.file, { states: [] }).get(entry.file), entry);
+    for (const title of entry.notRun ?? []) notRun.add(title);
+  }
+  const all = [...files];
+  const named = (state) => all.filter(([, file]) => file.state === state).map(([name]) => name);
+  const count = (state) => all.reduce((sum, [, { states }]) => sum + states.filter((s) => s === state).length, 0);
+  const [cut, waiting] = [named('runs'), named('waits')];
+  const broken = all.filter(([, { isBroken }]) => isBroken).length;
+  const isNothing = all.length === 0 || (!isOver && cut.length === 0);
+  const failed = count('failed') + broken + errors + cut.length + (isNothing ? 1 : 0);
+  return { isOver, passed: count('passed'), failed, skipped: count('skipped'), cut, waiting, notRun: [...notRun] };
+}
+
+function note(file, entry) {
+  if (entry.kind === 'began') file.state = 'runs';
+  else if (entry.kind === 'case') file.states.push(entry.state);
+  else Object.assign(file, { state: 'ended', states: entry.states, isBroken: entry.isBroken });
+}

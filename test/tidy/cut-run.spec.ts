@@ -1,0 +1,38 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+
+const ROOT = 'build/cut-run';
+
+beforeAll(() => {
+  mkdirSync(`${ROOT}/test`, { recursive: true });
+  writeFileSync(
+    `${ROOT}/test/a.spec.ts`,
+    "import { it } from 'vitest';\nit('passes', () => {});\nit.skip('is skipped', () => {});\n",
+  );
+  writeFileSync(
+    `${ROOT}/test/b.spec.ts`,
+    "import { it } from 'vitest';\nit('never gives its loop back', () => { for (;;); });\n",
+  );
+});
+afterAll(() => rmSync(ROOT, { recursive: true }));
+
+it('a run of the tests that is cut tells what had passed, and what it was at', { timeout: 120_000 }, async () => {
+  const env = { ...process.env, CI: 'true' };
+  const run = spawn(process.execPath, ['scripts/test.mjs', '--root', ROOT], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  let said = '';
+  run.stdout.setEncoding('utf8').on('data', (part: string) => {
+    said += part;
+    if (said.includes('a.spec.ts') && !run.killed) run.kill('SIGTERM');
+  });
+  const [code] = await once(run, 'close');
+  const last = said.trimEnd().split('\n').slice(-4);
+  expect(last).toEqual([
+    'SIGTERM: ending the tests.',
+    'FAILED: the run was cut. What it had come to is counted below.',
+    `It was running: ${ROOT}/test/b.spec.ts`,
+    '1 passed, 1 failed, 1 skipped',
+  ]);
+  expect(code).toBe(1);
+});
