@@ -19,7 +19,7 @@ import { KeepAlive } from '../system/keep-alive.js';
 import { callOutside, StoreOutside } from '../system/outside.js';
 import { exitOnLeaseLost, systemEnvironment } from '../system/process.js';
 import { SystemRandom } from '../system/random.js';
-import { onTermination } from '../system/signals.js';
+import { type Ending, onTermination } from '../system/signals.js';
 import { type EventLogger, LoggerTrace } from './logger-trace.js';
 
 export interface Parts {
@@ -38,7 +38,7 @@ export interface RunningNode {
   readonly deadLetters: DeadLetterBox;
   /** To be called when something is asked of the node. */
   touch(): void;
-  /** Drains and closes; also what SIGTERM and SIGINT do. Idempotent. */
+  /** Drains and closes; also what SIGTERM and SIGINT do if nothing else listens to them. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -67,7 +67,9 @@ async function start(parts: Parts): Promise<RunningNode> {
         if (why.code === 'FENCED' && config.onLeaseLost === 'exit') exitOnLeaseLost();
       },
     });
-    const running = await Running.start(node, new DeadLetterBox(store, clock, () => node.admit()));
+    const patienceMs = OTHERS_GRACES * config.shutdownGraceMs;
+    const late = (): void => logger.warn(lateText(patienceMs));
+    const running = await Running.start(node, new DeadLetterBox(store, clock, () => node.admit()), patienceMs, late);
     await network.ready();
     return running;
   } catch (error) {
@@ -76,14 +78,23 @@ async function start(parts: Parts): Promise<RunningNode> {
   }
 }
 
-class Running implements RunningNode {
+/**
+ * Grace periods that another listener of a signal has to close the application. The drain may take one more: by default 30 s in
+ * all, after which Kubernetes kills.
+ */
+const OTHERS_GRACES = 2;
+
+const lateText = (patienceMs: number): string =>
+  `a signal to end came ${patienceMs} ms ago, and none of its listeners has called app.close(): the node drains now, and refuses calls`;
+
+class Running implements RunningNode, Ending {
   #isChanging = false;
   #stopping: Promise<void> | undefined;
   readonly #keepAlive = new KeepAlive(() => this.#isBusy());
   #unlisten = (): void => {};
 
-  static async start(node: Node, deadLetters: DeadLetterBox): Promise<Running> {
-    const running = new Running(node, deadLetters);
+  static async start(node: Node, deadLetters: DeadLetterBox, patienceMs: number, late: () => void): Promise<Running> {
+    const running = new Running(node, deadLetters, patienceMs, late);
     await running.#start();
     return running;
   }
@@ -91,6 +102,8 @@ class Running implements RunningNode {
   private constructor(
     readonly node: Node,
     readonly deadLetters: DeadLetterBox,
+    readonly patienceMs: number,
+    readonly late: () => void,
   ) {}
 
   touch(): void {
@@ -103,12 +116,22 @@ class Running implements RunningNode {
     return this.#stopping;
   }
 
+  becomeUnready(): void {
+    this.node.becomeUnready();
+  }
+
+  async drain(): Promise<boolean> {
+    const isFirst = this.#stopping === undefined;
+    await this.stop();
+    return isFirst;
+  }
+
   async #start(): Promise<void> {
     this.#isChanging = true;
     this.touch();
     try {
       await this.node.start();
-      this.#unlisten = onTermination(() => this.stop());
+      this.#unlisten = onTermination(this);
     } catch (error) {
       this.#keepAlive.close();
       throw error;

@@ -68,6 +68,8 @@ export class Node {
   private closedBy: AtomicQueuesError | undefined;
   private session: StoreSession | undefined;
   private stopping: Promise<void> | undefined;
+  /** It is about to be stopped, and at work until then. */
+  private isUnready = false;
   /** The incarnation before this one, 0 for none. */
   private former = 0;
   private readonly health: StoreHealth;
@@ -332,6 +334,11 @@ export class Node {
     return this.stopping;
   }
 
+  /** Reports that it is not ready from now on. Calls are accepted as before, until `stop`. */
+  becomeUnready(): void {
+    this.isUnready = true;
+  }
+
   /** Refuses new calls from now on. */
   refuseNew(): void {
     if (this.state !== 'closed' && this.state !== 'stopped') this.state = 'draining';
@@ -415,7 +422,7 @@ export class Node {
     const blocked = blockedOf(ownership.running, clock.monotonicMs());
     const awaitingRoom = this.session?.awaitingRoom ?? 0;
     return {
-      isReady: state === 'running' && !suspended && !health.degraded,
+      isReady: state === 'running' && !suspended && !health.degraded && !this.isUnready,
       ...{ state, serverId: config.serverId, serviceGroup: config.serviceGroup, incarnation },
       ...{ role: this.role, epoch: this.master.highestEpoch, network: this.options.network.problem?.() },
       ...{ suspended, leaseLeftMs: membership.leaseLeftMs(), degraded: health.degraded ? health.why : undefined },

@@ -28,7 +28,10 @@ export interface BlockedEntity {
 
 /** How a node is, by what it knows itself: nothing is asked of the store. */
 export interface NodeStatus {
-  /** New calls are accepted and handlers start: it is running, with its lease in force and a healthy store. */
+  /**
+   * New calls are accepted and handlers start: it is running, with its lease in force and a healthy store. Also false from a
+   * signal to end on, while an application that listens to it serves on; calls are accepted until that is closed.
+   */
   readonly isReady: boolean;
   readonly state: NodeState;
   readonly serverId: string;

@@ -1,7 +1,13 @@
 /**
  * What a process does on SIGTERM and SIGINT when nobody else cares: without Nest's `enableShutdownHooks()` no hook runs at all,
  * and a deploy would be a crash. One listener per signal for the whole process, whatever the number of nodes in it.
+ *
+ * A node that drains refuses calls, and an application with an HTTP server may have to serve for a while after the signal. So if
+ * something else listens, the node only reports that it is not ready, and drains when the application is closed. Some listeners
+ * close nothing (they flush logs), so the wait has an end.
  */
+import { outside } from './outside.js';
+
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 /**
@@ -26,31 +32,73 @@ export class SignalRepeats {
 }
 
 type Signal = (typeof SIGNALS)[number];
-type Drain = () => Promise<void>;
 
-const drains = new Set<Drain>();
+/** What ends with the process. */
+export interface Ending {
+  /** ms that another listener of the signal has to close the application. */
+  readonly patienceMs: number;
+  /** Not ready from now on, and still at work. */
+  becomeUnready(): void;
+  /** The patience is over. The drain follows, and refuses calls. */
+  late(): void;
+  /** Idempotent. Resolves at its end: false if it had begun before this call. */
+  drain(): Promise<boolean>;
+}
+
+const endings = new Set<Ending>();
+/** What ends the wait for the application to be closed. */
+const waits = new Map<Ending, () => void>();
 const repeats = new SignalRepeats();
-let isDraining = false;
-/** How many listen, by signal, since the drain began or the last one of them went. */
+let isEnding = false;
+/** How many listen, by signal, since the first signal or the last one of them went. */
 const listening = new Map<Signal, number>();
 
 function onSignal(signal: Signal): void {
-  if (isDraining) {
-    if (isFromWhoEnded(signal) || repeats.isRepeat) return;
-    // The second one means it: whoever presses the key again wants no drain.
-    unlisten();
-    endUnlessOthersListen(signal);
+  if (isEnding) {
+    onFurtherSignal(signal);
     return;
   }
-  isDraining = true;
+  isEnding = true;
   repeats.first();
   for (const each of SIGNALS) listening.set(each, countOf(each));
-  void Promise.allSettled([...drains].map((drain) => drain())).then(() => {
-    isDraining = false;
-    drains.clear();
+  const isAlone = !othersListen(signal);
+  const all = [...endings].map((one) => (isAlone ? one.drain() : drainUnlessClosed(one)));
+  void Promise.allSettled(all).then((ended) => {
+    isEnding = false;
+    endings.clear();
     unlisten();
-    endUnlessOthersListen(signal);
+    // A listener that closes its application may have more to do after it, and ends the process itself.
+    const isEndedHere = ended.some((one) => one.status === 'rejected' || one.value);
+    if (isAlone || isEndedHere) endUnlessOthersListen(signal);
   });
+}
+
+function onFurtherSignal(signal: Signal): void {
+  if (isFromWhoEnded(signal)) {
+    if (!othersListen(signal)) for (const endWait of waits.values()) endWait();
+    return;
+  }
+  if (repeats.isRepeat) return;
+  // The second one means it: whoever presses the key again wants no drain.
+  unlisten();
+  endUnlessOthersListen(signal);
+}
+
+/** Resolves with false if the application was closed in time. */
+async function drainUnlessClosed(one: Ending): Promise<boolean> {
+  one.becomeUnready();
+  let timer: NodeJS.Timeout | undefined;
+  const isLate = await new Promise<boolean>((resolve) => {
+    waits.set(one, () => resolve(false));
+    outside(() => {
+      timer = setTimeout(() => resolve(true), one.patienceMs).unref();
+    });
+  });
+  clearTimeout(timer);
+  waits.delete(one);
+  if (!endings.has(one)) return false;
+  if (isLate) one.late();
+  return one.drain();
 }
 
 /**
@@ -67,6 +115,9 @@ function isFromWhoEnded(signal: Signal): boolean {
 /** Without those for once, which are gone after the first signal. */
 const countOf = (signal: Signal): number => process.rawListeners(signal).filter((listener) => !('listener' in listener)).length;
 
+/** Those for once too: the listener here is the first to be called, so they are still there. */
+const othersListen = (signal: Signal): boolean => process.listenerCount(signal) > 1;
+
 /** Node ends a process by a signal only if nobody listens; who else listens decides alone. */
 function endUnlessOthersListen(signal: Signal): void {
   if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
@@ -78,11 +129,12 @@ function unlisten(): void {
   for (const { signal, listen } of listeners) process.removeListener(signal, listen);
 }
 
-/** Runs `drain` (which must be idempotent) on SIGTERM and SIGINT, until the returned function is called. */
-export function onTermination(drain: Drain): () => void {
-  if (drains.size === 0) for (const { signal, listen } of listeners) process.on(signal, listen);
-  drains.add(drain);
+/** Ends `one` on SIGTERM and SIGINT, until the returned function is called, which is when it has ended. */
+export function onTermination(one: Ending): () => void {
+  if (endings.size === 0) for (const { signal, listen } of listeners) process.prependListener(signal, listen);
+  endings.add(one);
   return () => {
-    if (drains.delete(drain) && drains.size === 0) unlisten();
+    if (endings.delete(one) && endings.size === 0) unlisten();
+    waits.get(one)?.();
   };
 }

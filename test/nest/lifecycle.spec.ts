@@ -199,15 +199,51 @@ describe('signals', () => {
     expect(process.listenerCount('SIGTERM')).toBe(0);
   });
 
-  test('with a listener of someone else: drains, and leaves the rest to it', async () => {
-    const listener = vi.fn();
-    process.on('SIGTERM', listener);
-    const app = await startApp({ queues: [queues()], imports: [WorkModule] });
+  const withGrace = (shutdownGraceMs: number) => AtomicQueuesModule.forRoot({ store: 'memory', shutdownGraceMs });
+
+  test('with a listener that closes the application: not ready at once, at work until then, and the process is left to it', async () => {
+    const app = await startApp({ queues: [withGrace(10_000)], imports: [WorkModule] });
+    const bus: QueueBus = app.get(QueueBus);
+    let close = (): void => undefined;
+    const told = new Promise<void>((resolve) => {
+      close = resolve;
+    });
+    // Gone after its first call, when nobody listens but the library.
+    process.once('SIGTERM', () => void told.then(() => app.close()));
     process.emit('SIGTERM');
-    await expect.poll(() => process.listenerCount('SIGTERM')).toBe(1);
-    await errorOf('SHUTTING_DOWN', app.get(QueueBus).enqueue(new Work('b')));
-    expect(listener).toHaveBeenCalledTimes(1);
+    expect(bus.health()).toMatchObject({ isReady: false, state: 'running' });
+    expect(await bus.enqueueAndWait(new Work('a', 60))).toBe('row');
+    const last = bus.enqueueAndWait(new Work('b', 300));
+    await expect.poll(() => events).toContain('b began');
+    close();
+    await expect.poll(() => bus.health().state).toBe('draining');
+    await errorOf('SHUTTING_DOWN', bus.enqueue(new Work('c')));
+    expect(await last).toBe('row');
+    await expect.poll(() => events).toContain('pool closed');
+    expect(process.listenerCount('SIGTERM')).toBe(0);
+    await sleep(50);
     expect(kill).not.toHaveBeenCalled();
+  });
+
+  test.each([
+    ['stays: drains after two graces, says so, and leaves the process to it', 'on', []],
+    ['listens once: drains after two graces, says so, and ends the process', 'once', [[process.pid, 'SIGTERM']]],
+  ] as const)('with a listener that closes nothing and %s', async (_, method, kills) => {
+    const listener = vi.fn();
+    process[method]('SIGTERM', listener);
+    const logger = new LineLogger();
+    const app = await startApp({ queues: [withGrace(500)], imports: [WorkModule], logger });
+    const bus: QueueBus = app.get(QueueBus);
+    const startMs = performance.now();
+    process.emit('SIGTERM');
+    expect(await bus.enqueueAndWait(new Work('a'))).toBe('row');
+    await expect.poll(() => bus.health().state, { timeout: 5000 }).toBe('stopped');
+    expect(performance.now() - startMs).toBeGreaterThan(950);
+    expect(logger.lines).toContainEqual(expect.stringMatching(/^warn: .*1000 ms ago.*app\.close\(\)/));
+    await errorOf('SHUTTING_DOWN', bus.enqueue(new Work('b')));
+    await expect.poll(() => process.listenerCount('SIGTERM')).toBe(method === 'on' ? 1 : 0);
+    expect(listener).toHaveBeenCalledTimes(1);
+    expect(kill.mock.calls).toEqual(kills);
     process.off('SIGTERM', listener);
   });
 
