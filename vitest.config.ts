@@ -1,23 +1,23 @@
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 // Set by scripts/test-peers.mjs: where other versions of peers than the installed ones are, and which.
 const { AQ_PEER_MODULES: peers, AQ_PEER_NAMES: peerNames } = process.env;
 
-/** They take longest: at the end, one of them alone would keep the other worker waiting. */
-const LONGEST = [
-  'kill/kill',
-  'sim/determinism',
-  'sim/canaries',
-  'grpc/network',
-  'cli/status',
-  'demo/demo',
-  'runtime/recovery',
-  'cluster/failover',
-];
+/** Whole systems: campaigns over processes, HTTP under load, canaries. They take as long as all else: npm run test:systems. */
+const SYSTEMS = ['test/{kill,cluster,http,demo}/**/*.spec.ts', 'test/sim/{canaries,determinism}.spec.ts'];
 
-/** They judge leases of some hundred ms, or CPU time, so that nothing else may run beside them. */
+/** Of those: they judge leases of some hundred ms, or CPU time, so that nothing else may run beside them. */
 const ALONE = ['test/nest/blocked-loop.spec.ts', 'test/cli/dlq.spec.ts'];
+
+/** The packed package in applications of several kinds, and what bundlers make of it: npm run test:pack. */
+const PACK = ['test/pack/**/*.spec.ts', 'test/nest/bundle.spec.ts'];
+
+/** They start no process and change nothing of their own, so that a worker need not load everything anew for each file. */
+const SHARED = ['test/{core,runtime,memory}/**/*.spec.ts'];
+
+/** They take longest: at the end, one of them alone would keep the other workers waiting. */
+const LONGEST = ['kill/kill', 'sim/canaries', 'sim/determinism', 'cli/status', 'contract/store', 'docs/console', 'docs/docs'];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -27,6 +27,33 @@ class LongestFirst extends BaseSequencer {
     };
     return (await super.sort(files)).sort((a, b) => rankOf(a) - rankOf(b));
   }
+}
+
+type Project = Exclude<TestProjectConfiguration, string | Promise<unknown> | ((...args: never[]) => unknown)>;
+
+const project = (name: string, include: string[], test: Project['test'] = {}): Project => ({
+  extends: true,
+  test: { name, include, ...test, sequence: { sequencer: LongestFirst, groupOrder: 0, ...test.sequence } },
+});
+
+const systems = (): Project[] => [
+  project('systems', SYSTEMS),
+  project('alone', ALONE, { maxWorkers: 1, sequence: { groupOrder: 1 } }),
+];
+
+const tests = (): Project[] => [
+  project('shared', SHARED, { isolate: false }),
+  project('isolated', ['test/**/*.spec.ts'], {
+    exclude: ['**/node_modules/**', ...SHARED, ...SYSTEMS, ...ALONE, ...PACK],
+    typecheck: { enabled: true, include: ['test/**/*.test-d.ts'], tsconfig: './tsconfig.json', ignoreSourceErrors: true },
+  }),
+];
+
+function projects(which = 'tests'): Project[] {
+  if (which === 'tests') return tests();
+  if (which === 'systems') return systems();
+  if (which === 'pack') return [project('pack', PACK)];
+  throw new Error(`AQ_TEST=${which}: must be tests, systems or pack`);
 }
 
 export default defineConfig({
@@ -40,30 +67,10 @@ export default defineConfig({
   // Nest injects by the types that decorators record; vite emits them only when told so.
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
-    // The packed package in applications of several kinds takes as long as all else: npm run test:pack.
-    projects:
-      process.env.AQ_TEST_PACK === '1'
-        ? [{ extends: true, test: { name: 'pack', include: ['test/pack/**/*.spec.ts'] } }]
-        : [
-            {
-              extends: true,
-              test: {
-                name: 'many at once',
-                include: ['test/**/*.spec.ts'],
-                exclude: ['**/node_modules/**', 'test/pack/**', ...ALONE],
-                typecheck: {
-                  enabled: true,
-                  include: ['test/**/*.test-d.ts'],
-                  tsconfig: './tsconfig.json',
-                  ignoreSourceErrors: true,
-                },
-                maxWorkers: 3,
-                sequence: { sequencer: LongestFirst, groupOrder: 0 },
-              },
-            },
-            { extends: true, test: { name: 'alone', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 1 } } },
-          ],
+    projects: projects(process.env.AQ_TEST),
     pool: 'forks',
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     // They only end what hangs: beside other work of the machine a test takes many times as long as alone.
     testTimeout: 60_000,
     hookTimeout: 60_000,

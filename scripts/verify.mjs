@@ -25,6 +25,7 @@ const CHECKS = [
   ],
   ['chaos: five scenarios on child processes', 'npm', ['run', '--silent', 'chaos:ci']],
   ['chaos: two scenarios in containers', 'npm', ['run', '--silent', 'chaos:ci', '--', '--driver', 'docker']],
+  ['whole systems', 'npm', ['run', '--silent', 'test:systems']],
   ['the packed package in applications', 'npm', ['run', '--silent', 'test:pack']],
   ['Nest 11', 'npm', ['run', '--silent', 'test:nest11']],
   ['ioredis 6', 'npm', ['run', '--silent', 'test:ioredis6']],

@@ -1,6 +1,6 @@
 import { Inject } from '@nestjs/common';
 import { CommandHandler, ICommandHandler } from '@nestjs/cqrs';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { placeOf } from '../../src/core/placement/ring.js';
 import { AtomicQueuesModule, EntityType, QueueBus, QueueEntityId } from '../../src/index.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
@@ -48,6 +48,7 @@ describeRedis('two applications on one Redis, without gRPC', () => {
     redis = await startRedis();
   });
   afterAll(() => redis.stop());
+  beforeEach(() => entities.clear());
 
   async function startNode(serverId: string, keyPrefix: string): Promise<QueueBus> {
     const queues = [
