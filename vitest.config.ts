@@ -45,7 +45,7 @@ const tests = (): Project[] => [
   project('shared', SHARED, { isolate: false }),
   project('isolated', ['test/**/*.spec.ts'], {
     exclude: ['**/node_modules/**', ...SHARED, ...SYSTEMS, ...ALONE, ...PACK],
-    typecheck: { enabled: true, include: ['test/**/*.test-d.ts'], tsconfig: './tsconfig.json', ignoreSourceErrors: true },
+    typecheck: { enabled: true, include: ['test/**/*.test-d.ts'], tsconfig: './tsconfig.types.json', ignoreSourceErrors: true },
   }),
 ];
 

@@ -6,10 +6,11 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /**
- * Compiles `tsconfig.<target>.json` and returns whether it succeeded. Everything it says goes to standard error, since
- * commands with `--json` own standard output.
+ * Compiles `tsconfig.<target>.json` and returns whether it succeeded; of what AQ_COMPILED names, the process that set it has done
+ * that. Everything it says goes to standard error, since commands with `--json` own standard output.
  */
 export function compile(target) {
+  if ((process.env.AQ_COMPILED ?? '').split(',').includes(target)) return true;
   const project = join(ROOT, `tsconfig.${target}.json`);
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
   if (!existsSync(tsc)) {

@@ -48,9 +48,14 @@ function providePostgres() {
   return programs !== undefined;
 }
 
-/** Compiles what tests run as child processes, so that two test files never compile at once. */
+/** What tests run as child processes, by the sets of tests: compiled once here, and not by each file. */
+const CHILDREN = { tests: ['sim', 'cli', 'chaos'], systems: ['sim', 'cli', 'kill', 'demo'] };
+
 function compileChildren() {
-  return ['kill', 'sim'].every((target) => compile(target));
+  const targets = CHILDREN[process.env.AQ_TEST ?? 'tests'] ?? [];
+  const compiled = targets.every((target) => compile(target));
+  if (compiled) process.env.AQ_COMPILED = targets.join(',');
+  return compiled;
 }
 
 /** Vitest in a process group of its own, so that nothing of it is left when it is cut. */

@@ -96,7 +96,8 @@ describe('the store protocol', () => {
   });
 
   it('is kept by the scripts on ioredis-mock', { timeout: LIMIT_MS }, async () => {
-    await agree(3, 40, () => redisTarget(undefined));
+    // It runs Lua in JavaScript, some fifty times slower than a server does.
+    await agree(1, 40, () => redisTarget(undefined));
   });
 
   it('is spoken by scripts that are generated from their sources', () => {
