@@ -13,8 +13,8 @@ const ALONE = ['test/nest/blocked-loop.spec.ts', 'test/cli/dlq.spec.ts'];
 /** The packed package in applications of several kinds, and what bundlers make of it: npm run test:pack. */
 const PACK = ['test/pack/**/*.spec.ts', 'test/nest/bundle.spec.ts'];
 
-/** They start no process and change nothing of their own, so that a worker need not load everything anew for each file. */
-const SHARED = ['test/{core,runtime,memory}/**/*.spec.ts'];
+/** They change nothing that their process has in common, so that a worker need not load everything anew for each file. */
+const SHARED = ['test/{contract,core,runtime,memory,redis,cli,grpc}/**/*.spec.ts'];
 
 /** They take longest: at the end, one of them alone would keep the other workers waiting. */
 const LONGEST = ['kill/kill', 'sim/canaries', 'sim/determinism', 'cli/status', 'contract/store', 'docs/console', 'docs/docs'];
@@ -42,7 +42,7 @@ const systems = (): Project[] => [
 ];
 
 const tests = (): Project[] => [
-  project('shared', SHARED, { isolate: false }),
+  project('shared', SHARED, { isolate: false, exclude: ['**/node_modules/**', ...ALONE] }),
   project('isolated', ['test/**/*.spec.ts'], {
     exclude: ['**/node_modules/**', ...SHARED, ...SYSTEMS, ...ALONE, ...PACK],
     typecheck: { enabled: true, include: ['test/**/*.test-d.ts'], tsconfig: './tsconfig.types.json', ignoreSourceErrors: true },
