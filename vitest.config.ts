@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 // Set by scripts/test-peers.mjs: where other versions of peers than the installed ones are, and which.
 const { AQ_PEER_MODULES: peers, AQ_PEER_NAMES: peerNames } = process.env;
 
-/** Whole systems: campaigns over processes, HTTP under load, canaries. They take as long as all else: npm run test:systems. */
+/** Whole systems: campaigns over processes, HTTP under load, canaries. They take as long as all other tests: npm run test:systems. */
 const SYSTEMS = ['test/{kill,cluster,http,demo}/**/*.spec.ts', 'test/sim/{canaries,determinism}.spec.ts'];
 
 /** Of those: they judge leases of some hundred ms, or CPU time, so that nothing else may run beside them. */
@@ -13,7 +13,7 @@ const ALONE = ['test/nest/blocked-loop.spec.ts', 'test/cli/dlq.spec.ts'];
 /** The packed package in applications of several kinds, and what bundlers make of it: npm run test:pack. */
 const PACK = ['test/pack/**/*.spec.ts', 'test/nest/bundle.spec.ts'];
 
-/** They change nothing that their process has in common, so that a worker need not load everything anew for each file. */
+/** These files change no global state, so a worker loads the modules once for all of them. */
 const SHARED = ['test/{contract,core,runtime,memory,redis,cli,grpc}/**/*.spec.ts'];
 
 /** They take longest: at the end, one of them alone would keep the other workers waiting. */

@@ -1,4 +1,4 @@
-// What a journal (test-reporter.mjs) tells of a run, also of one that was cut.
+// Counts a run of tests by its journal (test-reporter.mjs), also a run that was cut.
 
 /** Of the text of a journal. A file that is broken counts as one failure; so does one that was cut, and a run without any. */
 export function summaryOf(text) {

@@ -31,7 +31,7 @@ function unknownIsEvicted(): Machine {
   });
 }
 
-/** As before it kept what an ended incarnation had sent. */
+/** The store as it was before it kept the last heartbeat and batch of ended incarnations. */
 function endedIsForgotten(): Machine {
   return withCalls({
     batch: (state, batch, nowMs) => {

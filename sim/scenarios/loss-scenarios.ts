@@ -1,4 +1,4 @@
-/** The store comes back from an older state: who remembers what is lost closes it to the others. */
+/** The store comes back from an older state: a node that remembers what is lost closes the store to the others. */
 import type { Cluster } from '../cluster.js';
 import { eventsOf, hasState, type Must, type Scenario, startedOn } from './scenario.js';
 
@@ -12,7 +12,7 @@ function startApart(sim: Cluster): void {
   sim.run(1500);
 }
 
-/** The store loses what came after `kept`, which n1 knows, and n1 is evicted by what is left before it can call again. */
+/** The store loses what came after step `kept`, which n1 remembers, and n2 evicts n1 by what is left before n1 can call again. */
 function losesAndIsEvicted(sim: Cluster, must: Must, kept: number): void {
   const { incarnation } = sim.node('n1');
   sim.cutStore('n1');

@@ -94,7 +94,7 @@ function strange(me: Identity, x: number): Identity {
   return { ...me, ...others[x % others.length] };
 }
 
-/** What it remembers is mostly what the store holds, or less, and sometimes more. */
+/** The member remembers mostly what the store holds, or less, and sometimes more. */
 function remembered({ beat, n }: NodeState, me: Identity, x: number): Remembered {
   const more = x % 5 === 0 ? [1, 0] : x % 5 === 1 ? [0, 1] : [-2, -1];
   return { ...me, lastBeat: Math.max(0, beat + more[0]!), lastBatch: Math.max(0, n + more[1]!) };

@@ -34,7 +34,7 @@ export class Session {
     readonly token: string,
   ) {}
 
-  /** With nothing that it would remember. */
+  /** The member, remembering no acknowledgement. */
   get remembered(): Remembered {
     return { ...this.identity, lastBeat: 0, lastBatch: 0 };
   }

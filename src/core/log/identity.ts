@@ -46,7 +46,7 @@ export function rememberJoin(state: PartitionState, incarnation: number, token: 
   state.joins.delete(incarnation - JOINS_KEPT);
 }
 
-/** Keeps what an incarnation had sent when it ended. To be called before its session is deleted. */
+/** Keeps the numbers of the last heartbeat and batch of an incarnation that ends. To be called before its session is deleted. */
 export function rememberEnd(state: PartitionState, incarnation: number): void {
   const join = state.joins.get(incarnation);
   const ended = lastOf(state, incarnation);

@@ -45,7 +45,7 @@ export interface MemberRecord {
 /** What is kept of a join. */
 export interface JoinRecord {
   readonly token: string;
-  /** Numbers of the last heartbeat and of the last batch, once the incarnation was evicted or has left. */
+  /** Set when the incarnation is evicted or leaves: the numbers of its last heartbeat and of its last batch. */
   readonly ended?: { readonly beat: number; readonly batch: number };
 }
 
