@@ -92,6 +92,8 @@ export interface Appended extends Base {
   readonly call: string;
   readonly given: boolean;
   readonly replayOf: string;
+  /** Its handler changes nothing, so no dead letter may be left of it. */
+  readonly isQuery?: boolean;
   /** Not terminal after this step: of the entity, of the whole prefix; and entities that have such. */
   readonly depth: number;
   readonly total: number;

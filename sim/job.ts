@@ -30,6 +30,9 @@ export interface Target {
 export const TYPES = ['plain', 'fenced', 'retried'] as const;
 export type EntityType = (typeof TYPES)[number];
 
+/** Messages that change nothing, of each type: they leave no dead letter. */
+export const QUERIES: readonly string[] = ['read'];
+
 /** An entity of the workload as 'type:id'. */
 export const typeOf = (entity: string): EntityType => entity.slice(0, entity.indexOf(':')) as EntityType;
 export const idOf = (entity: string): string => entity.slice(entity.indexOf(':') + 1);

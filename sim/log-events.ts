@@ -11,6 +11,7 @@ import type {
 } from '../src/core/log/operations.js';
 import { isTerminal } from './checkers/view.js';
 import type { History } from './history.js';
+import { QUERIES } from './job.js';
 
 export type LogEvent = Parameters<History['add']>[0];
 
@@ -93,13 +94,19 @@ export class LogEvents {
     if (answer.begun) this.moved(by, entity, answer.seq, 1, 'enqueued', 'dispatched', this.store.fenceOf(entity));
   }
 
-  appended(by: By, entity: string, message: Pick<NewMessage, 'id' | 'payload' | 'given' | 'replayOf'>, seq: number): void {
+  appended(
+    by: By,
+    entity: string,
+    message: Pick<NewMessage, 'id' | 'name' | 'payload' | 'given' | 'replayOf'>,
+    seq: number,
+  ): void {
     const { id, given, replayOf } = message;
     this.ids.set(`${entity} ${seq}`, id);
     const call = callOf(message.payload);
+    const isQuery = QUERIES.includes(message.name);
     const depth = this.count(entity, 1);
     const counts = { depth, total: this.total, active: this.live.size, workersMax: this.store.workersMax() };
-    this.add({ kind: 'append', ...by, entity, id, seq, call, given, replayOf, ...counts });
+    this.add({ kind: 'append', ...by, entity, id, seq, call, given, replayOf, ...(isQuery && { isQuery }), ...counts });
   }
 
   private count(entity: string, by: 1 | -1): number {

@@ -78,7 +78,8 @@ export class Observer {
       const letter = state.letters.get(op.letter);
       if (letter === undefined) return;
       this.state = state;
-      const message = { id, payload: letter.message.payload, given: false, replayOf: letter.id };
+      const { name, payload } = letter.message;
+      const message = { id, name, payload, given: false, replayOf: letter.id };
       this.log.appended({ node, incarnation: 0 }, letter.entity, message, seq);
     }
   }

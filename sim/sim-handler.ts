@@ -4,7 +4,7 @@ import type { Delivery, FailureRuling, HandlerPort } from '../src/ports/handler.
 import { EntityContext } from '../src/runtime/context.js';
 import type { Bank } from './bank.js';
 import type { History, TypeFacts } from './history.js';
-import type { Job, Target } from './job.js';
+import { type Job, QUERIES, type Target } from './job.js';
 
 export interface HandlerHost {
   readonly node: string;
@@ -39,9 +39,9 @@ export class SimHandler implements HandlerPort {
     return run.run();
   }
 
-  ruleOn(_type: string, _name: string, thrown: unknown): FailureRuling {
+  ruleOn(_type: string, name: string, thrown: unknown): FailureRuling {
     const isRefusal = thrown instanceof Refusal;
-    return { isFinal: isRefusal, leavesDeadLetter: !isRefusal };
+    return { isFinal: isRefusal, leavesDeadLetter: !isRefusal && !QUERIES.includes(name) };
   }
 }
 

@@ -7,7 +7,7 @@ import type { OutgoingMessage } from '../src/runtime/enqueue.js';
 import { Node } from '../src/runtime/node.js';
 import type { Bank } from './bank.js';
 import type { History, NodeChange, TypeFacts } from './history.js';
-import { idOf, type Job, type Target, TYPES, typeOf } from './job.js';
+import { idOf, type Job, QUERIES, type Target, TYPES, typeOf } from './job.js';
 import { configOf, type NodePlan, type Settings } from './plan.js';
 import { HostClock, SimClock } from './sim-clock.js';
 import { SimHandler } from './sim-handler.js';
@@ -71,7 +71,7 @@ export class SimNode {
     });
     this.contracts = (plan.types ?? TYPES).map((type) => {
       const { retry, onInterrupt, workerMaxQueueDepth: depthMax } = this.config.entitySettings(type);
-      return { type, maxAttempts: retry.maxAttempts, onInterrupt, names: plan.names ?? NAMES, depthMax };
+      return { type, maxAttempts: retry.maxAttempts, onInterrupt, names: plan.names ?? NAMES, queries: QUERIES, depthMax };
     });
     this.lateness = world.stream(`lateness ${plan.name}`);
     this.storeChance = world.stream(`store ${plan.name}`);

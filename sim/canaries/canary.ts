@@ -15,6 +15,8 @@ export interface Canary {
   readonly does: string;
   /** One of these must be among what is violated. */
   readonly expected: readonly InvariantId[];
+  /** The scenario that must not hold, where seeds meet the case too rarely to be put on record. */
+  readonly scenario?: string;
   /** The machine of one run. */
   machine?(): Machine;
   /** Replaces something of the runtime; answers what undoes it. */

@@ -3,6 +3,8 @@ import { breathe, inMacrotask, printNote, printResult, writeText } from '../ambi
 import type { InvariantId } from '../checkers/view.js';
 import { type Options, UsageError } from '../cli.js';
 import { runPlan } from '../run.js';
+import { scenariosNamed } from '../scenarios/run-scenarios.js';
+import { playScenario } from '../scenarios/scenario.js';
 import { drawPlan } from '../swarm.js';
 import type { Canary } from './canary.js';
 import { RUNTIME_CANARIES } from './runtime-canaries.js';
@@ -26,6 +28,8 @@ export interface CanaryResult {
   readonly caughtAfterSeeds: number;
   /** The seeds that caught it. */
   readonly caughtBy: readonly number[];
+  /** The scenario that was played instead of seeds. */
+  readonly scenario?: string;
 }
 
 /** What one seed breaks while the guard is off. */
@@ -43,9 +47,23 @@ export function violatedBy(canary: Canary, seed: number, drain: () => void): Inv
 const catches = (canary: Canary, violated: readonly InvariantId[]): boolean =>
   violated.some((id) => canary.expected.includes(id));
 
+/** Whether the scenario of the canary does not hold while the guard is off. */
+function breaksScenario(canary: Canary, name: string, drain: () => void): boolean {
+  const undo = canary.install?.();
+  try {
+    return scenariosNamed(name).some((scenario) => playScenario(scenario, drain, canary.machine?.()).broken.length > 0);
+  } finally {
+    undo?.();
+  }
+}
+
 /** Plays seeds from `from` on until `wanted` of them have caught the canary. */
 async function runCanary(canary: Canary, from: number, wanted: number): Promise<CanaryResult> {
-  const { name, expected } = canary;
+  const { name, expected, scenario } = canary;
+  if (scenario !== undefined) {
+    const isCaught = await inMacrotask((drain) => breaksScenario(canary, scenario, drain));
+    return { name, expected, violated: [], caughtAfterSeeds: isCaught ? 1 : 0, caughtBy: [], scenario };
+  }
   const violated = new Set<string>();
   const caughtBy: number[] = [];
   for (let seed = from; seed < from + SEEDS_MAX && caughtBy.length < wanted; seed++) {
@@ -77,7 +95,8 @@ export async function runCanaries(options: Options, wanted: string): Promise<boo
 
 const EMPTY = { runs: 0, violations: [], faults: {}, excused: {} };
 
-function lineOf({ name, expected, violated, caughtAfterSeeds, caughtBy }: CanaryResult): string {
+function lineOf({ name, expected, violated, caughtAfterSeeds, caughtBy, scenario }: CanaryResult): string {
+  if (scenario !== undefined) return `${name}: ${caughtAfterSeeds === 0 ? 'NOT CAUGHT' : 'caught'} by the scenario ${scenario}`;
   const how = caughtAfterSeeds === 0 ? 'NOT CAUGHT' : `caught after ${caughtAfterSeeds} seeds (${seedsText(caughtBy)})`;
   return `${name}: ${how}; expected ${expected.join(' or ')}, broke ${violated.join(' ') || 'nothing'}`;
 }
@@ -89,8 +108,11 @@ const seedsText = (seeds: readonly number[]): string => `seed${seeds.length === 
 /** The seeds on record that catch it. */
 export const recordedSeeds = (canary: Canary): readonly number[] => CAUGHT_BY[canary.name] ?? [];
 
-/** Why the canary is not seen by its seeds on record; undefined if one of them sees it. */
+/** Why the canary is not seen by its scenario or by its seeds on record; undefined if it is. */
 export function missedByRecords(canary: Canary, drain: () => void): string | undefined {
+  const { name, scenario } = canary;
+  if (scenario !== undefined)
+    return breaksScenario(canary, scenario, drain) ? undefined : `${name} must break the scenario ${scenario}, which held`;
   const seeds = recordedSeeds(canary);
   const broken = new Set<InvariantId>();
   for (const seed of seeds) {

@@ -2,7 +2,7 @@
 export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'interrupt-uncounted': [1, 2, 10, 14, 16, 17, 26, 74, 77, 81],
   'no-takeover-hold': [15, 30, 36, 65, 95],
-  'ended-is-forgotten': [202677165],
+  'ended-is-forgotten': [],
   'unknown-counts-as-evicted': [255, 256, 529, 757],
   'epoch-by-renewal': [1, 2, 3, 6, 7, 10, 12, 13, 14, 15],
   'hold-in-memory': [65, 68, 95, 97],

@@ -85,6 +85,8 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'ended-is-forgotten',
     does: 'the store keeps nothing of what an incarnation had sent when it evicted it',
     expected: ['I4'],
+    // A seed meets it only if every other node has nothing acknowledged in the lost tail.
+    scenario: 'evicted-by-what-is-left',
     machine: endedIsForgotten,
   },
   {

@@ -31,22 +31,24 @@ function checkEnds(view: View, entity: EntityView, live: ReadonlySet<string>, fi
       findings.violated('I4', `${entity.entity} #${seq} was accepted, has no end, and is gone from the log`, index);
 }
 
-/** Each failure and each interruption leaves one dead letter; a failure by a refusal, and only that, leaves none. */
-function checkLetters({ entity, transitions, letters, handlings }: EntityView, findings: Findings): void {
+/** Each failure and each interruption leaves one dead letter; a failure by a refusal, and a query, and only they, leave none. */
+function checkLetters({ entity, appends, transitions, letters, handlings }: EntityView, findings: Findings): void {
+  const queries = new Set(appends.filter(({ isQuery = false }) => isQuery).map(({ seq }) => seq));
   const made = new Map<number, number>();
   for (const { seq } of letters) made.set(seq, (made.get(seq) ?? 0) + 1);
   for (const { seq, attempt, to, index, noDeadLetter = false } of transitions) {
     if (to !== 'failed' && to !== 'interrupted') continue;
     const n = made.get(seq) ?? 0;
     const ended = handlings.find(({ start }) => start.seq === seq && start.attempt === attempt)?.end;
-    const isRefusal = to === 'failed' && ended?.isRefusal === true;
+    const isRefusal = to === 'failed' && (ended?.isRefusal === true || queries.has(seq));
+    const leavesNone = isRefusal || queries.has(seq);
     if (isRefusal !== noDeadLetter)
       findings.violated(
         'I4',
-        `${entity} #${seq} ${isRefusal ? 'was refused' : 'was no refusal'}, and is logged as the other`,
+        `${entity} #${seq} ${isRefusal ? 'was refused or is a query' : 'was no refusal and no query'}, and is logged as the other`,
         index,
       );
-    else if (n !== (isRefusal ? 0 : 1))
+    else if (n !== (leavesNone ? 0 : 1))
       findings.violated('I4', `${entity} #${seq} ended ${to} and left ${n} dead letters`, index);
   }
 }

@@ -4,6 +4,7 @@ import type { PeerMessage } from '../../src/ports/network.js';
 import { type Call, Cluster } from '../cluster.js';
 import type { HistoryEvent } from '../history.js';
 import type { EntityType } from '../job.js';
+import type { Machine } from '../machine.js';
 import type { Settings } from '../plan.js';
 import { watched } from '../run.js';
 import { World } from '../world.js';
@@ -54,9 +55,21 @@ const CALM: Settings = {
 
 const SEED = 1;
 
-export function playScenario(scenario: Scenario, drain: () => void): { history: readonly HistoryEvent[]; broken: string[] } {
+export interface Played {
+  readonly history: readonly HistoryEvent[];
+  /** What had to hold, and did not. */
+  readonly broken: readonly string[];
+}
+
+/** `machine`: the store's, where a guard of it is switched off. */
+export function playScenario(scenario: Scenario, drain: () => void, machine?: Machine): Played {
   const { settings = {}, keepsLog = false, stays = false } = scenario;
-  const sim = new Cluster({ world: new World(SEED, drain), settings: { ...CALM, ...settings }, keepsLog });
+  const sim = new Cluster({
+    world: new World(SEED, drain),
+    settings: { ...CALM, ...settings },
+    keepsLog,
+    ...(machine && { machine }),
+  });
   sim.hub.heard = (to, from, message) => {
     const { incarnation = 0 } = sim.nodes.get(to.host) ?? {};
     sim.history.add({ kind: 'told', node: to.host, incarnation, from: from.host, message });

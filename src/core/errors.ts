@@ -82,7 +82,7 @@ export const ERRORS = {
     false,
     false,
     'The node that ran the handler died or was cut off in the middle; the handler may have had effects.',
-    'See the dead letter; replay it only if the effects are known to be missing.',
+    'A query can be asked again. See the dead letter of a command; replay it only if the effects are known to be missing.',
   ),
   HANDLER_FAILED: entry(
     false,

@@ -159,7 +159,8 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
 
   #contractOf(type: string, version: string): Contract {
     const { retry, onInterrupt, workerMaxQueueDepth: depthMax } = this.#config.entitySettings(type);
-    return { type, maxAttempts: retry.maxAttempts, onInterrupt, names: this.registry.namesOf(type), depthMax, version };
+    const { names, queries } = { names: this.registry.namesOf(type), queries: this.registry.queriesOf(type) };
+    return { type, maxAttempts: retry.maxAttempts, onInterrupt, names, queries, depthMax, version };
   }
 
   #summary(): string {

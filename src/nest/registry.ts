@@ -60,6 +60,11 @@ export class MessageRegistry {
     return [...(this.#types.get(type)?.keys() ?? [])];
   }
 
+  /** Names of the messages that are queries. */
+  queriesOf(type: string): readonly string[] {
+    return this.messagesOf(type).flatMap(({ name, kind }) => (kind === 'query' ? [name] : []));
+  }
+
   shapeOf(type: string, name: string): MessageShape | undefined {
     const message = this.find(type, name);
     if (message === undefined) return undefined;

@@ -97,16 +97,23 @@ function joinArguments(op: JoinOp): string[] {
 
 /** The scripts look for a name between two separators, so what stands last cannot be taken for one. */
 const contractRecord = (c: Contract): string =>
-  [c.maxAttempts, c.onInterrupt, ...c.names, `${c.depthMax},${c.version ?? ''}`].join(FS);
+  [c.maxAttempts, c.onInterrupt, ...c.names, ...queriesOf(c), `${c.depthMax},${c.version ?? ''}`].join(FS);
+
+/** Before the names of queries, which stand behind all names; no message's name has it. */
+const QUERY = '\x1d';
+const queriesOf = ({ queries = [] }: Contract): string[] => queries.map((name) => `${QUERY}${name}`);
 
 function decodeContract(row: string): MembersAnswer['contracts'][number] {
   const [incarnation, type, maxAttempts, onInterrupt, ...rest] = row.split(FS);
   const [depthMax, version] = rest.at(-1)!.split(',');
+  const names = rest.slice(0, -1);
+  const queries = names.filter((name) => name.startsWith(QUERY)).map((name) => name.slice(QUERY.length));
   const contract: Contract = {
     type: type!,
     maxAttempts: Number(maxAttempts),
     onInterrupt: onInterrupt as Contract['onInterrupt'],
-    names: rest.slice(0, -1),
+    names: names.filter((name) => !name.startsWith(QUERY)),
+    ...(queries.length === 0 ? {} : { queries }),
     depthMax: Number(depthMax),
     ...(version === '' ? {} : { version: version! }),
   };

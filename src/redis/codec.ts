@@ -216,10 +216,10 @@ function decodeFinish(op: FinishOp, text: string): AnswerOf['finish'] {
 }
 
 function decodeTakeover(text: string): AnswerOf['takeover'] {
-  const [hold, seq, id, waiter, requeued, name] = text.split(FS);
+  const [hold, seq, id, waiter, end, name] = text.split(FS);
   const interrupted =
     seq === undefined
       ? undefined
-      : { seq: Number(seq), id: id!, name: name!, waiter: Number(waiter), requeued: requeued === '1' };
+      : { seq: Number(seq), id: id!, name: name!, waiter: Number(waiter), requeued: end === '1', deadLetter: end === '0' };
   return { ok: true, interrupted, holdUntilMs: Number(hold) };
 }

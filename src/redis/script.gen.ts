@@ -169,16 +169,17 @@ local record = e and s ~= '0' and message_of(key, s) or nil if record and id_of(
 return refuse(kept_of(key .. RS .. id) and 'TERMINAL' or 'ABSENT') end if e.headSeq == s then e.headFor = false end e.holes = int(e.holes + 1) normalise(e)
 finish_message(e, s, true, record, 'withdrawn', '', '', nil) settle(e) return '' end local function release(key, fence, handoff) local e = owned_by_me(key, fence)
 if not e then return refuse('FENCED') end if e.running ~= '0' then return refuse('RUNNING', e.running) end local pending = pending_count(e)
-if handoff ~= '1' and pending > 0 then return refuse('MORE', int(pending)) end e.owner = '0' ownsDelta[ME] = (ownsDelta[ME] or 0) - 1 settle(e) return '' end
+if handoff ~= '1' and pending > 0 then return refuse('MORE', int(pending)) end e.owner = '0' ownsDelta[ME] = (ownsDelta[ME] or 0) - 1 settle(e) return '' end local QUERY = '\29'
 local INTERRUPTED = '{"name":"Interrupted","message":"the node that ran the handler was lost"}' local function disown(e) local incarnation = e.owner e.owner = '0' local m = member_of(incarnation)
 if not m then return end ownsDelta[incarnation] = (ownsDelta[incarnation] or 0) - 1 if m[9] ~= '1' or owns_count(incarnation) > 0 then return end members[incarnation] = false
 memberDel[#memberDel + 1] = incarnation for type in gmatch(m[10], '[^,]+') do contractDel[#contractDel + 1] = incarnation .. FS .. type end end local function takeover(key, incarnation)
 local e = entity_of(key) if not e or e.owner ~= incarnation then return refuse('OWNED', e and e.owner) end local m = member_of(incarnation) if m and m[9] ~= '1' then return refuse('NOT_DEAD') end
 if e.running == '0' then disown(e) settle(e) return e.hold end local contract, s, attempt, record = contract_of(incarnation, type_of(key)), e.running, e.attempt, message_of(key, e.running)
-local requeued = contract and contract.retries and attempt + 0 < contract.max local holdUntil = now + holdMs if holdUntil > e.hold + 0 then e.hold = int(holdUntil) end disown(e) if requeued then
-put_back(e, s, again(record, int(attempt + 1), '0', INTERRUPTED)) else e.running, e.attempt, e.keep = '0', '0', '0' finish_message(e, s, true, record, 'interrupted', '', INTERRUPTED, '0')
-bequeath(key, s, record, 'interrupted', INTERRUPTED, incarnation) settle(e) end local name, waiter, id = match(record, '^([^\31]*)\31%d+\31%d+\31%d\31(%d+)\31([^\31]*)\31')
-return e.hold .. FS .. s .. FS .. id .. FS .. waiter .. FS .. (requeued and '1' or '0') .. FS .. name end local function late(key, s, attempt, incarnation, outcome, detail)
+local requeued = contract and contract.retries and attempt + 0 < contract.max local name, waiter, id = match(record, '^([^\31]*)\31%d+\31%d+\31%d\31(%d+)\31([^\31]*)\31')
+local isQuery = contract and find(contract.names, FS .. QUERY .. name .. FS, 1, true) ~= nil local holdUntil = now + holdMs if holdUntil > e.hold + 0 then e.hold = int(holdUntil) end disown(e)
+if requeued then put_back(e, s, again(record, int(attempt + 1), '0', INTERRUPTED)) else e.running, e.attempt, e.keep = '0', '0', '0'
+finish_message(e, s, true, record, 'interrupted', '', INTERRUPTED, '0') if not isQuery then bequeath(key, s, record, 'interrupted', INTERRUPTED, incarnation) end settle(e) end
+return e.hold .. FS .. s .. FS .. id .. FS .. waiter .. FS .. (requeued and '1' or isQuery and '2' or '0') .. FS .. name end local function late(key, s, attempt, incarnation, outcome, detail)
 local field = key .. RS .. s .. RS .. attempt local id = letterIds[field] or hget(DLQOF, field) local text = id and (letterTexts[id] or hget(DLQ, id)) local f = text and split(text)
 if not f or f[4] ~= incarnation then local m = member_of(incarnation) local e = entity_of(key) if (e and e.owner == incarnation) or (m and m[9] ~= '1') then return refuse('NOT_YET') end
 return refuse('NO_LETTER') end f[6], f[7] = outcome, detail set_letter(id, concat(f, FS)) return '' end local function forget(member, at) if find(member, RS, 1, true) then local k = kept_of(member)

@@ -305,7 +305,8 @@ export class Oracle implements Witness {
     if (again) Object.assign(running, { state: 'pending', attempt: running.attempt + 1, notBeforeMs: 0 });
     else {
       this.#end(running, nowMs);
-      this.#die(running, nowMs);
+      assert.strictEqual(answer.interrupted?.deadLetter, contract?.queries?.includes(running.name) !== true);
+      if (answer.interrupted.deadLetter) this.#die(running, nowMs);
     }
     return undefined;
   }

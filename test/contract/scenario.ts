@@ -72,7 +72,11 @@ function contractsOf({ serverId, token }: NodeState): readonly Contract[] {
       depthMax: 0,
       version: `v${token % 2}`,
     },
-    { ...order, names: isThird ? [] : ['Deposit', 'Secret'] },
+    {
+      ...order,
+      names: isThird ? [] : ['Deposit', 'Secret'],
+      ...(serverId === 's-a' && token % 2 === 1 ? { queries: ['Deposit'] } : {}),
+    },
   ];
 }
 

@@ -17,6 +17,8 @@ export interface Contract {
   readonly maxAttempts: number;
   readonly onInterrupt: 'dead-letter' | 'retry';
   readonly names: readonly string[];
+  /** Of `names`, those that change nothing: an interruption of such a message leaves no dead letter. Left out: none. */
+  readonly queries?: readonly string[];
   /** `workerMaxQueueDepth`, for senders that do not handle the type themselves; 0: unbounded. */
   readonly depthMax: number;
   /** Tells what was published of this type from what others publish; left out: nothing was. */

@@ -321,17 +321,18 @@ export function takeover(state: PartitionState, op: TakeoverOp, nowMs: number): 
   }
   const contract = contractOf(state, op.incarnation, op.entity);
   const requeued = contract?.onInterrupt === 'retry' && message.attempt < contract.maxAttempts;
+  const deadLetter = !requeued && contract?.queries?.includes(message.name) !== true;
   rec.running = undefined;
   if (requeued) rec.pending.unshift({ ...message, attempt: message.attempt + 1, notBeforeMs: 0, error: INTERRUPTED_ERROR });
   else {
     end(state, op.entity, rec, message, 'interrupted', { result: '', error: INTERRUPTED_ERROR }, 0, nowMs);
-    bequeath(state, op.entity, message, 'interrupted', INTERRUPTED_ERROR, op.incarnation, nowMs);
+    if (deadLetter) bequeath(state, op.entity, message, 'interrupted', INTERRUPTED_ERROR, op.incarnation, nowMs);
   }
   rec.holdUntilMs = Math.max(rec.holdUntilMs, nowMs + state.settings.takeoverHoldMs);
   disown(state, rec);
   settle(state, op.entity, rec, nowMs);
   const { seq, id, name, waiter } = message;
-  return { ok: true, interrupted: { seq, id, name, waiter, requeued }, holdUntilMs: rec.holdUntilMs };
+  return { ok: true, interrupted: { seq, id, name, waiter, requeued, deadLetter }, holdUntilMs: rec.holdUntilMs };
 }
 
 export function late(state: PartitionState, op: LateOp): AnswerOf['late'] {

@@ -245,6 +245,8 @@ export interface TakeoverAnswer {
         readonly name: string;
         readonly waiter: number;
         readonly requeued: boolean;
+        /** A dead letter was made of it. */
+        readonly deadLetter: boolean;
       }
     | undefined;
   readonly holdUntilMs: number;

@@ -1,7 +1,9 @@
 -- takeover: takes the entity from a dead incarnation; what was running is interrupted, or back at the head.
 -- args     incarnation
--- answer   holdUntil | holdUntil sequence id waiter requeued name, if something was running
+-- answer   holdUntil | holdUntil sequence id waiter end name, if something was running; end: 1 requeued, 0 a dead letter, 2 neither
 -- refuses  OWNED(owner) NOT_DEAD
+-- Before the names of queries, which a contract lists behind all names.
+local QUERY = '\29'
 local INTERRUPTED = '{"name":"Interrupted","message":"the node that ran the handler was lost"}'
 
 -- The dead owner owns one entity less, and is forgotten when it owns none.
@@ -29,6 +31,8 @@ local function takeover(key, incarnation)
   end
   local contract, s, attempt, record = contract_of(incarnation, type_of(key)), e.running, e.attempt, message_of(key, e.running)
   local requeued = contract and contract.retries and attempt + 0 < contract.max
+  local name, waiter, id = match(record, '^([^\31]*)\31%d+\31%d+\31%d\31(%d+)\31([^\31]*)\31')
+  local isQuery = contract and find(contract.names, FS .. QUERY .. name .. FS, 1, true) ~= nil
   local holdUntil = now + holdMs
   if holdUntil > e.hold + 0 then e.hold = int(holdUntil) end
   disown(e)
@@ -37,9 +41,8 @@ local function takeover(key, incarnation)
   else
     e.running, e.attempt, e.keep = '0', '0', '0'
     finish_message(e, s, true, record, 'interrupted', '', INTERRUPTED, '0')
-    bequeath(key, s, record, 'interrupted', INTERRUPTED, incarnation)
+    if not isQuery then bequeath(key, s, record, 'interrupted', INTERRUPTED, incarnation) end
     settle(e)
   end
-  local name, waiter, id = match(record, '^([^\31]*)\31%d+\31%d+\31%d\31(%d+)\31([^\31]*)\31')
-  return e.hold .. FS .. s .. FS .. id .. FS .. waiter .. FS .. (requeued and '1' or '0') .. FS .. name
+  return e.hold .. FS .. s .. FS .. id .. FS .. waiter .. FS .. (requeued and '1' or isQuery and '2' or '0') .. FS .. name
 end
