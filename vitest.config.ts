@@ -71,9 +71,9 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
-    // They only end what hangs: beside other work of the machine a test takes many times as long as alone.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // They only end a test that hangs: beside other work of the machine a test takes many times as long as alone.
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     teardownTimeout: 10_000,
   },
 });

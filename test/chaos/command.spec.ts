@@ -109,7 +109,7 @@ describe('the command line', () => {
       expect({ args, code, stderr }).toMatchObject({ code: 2, stderr: expect.stringMatching(line) as string });
       expect(stderr.trim().split('\n')).toHaveLength(1);
     }
-  }, 60_000);
+  });
 
   it('has canaries that find what they replace, in the build that is run', async () => {
     await chaos('--list');
@@ -122,7 +122,7 @@ describe('the command line', () => {
     const known = new Set(SCENARIOS.map((s) => s.name));
     expect(CANARIES.filter((c) => !known.has(c.scenario))).toEqual([]);
     expect(await chaos('--canary', 'nope')).toMatchObject({ code: 2 });
-  }, 60_000);
+  });
 
   it('has nodes that load the package by its name, and nothing of its source', async () => {
     await chaos('--list');
@@ -135,7 +135,7 @@ describe('the command line', () => {
     expect([...named]).toContain('atomic-queues');
     expect([...loaded].map((file) => relative('build/chaos', file).split('/')[0])).not.toContain('src');
     expect(loaded.size).toBeGreaterThan(5);
-  }, 60_000);
+  });
 
   it('judges a recorded history', async () => {
     const good = join(dir, 'good.jsonl');
@@ -147,5 +147,5 @@ describe('the command line', () => {
     const judged = await chaos('--check', bad, '--json');
     expect(judged.code).toBe(1);
     expect(judged.stdout).toContain('"invariant":"I4"');
-  }, 60_000);
+  });
 });

@@ -155,7 +155,7 @@ describe('generated code', () => {
   it('compiles under strict, and types what is sent and what is answered', () => {
     expect(faultsOf([...classes, { name: 'use.ts', text: USE_CLASSES }])).toEqual([]);
     expect(faultsOf([...map, { name: 'use.ts', text: USE_MAP }])).toEqual([]);
-  }, 60_000);
+  });
 
   it('is a file for each type and an index, also where a file system knows no case', () => {
     expect(classes.map(({ name }) => name)).toEqual([
@@ -224,7 +224,7 @@ describe('generated code', () => {
       // @ts-expect-error nothing is known of it
       export const unknown: string = none;`;
     expect(faultsOf([...files, { name: 'use.ts', text: use }])).toEqual([]);
-  }, 60_000);
+  });
 
   it('gives a class the name of its message, and its type and id to the bus', async () => {
     const text = textOf(classes, 'order.v2.ts');

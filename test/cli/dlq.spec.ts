@@ -264,7 +264,7 @@ describeRedis('the dead letters from the command line', () => {
       await writer.fail(MANY - 1, { payload });
       await (await Writer.of(writer.session, 'order:last')).fail(1, { payload });
       return () => writer.close();
-    }, 60_000);
+    });
 
     // What the process used, told at its end.
     const measured = [
@@ -334,7 +334,7 @@ describeRedis('the dead letters from the command line', () => {
       pageCpuMs = cpuMs;
       expect(megabytes).toBeLessThan(100);
       expect(commandMs).toBeLessThan(10);
-    }, 30_000);
+    });
 
     it('finds the only one that matches among all within the time of four such pages', async () => {
       const { cpuMs, megabytes, page, commandMs } = await leastOf('--type', 'order');
@@ -343,7 +343,7 @@ describeRedis('the dead letters from the command line', () => {
       expect(cpuMs).toBeLessThan(4 * pageCpuMs);
       expect(megabytes).toBeLessThan(100);
       expect(commandMs).toBeLessThan(10);
-    }, 30_000);
+    });
   });
 });
 

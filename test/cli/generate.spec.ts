@@ -94,7 +94,7 @@ describeRedis('generated files from the command line', () => {
       expect(stderr).toMatch(/^error: cannot write into .*\n$/);
       expect(stderr).toContain(place);
     }
-  }, 30_000);
+  });
 
   it('are refused where it is not said what, of which types, or where to', async () => {
     for (const command of [
@@ -113,5 +113,5 @@ describeRedis('generated files from the command line', () => {
       ...{ code: 1, stderr: 'error: no live service handles entity type "oder"; did you mean "order"?\n' },
     });
     expect(readdirSync(out)).toEqual([]);
-  }, 30_000);
+  });
 });

@@ -25,5 +25,5 @@ describe('the page of the command line', () => {
     expect(optionsIn(PAGE)).toEqual(known.filter((option) => option !== '--output'));
     const rows = [...PAGE.matchAll(/^\| `([a-z]+(?: (?:show|list|replay|purge))?)/gm)].map(([, command]) => command);
     expect([...rows].sort()).toEqual([...COMMANDS].sort());
-  }, 60_000);
+  });
 });

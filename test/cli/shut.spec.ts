@@ -37,7 +37,7 @@ describeRedis('a store that was shut, from the command line', () => {
     const doctor = await redis.run('doctor');
     expect(doctor.code).toBe(1);
     expect(doctor.stdout).toMatch(/^fail store +shut, since it lost acknowledged writes\n +no node starts, /m);
-  }, 30_000);
+  });
 
   it('replays and deletes nothing, by force neither, until somebody has done what the line says', async () => {
     await shut();
@@ -56,7 +56,7 @@ describeRedis('a store that was shut, from the command line', () => {
     const [, key = ''] = /\(redis-cli HSET '(\S+)' generation reopened-1\)/.exec(stderr) ?? [];
     await redis.admin.hset(key, 'generation', 'reopened-1');
     expect(await redis.run('dlq', 'replay', '--id', '1')).toMatchObject({ code: 0, stderr: '' });
-  }, 30_000);
+  });
 
   it('ends a run over many that was under way', async () => {
     const { ended } = startCli(['dlq', 'replay', '--all', '--rate', '20', ...redis.under('shop')]);
@@ -68,5 +68,5 @@ describeRedis('a store that was shut, from the command line', () => {
     expect(code).toBe(1);
     expect(stderr).toContain(`error: nothing is replayed or deleted while ${SHUT}`);
     expect(await replayed()).toBeLessThan(50);
-  }, 30_000);
+  });
 });

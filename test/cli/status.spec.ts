@@ -90,7 +90,7 @@ describeRedis(
         ...{ blocked: [], blockedIsAll: false },
       });
       await many.store.close();
-    }, 30_000);
+    });
 
     it('shows one entity: its owner, what runs, what waits, and its past', async () => {
       const told = lastLine(await redis.run('entity', 'show', 'account', 'a-1', '--json'));

@@ -168,7 +168,7 @@ export class SuiteRedis {
       compileCli();
       this.server = await startRedis();
       this.admin = new Redis(this.server.url);
-    }, 60_000);
+    });
     afterAll(async () => {
       this.admin.disconnect();
       await this.server.stop();

@@ -6,7 +6,7 @@ import type { FailoverSummary } from './failover.js';
 describeRedis(
   'failover with default timings',
   () => {
-    it('is over within its bounds, and costs nobody else an error', { timeout: 180_000 }, async () => {
+    it('is over within its bounds, and costs nobody else an error', async () => {
       const ended = await runCommand('kill', 'test/cluster/failover', '--kills', '1', '--json');
       expect(ended.code, ended.stderr).toBe(0);
       const { violations, otherCalls, master } = lastLine<FailoverSummary>(ended);

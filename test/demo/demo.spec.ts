@@ -5,7 +5,6 @@ import { type Ended, lastLine, runCommand } from '../support/command.js';
 import { describeRedis } from '../support/redis-server.js';
 
 /** A compilation comes first. */
-const TIMEOUT_MS = 120_000;
 
 interface Summary extends Audit {
   readonly store: string;
@@ -27,14 +26,14 @@ function expectHeld({ code, stderr }: Ended, found: Summary): void {
 }
 
 describe('the demo', () => {
-  it('holds on the memory store, and shows what is lost without the library', { timeout: TIMEOUT_MS }, async () => {
+  it('holds on the memory store, and shows what is lost without the library', async () => {
     const ended = await demo('--messages', '2000', '--json');
     const found = lastLine<Summary>(ended);
     expectHeld(ended, found);
     expect(found).toMatchObject({ store: 'memory', nodes: 1, interrupted: 0 });
   });
 
-  it('refuses several nodes on the memory store, and a kill that nobody would survive', { timeout: TIMEOUT_MS }, async () => {
+  it('refuses several nodes on the memory store, and a kill that nobody would survive', async () => {
     const memory = await demo('--nodes', '3', '--store', 'memory');
     expect(memory).toMatchObject({ code: 2, stdout: '' });
     expect(memory.stderr).toBe('demo: --nodes 3 needs --store redis: the memory store lives within one process\n');
@@ -48,7 +47,7 @@ describe('the demo', () => {
 describeRedis(
   'the example of two services that call each other',
   () => {
-    it('pays, reserves and refunds, and its sums hold', { timeout: TIMEOUT_MS }, async () => {
+    it('pays, reserves and refunds, and its sums hold', async () => {
       const { code, stdout, stderr } = await runCommand('demo', 'examples/bank-and-warehouse/main');
       expect(stdout.trim().split('\n'), stderr).toEqual([
         '15 orders of one tea each were paid, and there are 9',
@@ -63,7 +62,7 @@ describeRedis(
 );
 
 describeRedis('the demo on three nodes', () => {
-  it('holds through kill -9 of one: what ran there is dead letters, the rest completes', { timeout: TIMEOUT_MS }, async () => {
+  it('holds through kill -9 of one: what ran there is dead letters, the rest completes', async () => {
     const ended = await demo('--nodes', '3', '--kill', '--messages', '3000', '--json');
     const found = lastLine<Summary>(ended);
     expectHeld(ended, found);

@@ -10,8 +10,6 @@ import { isShown, SERVICES, typedIn } from './consoles.js';
 import { compileExamples, examplesOf, needsService, programOf, runExample } from './examples.js';
 
 const OUT = 'build/docs-consoles';
-const COMPILE_TIMEOUT_MS = 90_000;
-const TYPING_TIMEOUT_MS = 120_000;
 
 const pageOf = (name: string): string => readFileSync(`docs/${name}.md`, 'utf8');
 
@@ -30,7 +28,7 @@ describeRedis(
       const faults = compileExamples([...NEEDED, ...SERVICES], OUT);
       expect([...faults.values()].flat()).toEqual([]);
       compileCli();
-    }, COMPILE_TIMEOUT_MS);
+    });
     beforeEach(async () => {
       redis = await startRedis();
       dir = mkdtempSync(join(tmpdir(), 'aq-pages-'));
@@ -50,42 +48,30 @@ describeRedis(
       expect(String((await once(child.stdout, 'data'))[0])).toBe('ready\n');
     }
 
-    it.each(['cli', 'contracts', 'migrating'])(
-      'docs/%s.md',
-      async (page) => {
-        await startServiceOf(page);
-        const typed = typedIn(pageOf(page));
-        expect(typed.length).toBeGreaterThan(0);
-        for (const { args, answer } of typed) {
-          const { stdout, stderr } = await startCli(args, { AQ_REDIS_URL: redis.url }, [], dir).ended;
-          if (!isShown(stdout + stderr, answer)) expect(stdout + stderr, args.join(' ')).toBe(answer);
-        }
-      },
-      60_000,
-    );
+    it.each(['cli', 'contracts', 'migrating'])('docs/%s.md', async (page) => {
+      await startServiceOf(page);
+      const typed = typedIn(pageOf(page));
+      expect(typed.length).toBeGreaterThan(0);
+      for (const { args, answer } of typed) {
+        const { stdout, stderr } = await startCli(args, { AQ_REDIS_URL: redis.url }, [], dir).ended;
+        if (!isShown(stdout + stderr, answer)) expect(stdout + stderr, args.join(' ')).toBe(answer);
+      }
+    });
 
-    it(
-      'and of the files that it writes',
-      async () => {
-        await startServiceOf('contracts');
-        await startCli(['generate', '--classes', '-o', dir], { AQ_REDIS_URL: redis.url }).ended;
-        const shown = examplesOf('docs/contracts.md', pageOf('contracts')).find(({ file }) => file === 'order');
-        expect(shown?.code).toBe(`// order.ts\n${readFileSync(join(dir, 'order.ts'), 'utf8')}`);
-      },
-      TYPING_TIMEOUT_MS,
-    );
+    it('and of the files that it writes', async () => {
+      await startServiceOf('contracts');
+      await startCli(['generate', '--classes', '-o', dir], { AQ_REDIS_URL: redis.url }).ended;
+      const shown = examplesOf('docs/contracts.md', pageOf('contracts')).find(({ file }) => file === 'order');
+      expect(shown?.code).toBe(`// order.ts\n${readFileSync(join(dir, 'order.ts'), 'utf8')}`);
+    });
 
-    it(
-      'and of calls with those files',
-      async () => {
-        await startServiceOf('contracts');
-        const callers = NEEDED.filter(needsService);
-        expect(callers.map(({ page }) => page)).toEqual(['docs/contracts.md']);
-        for (const caller of callers)
-          expect(await runExample(caller, OUT, { ...process.env, REDIS_URL: redis.url })).toEqual(caller.prints);
-      },
-      TYPING_TIMEOUT_MS,
-    );
+    it('and of calls with those files', async () => {
+      await startServiceOf('contracts');
+      const callers = NEEDED.filter(needsService);
+      expect(callers.map(({ page }) => page)).toEqual(['docs/contracts.md']);
+      for (const caller of callers)
+        expect(await runExample(caller, OUT, { ...process.env, REDIS_URL: redis.url })).toEqual(caller.prints);
+    });
   },
   { own: true },
 );

@@ -6,8 +6,6 @@ import { SERVICES } from './consoles.js';
 import { compileExamples, type Example, examplesOf, nameOf, needsService, runExample } from './examples.js';
 import { brokenLinks, deadCommands, deadPaths, missingTests, readPages, tableBelow, testsIn } from './pages.js';
 
-const COMPILE_TIMEOUT_MS = 90_000;
-
 const pages = readPages();
 const readme = readFileSync('README.md', 'utf8');
 const examples = pages.flatMap(({ path, text }) => examplesOf(path, text));
@@ -19,7 +17,7 @@ describe('the examples of the pages', () => {
   let faults: ReadonlyMap<Example, readonly string[]> = new Map();
   beforeAll(() => {
     faults = compileExamples([...examples, wrong]);
-  }, COMPILE_TIMEOUT_MS);
+  });
 
   it('are there', () => {
     expect(examples.length).toBeGreaterThan(8);

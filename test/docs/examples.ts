@@ -91,7 +91,7 @@ function faultsOf(program: ts.Program, example: Example): readonly string[] {
   });
 }
 
-const RUN_TIMEOUT_MS = 15_000;
+const RUN_TIMEOUT_MS = 60_000;
 const execute = promisify(execFile);
 
 /** Runs a compiled example in a process of its own, which has to end by itself. Resolves with the lines it printed. */

@@ -9,8 +9,6 @@ import { describePostgres, type PostgresServer, startPostgres } from '../support
 import { compileExamples, examplesOf, programOf } from './examples.js';
 
 const OUT = 'build/docs-fence';
-const COMPILE_TIMEOUT_MS = 90_000;
-const START_TIMEOUT_MS = 60_000;
 
 const OPENING = 99;
 
@@ -36,7 +34,7 @@ beforeAll(async () => {
   if (example === undefined) throw new Error('docs/guide.md has no example fenced-account.ts');
   expect([...compileExamples([example], OUT).values()].flat()).toEqual([]);
   recipe = (await import(pathToFileURL(programOf(example, OUT)).href)) as Recipe;
-}, COMPILE_TIMEOUT_MS);
+});
 afterAll(() => rmSync(OUT, { recursive: true, force: true }));
 
 /** A recipe that reads first and compares the fence only with its write. The pages must not show it. */
@@ -232,7 +230,7 @@ describePostgres("the fence of the guide, on Postgres' defaults", () => {
 
   beforeAll(async () => {
     server = await startPostgres();
-  }, START_TIMEOUT_MS);
+  });
   afterAll(() => server.stop());
   beforeEach(async () => {
     const clients = [1, 2].map(() => new Client({ connectionString: server.url }));

@@ -128,4 +128,4 @@ it('4. an entity whose handler of a former incarnation still runs there is given
   await until('it is back', () => third.status().state === 'running' && third.status().incarnation !== incarnation);
   const results = await Promise.allSettled(owned.map((id) => (nodes[0] as Node).enqueueAndWait(msg(id), { timeoutMs: 3000 })));
   expect(results.filter((r) => r.status === 'rejected')).toEqual([]);
-}, 30_000);
+});

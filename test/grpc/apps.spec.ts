@@ -44,7 +44,7 @@ describeRedis('two applications on one Redis, over gRPC', () => {
     // By Node itself: the test runner would transform every file of it once more.
     const load = createRequire(import.meta.url) as (path: string) => typeof import('../../src/index.js');
     Compiled = load(join(compiled.dir, 'src/index.js')).AtomicQueuesModule;
-  }, 90_000);
+  });
   afterAll(async () => {
     compiled.remove();
     await redis.stop();

@@ -13,7 +13,7 @@ const campaign = (...args: string[]): Promise<Ended> => runCommand('kill', 'test
 describeRedis(
   'an app on Redis that is killed by kill -9 under load',
   () => {
-    it('leaves every message with one verdict, and runs none twice', { timeout: 180_000 }, async () => {
+    it('leaves every message with one verdict, and runs none twice', async () => {
       const ended = await campaign('--kills', '6', '--seed', '1', '--json');
       expect(ended.code, ended.stderr).toBe(0);
       const result = lastLine<Found>(ended);
@@ -25,7 +25,7 @@ describeRedis(
       expect(Math.min(result.killedRunning, result.interrupted, result.failed, result.unknown, result.resent)).toBeGreaterThan(0);
     });
 
-    it('tells a wrong command line, with exit 2', { timeout: 60_000 }, async () => {
+    it('tells a wrong command line, with exit 2', async () => {
       const { code, stdout, stderr } = await campaign('--kills', 'many');
       expect(code).toBe(2);
       expect(stdout).toBe('');

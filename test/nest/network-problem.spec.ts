@@ -70,7 +70,7 @@ describeRedis(
       await expect.poll(() => started.lines, { timeout: 5000 }).toContain('log: network-restored');
       const well = await cli('doctor', '--redis', `redis://app:pw@127.0.0.1:${redis.port}`, '--prefix', 'acl');
       expect(well.stdout).toMatch(/ok +channels +nodes can publish and subscribe/);
-    }, 60_000);
+    });
 
     test('for want of the right to publish alone: known with the first message to another node', async () => {
       await admin.acl('SETUSER', 'mute', 'on', '>pw', '~mute:*', '+@all', '-publish', '&*');

@@ -18,7 +18,7 @@ describe('two copies of the package in one process', () => {
       import(/* @vite-ignore */ pathToFileURL(join(dir, 'src/index.js')).href);
     [first, second] = (await Promise.all(folders.map(load))) as [typeof Package, typeof Package];
     expect(second.QueueBus).not.toBe(first.QueueBus);
-  }, 60_000);
+  });
   afterAll(() => {
     for (const folder of folders) folder.remove();
   });

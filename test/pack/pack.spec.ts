@@ -83,7 +83,7 @@ beforeAll(async () => {
   await run('.', process.execPath, ['scripts/build.mjs']);
   await run('.', 'npm', ['pack', '--ignore-scripts', '--pack-destination', root, ...NPM_FLAGS]);
   tarball = join(root, readdirSync(root).find((name) => name.endsWith('.tgz')) ?? '');
-}, 60_000);
+});
 
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
@@ -99,7 +99,7 @@ describe.each(APPS)('the packed package in an empty app of $name', (app) => {
     await run(dir(), process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.']);
     const output = await run(dir(), process.execPath, ['out/main.js']);
     expect(output.trimEnd().split('\n')).toContain(readQuickStart().prints);
-  }, 60_000);
+  });
 
   it('installs nothing that the user did not ask for', () => {
     const own = JSON.parse(readFileSync(join(dir(), 'node_modules/atomic-queues/package.json'), 'utf8')) as Record<

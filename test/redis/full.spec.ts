@@ -68,7 +68,7 @@ describeRedis(
     it.each([
       ['what is known by an id goes after entryTTL', { entryTTL: 4 }],
       ['results go after resultTTL', { resultTTL: 4 }],
-    ])('heals by its own expiry: %s', { timeout: 60_000 }, async (_, wal) => {
+    ])('heals by its own expiry: %s', async (_, wal) => {
       const n = await start(() => RESULT, wal);
       await fill(n, 'first');
       // Callers go on as before.

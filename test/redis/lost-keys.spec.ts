@@ -15,7 +15,7 @@ const CONFIG = fast({ nodeTTLMs: 2000, leaseMarginMs: 100 });
 describeRedis(
   'a key that is gone',
   () => {
-    it.each(Object.keys(KEY_TYPES))('%s', { timeout: 60_000 }, async (key) => {
+    it.each(Object.keys(KEY_TYPES))('%s', async (key) => {
       const server = await startRedis();
       const admin = new Redis(server.url).on('error', () => {});
       let closedBy: AtomicQueuesError | undefined;
@@ -71,7 +71,7 @@ describeRedis(
       await server.stop();
     });
 
-    it('what the ready set has lost is found in the log', { timeout: 30_000 }, async () => {
+    it('what the ready set has lost is found in the log', async () => {
       const server = await startRedis();
       const admin = new Redis(server.url).on('error', () => {});
       const store = redisStore(server.port, { storeCallTimeoutMs: 2000 });

@@ -30,7 +30,7 @@ describeRedis(
       port = await freePort();
       const files = ['--tls-cert-file', file('cert'), '--tls-key-file', file('key'), '--tls-ca-cert-file', file('ca')];
       redis = await startRedis({ extraArgs: ['--tls-port', String(port), ...files] });
-    }, 60_000);
+    });
 
     afterAll(async () => {
       await redis.stop();
@@ -91,7 +91,7 @@ describeRedis(
         code: 2,
         stderr: expect.stringMatching(/^error: --tls-ca: ENOENT/),
       });
-    }, 60_000);
+    });
   },
   { own: true },
 );

@@ -61,7 +61,7 @@ describe('a link that carries little in the time of a call', () => {
     const bundled = store.requestChars.filter((chars) => chars > 320 * KB && chars < 800 * KB);
     expect(new Set(bundled).size).toBeLessThan(2);
     await node.stop();
-  }, 30_000);
+  });
 
   it('what a handler sends in all is limited where it sends', async () => {
     const w = world(new ThinStore(TIMEOUT_MS));
@@ -133,7 +133,7 @@ describe('a session that gets nothing through while heartbeats are acknowledged'
     ]);
     await node.enqueueAndWait(msg('a'), { timeoutMs: 5000 });
     await node.stop();
-  }, 30_000);
+  });
 
   it('is kept over an outage of the store, however long, and while nothing is under way', async () => {
     const store = new WedgedStore(new SystemClock());
@@ -150,7 +150,7 @@ describe('a session that gets nothing through while heartbeats are acknowledged'
     await until('it has run', () => ran === 1);
     expect(node.status().incarnation).toBe(first);
     await node.stop();
-  }, 30_000);
+  });
 });
 
 describe('the patience with a batch', () => {

@@ -35,6 +35,7 @@ describe('the canaries', () => {
   it('have seeds on record, and nothing else has', () => {
     expect(Object.keys(CAUGHT_BY).sort()).toEqual(CANARIES.map(({ name }) => name).sort());
     for (const canary of CANARIES) {
+      if (canary.scenario !== undefined) continue;
       const seeds = recordedSeeds(canary);
       expect(seeds.length, canary.name).toBeGreaterThanOrEqual(RECORDS.min);
       expect(seeds.length, canary.name).toBeLessThanOrEqual(RECORDS.max);
@@ -42,10 +43,8 @@ describe('the canaries', () => {
     }
   });
 
-  it.each(CANARIES.map((canary) => [canary.name, canary] as const))(
-    '%s is seen by a seed on record',
-    (_name, canary) => inMacrotask((drain) => expect(missedByRecords(canary, drain)).toBeUndefined()),
-    60_000,
+  it.each(CANARIES.map((canary) => [canary.name, canary] as const))('%s is seen by a seed on record', (_name, canary) =>
+    inMacrotask((drain) => expect(missedByRecords(canary, drain)).toBeUndefined()),
   );
 
   it('would be missed where nothing is switched off, and say how to find other seeds', () =>
@@ -58,16 +57,12 @@ describe('the canaries', () => {
       expect(missedByRecords({ ...harmless, name: 'unknown' } as never, drain)).toContain('but no seed is on record');
     }));
 
-  it(
-    'leave nothing switched off behind them',
-    () =>
-      inMacrotask((drain) => {
-        const before = runPlan(drawPlan(3), { drain }).hash;
-        for (const canary of CANARIES) violatedBy(canary, 3, drain);
-        expect(runPlan(drawPlan(3), { drain }).hash).toBe(before);
-      }),
-    120_000,
-  );
+  it('leave nothing switched off behind them', () =>
+    inMacrotask((drain) => {
+      const before = runPlan(drawPlan(3), { drain }).hash;
+      for (const canary of CANARIES) violatedBy(canary, 3, drain);
+      expect(runPlan(drawPlan(3), { drain }).hash).toBe(before);
+    }));
 });
 
 describe('the option --record', () => {

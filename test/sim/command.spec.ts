@@ -26,7 +26,6 @@ const good = written('good.spec.ts', file);
 
 const sim = (...args: readonly string[]): Promise<Ended> => runCommand('sim', 'sim/main', ...args);
 /** The first of them compiles. */
-const TIMEOUT_MS = 120_000;
 
 /** The one line with which a command was refused. */
 function refusalOf({ code, stdout, stderr }: Ended): string {
@@ -51,17 +50,15 @@ describe('the command line', () => {
     [['--store', 'disk'], '--store is "disk"; allowed: machine, lua'],
     [['--scenario', 'nope'], 'there is no scenario "nope"; known: all, '],
     [['--seed', '1', '--scenario', 'all'], '--seed and --scenario exclude each other'],
-  ])('refuses %j', async (args, text) => expect(refusalOf(await sim(...args))).toContain(text), TIMEOUT_MS);
+  ])('refuses %j', async (args, text) => expect(refusalOf(await sim(...args))).toContain(text));
 
   it.each([
     ['another format', other, 'other.spec.ts has format 7, this simulator reads 1; find the failure again with its seed'],
     ['a part only', cut, 'cut.spec.ts is a regression file whose plan cannot be read'],
     ['something else', none, 'none.spec.ts is no regression file of the simulator'],
     ['nothing', join(folder, 'gone'), 'gone cannot be read: ENOENT'],
-  ])(
-    'refuses a regression file with %s',
-    async (_what, path, text) => expect(refusalOf(await sim('--regression', path))).toContain(text),
-    TIMEOUT_MS,
+  ])('refuses a regression file with %s', async (_what, path, text) =>
+    expect(refusalOf(await sim('--regression', path))).toContain(text),
   );
 
   it('refuses an unknown canary', async () => {

@@ -34,7 +34,7 @@ describe('the report of a failing seed', () => {
     });
     const found = await unguarded(() => inMacrotask((drain) => failureOf(seed, INVARIANT, { nodes: undefined }, drain)));
     failure = found!;
-  }, 120_000);
+  });
 
   it('names seed, commit, the invariant in words, options, settings, and the line that replays it', () => {
     const { lines, regression } = failure;
@@ -56,7 +56,7 @@ describe('the report of a failing seed', () => {
     );
     expect(lines).toContain(`options: --nodes ${NODES}`);
     expect(lines.at(-1)).toMatch(/^replay: npm run sim -- --seed \d+ --nodes 2 --timeline$/);
-  }, 120_000);
+  });
 
   it('shows a schedule that is small and still fails', async () => {
     const { regression, lines } = failure;
@@ -99,7 +99,7 @@ describe('the report of a failing seed', () => {
     expect(played.status, played.stdout + played.stderr).toBe(0);
     expect(played.stdout).toContain(`seed ${seed} keeps ${INVARIANT}`);
     expect(played.stdout).toContain('1 passed');
-  }, 120_000);
+  });
 
   it('is refused where its format is another, in one line', async () => {
     const { plan } = failure.regression;

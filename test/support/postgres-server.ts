@@ -10,7 +10,7 @@ import { Guard } from '../../chaos/guard.js';
 import { freePort } from '../../demo/machine.js';
 import { findPostgresPrograms } from '../../scripts/postgres-binary.mjs';
 
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 60_000;
 const USER = 'postgres';
 
 /** Postgres refuses to run as root. `nobody` is on every Linux and owns nothing. */

@@ -10,7 +10,7 @@ import { freePort } from '../../demo/machine.js';
 import { findRedisBinary } from '../../scripts/redis-binary.mjs';
 import { openExternal } from './external-redis.js';
 
-const START_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 60_000;
 
 const binary = findRedisBinary();
 const externalUrl = process.env.REDIS_URL;
