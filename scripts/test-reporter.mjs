@@ -15,7 +15,9 @@ export default class Journal {
   }
 
   onTestCaseResult(test) {
-    note({ kind: 'case', file: fileOf(test.module), name: test.fullName, state: test.result().state });
+    const { state, errors = [] } = test.result();
+    const why = errors[0]?.message.split('\n')[0];
+    note({ kind: 'case', file: fileOf(test.module), name: test.fullName, state, why });
   }
 
   onTestModuleEnd(module) {

@@ -4,6 +4,7 @@
 export function summaryOf(text) {
   const files = new Map();
   const notRun = new Set();
+  const failures = [];
   let isOver = false;
   let errors = 0;
   for (const line of text.split('\n').filter((l) => l !== '')) {
@@ -11,6 +12,7 @@ export function summaryOf(text) {
     if (entry.kind === 'over') [isOver, errors] = [true, entry.errors];
     else if (entry.kind === 'planned') files.set(entry.file, { state: 'waits', states: [], isBroken: false });
     else note(files.get(entry.file) ?? files.set(entry.file, { states: [] }).get(entry.file), entry);
+    if (entry.state === 'failed') failures.push(`${entry.file} > ${entry.name}: ${entry.why}`);
     for (const title of entry.notRun ?? []) notRun.add(title);
   }
   const all = [...files];
@@ -20,7 +22,7 @@ export function summaryOf(text) {
   const broken = all.filter(([, { isBroken }]) => isBroken).length;
   const isNothing = all.length === 0 || (!isOver && cut.length === 0);
   const failed = count('failed') + broken + errors + cut.length + (isNothing ? 1 : 0);
-  return { isOver, passed: count('passed'), failed, skipped: count('skipped'), cut, waiting, notRun: [...notRun] };
+  return { isOver, passed: count('passed'), failed, skipped: count('skipped'), failures, cut, waiting, notRun: [...notRun] };
 }
 
 function note(file, entry) {

@@ -99,11 +99,12 @@ mkdirSync(join(ROOT, 'build'), { recursive: true });
 const compiled = compileChildren();
 writeFileSync(JOURNAL, '');
 const exitCode = await runVitest(args);
-const { isOver, passed, failed: failedTests, skipped, cut, waiting, notRun } = summaryOf(readFileSync(JOURNAL, 'utf8'));
+const { isOver, passed, failed: failedTests, skipped, failures, cut, waiting, notRun } = summaryOf(readFileSync(JOURNAL, 'utf8'));
 rmSync(JOURNAL);
 const failed = failedTests + (compiled ? 0 : 1);
 
 if (!isOver) say('FAILED: the run was cut. What it had come to is counted below.');
+if (!isOver) for (const failure of failures) say(`× ${failure}`);
 if (cut.length > 0) say(`It was running: ${cut.join(', ')}`);
 if (waiting.length > 0) say(`It had not begun: ${waiting.join(', ')}`);
 if (!compiled) say('FAILED: what tests run as processes does not compile (see above).');

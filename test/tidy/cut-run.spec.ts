@@ -31,7 +31,8 @@ it('a run of the tests that is cut tells what had passed, and what it was at', a
   expect(last).toEqual([
     'SIGTERM: ending the tests.',
     'FAILED: the run was cut. What it had come to is counted below.',
-    `It was running: ${ROOT}/test/b.spec.ts`,
+    // On a busy machine its worker may still be on its way.
+    expect.stringMatching(`^It (was running|had not begun): ${ROOT}/test/b.spec.ts$`),
     '1 passed, 1 failed, 1 skipped',
   ]);
   expect(code).toBe(1);
