@@ -5,7 +5,12 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const { AQ_PEER_MODULES: peers, AQ_PEER_NAMES: peerNames } = process.env;
 
 /** Whole systems: campaigns over processes, HTTP under load, canaries. They take as long as all other tests: npm run test:systems. */
-const SYSTEMS = ['test/{kill,cluster,http,demo}/**/*.spec.ts', 'test/sim/{canaries,determinism}.spec.ts'];
+const SYSTEMS = [
+  'test/{kill,cluster,http,demo}/**/*.spec.ts',
+  'test/sim/{canaries,determinism}.spec.ts',
+  // With more items there than among the other tests.
+  'test/redis/costs.spec.ts',
+];
 
 /** Of those: they judge leases of some hundred ms, or CPU time, so that nothing else may run beside them. */
 const ALONE = ['test/nest/blocked-loop.spec.ts', 'test/cli/dlq.spec.ts'];

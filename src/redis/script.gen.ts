@@ -69,11 +69,12 @@ local part = call('HMGET', key, unpack(list, i, i + 3999 < to and i + 3999 or to
 local t = call('TYPE', key) if t.ok then t = t.ok end if t == 'none' or t == type then return nil end return { err = 'WRONGTYPE ' .. key .. ' holds a ' .. t .. ', not a ' .. type } end
 local function refuse(code, at) return '!' .. code .. FS .. (at or '0') end local function split(text) local list, n = {}, 0 for field in gmatch(text .. FS, '([^\31]*)\31') do n = n + 1
 list[n] = field end return list end local function hget(key, field) local v = call('HGET', key, field) if v == NONE or not v then return nil end return v end local dirty, ndirty = {}, 0
-local entSet, msgSet, msgDel = {}, {}, {} local keptSet, expirySet = {}, {} local dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {} local memberDel, contractDel, ownsDelta = {}, {}, {}
+local entSet, msgSet, msgDel = {}, {}, {} local keptSet, expirySet, expiryDel = {}, {}, {} local dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {} local memberDel, contractDel, ownsDelta = {}, {}, {}
 local function push(list, a, b) local n = #list list[n + 1] = a list[n + 2] = b end local rowOf, entities = {}, {}
-local function unpacked(key, owner, fence, running, attempt, keep, first, holes, tail, hold) local ready = running == '0' and first ~= tail return {
+local function unpacked(key, owner, fence, running, attempt, keep, first, holes, tail, hold) local ready = running == '0' and first ~= tail
+local expires = hold ~= '0' and owner == '0' and running == '0' and first == tail and hold return {
 key = key, owner = owner, fence = fence, running = running, attempt = attempt, keep = keep, first = first, holes = holes,
-tail = tail, hold = hold, ready = ready, stored = ready, dirty = false, headFor = false, headSeq = false, headRecord = false, } end local function parse_row(key, row)
+tail = tail, hold = hold, ready = ready, stored = ready, expires = expires, dirty = false, headFor = false, headSeq = false, headRecord = false, } end local function parse_row(key, row)
 local owner, fence, running, more, tail = match(row, '^(%d+),(%d+),(%d+)([r+]?)(%d*)$') if owner then
 if more == '' then return unpacked(key, owner, fence, '0', '0', '0', running, '0', running, '0') end
 return unpacked(key, owner, fence, running, '1', '0', running, '0', more == 'r' and running or tail, '0') end
@@ -89,36 +90,41 @@ if e.first == e.tail then return 0 end return e.tail - e.first - e.holes end loc
 return e.hold ~= '0' and e.hold + 0 > now end local function normalise(e) if e.holes ~= '0' and e.tail - e.first - e.holes == 0 then e.first, e.holes = e.tail, '0' end end
 local function settle(e, notBefore) if not e.dirty then e.dirty = true ndirty = ndirty + 1 dirty[ndirty] = e end if e.running ~= '0' then e.ready = false elseif e.first ~= e.tail then
 if not e.ready then local at = now if e.hold ~= '0' and e.hold + 0 > at then at = e.hold + 0 end if notBefore and notBefore > at then at = notBefore end e.ready = at > now and at or now - AT_ONCE end
-else e.ready = false if e.owner == '0' then if is_held(e) then push(expirySet, e.hold, e.key) else e.gone = true if e.tail + 0 > seq then seq = e.tail + 0 end end end end end local messages = {}
-local function message_of(key, s) local field = key .. RS .. s local record = messages[field] if record == nil then record = hget(MSG, field) or false messages[field] = record end return record or nil
-end local function set_message(key, s, record) local field = key .. RS .. s messages[field] = record push(msgSet, field, record) end local function delete_message(key, s) local field = key .. RS .. s
+else e.ready = false if e.owner == '0' and not is_held(e) then e.gone = true if e.tail + 0 > seq then seq = e.tail + 0 end end end end local messages = {} local function message_of(key, s)
+local field = key .. RS .. s local record = messages[field] if record == nil then record = hget(MSG, field) or false messages[field] = record end return record or nil end
+local function set_message(key, s, record) local field = key .. RS .. s messages[field] = record push(msgSet, field, record) end local function delete_message(key, s) local field = key .. RS .. s
 messages[field] = false msgDel[#msgDel + 1] = field end local function again(record, attempt, notBefore, why) local name, rest = match(record, '^([^\31]*)\31%d+\31%d+\31(.*\31)[^\31]*$')
-return name .. FS .. attempt .. FS .. notBefore .. FS .. rest .. why end local function peek(e) local first = e.first if first == e.tail then return nil end
-if e.headFor == first then return e.headSeq, e.headRecord end while first ~= e.tail do local s = int(first + 1) local record = message_of(e.key, s) if record then
-e.first, e.headFor, e.headSeq, e.headRecord = first, first, s, record return s, record end first = s e.holes = int(e.holes - 1) end return nil end local members, contracts = {}, {}
-local function member_of(incarnation) local m = members[incarnation] if m == nil then local text = hget(MEMBER, incarnation) m = text and split(text) or false members[incarnation] = m end
-return m or nil end local function type_of(key) return sub(key, 1, find(key, ':', 1, true) - 1) end local function contract_of(incarnation, type) local field = incarnation .. FS .. type
-local c = contracts[field] if c == nil then local text = hget(CONTRACT, field) if text then local max, onInterrupt, names = match(text, '^(%d+)\31([^\31]*)(\31.*)$')
-c = { max = max + 0, retries = onInterrupt == 'retry', names = names } else c = false end contracts[field] = c end return c or nil end local function declares(key, name)
-local c = contract_of(ME, type_of(key)) return c ~= nil and find(c.names, FS .. name .. FS, 1, true) ~= nil end local function owns_count(incarnation)
-return (hget(OWNS, incarnation) or 0) + (ownsDelta[incarnation] or 0) end local kept = {} local function kept_of(field) local k = kept[field] if k == nil then k = hget(KEPT, field) or false
-kept[field] = k end return k or nil end local function set_kept(field, s, digest, state, expiresAt, result, why)
+return name .. FS .. attempt .. FS .. notBefore .. FS .. rest .. why end local HOLES_MAX, HOLES_PAGE = 8000, 500 local function peek(e) local first = e.first if first == e.tail then return nil end
+if e.headFor == first then return e.headSeq, e.headRecord end local at, tail, page = first + 0, e.tail + 0, 1 local stop = at + HOLES_MAX < tail and at + HOLES_MAX or tail while at < stop do
+local to = at + page < stop and at + page or stop local fields = {} for s = at + 1, to do fields[s - at] = e.key .. RS .. int(s) end local records = hmget(MSG, fields, 1, to - at)
+for i = 1, to - at do local record = messages[fields[i]] if record == nil then record = records[i] ~= NONE and records[i] or false end if record then messages[fields[i]] = record
+e.holes = int(e.holes - (at + i - 1 - first)) e.first = int(at + i - 1) e.headFor, e.headSeq, e.headRecord = e.first, int(at + i), record if e.first ~= first then settle(e) end
+return e.headSeq, record end end at, page = to, HOLES_PAGE end if at == tail then return nil end e.holes, e.first = int(e.holes - (at - first)), int(at) settle(e) return 'far' end
+local members, contracts = {}, {} local function member_of(incarnation) local m = members[incarnation] if m == nil then local text = hget(MEMBER, incarnation) m = text and split(text) or false
+members[incarnation] = m end return m or nil end local function type_of(key) return sub(key, 1, find(key, ':', 1, true) - 1) end local function contract_of(incarnation, type)
+local field = incarnation .. FS .. type local c = contracts[field] if c == nil then local text = hget(CONTRACT, field) if text then
+local max, onInterrupt, names = match(text, '^(%d+)\31([^\31]*)(\31.*)$') c = { max = max + 0, retries = onInterrupt == 'retry', names = names } else c = false end contracts[field] = c end
+return c or nil end local function declares(key, name) local c = contract_of(ME, type_of(key)) return c ~= nil and find(c.names, FS .. name .. FS, 1, true) ~= nil end
+local function owns_count(incarnation) return (hget(OWNS, incarnation) or 0) + (ownsDelta[incarnation] or 0) end local kept = {} local function kept_of(field) local k = kept[field] if k == nil then
+k = hget(KEPT, field) or false kept[field] = k end return k or nil end local function set_kept(field, s, digest, state, expiresAt, result, why)
 local k = s .. FS .. digest .. FS .. state .. FS .. expiresAt .. FS .. result .. FS .. why kept[field] = k push(keptSet, field, k) end local written = false local function write(command, key, list)
-local n = #list for i = 1, n, 4000 do call(command, key, unpack(list, i, i + 3999 < n and i + 3999 or n)) end end local function collect_entities() local del, readySet, readyDel = {}, {}, {}
+local n = #list for i = 1, n, 4000 do call(command, key, unpack(list, i, i + 3999 < n and i + 3999 or n)) end end local function collect_expiry(e)
+local expires = not e.gone and e.owner == '0' and e.running == '0' and e.first == e.tail and e.hold if expires == e.expires then return end
+if expires then push(expirySet, expires, e.key) else expiryDel[#expiryDel + 1] = e.key end e.expires = expires end local function collect_entities() local del, readySet, readyDel = {}, {}, {}
 for i = 1, ndirty do local e = dirty[i] e.dirty = false if e.gone then del[#del + 1] = e.key else push(entSet, e.key, row_of(e)) end if not e.ready then
-if e.stored then readyDel[#readyDel + 1] = e.key end e.stored = false elseif e.ready ~= true then push(readySet, int(e.ready), e.key) e.ready, e.stored = true, true end end dirty, ndirty = {}, 0
-return del, readySet, readyDel end local function foreign(all, readySet, readyDel) local bad = nil if all or #msgSet + #msgDel > 0 then bad = check_type(MSG, 'hash') end
+if e.stored then readyDel[#readyDel + 1] = e.key end e.stored = false elseif e.ready ~= true then push(readySet, int(e.ready), e.key) e.ready, e.stored = true, true end collect_expiry(e) end
+dirty, ndirty = {}, 0 return del, readySet, readyDel end local function foreign(all, readySet, readyDel) local bad = nil if all or #msgSet + #msgDel > 0 then bad = check_type(MSG, 'hash') end
 if all or #readySet + #readyDel > 0 then bad = bad or check_type(READY, 'zset') end if all or next(ownsDelta) then bad = bad or check_type(OWNS, 'hash') end
-if all or #keptSet > 0 then bad = bad or check_type(KEPT, 'hash') end if all or #expirySet > 0 then bad = bad or check_type(EXPIRY, 'zset') end
+if all or #keptSet > 0 then bad = bad or check_type(KEPT, 'hash') end if all or #expirySet + #expiryDel > 0 then bad = bad or check_type(EXPIRY, 'zset') end
 if all or #memberDel > 0 then bad = bad or check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(SCHEMA, 'hash') end
 if all or #dlqSet > 0 then bad = bad or check_type(DLQ, 'hash') end if all or #dlqIndexSet > 0 then bad = bad or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') end return bad end
-local function reset() entSet, msgSet, msgDel = {}, {}, {} keptSet, expirySet, dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}, {}, {} memberDel, contractDel, ownsDelta = {}, {}, {} end
+local function reset() entSet, msgSet, msgDel = {}, {}, {} keptSet, expirySet, expiryDel, dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}, {}, {}, {} memberDel, contractDel, ownsDelta = {}, {}, {} end
 local function flush(hasAppends, meta, more) local del, readySet, readyDel = collect_entities() if not written then local bad = foreign(more, readySet, readyDel) if bad then return bad end
 if not hasAppends then call('HDEL', META, '') end written = true end push(meta, 'seq', int(seq)) push(meta, 'fence', int(fence)) push(meta, 'depth', int(depth)) push(meta, 'active', int(active))
 if #dlqIndexSet > 0 then push(meta, 'letter', int(letter)) end write('HSET', META, meta) write('HSET', ENT, entSet) write('HDEL', ENT, del) write('HSET', MSG, msgSet) write('HDEL', MSG, msgDel)
-write('ZADD', READY, readySet) write('ZREM', READY, readyDel) write('HSET', KEPT, keptSet) write('ZADD', EXPIRY, expirySet) write('HSET', DLQ, dlqSet) write('ZADD', DLQINDEX, dlqIndexSet)
-write('HSET', DLQOF, dlqOfSet) for incarnation, delta in pairs(ownsDelta) do call('HINCRBY', OWNS, incarnation, int(delta)) end write('HDEL', MEMBER, memberDel) write('HDEL', OWNS, memberDel)
-write('HDEL', CONTRACT, contractDel) write('HDEL', SCHEMA, contractDel) if more then reset() end return nil end local function over_limit(e, depthMax)
+write('ZADD', READY, readySet) write('ZREM', READY, readyDel) write('HSET', KEPT, keptSet) write('ZREM', EXPIRY, expiryDel) write('ZADD', EXPIRY, expirySet) write('HSET', DLQ, dlqSet)
+write('ZADD', DLQINDEX, dlqIndexSet) write('HSET', DLQOF, dlqOfSet) for incarnation, delta in pairs(ownsDelta) do call('HINCRBY', OWNS, incarnation, int(delta)) end write('HDEL', MEMBER, memberDel)
+write('HDEL', OWNS, memberDel) write('HDEL', CONTRACT, contractDel) write('HDEL', SCHEMA, contractDel) if more then reset() end return nil end local function over_limit(e, depthMax)
 if depthMaxTotal > 0 and depth + 1 > depthMaxTotal then return refuse('QUEUE_DEPTH_EXCEEDED', int(depthMaxTotal)) end local live = e and live_count(e) or 0
 if depthMax ~= '0' and live >= depthMax + 0 then return refuse('QUEUE_DEPTH_EXCEEDED', depthMax) end if live == 0 and workersMax > 0 and active >= workersMax then
 return refuse('WORKER_LIMIT_EXCEEDED', int(workersMax)) end return nil end local function log(e, body, id, digest) if e.running == '0' and e.first == e.tail then active = active + 1 end
@@ -139,7 +145,8 @@ push(dlqIndexSet, id, id) push(dlqOfSet, field, id) end local function claim(key
 local owner = e and e.owner or '0' if owner ~= '0' and owner ~= ME then return refuse('OWNED', owner) end e = e or entity_or_new(key) if owner == '0' then fence = fence + 1
 e.owner, e.fence = ME, int(fence) ownsDelta[ME] = (ownsDelta[ME] or 0) + 1 end settle(e) return e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) end local function owned_by_me(key, fence)
 local e = entity_of(key) if e and e.owner == ME and e.fence == fence then return e end return nil end local function why_not_begin(e) if e.running ~= '0' then return refuse('RUNNING', e.running) end
-local s, record = peek(e) if not s then return refuse('EMPTY') end if is_held(e) then return refuse('HELD', e.hold) end local name, notBefore = match(record, '^([^\31]*)\31%d+\31(%d+)\31')
+if e.first == e.tail then return refuse('EMPTY') end if is_held(e) then return refuse('HELD', e.hold) end local s, record = peek(e) if not s then return refuse('EMPTY') end
+if s == 'far' then return refuse('NOT_BEFORE', nowS) end local name, notBefore = match(record, '^([^\31]*)\31%d+\31(%d+)\31')
 if notBefore ~= '0' and notBefore + 0 > now then return refuse('NOT_BEFORE', notBefore) end if not declares(e.key, name) then return refuse('UNDECLARED') end return nil, s, record end
 local function begin_head(e, s, record, have) local attempt, given, waiter = match(record, '^[^\31]*\31(%d+)\31%d+\31(%d)\31(%d+)\31')
 local keep = (given == '1' or (waiter ~= '0' and waiter ~= ME)) and '1' or '0' e.running, e.attempt, e.keep, e.first = s, attempt, keep, s messages[e.key .. RS .. s] = record normalise(e)
@@ -166,8 +173,8 @@ if attempt + 0 >= (contract and contract.max or 1) then return refuse('EXHAUSTED
 put_back(e, s, again(message_of(key, s), int(attempt + 1), int(notBefore), why), notBefore) return int(notBefore) end local function id_of(record)
 local id = match(record, '^[^\31]*\31%d+\31%d+\31%d\31%d+\31([^\31]*)\31') return id end local function withdraw(key, id, s) local e = entity_of(key)
 local record = e and s ~= '0' and message_of(key, s) or nil if record and id_of(record) ~= id then record = nil end if record and e.running == s then return refuse('RUNNING', s) end if not record then
-return refuse(kept_of(key .. RS .. id) and 'TERMINAL' or 'ABSENT') end if e.headSeq == s then e.headFor = false end e.holes = int(e.holes + 1) normalise(e)
-finish_message(e, s, true, record, 'withdrawn', '', '', nil) settle(e) return '' end local function release(key, fence, handoff) local e = owned_by_me(key, fence)
+return refuse(kept_of(key .. RS .. id) and 'TERMINAL' or 'ABSENT') end if e.headSeq == s then e.headFor = false end if int(e.first + 1) == s then e.first = s else e.holes = int(e.holes + 1) end
+normalise(e) finish_message(e, s, true, record, 'withdrawn', '', '', nil) settle(e) return '' end local function release(key, fence, handoff) local e = owned_by_me(key, fence)
 if not e then return refuse('FENCED') end if e.running ~= '0' then return refuse('RUNNING', e.running) end local pending = pending_count(e)
 if handoff ~= '1' and pending > 0 then return refuse('MORE', int(pending)) end e.owner = '0' ownsDelta[ME] = (ownsDelta[ME] or 0) - 1 settle(e) return '' end local QUERY = '\29'
 local INTERRUPTED = '{"name":"Interrupted","message":"the node that ran the handler was lost"}' local function disown(e) local incarnation = e.owner e.owner = '0' local m = member_of(incarnation)
@@ -188,8 +195,9 @@ if not e or e.owner ~= '0' or e.first ~= e.tail or e.running ~= '0' or is_held(e
 local bad = flush(hasAppends, {}, true) if bad then return nil, bad end local count = 0 while count < max do
 local due = call('ZRANGEBYSCORE', EXPIRY, '-inf', nowS, 'WITHSCORES', 'LIMIT', '0', int(max - count)) if #due == 0 then break end for i = 1, #due, 2 do call('ZREM', EXPIRY, due[i])
 if forget(due[i], int(due[i + 1] + 0)) then count = count + 1 end end end return int(count) end local SHED_LOOKED_AT, SHED_READ_BYTES, LARGE_RESULT_BYTES = 250, 4194304, 1024 local function shed(from)
-local after, til = '(' .. int(now + resultTtl), int(now - resultTtl + entryTtl) local due = call('ZRANGEBYSCORE', EXPIRY, after, til, 'WITHSCORES', 'LIMIT', from, int(SHED_LOOKED_AT))
-local looked, bytes = 0, 0 while 2 * looked < #due and bytes < SHED_READ_BYTES do local field, at = due[2 * looked + 1], int(due[2 * looked + 2] + 0) looked = looked + 1
+local after, til = int(now + resultTtl), int(now - resultTtl + entryTtl) local start = call('ZCOUNT', EXPIRY, '-inf', after) + from local stop = call('ZCOUNT', EXPIRY, '-inf', til)
+if stop > start + SHED_LOOKED_AT then stop = start + SHED_LOOKED_AT end local due = stop > start and call('ZRANGE', EXPIRY, int(start), int(stop - 1), 'WITHSCORES') or {} local looked, bytes = 0, 0
+while 2 * looked < #due and bytes < SHED_READ_BYTES do local field, at = due[2 * looked + 1], int(due[2 * looked + 2] + 0) looked = looked + 1
 local size = find(field, RS, 1, true) and call('HSTRLEN', KEPT, field) or 0 if size > LARGE_RESULT_BYTES then bytes = bytes + size
 local s, digest, state, expiresAt, result = match(kept_of(field) or '', '^(%d+)\31([^\31]*)\31(%a+)\31(%d+)\31([^\31]*)\31')
 if state == 'completed' and expiresAt == at and #result > LARGE_RESULT_BYTES then set_kept(field, s, digest, state, expiresAt, '', 'dropped') end end end
@@ -227,11 +235,12 @@ local part = call('HMGET', key, unpack(list, i, i + 3999 < to and i + 3999 or to
 local t = call('TYPE', key) if t.ok then t = t.ok end if t == 'none' or t == type then return nil end return { err = 'WRONGTYPE ' .. key .. ' holds a ' .. t .. ', not a ' .. type } end
 local function refuse(code, at) return '!' .. code .. FS .. (at or '0') end local function split(text) local list, n = {}, 0 for field in gmatch(text .. FS, '([^\31]*)\31') do n = n + 1
 list[n] = field end return list end local function hget(key, field) local v = call('HGET', key, field) if v == NONE or not v then return nil end return v end local dirty, ndirty = {}, 0
-local entSet, msgSet, msgDel = {}, {}, {} local keptSet, expirySet = {}, {} local dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {} local memberDel, contractDel, ownsDelta = {}, {}, {}
+local entSet, msgSet, msgDel = {}, {}, {} local keptSet, expirySet, expiryDel = {}, {}, {} local dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {} local memberDel, contractDel, ownsDelta = {}, {}, {}
 local function push(list, a, b) local n = #list list[n + 1] = a list[n + 2] = b end local rowOf, entities = {}, {}
-local function unpacked(key, owner, fence, running, attempt, keep, first, holes, tail, hold) local ready = running == '0' and first ~= tail return {
+local function unpacked(key, owner, fence, running, attempt, keep, first, holes, tail, hold) local ready = running == '0' and first ~= tail
+local expires = hold ~= '0' and owner == '0' and running == '0' and first == tail and hold return {
 key = key, owner = owner, fence = fence, running = running, attempt = attempt, keep = keep, first = first, holes = holes,
-tail = tail, hold = hold, ready = ready, stored = ready, dirty = false, headFor = false, headSeq = false, headRecord = false, } end local function parse_row(key, row)
+tail = tail, hold = hold, ready = ready, stored = ready, expires = expires, dirty = false, headFor = false, headSeq = false, headRecord = false, } end local function parse_row(key, row)
 local owner, fence, running, more, tail = match(row, '^(%d+),(%d+),(%d+)([r+]?)(%d*)$') if owner then
 if more == '' then return unpacked(key, owner, fence, '0', '0', '0', running, '0', running, '0') end
 return unpacked(key, owner, fence, running, '1', '0', running, '0', more == 'r' and running or tail, '0') end
@@ -247,36 +256,41 @@ if e.first == e.tail then return 0 end return e.tail - e.first - e.holes end loc
 return e.hold ~= '0' and e.hold + 0 > now end local function normalise(e) if e.holes ~= '0' and e.tail - e.first - e.holes == 0 then e.first, e.holes = e.tail, '0' end end
 local function settle(e, notBefore) if not e.dirty then e.dirty = true ndirty = ndirty + 1 dirty[ndirty] = e end if e.running ~= '0' then e.ready = false elseif e.first ~= e.tail then
 if not e.ready then local at = now if e.hold ~= '0' and e.hold + 0 > at then at = e.hold + 0 end if notBefore and notBefore > at then at = notBefore end e.ready = at > now and at or now - AT_ONCE end
-else e.ready = false if e.owner == '0' then if is_held(e) then push(expirySet, e.hold, e.key) else e.gone = true if e.tail + 0 > seq then seq = e.tail + 0 end end end end end local messages = {}
-local function message_of(key, s) local field = key .. RS .. s local record = messages[field] if record == nil then record = hget(MSG, field) or false messages[field] = record end return record or nil
-end local function set_message(key, s, record) local field = key .. RS .. s messages[field] = record push(msgSet, field, record) end local function delete_message(key, s) local field = key .. RS .. s
+else e.ready = false if e.owner == '0' and not is_held(e) then e.gone = true if e.tail + 0 > seq then seq = e.tail + 0 end end end end local messages = {} local function message_of(key, s)
+local field = key .. RS .. s local record = messages[field] if record == nil then record = hget(MSG, field) or false messages[field] = record end return record or nil end
+local function set_message(key, s, record) local field = key .. RS .. s messages[field] = record push(msgSet, field, record) end local function delete_message(key, s) local field = key .. RS .. s
 messages[field] = false msgDel[#msgDel + 1] = field end local function again(record, attempt, notBefore, why) local name, rest = match(record, '^([^\31]*)\31%d+\31%d+\31(.*\31)[^\31]*$')
-return name .. FS .. attempt .. FS .. notBefore .. FS .. rest .. why end local function peek(e) local first = e.first if first == e.tail then return nil end
-if e.headFor == first then return e.headSeq, e.headRecord end while first ~= e.tail do local s = int(first + 1) local record = message_of(e.key, s) if record then
-e.first, e.headFor, e.headSeq, e.headRecord = first, first, s, record return s, record end first = s e.holes = int(e.holes - 1) end return nil end local members, contracts = {}, {}
-local function member_of(incarnation) local m = members[incarnation] if m == nil then local text = hget(MEMBER, incarnation) m = text and split(text) or false members[incarnation] = m end
-return m or nil end local function type_of(key) return sub(key, 1, find(key, ':', 1, true) - 1) end local function contract_of(incarnation, type) local field = incarnation .. FS .. type
-local c = contracts[field] if c == nil then local text = hget(CONTRACT, field) if text then local max, onInterrupt, names = match(text, '^(%d+)\31([^\31]*)(\31.*)$')
-c = { max = max + 0, retries = onInterrupt == 'retry', names = names } else c = false end contracts[field] = c end return c or nil end local function declares(key, name)
-local c = contract_of(ME, type_of(key)) return c ~= nil and find(c.names, FS .. name .. FS, 1, true) ~= nil end local function owns_count(incarnation)
-return (hget(OWNS, incarnation) or 0) + (ownsDelta[incarnation] or 0) end local kept = {} local function kept_of(field) local k = kept[field] if k == nil then k = hget(KEPT, field) or false
-kept[field] = k end return k or nil end local function set_kept(field, s, digest, state, expiresAt, result, why)
+return name .. FS .. attempt .. FS .. notBefore .. FS .. rest .. why end local HOLES_MAX, HOLES_PAGE = 8000, 500 local function peek(e) local first = e.first if first == e.tail then return nil end
+if e.headFor == first then return e.headSeq, e.headRecord end local at, tail, page = first + 0, e.tail + 0, 1 local stop = at + HOLES_MAX < tail and at + HOLES_MAX or tail while at < stop do
+local to = at + page < stop and at + page or stop local fields = {} for s = at + 1, to do fields[s - at] = e.key .. RS .. int(s) end local records = hmget(MSG, fields, 1, to - at)
+for i = 1, to - at do local record = messages[fields[i]] if record == nil then record = records[i] ~= NONE and records[i] or false end if record then messages[fields[i]] = record
+e.holes = int(e.holes - (at + i - 1 - first)) e.first = int(at + i - 1) e.headFor, e.headSeq, e.headRecord = e.first, int(at + i), record if e.first ~= first then settle(e) end
+return e.headSeq, record end end at, page = to, HOLES_PAGE end if at == tail then return nil end e.holes, e.first = int(e.holes - (at - first)), int(at) settle(e) return 'far' end
+local members, contracts = {}, {} local function member_of(incarnation) local m = members[incarnation] if m == nil then local text = hget(MEMBER, incarnation) m = text and split(text) or false
+members[incarnation] = m end return m or nil end local function type_of(key) return sub(key, 1, find(key, ':', 1, true) - 1) end local function contract_of(incarnation, type)
+local field = incarnation .. FS .. type local c = contracts[field] if c == nil then local text = hget(CONTRACT, field) if text then
+local max, onInterrupt, names = match(text, '^(%d+)\31([^\31]*)(\31.*)$') c = { max = max + 0, retries = onInterrupt == 'retry', names = names } else c = false end contracts[field] = c end
+return c or nil end local function declares(key, name) local c = contract_of(ME, type_of(key)) return c ~= nil and find(c.names, FS .. name .. FS, 1, true) ~= nil end
+local function owns_count(incarnation) return (hget(OWNS, incarnation) or 0) + (ownsDelta[incarnation] or 0) end local kept = {} local function kept_of(field) local k = kept[field] if k == nil then
+k = hget(KEPT, field) or false kept[field] = k end return k or nil end local function set_kept(field, s, digest, state, expiresAt, result, why)
 local k = s .. FS .. digest .. FS .. state .. FS .. expiresAt .. FS .. result .. FS .. why kept[field] = k push(keptSet, field, k) end local written = false local function write(command, key, list)
-local n = #list for i = 1, n, 4000 do call(command, key, unpack(list, i, i + 3999 < n and i + 3999 or n)) end end local function collect_entities() local del, readySet, readyDel = {}, {}, {}
+local n = #list for i = 1, n, 4000 do call(command, key, unpack(list, i, i + 3999 < n and i + 3999 or n)) end end local function collect_expiry(e)
+local expires = not e.gone and e.owner == '0' and e.running == '0' and e.first == e.tail and e.hold if expires == e.expires then return end
+if expires then push(expirySet, expires, e.key) else expiryDel[#expiryDel + 1] = e.key end e.expires = expires end local function collect_entities() local del, readySet, readyDel = {}, {}, {}
 for i = 1, ndirty do local e = dirty[i] e.dirty = false if e.gone then del[#del + 1] = e.key else push(entSet, e.key, row_of(e)) end if not e.ready then
-if e.stored then readyDel[#readyDel + 1] = e.key end e.stored = false elseif e.ready ~= true then push(readySet, int(e.ready), e.key) e.ready, e.stored = true, true end end dirty, ndirty = {}, 0
-return del, readySet, readyDel end local function foreign(all, readySet, readyDel) local bad = nil if all or #msgSet + #msgDel > 0 then bad = check_type(MSG, 'hash') end
+if e.stored then readyDel[#readyDel + 1] = e.key end e.stored = false elseif e.ready ~= true then push(readySet, int(e.ready), e.key) e.ready, e.stored = true, true end collect_expiry(e) end
+dirty, ndirty = {}, 0 return del, readySet, readyDel end local function foreign(all, readySet, readyDel) local bad = nil if all or #msgSet + #msgDel > 0 then bad = check_type(MSG, 'hash') end
 if all or #readySet + #readyDel > 0 then bad = bad or check_type(READY, 'zset') end if all or next(ownsDelta) then bad = bad or check_type(OWNS, 'hash') end
-if all or #keptSet > 0 then bad = bad or check_type(KEPT, 'hash') end if all or #expirySet > 0 then bad = bad or check_type(EXPIRY, 'zset') end
+if all or #keptSet > 0 then bad = bad or check_type(KEPT, 'hash') end if all or #expirySet + #expiryDel > 0 then bad = bad or check_type(EXPIRY, 'zset') end
 if all or #memberDel > 0 then bad = bad or check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(SCHEMA, 'hash') end
 if all or #dlqSet > 0 then bad = bad or check_type(DLQ, 'hash') end if all or #dlqIndexSet > 0 then bad = bad or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') end return bad end
-local function reset() entSet, msgSet, msgDel = {}, {}, {} keptSet, expirySet, dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}, {}, {} memberDel, contractDel, ownsDelta = {}, {}, {} end
+local function reset() entSet, msgSet, msgDel = {}, {}, {} keptSet, expirySet, expiryDel, dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}, {}, {}, {} memberDel, contractDel, ownsDelta = {}, {}, {} end
 local function flush(hasAppends, meta, more) local del, readySet, readyDel = collect_entities() if not written then local bad = foreign(more, readySet, readyDel) if bad then return bad end
 if not hasAppends then call('HDEL', META, '') end written = true end push(meta, 'seq', int(seq)) push(meta, 'fence', int(fence)) push(meta, 'depth', int(depth)) push(meta, 'active', int(active))
 if #dlqIndexSet > 0 then push(meta, 'letter', int(letter)) end write('HSET', META, meta) write('HSET', ENT, entSet) write('HDEL', ENT, del) write('HSET', MSG, msgSet) write('HDEL', MSG, msgDel)
-write('ZADD', READY, readySet) write('ZREM', READY, readyDel) write('HSET', KEPT, keptSet) write('ZADD', EXPIRY, expirySet) write('HSET', DLQ, dlqSet) write('ZADD', DLQINDEX, dlqIndexSet)
-write('HSET', DLQOF, dlqOfSet) for incarnation, delta in pairs(ownsDelta) do call('HINCRBY', OWNS, incarnation, int(delta)) end write('HDEL', MEMBER, memberDel) write('HDEL', OWNS, memberDel)
-write('HDEL', CONTRACT, contractDel) write('HDEL', SCHEMA, contractDel) if more then reset() end return nil end local function over_limit(e, depthMax)
+write('ZADD', READY, readySet) write('ZREM', READY, readyDel) write('HSET', KEPT, keptSet) write('ZREM', EXPIRY, expiryDel) write('ZADD', EXPIRY, expirySet) write('HSET', DLQ, dlqSet)
+write('ZADD', DLQINDEX, dlqIndexSet) write('HSET', DLQOF, dlqOfSet) for incarnation, delta in pairs(ownsDelta) do call('HINCRBY', OWNS, incarnation, int(delta)) end write('HDEL', MEMBER, memberDel)
+write('HDEL', OWNS, memberDel) write('HDEL', CONTRACT, contractDel) write('HDEL', SCHEMA, contractDel) if more then reset() end return nil end local function over_limit(e, depthMax)
 if depthMaxTotal > 0 and depth + 1 > depthMaxTotal then return refuse('QUEUE_DEPTH_EXCEEDED', int(depthMaxTotal)) end local live = e and live_count(e) or 0
 if depthMax ~= '0' and live >= depthMax + 0 then return refuse('QUEUE_DEPTH_EXCEEDED', depthMax) end if live == 0 and workersMax > 0 and active >= workersMax then
 return refuse('WORKER_LIMIT_EXCEEDED', int(workersMax)) end return nil end local function log(e, body, id, digest) if e.running == '0' and e.first == e.tail then active = active + 1 end
@@ -359,8 +373,8 @@ return concat(list, FS) end local function list_owned(incarnation, cursor) local
 local i = rows[0] and 0 or 1 while rows[i] do if sub(rows[i + 1], 1, #prefix) == prefix then list[#list + 1] = rows[i] end i = i + 2 end return concat(list, FS) end local function replay(id, force)
 if generation == CLOSED then return refuse('CLOSED') end local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text) if f[8] ~= '' then return refuse('REPLAYED') end
 if force ~= '1' and f[6] == 'completed' then return refuse('NEEDS_FORCE') end local name, given, newId, digest, headers, payload = f[10], f[13], f[15], f[16], f[18], f[20]
-local field = f[1] .. RS .. newId local known = given == '1' and kept_of(field) if known and match(known, '^%d+') ~= f[9] then given = '0' end
-if given == '1' then kept[field] = false else newId, digest = '%.replay-' .. id, '' end local body = concat({ name, '1', '0', given, '0', newId, digest, id, headers, '', payload }, FS)
+local field = f[1] .. RS .. newId local known = given == '1' and kept_of(field) if known and match(known, '^%d+') ~= f[9] then given = '0' end if given == '1' then kept[field] = false
+if known then expiryDel[#expiryDel + 1] = field end else newId, digest = '%.replay-' .. id, '' end local body = concat({ name, '1', '0', given, '0', newId, digest, id, headers, '', payload }, FS)
 local answer = append(f[1], nil, body, '0', given == '1' and newId or nil, digest) if sub(answer, 1, 1) == '!' then return answer end f[8] = newId set_letter(id, concat(f, FS))
 return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function past_limit(id, diedAt, max, ttl)
 if max ~= '0' and call('HLEN', DLQ) > max + 0 and call('ZRANGE', DLQINDEX, '0', '0')[1] == id then return true end return ttl ~= '0' and diedAt + ttl <= now end local function purge(id, max, ttl)

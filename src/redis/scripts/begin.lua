@@ -13,9 +13,11 @@ end
 -- A refusal, or nil and the head's sequence and record.
 local function why_not_begin(e)
   if e.running ~= '0' then return refuse('RUNNING', e.running) end
+  if e.first == e.tail then return refuse('EMPTY') end
+  if is_held(e) then return refuse('HELD', e.hold) end
   local s, record = peek(e)
   if not s then return refuse('EMPTY') end
-  if is_held(e) then return refuse('HELD', e.hold) end
+  if s == 'far' then return refuse('NOT_BEFORE', nowS) end
   local name, notBefore = match(record, '^([^\31]*)\31%d+\31(%d+)\31')
   if notBefore ~= '0' and notBefore + 0 > now then return refuse('NOT_BEFORE', notBefore) end
   if not declares(e.key, name) then return refuse('UNDECLARED') end

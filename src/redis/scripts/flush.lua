@@ -13,6 +13,14 @@ local function write(command, key, list)
   end
 end
 
+-- Keeps the expiry true: an entity that something else keeps now has no place there, or the next expire would look at all of them.
+local function collect_expiry(e)
+  local expires = not e.gone and e.owner == '0' and e.running == '0' and e.first == e.tail and e.hold
+  if expires == e.expires then return end
+  if expires then push(expirySet, expires, e.key) else expiryDel[#expiryDel + 1] = e.key end
+  e.expires = expires
+end
+
 -- Fills entSet; answers the entities that go, and what changes in the ready set.
 local function collect_entities()
   local del, readySet, readyDel = {}, {}, {}
@@ -31,6 +39,7 @@ local function collect_entities()
       push(readySet, int(e.ready), e.key)
       e.ready, e.stored = true, true
     end
+    collect_expiry(e)
   end
   dirty, ndirty = {}, 0
   return del, readySet, readyDel
@@ -43,7 +52,7 @@ local function foreign(all, readySet, readyDel)
   if all or #readySet + #readyDel > 0 then bad = bad or check_type(READY, 'zset') end
   if all or next(ownsDelta) then bad = bad or check_type(OWNS, 'hash') end
   if all or #keptSet > 0 then bad = bad or check_type(KEPT, 'hash') end
-  if all or #expirySet > 0 then bad = bad or check_type(EXPIRY, 'zset') end
+  if all or #expirySet + #expiryDel > 0 then bad = bad or check_type(EXPIRY, 'zset') end
   if all or #memberDel > 0 then bad = bad or check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(SCHEMA, 'hash') end
   if all or #dlqSet > 0 then bad = bad or check_type(DLQ, 'hash') end
   if all or #dlqIndexSet > 0 then bad = bad or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') end
@@ -52,7 +61,7 @@ end
 
 local function reset()
   entSet, msgSet, msgDel = {}, {}, {}
-  keptSet, expirySet, dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}, {}, {}
+  keptSet, expirySet, expiryDel, dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}, {}, {}, {}
   memberDel, contractDel, ownsDelta = {}, {}, {}
 end
 
@@ -79,6 +88,7 @@ local function flush(hasAppends, meta, more)
   write('ZADD', READY, readySet)
   write('ZREM', READY, readyDel)
   write('HSET', KEPT, keptSet)
+  write('ZREM', EXPIRY, expiryDel)
   write('ZADD', EXPIRY, expirySet)
   write('HSET', DLQ, dlqSet)
   write('ZADD', DLQINDEX, dlqIndexSet)

@@ -59,7 +59,7 @@ end
 -- ---- what is collected for the flush
 local dirty, ndirty = {}, 0
 local entSet, msgSet, msgDel = {}, {}, {}
-local keptSet, expirySet = {}, {}
+local keptSet, expirySet, expiryDel = {}, {}, {}
 local dlqSet, dlqIndexSet, dlqOfSet = {}, {}, {}
 local memberDel, contractDel, ownsDelta = {}, {}, {}
 
@@ -74,11 +74,13 @@ end
 local rowOf, entities = {}, {}
 
 -- ready: false; true as it is stored; or the time from which it is ready, if that is new.
+-- expires: as the hold of an entity that only its hold keeps is stored in the expiry; or false.
 local function unpacked(key, owner, fence, running, attempt, keep, first, holes, tail, hold)
   local ready = running == '0' and first ~= tail
+  local expires = hold ~= '0' and owner == '0' and running == '0' and first == tail and hold
   return {
     key = key, owner = owner, fence = fence, running = running, attempt = attempt, keep = keep, first = first, holes = holes,
-    tail = tail, hold = hold, ready = ready, stored = ready, dirty = false, headFor = false, headSeq = false, headRecord = false,
+    tail = tail, hold = hold, ready = ready, stored = ready, expires = expires, dirty = false, headFor = false, headSeq = false, headRecord = false,
   }
 end
 
@@ -172,13 +174,9 @@ local function settle(e, notBefore)
     end
   else
     e.ready = false
-    if e.owner == '0' then
-      if is_held(e) then
-        push(expirySet, e.hold, e.key)
-      else
-        e.gone = true
-        if e.tail + 0 > seq then seq = e.tail + 0 end
-      end
+    if e.owner == '0' and not is_held(e) then
+      e.gone = true
+      if e.tail + 0 > seq then seq = e.tail + 0 end
     end
   end
 end
@@ -215,22 +213,40 @@ local function again(record, attempt, notBefore, why)
   return name .. FS .. attempt .. FS .. notBefore .. FS .. rest .. why
 end
 
--- The head: its sequence and record, or nil. head* hold what was read for one value of first.
+-- How many holes one call passes: more of them would block the server. They are read in pages, the first of one message.
+local HOLES_MAX, HOLES_PAGE = 8000, 500
+
+-- The head: its sequence and record, or nil. head* hold what was read for one value of first. 'far': it lies behind more holes than one
+-- call passes. Those that were passed are gone, so that the next call goes on behind them.
 local function peek(e)
   local first = e.first
   if first == e.tail then return nil end
   if e.headFor == first then return e.headSeq, e.headRecord end
-  while first ~= e.tail do
-    local s = int(first + 1)
-    local record = message_of(e.key, s)
-    if record then
-      e.first, e.headFor, e.headSeq, e.headRecord = first, first, s, record
-      return s, record
+  local at, tail, page = first + 0, e.tail + 0, 1
+  local stop = at + HOLES_MAX < tail and at + HOLES_MAX or tail
+  while at < stop do
+    local to = at + page < stop and at + page or stop
+    local fields = {}
+    for s = at + 1, to do fields[s - at] = e.key .. RS .. int(s) end
+    local records = hmget(MSG, fields, 1, to - at)
+    for i = 1, to - at do
+      local record = messages[fields[i]]
+      if record == nil then record = records[i] ~= NONE and records[i] or false end
+      if record then
+        messages[fields[i]] = record
+        e.holes = int(e.holes - (at + i - 1 - first))
+        e.first = int(at + i - 1)
+        e.headFor, e.headSeq, e.headRecord = e.first, int(at + i), record
+        if e.first ~= first then settle(e) end
+        return e.headSeq, record
+      end
     end
-    first = s
-    e.holes = int(e.holes - 1)
+    at, page = to, HOLES_PAGE
   end
-  return nil
+  if at == tail then return nil end
+  e.holes, e.first = int(e.holes - (at - first)), int(at)
+  settle(e)
+  return 'far'
 end
 
 -- ---- members and contracts

@@ -15,7 +15,12 @@ local function replay(id, force)
   local field = f[1] .. RS .. newId
   local known = given == '1' and kept_of(field)
   if known and match(known, '^%d+') ~= f[9] then given = '0' end
-  if given == '1' then kept[field] = false else newId, digest = '%.replay-' .. id, '' end
+  if given == '1' then
+    kept[field] = false
+    if known then expiryDel[#expiryDel + 1] = field end
+  else
+    newId, digest = '%.replay-' .. id, ''
+  end
   local body = concat({ name, '1', '0', given, '0', newId, digest, id, headers, '', payload }, FS)
   local answer = append(f[1], nil, body, '0', given == '1' and newId or nil, digest)
   if sub(answer, 1, 1) == '!' then return answer end

@@ -5,9 +5,13 @@
 local SHED_LOOKED_AT, SHED_READ_BYTES, LARGE_RESULT_BYTES = 250, 4194304, 1024
 
 local function shed(from)
-  -- Above the first are those that only an id of the caller keeps, below the second those that ended long enough ago.
-  local after, til = '(' .. int(now + resultTtl), int(now - resultTtl + entryTtl)
-  local due = call('ZRANGEBYSCORE', EXPIRY, after, til, 'WITHSCORES', 'LIMIT', from, int(SHED_LOOKED_AT))
+  -- Above the first are those that only an id of the caller keeps, up to the second those that ended long enough ago. By rank: a LIMIT
+  -- with an offset walks all that lies before.
+  local after, til = int(now + resultTtl), int(now - resultTtl + entryTtl)
+  local start = call('ZCOUNT', EXPIRY, '-inf', after) + from
+  local stop = call('ZCOUNT', EXPIRY, '-inf', til)
+  if stop > start + SHED_LOOKED_AT then stop = start + SHED_LOOKED_AT end
+  local due = stop > start and call('ZRANGE', EXPIRY, int(start), int(stop - 1), 'WITHSCORES') or {}
   local looked, bytes = 0, 0
   while 2 * looked < #due and bytes < SHED_READ_BYTES do
     local field, at = due[2 * looked + 1], int(due[2 * looked + 2] + 0)

@@ -16,7 +16,8 @@ local function withdraw(key, id, s)
     return refuse(kept_of(key .. RS .. id) and 'TERMINAL' or 'ABSENT')
   end
   if e.headSeq == s then e.headFor = false end
-  e.holes = int(e.holes + 1)
+  -- The head leaves no hole.
+  if int(e.first + 1) == s then e.first = s else e.holes = int(e.holes + 1) end
   normalise(e)
   finish_message(e, s, true, record, 'withdrawn', '', '', nil)
   settle(e)
