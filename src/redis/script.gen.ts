@@ -3,18 +3,19 @@
 export const BATCH_SCRIPT = String.raw`local call = redis.call local find, format, match, sub = string.find, string.format, string.match, string.sub local FS, RS = '\31', '\30' local META, ENT, MSG = KEYS[1], KEYS[2], KEYS[3]
 local BASE = sub(META, 1, -5) local CONTRACT, OWNS = BASE .. 'contract', BASE .. 'owns' local TOLD_MAX, told = 1048576, 0 local nowS = ARGV[1] if nowS == '' then local t = call('TIME')
 nowS = format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000)) end local now = nowS + 0 local AT_ONCE = 1e13 local STAMP = FS .. nowS .. FS local ME = match(ARGV[2], '^%d+')
-local session = 's' .. ARGV[2] local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', 'seq', 'fence', '') local NONE = m[9]
-local generation, last, depth, active, workersMax, depthMaxTotal, seq, fence = nil, nil, 0, 0, 0, 0, 0, 0 if m[1] ~= NONE then
-generation, depth, active, workersMax, depthMaxTotal = m[1], m[3] + 0, m[4] + 0, m[5] + 0, m[6] + 0 seq, fence = m[7] + 0, m[8] + 0 if m[2] ~= NONE then last = m[2] end end
-local kinds, count = ARGV[5], #ARGV[5] local KEYS_AT, ARGS_AT = 7, 8 + ARGV[7] if generation == nil or generation ~= ARGV[3] then return 'L' end if last == nil then
-local known, record = call('HMGET', META, 'incarnation', 't' .. ME), call('HGET', BASE .. 'member', ME) local holder, lastBatch, dead = NONE, '', '1'
-if known[2] and known[2] ~= NONE then holder, lastBatch = match(known[2], '^([^\31]*)\31?%d*\31?(%d*)$') end if record and record ~= NONE then
+local session = 's' .. ARGV[2] local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', 'seq', 'fence', 'letter', 'entryTtl', 'resultTtl', 'hold', '')
+local NONE = m[13] local DAMAGED = 'damaged' local generation, last, depth, active, workersMax, depthMaxTotal, seq, fence = nil, nil, 0, 0, 0, 0, 0, 0 if m[1] ~= NONE then generation = m[1]
+for i = 3, 12 do if m[i] == NONE then generation = DAMAGED end end if m[2] ~= NONE then last = m[2] end elseif m[3] ~= NONE then generation = DAMAGED end if generation and generation ~= DAMAGED then
+depth, active, workersMax, depthMaxTotal, seq, fence = m[3] + 0, m[4] + 0, m[5] + 0, m[6] + 0, m[7] + 0, m[8] + 0 end local kinds, count = ARGV[5], #ARGV[5] local KEYS_AT, ARGS_AT = 7, 8 + ARGV[7]
+if generation == nil or generation ~= ARGV[3] then return 'L' end if last == nil then local known, record = call('HMGET', META, 'incarnation', 't' .. ME), call('HGET', BASE .. 'member', ME)
+local holder, lastBatch, dead = NONE, '', '1' if known[2] and known[2] ~= NONE then holder, lastBatch = match(known[2], '^([^\31]*)\31?%d*\31?(%d*)$') end if record and record ~= NONE then
 holder, dead = match(record, '^[^\31]*\31[^\31]*\31[^\31]*\31([^\31]*)\31[^\31]*\31[^\31]*\31[^\31]*\31[^\31]*\31([^\31]*)') end
 local isIssued = known[1] ~= NONE and ME + 0 <= known[1] + 0 and (holder == NONE or holder == sub(ARGV[2], #ME + 2)) return isIssued and dead == '1' and 'F' .. lastBatch or 'U' end
 local number, applied = ARGV[4] + 0, last + 0 if number > applied + 1 then return 'G' .. last end local KEPT_AS = session .. ':' .. format('%.0f', number % 2) if number <= applied then
-if number < 1 or number < applied - 1 then return 'S' end return call('HGET', META, KEPT_AS) end repeat if count > 1000 or find(kinds, '[^abfgk]') then break end
-local depth, active, fence, claimed = depth, active, fence, 0 local rows = count > 0 and call('HMGET', ENT, unpack(ARGV, KEYS_AT + 1, KEYS_AT + count)) or {} local rowOf = {} for i = 1, count do
-local row = rows[i] rowOf[ARGV[KEYS_AT + i]] = row ~= NONE and row or false end local wanted, wantedIn, wantedBy, nwanted, heads, ends, at = {}, {}, {}, 0, {}, {}, ARGS_AT for i = 1, count do
+if number < 1 or number < applied - 1 then return 'S' end local answer = call('HGET', META, KEPT_AS) return answer ~= NONE and answer or 'U' end repeat
+if count > 1000 or find(kinds, '[^abfgk]') then break end local depth, active, fence, claimed = depth, active, fence, 0
+local rows = count > 0 and call('HMGET', ENT, unpack(ARGV, KEYS_AT + 1, KEYS_AT + count)) or {} local rowOf = {} for i = 1, count do local row = rows[i]
+rowOf[ARGV[KEYS_AT + i]] = row ~= NONE and row or false end local wanted, wantedIn, wantedBy, nwanted, heads, ends, at = {}, {}, {}, 0, {}, {}, ARGS_AT for i = 1, count do
 local kind = sub(kinds, i, i) if kind == 'f' then local key, s = ARGV[KEYS_AT + i], ARGV[at + 1] local row = rowOf[key] or 'r' local last = sub(row, -1) == 'r'
 if not last and not find(row, '+', 1, true) then nwanted = nwanted + 1 wanted[nwanted], wantedIn[nwanted], wantedBy[nwanted] = key .. RS .. s, ends, i
 last = row == ARGV[at] .. ',1,1,' .. s .. ',0,' .. s .. ',0' end if not last and ARGV[at + 2] ~= '-1' then nwanted = nwanted + 1
@@ -62,9 +63,9 @@ call('HINCRBY', OWNS, ME, format('%.0f', claimed)) end if nentSet > 0 then call(
 if nmsgDel > 0 then call('HDEL', MSG, unpack(msgDel)) end end if nreadySet > 0 then call('ZADD', READY, unpack(readySet)) end if nreadyDel > 0 then call('ZREM', READY, unpack(readyDel)) end
 if nkept > 0 then call('HSET', KEPT, unpack(keptSet)) call('ZADD', EXPIRY, unpack(expirySet)) end return reply until true local byte, gmatch, concat = string.byte, string.gmatch, table.concat
 local KEPT, EXPIRY, READY = BASE .. 'kept', BASE .. 'expiry', BASE .. 'ready' local MEMBER, LEADER, SCHEMA = BASE .. 'member', BASE .. 'leader', BASE .. 'schema'
-local DLQ, DLQINDEX, DLQOF = BASE .. 'dlq', BASE .. 'dlqindex', BASE .. 'dlqof' local letter, entryTtl, resultTtl, holdMs = 0, 0, 0, 0 if generation then
-local more = call('HMGET', META, 'letter', 'entryTtl', 'resultTtl', 'hold') letter, entryTtl, resultTtl, holdMs = more[1] + 0, more[2] + 0, more[3] + 0, more[4] + 0 end local function int(n)
-return format('%.0f', n) end local function hmget(key, list, from, to) if to - from < 4000 then return call('HMGET', key, unpack(list, from, to)) end local all, n = {}, 0 for i = from, to, 4000 do
+local DLQ, DLQINDEX, DLQOF = BASE .. 'dlq', BASE .. 'dlqindex', BASE .. 'dlqof' local letter, entryTtl, resultTtl, holdMs = 0, 0, 0, 0 if generation and generation ~= DAMAGED then
+letter, entryTtl, resultTtl, holdMs = m[9] + 0, m[10] + 0, m[11] + 0, m[12] + 0 end local function int(n) return format('%.0f', n) end local function hmget(key, list, from, to)
+if to - from < 4000 then return call('HMGET', key, unpack(list, from, to)) end local all, n = {}, 0 for i = from, to, 4000 do
 local part = call('HMGET', key, unpack(list, i, i + 3999 < to and i + 3999 or to)) for j = 1, #part do n = n + 1 all[n] = part[j] end end return all end local function check_type(key, type)
 local t = call('TYPE', key) if t.ok then t = t.ok end if t == 'none' or t == type then return nil end return { err = 'WRONGTYPE ' .. key .. ' holds a ' .. t .. ', not a ' .. type } end
 local function refuse(code, at) return '!' .. code .. FS .. (at or '0') end local function split(text) local list, n = {}, 0 for field in gmatch(text .. FS, '([^\31]*)\31') do n = n + 1
@@ -223,13 +224,13 @@ if bad then return bad end end answers[i] = answer at = at + ARITY[kind] end loc
 export const CONTROL_SCRIPT = String.raw`local call = redis.call local find, format, match, sub = string.find, string.format, string.match, string.sub local FS, RS = '\31', '\30' local META, ENT, MSG = KEYS[1], KEYS[2], KEYS[3]
 local BASE = sub(META, 1, -5) local CONTRACT, OWNS = BASE .. 'contract', BASE .. 'owns' local TOLD_MAX, told = 1048576, 0 local nowS = ARGV[1] if nowS == '' then local t = call('TIME')
 nowS = format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000)) end local now = nowS + 0 local AT_ONCE = 1e13 local STAMP = FS .. nowS .. FS local ME = match(ARGV[2], '^%d+')
-local session = 's' .. ARGV[2] local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', 'seq', 'fence', '') local NONE = m[9]
-local generation, last, depth, active, workersMax, depthMaxTotal, seq, fence = nil, nil, 0, 0, 0, 0, 0, 0 if m[1] ~= NONE then
-generation, depth, active, workersMax, depthMaxTotal = m[1], m[3] + 0, m[4] + 0, m[5] + 0, m[6] + 0 seq, fence = m[7] + 0, m[8] + 0 if m[2] ~= NONE then last = m[2] end end
-local byte, gmatch, concat = string.byte, string.gmatch, table.concat local KEPT, EXPIRY, READY = BASE .. 'kept', BASE .. 'expiry', BASE .. 'ready'
-local MEMBER, LEADER, SCHEMA = BASE .. 'member', BASE .. 'leader', BASE .. 'schema' local DLQ, DLQINDEX, DLQOF = BASE .. 'dlq', BASE .. 'dlqindex', BASE .. 'dlqof'
-local letter, entryTtl, resultTtl, holdMs = 0, 0, 0, 0 if generation then local more = call('HMGET', META, 'letter', 'entryTtl', 'resultTtl', 'hold')
-letter, entryTtl, resultTtl, holdMs = more[1] + 0, more[2] + 0, more[3] + 0, more[4] + 0 end local function int(n) return format('%.0f', n) end local function hmget(key, list, from, to)
+local session = 's' .. ARGV[2] local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', 'seq', 'fence', 'letter', 'entryTtl', 'resultTtl', 'hold', '')
+local NONE = m[13] local DAMAGED = 'damaged' local generation, last, depth, active, workersMax, depthMaxTotal, seq, fence = nil, nil, 0, 0, 0, 0, 0, 0 if m[1] ~= NONE then generation = m[1]
+for i = 3, 12 do if m[i] == NONE then generation = DAMAGED end end if m[2] ~= NONE then last = m[2] end elseif m[3] ~= NONE then generation = DAMAGED end if generation and generation ~= DAMAGED then
+depth, active, workersMax, depthMaxTotal, seq, fence = m[3] + 0, m[4] + 0, m[5] + 0, m[6] + 0, m[7] + 0, m[8] + 0 end local byte, gmatch, concat = string.byte, string.gmatch, table.concat
+local KEPT, EXPIRY, READY = BASE .. 'kept', BASE .. 'expiry', BASE .. 'ready' local MEMBER, LEADER, SCHEMA = BASE .. 'member', BASE .. 'leader', BASE .. 'schema'
+local DLQ, DLQINDEX, DLQOF = BASE .. 'dlq', BASE .. 'dlqindex', BASE .. 'dlqof' local letter, entryTtl, resultTtl, holdMs = 0, 0, 0, 0 if generation and generation ~= DAMAGED then
+letter, entryTtl, resultTtl, holdMs = m[9] + 0, m[10] + 0, m[11] + 0, m[12] + 0 end local function int(n) return format('%.0f', n) end local function hmget(key, list, from, to)
 if to - from < 4000 then return call('HMGET', key, unpack(list, from, to)) end local all, n = {}, 0 for i = from, to, 4000 do
 local part = call('HMGET', key, unpack(list, i, i + 3999 < to and i + 3999 or to)) for j = 1, #part do n = n + 1 all[n] = part[j] end end return all end local function check_type(key, type)
 local t = call('TYPE', key) if t.ok then t = t.ok end if t == 'none' or t == type then return nil end return { err = 'WRONGTYPE ' .. key .. ' holds a ' .. t .. ', not a ' .. type } end
@@ -321,6 +322,7 @@ local all, list, sum = call('HGETALL', MEMBER), {}, 0 local bounded = true for i
 if m[6] == '0' then bounded = false end sum = sum + m[6] end end end return list, bounded and sum or 0 end local function recount_workers() local _, sum = live_members()
 call('HSET', META, 'workersMax', int(sum)) end local JOINS_KEPT = 1024 local CLOSED = 'closed' local function join() local schema = hget(META, 'schema')
 if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end if generation == CLOSED then return refuse('CLOSED') end
+if generation == DAMAGED or (generation and not (schema and hget(META, 'incarnation'))) then return refuse('LOST') end
 local unknown = ARGV[19] ~= '' and unknown_of(ARGV[19], ARGV[20], ARGV[21], ARGV[22], ARGV[23]) if unknown then return refuse(unknown) end for incarnation, m in pairs((live_members())) do
 if m[1] == ARGV[4] then if m[4] ~= ARGV[7] then return refuse('TWIN', incarnation) end return incarnation .. FS .. generation .. FS .. nowS .. FS .. m[8] .. FS .. counters() end end
 local bad = open_writes() if bad then return bad end local its = generation or ARGV[9] if not generation then
@@ -333,11 +335,11 @@ local last = 24 + 2 * ARGV[24] for i = 25, last, 2 do call('HSET', CONTRACT, inc
 for i = last + 1, #ARGV, 2 do call('HSET', SCHEMA, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end recount_workers()
 return incarnation .. FS .. its .. FS .. nowS .. FS .. leaseUntil .. FS .. counters() end local function shut(of) if generation ~= of then return '' end local bad = open_writes()
 if bad then return bad end call('HSET', META, 'generation', CLOSED) return '' end local function beat(its, incarnation, token, number, acknowledged)
-local stranger = stranger_of(its, incarnation, token, acknowledged) if stranger then return refuse(stranger) end local m = member_of(incarnation)
-if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end local bad = open_writes() if bad then return bad end m[7], m[8] = number, int(now + hget(META, 'leaseTtl'))
-call('HSET', MEMBER, incarnation, concat(m, FS)) return nowS .. FS .. m[8] .. FS .. counters() end local function seal(incarnation, m) local session = 's' .. incarnation .. '.' .. m[4]
-if call('HEXISTS', META, 't' .. incarnation) == 1 then call('HSET', META, 't' .. incarnation, concat({ m[4], m[7], hget(META, session) or '0' }, FS)) end
-call('HDEL', META, session, session .. ':0', session .. ':1') m[9] = '1' if owns_count(incarnation) > 0 then call('HSET', MEMBER, incarnation, concat(m, FS)) else call('HDEL', MEMBER, incarnation)
+local stranger = stranger_of(its, incarnation, token, acknowledged) if stranger then return refuse(stranger) end local m, leaseTtl = member_of(incarnation), hget(META, 'leaseTtl')
+if not leaseTtl then return refuse('LOST') end if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end local bad = open_writes() if bad then return bad end
+m[7], m[8] = number, int(now + leaseTtl) call('HSET', MEMBER, incarnation, concat(m, FS)) return nowS .. FS .. m[8] .. FS .. counters() end local function seal(incarnation, m)
+local session = 's' .. incarnation .. '.' .. m[4] if call('HEXISTS', META, 't' .. incarnation) == 1 then call('HSET', META, 't' .. incarnation, concat({ m[4], m[7], hget(META, session) or '0' }, FS))
+end call('HDEL', META, session, session .. ':0', session .. ':1') m[9] = '1' if owns_count(incarnation) > 0 then call('HSET', MEMBER, incarnation, concat(m, FS)) else call('HDEL', MEMBER, incarnation)
 call('HDEL', OWNS, incarnation) for type in gmatch(m[10], '[^,]+') do call('HDEL', CONTRACT, incarnation .. FS .. type) call('HDEL', SCHEMA, incarnation .. FS .. type) end end recount_workers() end
 local function leave(its, incarnation, token, beat, batch) local stranger = stranger_of(its, incarnation, token, beat, batch) if stranger == 'FENCED' then return '' end
 if stranger then return refuse(stranger) end local m = member_of(incarnation) local owns = owns_count(incarnation) if owns > 0 then return refuse('OWNS', int(owns)) end local bad = open_writes()
@@ -354,12 +356,14 @@ local group, eligible, count = {}, {}, 0 for incarnation, m in pairs((live_membe
 for incarnation, m in pairs(group) do if m[11] == '1' and not is_cut_off(incarnation, group, count) then eligible[incarnation] = m end end return group, eligible end
 local function lead(its, incarnation, token) local stranger = stranger_of(its, incarnation, token) if stranger then return refuse(stranger) end local me = member_of(incarnation)
 if me[8] + 0 <= now then return refuse('FENCED') end local record = hget(LEADER, me[2]) local leader, epoch, untilMs if record then leader, epoch, untilMs = match(record, '^(%d+)\31(%d+)\31(%d+)') end
-local newUntil = int(now + hget(META, 'leaderTtl')) local inForce = leader and untilMs + 0 > now if inForce and leader ~= incarnation then return refuse('LED', leader) end
-local group, eligible = group_of(me) if inForce then if not eligible[incarnation] and next(eligible) then return refuse('NOT_LOWEST', lowest_of(eligible)) end else
-if leader and leader ~= incarnation then group[leader], eligible[leader] = nil, nil end local candidate = lowest_of(next(eligible) and eligible or group)
-if candidate ~= incarnation then return refuse('NOT_LOWEST', candidate) end local from = me[5] + hget(META, 'leaderDebounce') if from > now then return refuse('TOO_EARLY', int(from)) end epoch = nil
-end local bad = open_writes() if bad then return bad end epoch = epoch or int(call('HINCRBY', META, 'epoch', '1')) call('HSET', LEADER, me[2], incarnation .. FS .. epoch .. FS .. newUntil)
-return epoch .. FS .. newUntil end local function list_members(above) local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS) local leaders, count = call('HGETALL', LEADER), {}
+local leaderTtl, debounce = hget(META, 'leaderTtl'), hget(META, 'leaderDebounce')
+if not leaderTtl or not debounce or (not hget(META, 'epoch') and call('HLEN', LEADER) > 0) then return refuse('LOST') end local newUntil = int(now + leaderTtl)
+local inForce = leader and untilMs + 0 > now if inForce and leader ~= incarnation then return refuse('LED', leader) end local group, eligible = group_of(me) if inForce then
+if not eligible[incarnation] and next(eligible) then return refuse('NOT_LOWEST', lowest_of(eligible)) end else if leader and leader ~= incarnation then group[leader], eligible[leader] = nil, nil end
+local candidate = lowest_of(next(eligible) and eligible or group) if candidate ~= incarnation then return refuse('NOT_LOWEST', candidate) end local from = me[5] + debounce
+if from > now then return refuse('TOO_EARLY', int(from)) end epoch = nil end local bad = open_writes() if bad then return bad end epoch = epoch or int(call('HINCRBY', META, 'epoch', '1'))
+call('HSET', LEADER, me[2], incarnation .. FS .. epoch .. FS .. newUntil) return epoch .. FS .. newUntil end local function list_members(above)
+local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS) local leaders, count = call('HGETALL', LEADER), {}
 local list, declared = { nowS .. FS .. int(#all / 2) .. FS .. int(#leaders / 2) .. FS .. (generation or '') }, {} for i = 1, #owns, 2 do count[owns[i]] = owns[i + 1] end for i = 1, #all, 2 do
 list[#list + 1] = all[i] .. FS .. (count[all[i]] or '0') .. FS .. all[i + 1] if above ~= '' and all[i] + 0 > above + 0 then for type in gmatch(split(all[i + 1])[10], '[^,]+') do
 local key = all[i] .. FS .. type local contract = hget(CONTRACT, key) if contract then declared[#declared + 1] = key .. FS .. contract end end end end
@@ -371,20 +375,20 @@ if to > count then to = count end if to <= from then return '' end local due = c
 push(list, due[i], e and e.owner or '0') list[#list + 1] = int(at < 0 and at + AT_ONCE or at) end if #due == 2 * max then list[1] = int(due[#due] + 0) .. ' ' .. due[#due - 1] end
 return concat(list, FS) end local function list_owned(incarnation, cursor) local page = call('HSCAN', ENT, cursor, 'COUNT', '1000') local list, rows, prefix = { page[1] }, page[2], incarnation .. ','
 local i = rows[0] and 0 or 1 while rows[i] do if sub(rows[i + 1], 1, #prefix) == prefix then list[#list + 1] = rows[i] end i = i + 2 end return concat(list, FS) end local function replay(id, force)
-if generation == CLOSED then return refuse('CLOSED') end local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text) if f[8] ~= '' then return refuse('REPLAYED') end
-if force ~= '1' and f[6] == 'completed' then return refuse('NEEDS_FORCE') end local name, given, newId, digest, headers, payload = f[10], f[13], f[15], f[16], f[18], f[20]
-local field = f[1] .. RS .. newId local known = given == '1' and kept_of(field) if known and match(known, '^%d+') ~= f[9] then given = '0' end if given == '1' then kept[field] = false
-if known then expiryDel[#expiryDel + 1] = field end else newId, digest = '%.replay-' .. id, '' end local body = concat({ name, '1', '0', given, '0', newId, digest, id, headers, '', payload }, FS)
-local answer = append(f[1], nil, body, '0', given == '1' and newId or nil, digest) if sub(answer, 1, 1) == '!' then return answer end f[8] = newId set_letter(id, concat(f, FS))
-return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end local function past_limit(id, diedAt, max, ttl)
-if max ~= '0' and call('HLEN', DLQ) > max + 0 and call('ZRANGE', DLQINDEX, '0', '0')[1] == id then return true end return ttl ~= '0' and diedAt + ttl <= now end local function purge(id, max, ttl)
-if generation == CLOSED then return refuse('CLOSED') end local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text)
-if max and not past_limit(id, f[5], max, ttl) then return refuse('WITHIN_LIMITS') end local bad = open_writes() if bad then return bad end local field = f[1] .. RS .. f[15]
-local known = f[13] == '1' and hget(KEPT, field) if known and match(known, '^%d+') == f[9] then local s, digest, rest = match(known, '^(%d+)\31([^\31]*)\31%a+\31(.*)$')
-call('HSET', KEPT, field, s .. FS .. digest .. FS .. 'purged' .. FS .. rest) end call('HDEL', DLQ, id) call('ZREM', DLQINDEX, id) call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11]) return '' end
-local function lookup(key, id, s, its) if its ~= '' and its ~= generation then return refuse('LOST') end local k = kept_of(key .. RS .. id) if k then
-local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$') return state .. FS .. result .. FS .. why end local record = message_of(key, s)
-if not record or split(record)[6] ~= id then return refuse('ABSENT') end return 'live' .. FS .. FS end local LOOKED_AT_MAX, READ_BYTES_MAX = '250', 524288
+if generation == CLOSED or generation == DAMAGED then return refuse('CLOSED') end local text = hget(DLQ, id) if not text then return refuse('ABSENT') end local f = split(text)
+if f[8] ~= '' then return refuse('REPLAYED') end if force ~= '1' and f[6] == 'completed' then return refuse('NEEDS_FORCE') end
+local name, given, newId, digest, headers, payload = f[10], f[13], f[15], f[16], f[18], f[20] local field = f[1] .. RS .. newId local known = given == '1' and kept_of(field)
+if known and match(known, '^%d+') ~= f[9] then given = '0' end if given == '1' then kept[field] = false if known then expiryDel[#expiryDel + 1] = field end else newId, digest = '%.replay-' .. id, ''
+end local body = concat({ name, '1', '0', given, '0', newId, digest, id, headers, '', payload }, FS) local answer = append(f[1], nil, body, '0', given == '1' and newId or nil, digest)
+if sub(answer, 1, 1) == '!' then return answer end f[8] = newId set_letter(id, concat(f, FS)) return flush(true, {}) or newId .. FS .. match(answer, '^%d+') end
+local function past_limit(id, diedAt, max, ttl) if max ~= '0' and call('HLEN', DLQ) > max + 0 and call('ZRANGE', DLQINDEX, '0', '0')[1] == id then return true end
+return ttl ~= '0' and diedAt + ttl <= now end local function purge(id, max, ttl) if generation == CLOSED or generation == DAMAGED then return refuse('CLOSED') end local text = hget(DLQ, id)
+if not text then return refuse('ABSENT') end local f = split(text) if max and not past_limit(id, f[5], max, ttl) then return refuse('WITHIN_LIMITS') end local bad = open_writes()
+if bad then return bad end local field = f[1] .. RS .. f[15] local known = f[13] == '1' and hget(KEPT, field) if known and match(known, '^%d+') == f[9] then
+local s, digest, rest = match(known, '^(%d+)\31([^\31]*)\31%a+\31(.*)$') call('HSET', KEPT, field, s .. FS .. digest .. FS .. 'purged' .. FS .. rest) end call('HDEL', DLQ, id)
+call('ZREM', DLQINDEX, id) call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11]) return '' end local function lookup(key, id, s, its) if its ~= '' and its ~= generation then return refuse('LOST') end
+local k = kept_of(key .. RS .. id) if k then local state, result, why = match(k, '^%d+\31[^\31]*\31(%a+)\31%d+\31([^\31]*)\31(.*)$') return state .. FS .. result .. FS .. why end
+local record = message_of(key, s) if not record or split(record)[6] ~= id then return refuse('ABSENT') end return 'live' .. FS .. FS end local LOOKED_AT_MAX, READ_BYTES_MAX = '250', 524288
 local function matches(record, type, entity, reason, since, replayed) local key, why, at, replayedAs = match(record, '^([^\31]*)\31([^\31]*)\31[^\31]*\31%d+\31(%d+)\31[^\31]*\31[^\31]*\31([^\31]*)')
 if type ~= '' and type_of(key) ~= type then return false end if entity ~= '' and key ~= entity then return false end if reason ~= '' and why ~= reason then return false end
 if since ~= '' and at + 0 < since + 0 then return false end return replayed == '' or (replayedAs ~= '') == (replayed == '1') end
@@ -407,13 +411,14 @@ list[#list + 1] = order[i] .. FS .. int(t[1]) .. FS .. int(t[2]) .. FS .. int(t[
 local _, rows = scan(KEPT, '0', '10') for i = 1, #rows, 2 do if not find(rows[i + 1], '^%d+\31[^\31]*\31live\31') and not call('ZSCORE', EXPIRY, rows[i]) then return false end end return true end
 local function all_kept() local first = call('ZRANGE', EXPIRY, '0', '9') for i = 1, #first do if find(first[i], RS, 1, true) and call('HEXISTS', KEPT, first[i]) == 0 then return false end end
 return true end local function missing_keys(incarnation, owned) local missing = {} local function need(name, holds) if not holds then missing[#missing + 1] = name end end
-need('msg', call('HLEN', MSG) == depth) need('ent', call('HLEN', ENT) >= active) local letters, index, of = call('HLEN', DLQ), call('ZCARD', DLQINDEX), call('HLEN', DLQOF)
-need('dlq', letters >= index and letters >= of) need('dlqindex', index >= letters and index >= of) need('dlqof', of >= letters and of >= index) need('kept', all_kept()) need('expiry', all_expire())
-local m = member_of(incarnation) if m and m[9] ~= '1' then need('owns', owns_count(incarnation) >= owned + 0) local all = true
-for type in gmatch(m[10], '[^,]+') do all = all and contract_of(incarnation, type) ~= nil end need('contract', all) end return concat(missing, ',') end local function audit(incarnation, owned, cursor)
-local next, rows = scan(ENT, cursor, '1000') local list = { next, missing_keys(incarnation, owned) } for i = 1, #rows, 2 do local e = parse_row(rows[i], rows[i + 1])
-if e.ready and not call('ZSCORE', READY, e.key) then push(list, e.key, e.owner) end end return concat(list, FS) end local function list_counts()
-return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) .. FS .. int(letter) end
+local fields = { 'schema', 'incarnation', 'leaseTtl', 'leaderTtl', 'leaderDebounce' } if call('HLEN', LEADER) > 0 then fields[6] = 'epoch' end
+for i, value in ipairs(hmget(META, fields, 1, #fields)) do need('meta ' .. fields[i], value ~= NONE) end need('msg', call('HLEN', MSG) == depth) need('ent', call('HLEN', ENT) >= active)
+local letters, index, of = call('HLEN', DLQ), call('ZCARD', DLQINDEX), call('HLEN', DLQOF) need('dlq', letters >= index and letters >= of) need('dlqindex', index >= letters and index >= of)
+need('dlqof', of >= letters and of >= index) need('kept', all_kept()) need('expiry', all_expire()) local m = member_of(incarnation) if m and m[9] ~= '1' then
+need('owns', owns_count(incarnation) >= owned + 0) local all = true for type in gmatch(m[10], '[^,]+') do all = all and contract_of(incarnation, type) ~= nil end need('contract', all) end
+return concat(missing, ',') end local function audit(incarnation, owned, cursor) local next, rows = scan(ENT, cursor, '1000') local list = { next, missing_keys(incarnation, owned) }
+for i = 1, #rows, 2 do local e = parse_row(rows[i], rows[i + 1]) if e.ready and not call('ZSCORE', READY, e.key) then push(list, e.key, e.owner) end end return concat(list, FS) end
+local function list_counts() return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) .. FS .. int(letter) end
 local op, a, b, c, d, e = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] if op == 'beat' then return beat(a, b, c, d, e) end if op == 'join' then return join() end
 if op == 'leave' then return leave(a, b, c, d, e) end if op == 'bury' then return bury(a, b, c) end if op == 'report' then return report(a, b, c, d, e) end if op == 'shut' then return shut(a) end
 if op == 'lead' then return lead(a, b, c) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a, b, c) end if op == 'members' then return list_members(a) end

@@ -35,7 +35,7 @@ const CLOSED_TEXT =
 
 const lossText = (code: 'LOST' | 'UNKNOWN', incarnation = 0): string =>
   code === 'LOST'
-    ? 'it holds the data of another generation, or none'
+    ? 'it holds the data of another generation, or none, or fields of its meta key are gone'
     : `it holds no join, heartbeat or batch of incarnation ${incarnation} that it had acknowledged to this process`;
 
 export interface MembershipEvents {

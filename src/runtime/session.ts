@@ -243,7 +243,7 @@ export class StoreSession {
             this.events.lost(`it holds no join of incarnation ${this.incarnation} by this process`);
             return;
           case 'lost':
-            this.events.lost('its generation changed');
+            this.events.lost('its generation changed, or fields of its meta key are gone');
         }
       },
       (error: unknown) => this.failed(batch, error),

@@ -1,11 +1,11 @@
-/** One key of ours is deleted, by hand or by an eviction, beneath a running node: it goes on, or says what is missing and closes. */
+/** One key of ours is deleted, by hand or by an eviction, or one field of `meta`, beneath a running node: it goes on, or says what is missing and closes. */
 import { Redis } from 'ioredis';
-import { expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { AtomicQueuesError } from '../../src/core/errors.js';
 import { KEY_TYPES } from '../../src/redis/server-checks.js';
 import { type Handle, msg, node, sleep, until, world } from '../runtime/harness.js';
 import { fast } from '../runtime/started.js';
-import { describeRedis, startRedis } from '../support/redis-server.js';
+import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 import { append, join, redisStore } from './support.js';
 
 /** What nothing is lost with: it is made anew, or found elsewhere. */
@@ -89,6 +89,152 @@ describeRedis(
       await store.close();
       admin.disconnect();
       await server.stop();
+    });
+  },
+  { own: true },
+);
+
+/** Fields of `meta`; those of a session are found by their pattern. What nothing is lost with, and what every node needs. */
+const HARMLESS = ['t1', 's1.*:0', 's1.*:1'];
+const COUNTERS = ['seq', 'fence', 'letter', 'incarnation', 'epoch', 'depth', 'active'];
+const SETTINGS = ['workersMax', 'leaseTtl', 'hold', 'entryTtl', 'resultTtl', 'depthMax', 'leaderTtl', 'leaderDebounce'];
+const FIELDS = ['generation', 'schema', ...COUNTERS, ...SETTINGS, 's1.*', ...HARMLESS];
+/** Those that never go down. */
+const RISING = ['seq', 'fence', 'letter', 'incarnation', 'epoch'];
+
+describeRedis(
+  'a field of meta that is gone',
+  () => {
+    let server: RedisServer;
+    let admin: Redis;
+    beforeAll(async () => {
+      server = await startRedis();
+      admin = new Redis(server.url).on('error', () => {});
+    });
+    afterAll(async () => {
+      admin.disconnect();
+      await server.stop();
+    });
+
+    /** A store under a prefix of its own, with a node that notes what it runs. */
+    function scene(prefix: string) {
+      const ran: Record<string, number[]> = {};
+      let closedBy: AtomicQueuesError | undefined;
+      const handle: Handle = async (p, name, id) => {
+        if (name === 'Query') throw new Error('a dead letter');
+        const { k, ms } = p as { k: number; ms: number };
+        ran[id] = [...(ran[id] ?? []), k];
+        await sleep(ms);
+        return 'done';
+      };
+      const start = async (port = server.port) => {
+        const store = redisStore(port, { storeCallTimeoutMs: 2000, keyPrefix: prefix });
+        const n = node({ ...world(), store }, handle, CONFIG, undefined, undefined, { onClosed: (why) => (closedBy = why) });
+        await n.start();
+        return n;
+      };
+      const meta = `${prefix}:{0}:meta`;
+      return {
+        start,
+        closedBy: () => closedBy,
+        async lose(pattern: string): Promise<void> {
+          const [head = '', tail = ''] = pattern.split('*');
+          const fields = (await admin.hkeys(meta)).filter((f) =>
+            pattern.includes('*')
+              ? f.startsWith(head) && f.endsWith(tail) && f.includes(':') === tail.includes(':')
+              : f === pattern,
+          );
+          expect(fields).toHaveLength(1);
+          expect(await admin.hdel(meta, ...fields)).toBe(1);
+        },
+        counters: async (): Promise<number[]> => (await admin.hmget(meta, ...RISING)).map(Number),
+        /** Nothing ran twice, and what ran of an entity ran in order. */
+        judge(): void {
+          for (const [id, ks] of Object.entries(ran)) expect([id, ks]).toEqual([id, [...new Set(ks)].sort((a, b) => a - b)]);
+        },
+      };
+    }
+
+    /** No counter went down, and the one that is gone was not begun anew. */
+    function expectRisen(now: readonly number[], before: readonly number[], field: string): void {
+      for (const [i, name] of RISING.entries()) {
+        const isRight = name === field ? now[i] === 0 || now[i]! > before[i]! : now[i]! >= before[i]!;
+        expect(`${name} ${isRight}`).toBe(`${name} true`);
+      }
+    }
+
+    it.each(FIELDS)('%s, under load', { timeout: 60_000 }, async (field) => {
+      const s = scene(`load-${field.replace(/\W/g, '')}`);
+      const n = await s.start();
+      let k = 0;
+      const call = (id: string, more: Parameters<typeof msg>[2] = {}, ms = 5) =>
+        n.enqueueAndWait(msg(id, { ms, k: k++ }, more), { timeoutMs: 4000 });
+      await call('first', { id: 'given' });
+      await call('first', { name: 'Query' }).catch(() => undefined);
+      let stops = false;
+      const load = Array.from({ length: 6 }, async (_, i) => {
+        while (!stops && s.closedBy() === undefined) {
+          await Promise.allSettled([call(`e${i}`, {}, 50), call(`e${i}`), call(`new${k}`), call(`e${i}`, { id: `g${k}` })]);
+        }
+      });
+      let before: readonly number[] = [];
+      try {
+        await sleep(300);
+        before = await s.counters();
+        await s.lose(field);
+        if (HARMLESS.includes(field)) {
+          await sleep(1500);
+          await Promise.all([call('e1'), call('new')]);
+          expect(s.closedBy()).toBeUndefined();
+        } else {
+          await until('it has closed', () => s.closedBy() !== undefined, 10_000);
+          expect(s.closedBy()?.code).toBe('STORE_LOST');
+        }
+      } finally {
+        stops = true;
+        await n.stop();
+        await Promise.all(load);
+      }
+      s.judge();
+      expectRisen(await s.counters(), before, field);
+    });
+
+    it('the answer to a batch that is sent again is a loss, not a malformed answer for ever', async () => {
+      const store = redisStore(server.port, { keyPrefix: 'again' });
+      await store.open();
+      const session = await join(store);
+      const batch = session.batch(append('m1'));
+      expect((await store.apply(batch)).status).toBe('applied');
+      await admin.hdel('again:{0}:meta', `s1.${session.token}:1`);
+      expect(await store.apply(batch)).toEqual({ status: 'unknown' });
+      await store.close();
+    });
+
+    it.each(FIELDS.filter((field) => !field.startsWith('s1')))('%s, while no node runs', { timeout: 60_000 }, async (field) => {
+      const s = scene(`none-${field}`);
+      const first = await s.start();
+      let k = 0;
+      const call = (n: typeof first, id: string, more: Parameters<typeof msg>[2] = {}) =>
+        n.enqueueAndWait(msg(id, { ms: 0, k: k++ }, more), { timeoutMs: 4000 });
+      await Promise.all([call(first, 'a', { id: 'given' }), call(first, 'b')]);
+      await call(first, 'a', { name: 'Query' }).catch(() => undefined);
+      await until('it is master', async () => (await s.counters())[4]! > 0);
+      await first.stop();
+      const before = await s.counters();
+      await s.lose(field);
+      const again = await s.start().catch((error: AtomicQueuesError) => error);
+      if (again instanceof Error) {
+        expect(again.code).toBe('STORE_LOST');
+      } else {
+        const works = await Promise.all([call(again, 'a'), call(again, 'c')]).then(
+          () => true,
+          () => false,
+        );
+        if (!works) await until('it has closed', () => s.closedBy() !== undefined, 10_000);
+        await again.stop();
+      }
+      s.judge();
+      expectRisen(await s.counters(), before, field);
     });
   },
   { own: true },

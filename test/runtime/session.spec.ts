@@ -363,7 +363,7 @@ describe('the session', () => {
 
   it.each([
     [{ status: 'fenced' } as const, 'fenced'],
-    [{ status: 'lost' } as const, 'lost: its generation changed'],
+    [{ status: 'lost' } as const, 'lost: its generation changed, or fields of its meta key are gone'],
     [{ status: 'unknown' } as const, 'lost: it holds no join of incarnation 7 by this process'],
   ])('passes %o on', async (reply, event) => {
     const { store, log, session, step } = open();

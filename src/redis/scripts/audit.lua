@@ -25,6 +25,9 @@ local function missing_keys(incarnation, owned)
   local function need(name, holds)
     if not holds then missing[#missing + 1] = name end
   end
+  local fields = { 'schema', 'incarnation', 'leaseTtl', 'leaderTtl', 'leaderDebounce' }
+  if call('HLEN', LEADER) > 0 then fields[6] = 'epoch' end
+  for i, value in ipairs(hmget(META, fields, 1, #fields)) do need('meta ' .. fields[i], value ~= NONE) end
   need('msg', call('HLEN', MSG) == depth)
   need('ent', call('HLEN', ENT) >= active)
   local letters, index, of = call('HLEN', DLQ), call('ZCARD', DLQINDEX), call('HLEN', DLQOF)

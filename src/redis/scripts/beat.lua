@@ -5,11 +5,12 @@
 local function beat(its, incarnation, token, number, acknowledged)
   local stranger = stranger_of(its, incarnation, token, acknowledged)
   if stranger then return refuse(stranger) end
-  local m = member_of(incarnation)
+  local m, leaseTtl = member_of(incarnation), hget(META, 'leaseTtl')
+  if not leaseTtl then return refuse('LOST') end
   if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end
   local bad = open_writes()
   if bad then return bad end
-  m[7], m[8] = number, int(now + hget(META, 'leaseTtl'))
+  m[7], m[8] = number, int(now + leaseTtl)
   call('HSET', MEMBER, incarnation, concat(m, FS))
   return nowS .. FS .. m[8] .. FS .. counters()
 end

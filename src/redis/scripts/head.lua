@@ -55,12 +55,22 @@ local STAMP = FS .. nowS .. FS
 local ME = match(ARGV[2], '^%d+')
 local session = 's' .. ARGV[2]
 
-local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', 'seq', 'fence', '')
+local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', 'seq', 'fence', 'letter', 'entryTtl', 'resultTtl',
+  'hold', '')
 -- What HMGET says of a field that is not there (false; under ioredis-mock something else).
-local NONE = m[9]
+local NONE = m[13]
+-- The generation of a store that lost fields of meta: nobody's, so every batch and heartbeat is answered as by another store.
+local DAMAGED = 'damaged'
 local generation, last, depth, active, workersMax, depthMaxTotal, seq, fence = nil, nil, 0, 0, 0, 0, 0, 0
 if m[1] ~= NONE then
-  generation, depth, active, workersMax, depthMaxTotal = m[1], m[3] + 0, m[4] + 0, m[5] + 0, m[6] + 0
-  seq, fence = m[7] + 0, m[8] + 0
+  generation = m[1]
+  for i = 3, 12 do
+    if m[i] == NONE then generation = DAMAGED end
+  end
   if m[2] ~= NONE then last = m[2] end
+elseif m[3] ~= NONE then
+  generation = DAMAGED
+end
+if generation and generation ~= DAMAGED then
+  depth, active, workersMax, depthMaxTotal, seq, fence = m[3] + 0, m[4] + 0, m[5] + 0, m[6] + 0, m[7] + 0, m[8] + 0
 end

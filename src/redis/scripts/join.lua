@@ -36,6 +36,7 @@ local function join()
   local schema = hget(META, 'schema')
   if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end
   if generation == CLOSED then return refuse('CLOSED') end
+  if generation == DAMAGED or (generation and not (schema and hget(META, 'incarnation'))) then return refuse('LOST') end
   local unknown = ARGV[19] ~= '' and unknown_of(ARGV[19], ARGV[20], ARGV[21], ARGV[22], ARGV[23])
   if unknown then return refuse(unknown) end
   for incarnation, m in pairs((live_members())) do

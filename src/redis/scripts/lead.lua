@@ -49,7 +49,10 @@ local function lead(its, incarnation, token)
   local record = hget(LEADER, me[2])
   local leader, epoch, untilMs
   if record then leader, epoch, untilMs = match(record, '^(%d+)\31(%d+)\31(%d+)') end
-  local newUntil = int(now + hget(META, 'leaderTtl'))
+  local leaderTtl, debounce = hget(META, 'leaderTtl'), hget(META, 'leaderDebounce')
+  -- An epoch that was given is in the record of some group.
+  if not leaderTtl or not debounce or (not hget(META, 'epoch') and call('HLEN', LEADER) > 0) then return refuse('LOST') end
+  local newUntil = int(now + leaderTtl)
   local inForce = leader and untilMs + 0 > now
   if inForce and leader ~= incarnation then return refuse('LED', leader) end
   local group, eligible = group_of(me)
@@ -60,7 +63,7 @@ local function lead(its, incarnation, token)
     if leader and leader ~= incarnation then group[leader], eligible[leader] = nil, nil end
     local candidate = lowest_of(next(eligible) and eligible or group)
     if candidate ~= incarnation then return refuse('NOT_LOWEST', candidate) end
-    local from = me[5] + hget(META, 'leaderDebounce')
+    local from = me[5] + debounce
     if from > now then return refuse('TOO_EARLY', int(from)) end
     epoch = nil
   end

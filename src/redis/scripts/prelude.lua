@@ -6,9 +6,8 @@ local MEMBER, LEADER, SCHEMA = BASE .. 'member', BASE .. 'leader', BASE .. 'sche
 local DLQ, DLQINDEX, DLQOF = BASE .. 'dlq', BASE .. 'dlqindex', BASE .. 'dlqof'
 
 local letter, entryTtl, resultTtl, holdMs = 0, 0, 0, 0
-if generation then
-  local more = call('HMGET', META, 'letter', 'entryTtl', 'resultTtl', 'hold')
-  letter, entryTtl, resultTtl, holdMs = more[1] + 0, more[2] + 0, more[3] + 0, more[4] + 0
+if generation and generation ~= DAMAGED then
+  letter, entryTtl, resultTtl, holdMs = m[9] + 0, m[10] + 0, m[11] + 0, m[12] + 0
 end
 
 local function int(n)

@@ -10,7 +10,7 @@ local function past_limit(id, diedAt, max, ttl)
 end
 
 local function purge(id, max, ttl)
-  if generation == CLOSED then return refuse('CLOSED') end
+  if generation == CLOSED or generation == DAMAGED then return refuse('CLOSED') end
   local text = hget(DLQ, id)
   if not text then return refuse('ABSENT') end
   local f = split(text)

@@ -3,7 +3,7 @@
 -- answer   id sequence
 -- refuses  CLOSED ABSENT REPLAYED NEEDS_FORCE QUEUE_DEPTH_EXCEEDED(limit) WORKER_LIMIT_EXCEEDED(limit)
 local function replay(id, force)
-  if generation == CLOSED then return refuse('CLOSED') end
+  if generation == CLOSED or generation == DAMAGED then return refuse('CLOSED') end
   local text = hget(DLQ, id)
   if not text then return refuse('ABSENT') end
   local f = split(text)

@@ -24,5 +24,6 @@ if number > applied + 1 then return 'G' .. last end
 local KEPT_AS = session .. ':' .. format('%.0f', number % 2)
 if number <= applied then
   if number < 1 or number < applied - 1 then return 'S' end
-  return call('HGET', META, KEPT_AS)
+  local answer = call('HGET', META, KEPT_AS)
+  return answer ~= NONE and answer or 'U'
 end
