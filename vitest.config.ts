@@ -57,7 +57,7 @@ const tests = (): Project[] => [
 function projects(which = 'tests'): Project[] {
   if (which === 'tests') return tests();
   if (which === 'systems') return systems();
-  if (which === 'pack') return [project('pack', PACK)];
+  if (which === 'pack') return [project('pack', PACK, { globalSetup: './test/pack/tarball.ts' })];
   throw new Error(`AQ_TEST=${which}: must be tests, systems or pack`);
 }
 

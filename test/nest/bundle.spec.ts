@@ -1,11 +1,11 @@
-/** A minified bundle and its next build agree on the names of messages, or do not start. */
+/** A minified bundle of the packed package and its next build agree on the names of messages, or do not start. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type BuildOptions, build } from 'esbuild';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from 'vitest';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 
 /** Below build/, so that packages are found from there. */
@@ -85,7 +85,7 @@ async function bundle(name: string, which: Build, variant: Variant): Promise<str
   await build({
     stdin: { contents: sourceOf(which, variant), resolveDir: resolve('test/nest'), loader: 'ts' },
     ...{ bundle: true, platform: 'node', format: 'esm', packages: 'external', logLevel: 'error', outfile },
-    alias: { 'atomic-queues': resolve('src/index.ts') },
+    alias: { 'atomic-queues': join(inject('unpacked'), 'dist/esm/index.js') },
     tsconfigRaw: { compilerOptions: { experimentalDecorators: true } },
     ...variant.options,
   });

@@ -3,14 +3,14 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { freePort } from '../../demo/machine.js';
 import { lastLine } from '../support/command.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
+import { NODE_TYPES, NPM_FLAGS, userEnv } from './apps.js';
 
 const LIMIT_MS = 180_000;
-const NPM_FLAGS = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
 
 const queuesOf = (serviceGroup: string): string => `AtomicQueuesModule.forRoot({
   redis: { url: process.env.AQ_REDIS_URL! },
@@ -83,12 +83,6 @@ async function main(): Promise<void> {
 void main();
 `;
 
-const inherited = Object.fromEntries(
-  Object.entries(process.env).filter(
-    ([key]) => !/^(npm_|VITEST|NODE_ENV$|NODE_OPTIONS$|TEST$|MODE$|DEV$|PROD$|AQ_|REDIS_URL$)/.test(key),
-  ),
-);
-
 interface Ended {
   readonly code: number;
   readonly stdout: string;
@@ -97,7 +91,7 @@ interface Ended {
 
 function run(cwd: string, env: NodeJS.ProcessEnv, command: string, ...args: readonly string[]): Promise<Ended> {
   return new Promise((done) => {
-    execFile(command, args, { cwd, env: { ...inherited, ...env }, timeout: LIMIT_MS }, (error, stdout, stderr) =>
+    execFile(command, args, { cwd, env: { ...userEnv, ...env }, timeout: LIMIT_MS }, (error, stdout, stderr) =>
       done({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr }),
     );
   });
@@ -111,7 +105,7 @@ class Service {
   constructor(cwd: string, env: NodeJS.ProcessEnv) {
     this.child = spawn(process.execPath, ['service.js'], {
       cwd,
-      env: { ...inherited, ...env },
+      env: { ...userEnv, ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     this.child.stdout?.on('data', (chunk: Buffer) => {
@@ -133,8 +127,7 @@ class Service {
   }
 }
 
-/** `tarballOf` answers its path once the file's own hook has made it. */
-export function describeClients(tarballOf: () => string): void {
+export function describeClients(tarball: string): void {
   describeRedis('the packed package, from one service to another', () => {
     let dir = '';
     let redis: RedisServer;
@@ -151,7 +144,7 @@ export function describeClients(tarballOf: () => string): void {
               experimentalDecorators: true,
               emitDecoratorMetadata: true,
               types: ['node'],
-              typeRoots: [resolve('node_modules/@types')],
+              typeRoots: [NODE_TYPES],
             },
           },
           files: files.map((name) => `src/${name}`),
@@ -180,7 +173,7 @@ export function describeClients(tarballOf: () => string): void {
       writeFileSync(join(dir, 'src/client.ts'), CLIENT);
       const nest = ['@nestjs/common@^12', '@nestjs/core@^12', '@nestjs/cqrs@^12'];
       const others = ['ioredis@^6', '@grpc/grpc-js@^1.14', 'zod@^4', 'typescript@6.0.3'];
-      const installed = await run(dir, {}, 'npm', 'install', ...NPM_FLAGS, ...nest, ...others, tarballOf());
+      const installed = await run(dir, {}, 'npm', 'install', ...NPM_FLAGS, ...nest, ...others, tarball);
       expect(installed.stderr).toBe('');
       expect(await tsc('service.ts')).toMatchObject({ code: 0, stdout: '' });
     }, LIMIT_MS);

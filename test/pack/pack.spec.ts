@@ -1,16 +1,12 @@
-import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, relative, resolve } from 'node:path';
-import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { dirname, join, relative } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { INSTALL_TIMEOUT_MS, NODE_TYPES, NPM_FLAGS, run } from './apps.js';
 import { describeClients } from './clients.js';
 import { quickStartOf, readQuickStart } from './quick-start.js';
 
-const INSTALL_TIMEOUT_MS = 150_000;
-const NPM_FLAGS = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
 const README = readFileSync('README.md', 'utf8');
-const NODE_TYPES = resolve('node_modules/@types');
 
 interface App {
   readonly name: string;
@@ -35,23 +31,6 @@ const APPS: readonly App[] = [
   },
 ];
 
-const execute = promisify(execFile);
-
-/** Runs a command in `cwd`; resolves with its standard output, rejects with everything that it said. */
-async function run(cwd: string, command: string, args: readonly string[]): Promise<string> {
-  // What npm and vitest put into the environment is not what a user's shell has.
-  const inherited = Object.entries(process.env).filter(
-    ([key]) => !/^(npm_|VITEST|NODE_ENV$|NODE_OPTIONS$|TEST$|MODE$|DEV$|PROD$)/.test(key),
-  );
-  try {
-    const { stdout } = await execute(command, args, { cwd, env: Object.fromEntries(inherited), timeout: INSTALL_TIMEOUT_MS });
-    return stdout;
-  } catch (error) {
-    const { stdout, stderr } = error as { stdout: string; stderr: string };
-    throw new Error(`${command} ${args.join(' ')}\n${stdout}\n${stderr}`);
-  }
-}
-
 function writeApp(dir: string, app: App, code: string): void {
   mkdirSync(dir);
   const write = (name: string, value: unknown) => writeFileSync(join(dir, name), JSON.stringify(value));
@@ -75,14 +54,11 @@ function writeApp(dir: string, app: App, code: string): void {
   writeFileSync(join(dir, 'main.ts'), code);
 }
 
+const tarball = inject('tarball');
 let root = '';
-let tarball = '';
 
-beforeAll(async () => {
+beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'aq-pack-'));
-  await run('.', process.execPath, ['scripts/build.mjs']);
-  await run('.', 'npm', ['pack', '--ignore-scripts', '--pack-destination', root, ...NPM_FLAGS]);
-  tarball = join(root, readdirSync(root).find((name) => name.endsWith('.tgz')) ?? '');
 });
 
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -171,7 +147,7 @@ describe('the pages in the packed package', () => {
   });
 });
 
-describeClients(() => tarball);
+describeClients(tarball);
 
 describe('the quick start in a page', () => {
   it('is the marked block, and has to say what it prints', () => {
