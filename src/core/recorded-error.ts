@@ -29,11 +29,14 @@ export interface RecordedError {
 export const KIND = '$kind';
 /** Field of an error of the library: the handler was called in no attempt. */
 export const NOT_CALLED = '$notCalled';
+/** Field of an HttpException: the names of the classes between its own and HttpException, nearest first. Exception filters go by class. */
+export const BASES = '$bases';
 
 const TEXT_CHARS_MAX = 4096;
 const NAME_CHARS_MAX = 256;
 const STACK_HEAD_CHARS_MAX = 512;
 const CAUSES_MAX = 5;
+const BASES_MAX = 8;
 /** Of the JSON text of all fields of a record. */
 const FIELDS_CHARS_MAX = 16_384;
 const FIELDS_MAX = 64;
@@ -44,9 +47,9 @@ const CIRCULAR = '[circular]';
 const UNREADABLE = '[unreadable]';
 
 /** Fields that have a place of their own in a record, or none. */
-const OWN_PLACE: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'cause', KIND, NOT_CALLED]);
+const OWN_PLACE: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'cause', KIND, NOT_CALLED, BASES]);
 /** Fields that are recorded also where they are inherited or not enumerable. */
-const ALWAYS = ['code', 'status', 'details', 'errors'] as const;
+const ALWAYS = ['code', 'status', 'statusCode', 'expose', 'details', 'errors'] as const;
 
 const cut = (text: string, charsMax: number): string =>
   (text.length > charsMax ? `${text.slice(0, charsMax)}...` : text).toWellFormed();
@@ -84,7 +87,23 @@ function record(thrown: unknown, ofLibrary: boolean): RecordedError {
   }
   const whole = inner as RecordedError;
   const kind = ofLibrary ? undefined : kindOf(thrown, whole);
-  return kind === undefined ? whole : { ...whole, [KIND]: kind };
+  if (kind === undefined) return whole;
+  const bases = kind === 'http' ? basesOf(thrown as Error) : [];
+  return { ...whole, [KIND]: kind, ...(bases.length > 0 && { [BASES]: bases }) };
+}
+
+/** The names of the classes between an error's own class and HttpException, nearest first. */
+function basesOf(error: Error): string[] {
+  const names: string[] = [];
+  let at: unknown = Object.getPrototypeOf(Object.getPrototypeOf(error));
+  while (at instanceof Error && names.length < BASES_MAX) {
+    const named = read(at, 'constructor');
+    const name = typeof named === 'function' ? cut(named.name, NAME_CHARS_MAX) : '';
+    if (name === 'HttpException') break;
+    names.push(name);
+    at = Object.getPrototypeOf(at);
+  }
+  return names;
 }
 
 /** The error and its causes, outermost first. */
@@ -131,6 +150,13 @@ export type HttpExceptionLike = Error & { getStatus(): number; getResponse(): st
 export function isHttpException(thrown: unknown): thrown is HttpExceptionLike {
   if (!(thrown instanceof Error)) return false;
   return typeof read(thrown, 'getStatus') === 'function' && typeof read(thrown, 'getResponse') === 'function';
+}
+
+/** Whether it has the fields of http-errors, by which Nest answers it with its status. */
+export function isHttpError(thrown: unknown): thrown is Error & { readonly statusCode: number } {
+  if (!(thrown instanceof Error) || typeof read(thrown, 'expose') !== 'boolean') return false;
+  const status = read(thrown, 'statusCode');
+  return typeof status === 'number' && read(thrown, 'status') === status;
 }
 
 class FieldRecorder {
@@ -243,7 +269,14 @@ class FieldRecorder {
 }
 
 /** The record without its stacks: what may leave the program with an error's details. */
-export function withoutStacks({ stack: _, [KIND]: __, [NOT_CALLED]: ___, cause, ...rest }: RecordedError): RecordedError {
+export function withoutStacks({
+  stack: _,
+  [KIND]: __,
+  [NOT_CALLED]: ___,
+  [BASES]: ____,
+  cause,
+  ...rest
+}: RecordedError): RecordedError {
   return { ...rest, ...(cause !== undefined && { cause: withoutStacks(cause) }) } as RecordedError;
 }
 
@@ -255,7 +288,7 @@ export const recordedOf = (error: unknown): RecordedError | undefined =>
 
 /** An error that tells all that was recorded of another one. Its stack is that of the handler. */
 export function reviveError(recorded: RecordedError): Error {
-  const { name, message, stack, cause, [KIND]: kind, ...fields } = recorded;
+  const { name, message, stack, cause, [KIND]: kind, [BASES]: _, ...fields } = recorded;
   const options = cause === undefined ? undefined : { cause: reviveError(cause) };
   const error = kind === 'terminal' ? new TerminalError(message, options) : new Error(message, options);
   RECORDED.set(error, recorded);
@@ -279,7 +312,16 @@ const define = (error: Error, field: string, value: unknown, enumerable: boolean
 const LINE_CHARS_MAX = 1000;
 
 /** For people: the stack of the error and of each cause, each followed by its fields. */
-export function linesOf({ name, message, stack, cause, [KIND]: _, [NOT_CALLED]: __, ...fields }: RecordedError): string {
+export function linesOf({
+  name,
+  message,
+  stack,
+  cause,
+  [KIND]: _,
+  [NOT_CALLED]: __,
+  [BASES]: ___,
+  ...fields
+}: RecordedError): string {
   const head = stack ?? `${name}: ${message}`;
   const more = Object.keys(fields).length === 0 ? '' : `\n    ${cut(JSON.stringify(fields), LINE_CHARS_MAX)}`;
   return `${head}${more}${cause === undefined ? '' : `\ncaused by ${linesOf(cause)}`}`;

@@ -1,8 +1,17 @@
-import { ConflictException, HttpException } from '@nestjs/common';
+import { ConflictException, HttpException, NotFoundException } from '@nestjs/common';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AtomicQueuesError } from '../../src/core/errors.js';
-import { KIND, linesOf, type RecordedError, recordError, reviveError, withoutStacks } from '../../src/core/recorded-error.js';
+import {
+  BASES,
+  isHttpError,
+  KIND,
+  linesOf,
+  type RecordedError,
+  recordError,
+  reviveError,
+  withoutStacks,
+} from '../../src/core/recorded-error.js';
 import { TerminalError } from '../../src/core/terminal-error.js';
 
 /** As it comes back from the log. */
@@ -150,6 +159,23 @@ describe('an error that comes back', () => {
     expect(TerminalError.is(error)).toBe(true);
     expect(error).toMatchObject({ name: 'TerminalError', code: 'FUNDS', status: 409, details: { short: 5 } });
     expect(error.cause).toMatchObject({ message: 'why' });
+  });
+
+  it("of an application's own HttpException keeps the classes between, and shows them to nobody", () => {
+    class Missing extends NotFoundException {}
+    class AccountMissing extends Missing {}
+    const record = stored(new AccountMissing('no such account'));
+    expect(record[BASES]).toEqual(['Missing', 'NotFoundException']);
+    expect(BASES in stored(new NotFoundException())).toBe(false);
+    expect(JSON.stringify([withoutStacks(record), { ...reviveError(record) }, linesOf(record)])).not.toContain(BASES);
+  });
+
+  it('of http-errors has its status, though that stands on the prototype', () => {
+    class LockedError extends Error {}
+    Object.assign(LockedError.prototype, { status: 423, statusCode: 423, expose: true });
+    expect(isHttpError(reviveError(stored(new LockedError('busy'))))).toBe(true);
+    expect(isHttpError(Object.assign(new Error('of a client'), { status: 404, statusCode: 404 }))).toBe(false);
+    expect(isHttpError(Object.assign(new Error('no number'), { status: '404', statusCode: '404', expose: true }))).toBe(false);
   });
 
   it('says what it was, where its code is one of ours', () => {

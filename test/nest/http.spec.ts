@@ -67,6 +67,15 @@ class Teapot extends HttpException {
   }
 }
 
+class Evicted extends GoneException {}
+
+/** As http-errors has them. */
+class HttpError extends Error {}
+class LockedError extends HttpError {}
+Object.assign(LockedError.prototype, { name: 'LockedError', status: 423, statusCode: 423, expose: true });
+class BadGatewayError extends HttpError {}
+Object.assign(BadGatewayError.prototype, { name: 'BadGatewayError', status: 502, statusCode: 502, expose: false });
+
 /** How handlers answer, and with which status a client must see it. */
 const ANSWERS: Readonly<Record<string, readonly [status: number, answer: () => unknown]>> = {
   fine: [201, () => ({ balance: 5 })],
@@ -79,6 +88,9 @@ const ANSWERS: Readonly<Record<string, readonly [status: number, answer: () => u
   short: [422, () => fail(new UnprocessableEntityException(['amount is above the balance', 'amount is odd'], 'Too much'))],
   teapot: [418, () => fail(new Teapot('green'))],
   filtered: [499, () => fail(new GoneException('left'))],
+  'filtered by its base class': [499, () => fail(new Evicted('left'))],
+  'of http-errors': [423, () => fail(new LockedError('somebody works on it'))],
+  'of http-errors, hidden': [502, () => fail(new BadGatewayError('10.0.0.7 refused'))],
   down: [503, () => fail(new ServiceUnavailableException('the database is down', { cause: new Error('ECONNREFUSED') }))],
   broken: [500, () => fail(new TypeError('cannot read x of undefined'))],
 };
@@ -183,7 +195,10 @@ async function answersAsBefore(app: INestApplication): Promise<void> {
     const commands = [await ask(app, 'plain', how), await ask(app, 'entity', how)] as const;
     expect(commands[0].status, how).toBe(status);
     expect(commands[1], how).toEqual(commands[0]);
-    const queries = [await ask(app, `plain/${how}`), await ask(app, `entity/${how}`)] as const;
+    const queries = [
+      await ask(app, `plain/${encodeURIComponent(how)}`),
+      await ask(app, `entity/${encodeURIComponent(how)}`),
+    ] as const;
     expect(queries[1], how).toEqual(queries[0]);
   }
 }
@@ -220,7 +235,7 @@ describe('an application with HTTP controllers, on the memory store', () => {
     const app = await startHttp({ store: 'memory' }, ENTITY);
     for (const how of Object.keys(ANSWERS)) await ask(app, 'entity', how);
     const { letters } = await app.get(DeadLetters).list();
-    expect(letters.map(({ error }) => error?.name)).toEqual(['ServiceUnavailableException', 'TypeError']);
+    expect(letters.map(({ error }) => error?.name)).toEqual(['BadGatewayError', 'ServiceUnavailableException', 'TypeError']);
   });
 });
 

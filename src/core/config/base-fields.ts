@@ -106,7 +106,7 @@ export const BASE_FIELDS = {
   rethrowHttpExceptions: field(
     BOOLEAN,
     true,
-    "Whether `commandBus.execute` and `queryBus.execute` reject with a handler's HttpException; false: with the `AtomicQueuesError` that has it as `cause`.",
+    "Whether `commandBus.execute` and `queryBus.execute` reject with a handler's HttpException or error of http-errors; false: with the `AtomicQueuesError` that has it as `cause`.",
   ),
   onLeaseLost: field(
     oneOf('rejoin', 'exit'),
@@ -167,7 +167,7 @@ export const BASE_FIELDS = {
   'entities.<type>.isTerminal': optionalField(
     ERROR_TEST,
     'Which errors are refusals for the caller to handle: no retry, no dead letter. A `TerminalError` always is one.',
-    { fallbackText: 'an HttpException below 500' },
+    { fallbackText: 'an HttpException or error of http-errors below 500' },
   ),
   'entities.<type>.retry.maxAttempts': optionalField(atLeastOne, 'As `retry.maxAttempts`, for this type.', inherited),
   'entities.<type>.retry.backoff': optionalField(backoff, 'As `retry.backoff`, for this type.', inherited),

@@ -40,7 +40,7 @@ export interface IEntityConfig {
   readonly handlerTimeout?: number;
   /**
    * Whether an error of a handler is a refusal that its caller has to handle: the message ends `failed`, is not retried and leaves no
-   * dead letter. Default: an HttpException below 500. A TerminalError always is one.
+   * dead letter. Default: an HttpException or an error of http-errors below 500. A TerminalError always is one.
    */
   readonly isTerminal?: (error: unknown) => boolean;
   readonly retry?: IRetryPolicy;
