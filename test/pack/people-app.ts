@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { examplesOf } from '../docs/examples.js';
+
 /**
  * The application of people.spec.ts: HTTP controllers and @nestjs/cqrs, with a request id (nestjs-cls), spans (OpenTelemetry and its
- * instrumentation of http and ioredis) and transactions (typeorm-transactional, Postgres). Written as the guide has it.
+ * instrumentation of http) and transactions (typeorm-transactional, Postgres). Written as the guide has it.
  *
  * Its environment: PG_URL; ADDED=1 adds `@EntityType` to the messages; REDIS names the store, else it is memory.
  */
@@ -14,26 +17,43 @@ export const PACKAGES: readonly string[] = [
     'rxjs@^7',
   ],
   ...['@nestjs/typeorm@^11', 'typeorm@^0.3', 'typeorm-transactional@^0.5', 'pg@^8', 'nestjs-cls@^6', 'ioredis@^5'],
+  ...['http-errors@^2', '@types/http-errors@^2'],
   ...['@opentelemetry/api@~1.9', '@opentelemetry/sdk-trace-node@^2', '@opentelemetry/instrumentation'],
-  ...['@opentelemetry/instrumentation-http', '@opentelemetry/instrumentation-ioredis', 'typescript@5.9.3'],
+  ...['@opentelemetry/instrumentation-http', 'typescript@5.9.3'],
 ];
+
+/** The examples of the guide that it takes as they are. */
+const FROM_GUIDE = examplesOf('docs/guide.md', readFileSync('docs/guide.md', 'utf8')).filter(({ file = '' }) =>
+  ['traced', 'refusal-filter'].includes(file),
+);
 
 /** Loaded by `node --require`, before anything that it instruments. */
 const TRACING = `
 import { registerInstrumentations } from '@opentelemetry/instrumentation';
 import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
-import { IORedisInstrumentation } from '@opentelemetry/instrumentation-ioredis';
-import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
+import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 
-export const exporter = new InMemorySpanExporter();
-new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }).register();
-registerInstrumentations({ instrumentations: [new HttpInstrumentation(), new IORedisInstrumentation({ requireParentSpan: false })] });
+new NodeTracerProvider().register();
+registerInstrumentations({ instrumentations: [new HttpInstrumentation()] });
 `;
 
 const ANSWERS = `
-import { Body, ConflictException, Controller, Get, NotFoundException, Param, Post, Query, UnprocessableEntityException } from '@nestjs/common';
+import { ArgumentsHost, Body, Catch, ConflictException, Controller, ExceptionFilter, Get, NotFoundException, Param, Post, Query, UnprocessableEntityException } from '@nestjs/common';
 import { CommandBus, CommandHandler, ICommandHandler, IQueryHandler, QueryBus, QueryHandler } from '@nestjs/cqrs';
-import { EntityType, QueueEntityId } from 'atomic-queues';
+import { EntityType, QueueEntityId, TerminalError } from 'atomic-queues';
+import createError from 'http-errors';
+
+export class InsufficientFunds extends Error {
+  readonly name = 'InsufficientFunds';
+}
+
+/** What the application has had for its own class all along. */
+@Catch(InsufficientFunds, TerminalError)
+export class OwnFilter implements ExceptionFilter {
+  catch({ message }: Error, host: ArgumentsHost): void {
+    host.switchToHttp().getResponse().status(409).json({ statusCode: 409, message });
+  }
+}
 
 const Added = process.env.ADDED === '1' ? EntityType('account') : () => undefined;
 
@@ -50,6 +70,9 @@ function answer(how: string): { balance: number } {
   if (how === 'missing') throw new NotFoundException('no such account');
   if (how === 'bare') throw new NotFoundException();
   if (how === 'taken') throw new ConflictException({ statusCode: 409, message: 'taken', owner: { id: 'é' } });
+  if (how === 'poor') throw new InsufficientFunds('5 too little');
+  if (how === 'refused') throw new TerminalError('the account is closed', { status: 409 });
+  if (how === 'locked') throw createError(423, 'somebody works on it');
   if (how === 'short') throw new UnprocessableEntityException(['the amount is above the balance', 'the amount is odd'], 'Too little');
   return { balance: 5 };
 }
@@ -127,14 +150,13 @@ export class Journal {
 `;
 
 const REQUESTS = `
-import { context, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import { ConflictException, Controller, Get, Injectable, Param, Post, Query, UnprocessableEntityException } from '@nestjs/common';
 import { CommandBus, CommandHandler, ICommandHandler } from '@nestjs/cqrs';
 import { AtomicQueuesError, DeadLetters, EntityContext, EntityType, QueueBus, QueueEntityId } from 'atomic-queues';
 import { CLS_ID, ClsService } from 'nestjs-cls';
 import { Transactional } from 'typeorm-transactional';
 import { Journal, type Surroundings } from './surroundings';
-import { exporter } from './tracing';
+import { traced, traceHeaders } from './traced';
 
 const report = { handlers: [] as object[], callers: [] as object[] };
 
@@ -155,19 +177,16 @@ export class ActHandler implements ICommandHandler<Act> {
     const own: Surroundings[] = [];
     report.handlers.push({ request, found, own });
     // What a handler is to have of its caller travels in headers.
-    await this.cls.runWith({ [CLS_ID]: headers['x-request-id'] } as never, () =>
-      context.with(propagation.extract(ROOT_CONTEXT, headers), () =>
-        trace.getTracer('app').startActiveSpan('handle', (span) =>
-          this.journal
-            .inTransaction(async () => {
-              await this.journal.write('own ' + request);
-              own.push(await this.journal.look());
-              if (fails) throw new UnprocessableEntityException(request + ' fails');
-            })
-            .finally(() => span.end()),
-        ),
-      ),
-    );
+    await this.cls.run(() => {
+      this.cls.set(CLS_ID, headers['x-request-id']);
+      return traced('handle', () =>
+        this.journal.inTransaction(async () => {
+          await this.journal.write('own ' + request);
+          own.push(await this.journal.look());
+          if (fails) throw new UnprocessableEntityException(request + ' fails');
+        }),
+      );
+    });
     found.push(await this.journal.look());
   }
 }
@@ -201,8 +220,7 @@ class Requests {
     try {
       if (!byQueueBus) await this.commandBus.execute(message);
       else {
-        const headers: Record<string, string> = { 'x-request-id': this.cls.getId() };
-        propagation.inject(context.active(), headers);
+        const headers = { ...traceHeaders(), 'x-request-id': this.cls.getId() };
         await this.bus.enqueueAndWait(message, { headers });
       }
     } catch (error) {
@@ -226,12 +244,7 @@ export class RequestsController {
 
   @Get('report')
   async report() {
-    const spans = exporter.getFinishedSpans().map((span) => ({
-      from: span.instrumentationScope.name,
-      traceId: span.spanContext().traceId,
-      isRoot: span.parentSpanContext === undefined,
-    }));
-    return { ...report, spans, rows: await this.journal.ids(), deadLetters: await this.letters.count() };
+    return { ...report, rows: await this.journal.ids(), deadLetters: await this.letters.count() };
   }
 }
 
@@ -242,14 +255,15 @@ const MAIN = `
 import 'reflect-metadata';
 import { randomUUID } from 'node:crypto';
 import { Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { APP_FILTER, NestFactory } from '@nestjs/core';
 import { CqrsModule } from '@nestjs/cqrs';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AtomicQueuesModule } from 'atomic-queues';
 import { ClsModule } from 'nestjs-cls';
 import { DataSource } from 'typeorm';
 import { addTransactionalDataSource, initializeTransactionalContext, StorageDriver } from 'typeorm-transactional';
-import { AccountsController, GetBalanceHandler, WithdrawHandler } from './answers';
+import { AccountsController, GetBalanceHandler, InsufficientFunds, OwnFilter, WithdrawHandler } from './answers';
+import { RefusalFilter } from './refusal-filter';
 import { PROVIDERS, RequestsController } from './requests';
 import { Row } from './surroundings';
 
@@ -266,10 +280,19 @@ import { Row } from './surroundings';
       dataSourceFactory: async (options) => addTransactionalDataSource(new DataSource(options!)),
     }),
     TypeOrmModule.forFeature([Row]),
-    AtomicQueuesModule.forRoot(process.env.REDIS === undefined ? { store: 'memory' } : { redis: { url: process.env.REDIS } }),
+    AtomicQueuesModule.forRoot({
+      ...(process.env.REDIS === undefined ? { store: 'memory' as const } : { redis: { url: process.env.REDIS } }),
+      entities: { account: { isTerminal: (error) => error instanceof InsufficientFunds || Number((error as { status?: number }).status) < 500 } },
+    }),
   ],
   controllers: [AccountsController, RequestsController],
-  providers: [WithdrawHandler, GetBalanceHandler, ...PROVIDERS],
+  providers: [
+    { provide: APP_FILTER, useClass: OwnFilter },
+    { provide: APP_FILTER, useClass: RefusalFilter },
+    WithdrawHandler,
+    GetBalanceHandler,
+    ...PROVIDERS,
+  ],
 })
 class AppModule {}
 
@@ -285,5 +308,6 @@ void main();
 
 /** By file, without the ending. */
 export const SOURCES: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(FROM_GUIDE.map(({ file, code }) => [file, code])),
   ...{ tracing: TRACING, answers: ANSWERS, surroundings: SURROUNDINGS, requests: REQUESTS, main: MAIN },
 };
