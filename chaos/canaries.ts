@@ -50,7 +50,7 @@ export const CANARIES: readonly Canary[] = [
     patches: [
       {
         file: 'redis/script.gen.js',
-        what: /if number <= applied then\s+if number < 1 or number < applied - 1 then return 'S' end\s+return call\('HGET', META, KEPT_AS\)\s+end/g,
+        what: /if number <= applied then\s+if number < 1 or number < applied - 1 then return 'S' end\s[^;]+? or 'U'\s+end/g,
         by: 'if number <= applied then ARGV[4] = last end',
       },
     ],
