@@ -6,9 +6,14 @@ export function oneVerdict(view: View, findings: Findings): void {
   if (view.lossIndex < Number.POSITIVE_INFINITY) return;
   const appends = new Map<string, Appended[]>();
   const ends = new Map<string, Transition>();
+  const replays = new Map<string, Appended[]>();
   for (const entity of view.entities.values()) {
     for (const append of entity.appends) {
-      if (append.replayOf !== '') continue;
+      if (append.replayOf !== '') {
+        const key = `${append.entity} ${append.id}`;
+        replays.set(key, [...(replays.get(key) ?? []), append]);
+        continue;
+      }
       const list = appends.get(append.call);
       if (list === undefined) appends.set(append.call, [append]);
       else list.push(append);
@@ -30,7 +35,7 @@ export function oneVerdict(view: View, findings: Findings): void {
       else if (running === seq) running = 0;
     }
   }
-  const told = new Told(appends, ends, findings);
+  const told = new Told(appends, replays, ends, findings);
   for (const event of view.events) told.check(event);
 }
 
@@ -39,6 +44,8 @@ class Told {
 
   constructor(
     private readonly appends: ReadonlyMap<string, readonly Appended[]>,
+    /** By entity and id. */
+    private readonly replays: ReadonlyMap<string, readonly Appended[]>,
     private readonly ends: ReadonlyMap<string, Transition>,
     private readonly findings: Findings,
   ) {}
@@ -49,19 +56,27 @@ class Told {
     else if (event.kind === 'unknown') this.left(event);
   }
 
-  private endOf(call: string): Transition | undefined {
+  /**
+   * The end of the message, and those of its replays under the same id: a replay goes on under the id that the caller gave, which
+   * then tells what becomes of it.
+   */
+  private endsOf(call: string): readonly Transition[] {
     const append = this.appends.get(call)?.[0];
-    return append === undefined ? undefined : this.ends.get(`${append.entity} ${append.seq}`);
+    if (append === undefined) return [];
+    const all = [append, ...(this.replays.get(`${append.entity} ${append.id}`) ?? [])];
+    return all.flatMap(({ entity, seq }) => this.ends.get(`${entity} ${seq}`) ?? []);
   }
 
   private ok(event: Ok): void {
     const { call, result, index } = event;
     if (result === undefined) return;
-    const end = this.endOf(call);
-    if (end?.to !== 'completed' || end.index > index)
-      this.findings.violated('I5', `call ${call} was told success, the log says ${end?.to ?? 'nothing'}`, index);
-    else if (end.result !== result)
-      this.findings.violated('I5', `call ${call} was told ${result}, the log says ${end.result ?? ''}`, index);
+    const ends = this.endsOf(call);
+    const completed = ends.filter((end) => end.to === 'completed' && end.index <= index);
+    if (completed.some((end) => end.result === result)) return;
+    const [first] = completed;
+    const said = first === undefined ? 'success' : result;
+    const says = first === undefined ? (ends[0]?.to ?? 'nothing') : (first.result ?? '');
+    this.findings.violated('I5', `call ${call} was told ${said}, the log says ${says}`, index);
   }
 
   private left({ call }: Unknown): void {
@@ -70,11 +85,12 @@ class Told {
 
   private fail(event: Fail): void {
     const { call, code, definite, index } = event;
-    const end = this.endOf(call);
+    const ends = this.endsOf(call);
+    const [end] = ends;
     const says = end?.to ?? 'nothing';
-    if (code === 'INTERRUPTED' && end?.to !== 'interrupted')
+    if (code === 'INTERRUPTED' && !ends.some(({ to }) => to === 'interrupted'))
       this.findings.violated('I5', `call ${call} was told it was interrupted, the log says ${says}`, index);
-    if (code === 'HANDLER_FAILED' && end?.to !== 'failed')
+    if (code === 'HANDLER_FAILED' && !ends.some(({ to }) => to === 'failed'))
       this.findings.violated('I5', `call ${call} was told it failed, the log says ${says}`, index);
     if (!definite) return;
     const append = this.appends.get(call)?.[0];
