@@ -40,15 +40,15 @@ function checkLetters({ entity, appends, transitions, letters, handlings }: Enti
     if (to !== 'failed' && to !== 'interrupted') continue;
     const n = made.get(seq) ?? 0;
     const ended = handlings.find(({ start }) => start.seq === seq && start.attempt === attempt)?.end;
-    const isRefusal = to === 'failed' && (ended?.isRefusal === true || queries.has(seq));
-    const leavesNone = isRefusal || queries.has(seq);
+    const isQuery = queries.has(seq);
+    const isRefusal = to === 'failed' && (ended?.isRefusal === true || isQuery);
     if (isRefusal !== noDeadLetter)
       findings.violated(
         'I4',
         `${entity} #${seq} ${isRefusal ? 'was refused or is a query' : 'was no refusal and no query'}, and is logged as the other`,
         index,
       );
-    else if (n !== (leavesNone ? 0 : 1))
+    else if (n !== (isRefusal || isQuery ? 0 : 1))
       findings.violated('I4', `${entity} #${seq} ended ${to} and left ${n} dead letters`, index);
   }
 }

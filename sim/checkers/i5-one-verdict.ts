@@ -41,6 +41,8 @@ export function oneVerdict(view: View, findings: Findings): void {
 
 class Told {
   private readonly unknown = new Set<string>();
+  /** Index of the newest invocation, by call. */
+  private readonly invoked = new Map<string, number>();
 
   constructor(
     private readonly appends: ReadonlyMap<string, readonly Appended[]>,
@@ -51,26 +53,30 @@ class Told {
   ) {}
 
   check(event: HistoryEvent): void {
-    if (event.kind === 'ok') this.ok(event);
+    if (event.kind === 'invoke') this.invoked.set(event.call, event.index);
+    else if (event.kind === 'ok') this.ok(event);
     else if (event.kind === 'fail') this.fail(event);
     else if (event.kind === 'unknown') this.left(event);
   }
 
   /**
-   * The end of the message, and those of its replays under the same id: a replay goes on under the id that the caller gave, which
-   * then tells what becomes of it.
+   * Returns the ends that the caller may be told at that index: the end of the message, and those of its replays under the same
+   * id. A call that was invoked when a replay was in the log asks for the end of the newest replay, and of nothing before it.
    */
-  private endsOf(call: string): readonly Transition[] {
+  private endsOf(call: string, index: number): readonly Transition[] {
     const append = this.appends.get(call)?.[0];
     if (append === undefined) return [];
-    const all = [append, ...(this.replays.get(`${append.entity} ${append.id}`) ?? [])];
-    return all.flatMap(({ entity, seq }) => this.ends.get(`${entity} ${seq}`) ?? []);
+    const replays = (this.replays.get(`${append.entity} ${append.id}`) ?? []).filter((replay) => replay.index < index);
+    const newest = replays.at(-1);
+    const isAskedOfReplay = newest !== undefined && newest.index < (this.invoked.get(call) ?? 0);
+    const asked = isAskedOfReplay ? [newest] : [append, ...replays];
+    return asked.flatMap(({ entity, seq }) => this.ends.get(`${entity} ${seq}`) ?? []);
   }
 
   private ok(event: Ok): void {
     const { call, result, index } = event;
     if (result === undefined) return;
-    const ends = this.endsOf(call);
+    const ends = this.endsOf(call, index);
     const completed = ends.filter((end) => end.to === 'completed' && end.index <= index);
     if (completed.some((end) => end.result === result)) return;
     const [first] = completed;
@@ -85,7 +91,7 @@ class Told {
 
   private fail(event: Fail): void {
     const { call, code, definite, index } = event;
-    const ends = this.endsOf(call);
+    const ends = this.endsOf(call, index);
     const [end] = ends;
     const says = end?.to ?? 'nothing';
     if (code === 'INTERRUPTED' && !ends.some(({ to }) => to === 'interrupted'))

@@ -48,9 +48,30 @@ const failed = (isRefusal: boolean, how: { noDeadLetter?: boolean }, seq = 1): R
   { ...end(A, seq, ''), outcome: 'failed', ...(isRefusal && { isRefusal }) } as Raw,
   move(A, seq, 'failed', how),
 ];
+const queried = (to: 'failed' | 'interrupted'): Raw[] => [
+  ...[append('c1', A, 1, { isQuery: true }), move(A, 1, 'dispatched'), start('c1', A, 1)],
+  move(A, 1, to, to === 'failed' ? { noDeadLetter: true } : {}),
+];
 const letters: Raw[] = [1, 2, 3].flatMap((seq) => [...failed(false, {}, seq), letter(A, seq, String(seq))]);
 
+/** c1 failed, an operator replays it under its id as #2, and c1 asks again: after the replay, or before it. */
+const replayed = (asksBefore: boolean, id: string, ...rest: Raw[]): Raw[] => {
+  const again = invoke('c1', A);
+  const replay = append('c1', A, 2, { id, replayOf: '1' });
+  return [invoke('c1', A), ...failed(false, {}), letter(A, 1, '1'), ...(asksBefore ? [again, replay] : [replay, again]), ...rest];
+};
+const replayEnds: Raw[] = [
+  ...[move(A, 2, 'dispatched'), start('c1', A, 2), end(A, 2, '7'), move(A, 2, 'completed', { result: '7' })],
+];
+const toldFailed: Raw = { kind: 'fail', ...ON1, call: 'c1', code: 'HANDLER_FAILED', definite: false, tookMs: 1 };
+
 describe('the checkers', () => {
+  it('know that an id stands for the newest replay', () => {
+    expect(broken(replayed(false, 'id-c1', ...replayEnds, ok('c1', '7')))).toEqual([]);
+    expect(broken(replayed(true, 'id-c1', ...replayEnds, ok('c1', '7')))).toEqual([]);
+    expect(broken(replayed(true, 'id-c1', ...replayEnds, toldFailed))).toEqual([]);
+  });
+
   it('accept a good history, also read back from its lines', () => {
     expect(broken(good)).toEqual([]);
     expect(check(fromLines(toLines(historyOf(good)))).violations).toEqual([]);
@@ -60,6 +81,11 @@ describe('the checkers', () => {
     expect(broken(failed(true, { noDeadLetter: true }))).toEqual([]);
     expect(broken([...letters, drop('1', 2)])).toEqual([]);
     expect(broken([...letters, drop('2', 2, 60_000)])).toEqual([]);
+  });
+
+  it('know that a query leaves no dead letter, whether it failed or was interrupted', () => {
+    expect(broken(queried('failed'))).toEqual([]);
+    expect(broken(queried('interrupted'))).toEqual([]);
   });
 
   it.each<[string, string, Raw[]]>([
@@ -103,6 +129,8 @@ describe('the checkers', () => {
     ['I4', 'a fault that is logged as a refusal', failed(false, { noDeadLetter: true })],
     ['I4', 'a refusal that is logged as a fault', [...failed(true, {}), letter(A, 1, '1')]],
     ['I4', 'a dead letter of a refusal', [...failed(true, { noDeadLetter: true }), letter(A, 1, '1')]],
+    ['I4', 'a dead letter of a query that failed', [...queried('failed'), letter(A, 1, '1')]],
+    ['I4', 'a dead letter of a query that was interrupted', [...queried('interrupted'), letter(A, 1, '1')]],
     ['I4', 'a dead letter that goes while there is room', [...letters, drop('1', 2), drop('2', 1)]],
     ['I4', 'a younger dead letter that goes before the oldest', [...letters, drop('2', 2)]],
     ['I4', 'a receipt for nothing', [{ kind: 'ok', ...ON1, call: 'c9', id: 'x', seq: 1, tookMs: 1 }]],
@@ -126,6 +154,10 @@ describe('the checkers', () => {
         { kind: 'fail', ...ON1, call: 'c1', code: 'REPLY_TIMEOUT', definite: true, tookMs: 1 },
       ],
     ],
+    ['I5', 'the result of a replay before its end', replayed(false, 'id-c1', ok('c1', '7'), ...replayEnds)],
+    ['I5', 'another result than that of the replay', replayed(false, 'id-c1', ...replayEnds, ok('c1', '8'))],
+    ['I5', 'the result of a replay under another id', replayed(false, 'replay-1', ...replayEnds, ok('c1', '7'))],
+    ['I5', 'the former end to who asked after the replay', replayed(false, 'id-c1', ...replayEnds, toldFailed)],
     ['I5', 'one call twice in the log', [append('c1', A, 1), append('c1', A, 2)]],
     ['I5', 'a withdrawal of what runs', [append('c1', A, 1), move(A, 1, 'dispatched'), move(A, 1, 'withdrawn')]],
     [
