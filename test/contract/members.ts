@@ -23,14 +23,11 @@ export function contractsOf({ serverId, token }: NodeState): readonly Contract[]
       maxAttempts: 2,
       onInterrupt: 'retry',
       names: ['Deposit', 'Withdraw'],
+      queries: ['Withdraw'],
       depthMax: 0,
       version: `v${token % 2}`,
     },
-    {
-      ...order,
-      names: isThird ? [] : ['Deposit', 'Secret'],
-      ...(serverId === 's-a' && token % 2 === 1 ? { queries: ['Deposit'] } : {}),
-    },
+    { ...order, names: isThird ? [] : ['Deposit', 'Secret'], ...(serverId === 's-a' && { queries: ['Deposit'] }) },
   ];
 }
 

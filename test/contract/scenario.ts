@@ -5,30 +5,17 @@
  */
 import { typeOfKey } from '../../src/core/ids.js';
 import { applyBatch, applyControl } from '../../src/core/log/apply.js';
-import type {
-  Contract,
-  ControlAnswer,
-  ControlOp,
-  Identity,
-  LetterFilter,
-  Remembered,
-} from '../../src/core/log/control-operations.js';
-import type { Answer, Batch, BatchReply, NewMessage, SessionOp } from '../../src/core/log/operations.js';
-import { type EntityRecord, PartitionState } from '../../src/core/log/state.js';
-import type { Command, OpCommand, Scenario, Traffic } from './draws.js';
+import type { ControlAnswer, ControlOp, LetterFilter } from '../../src/core/log/control-operations.js';
+import type { Answer, Batch, BatchReply, SessionOp } from '../../src/core/log/operations.js';
+import { PartitionState } from '../../src/core/log/state.js';
+import type { Command, OpCommand, Scenario } from './draws.js';
+import { contractsOf, identityOf, type NodeState, remembered, strange, tokenOf } from './members.js';
+import { ENTITIES, SessionOps } from './session-ops.js';
 
 export const START_MS = 1_700_000_000_000;
-export const ENTITIES = ['account:a', 'account:b', 'order:ü:1', 'order:2', 'ghost:x'];
-/** Where the commonest steps happen, and seldom anything else. */
-const TRAFFIC = ['account:t0', 'account:t1', 'account:t2', 'order:t3', 'account:a', 'account:t4'];
-/** Most of what happens, happens to few, or little would come of it. */
-const BUSY = [0, 0, 0, 0, 0, 2, 2, 1, 3, 4];
 /** A page that has room for all of them. */
 export const READY_ALL = 1000;
 const NODES = [0, 0, 0, 0, 1, 1, 2];
-const NAMES = ['Deposit', 'Deposit', 'Withdraw', 'Deposit', 'Secret'];
-/** In bytes, not in characters. */
-const LARGE_RESULT = `"${'é'.repeat(600)}"`;
 /** After so long every hold and backoff is over. */
 const LONG_MS = 1_000_000_000_000;
 
@@ -46,64 +33,6 @@ export interface Witness {
   controlled(op: ControlOp, answer: ControlAnswer, nowMs: number): void;
 }
 
-// ---- the driver
-
-interface NodeState {
-  readonly serverId: string;
-  readonly group: string;
-  incarnation: number;
-  beat: number;
-  n: number;
-  token: number;
-  sent: Batch[];
-}
-
-/** The third one handles nothing in every second life of its process, and else a type without messages. */
-function contractsOf({ serverId, token }: NodeState): readonly Contract[] {
-  const isThird = serverId === 's-c';
-  if (isThird && token % 2 === 1) return [];
-  const order = { type: 'order', maxAttempts: 3, onInterrupt: 'dead-letter', depthMax: 7 } as const;
-  return [
-    {
-      type: 'account',
-      maxAttempts: 2,
-      onInterrupt: 'retry',
-      names: ['Deposit', 'Withdraw'],
-      depthMax: 0,
-      version: `v${token % 2}`,
-    },
-    {
-      ...order,
-      names: isThird ? [] : ['Deposit', 'Secret'],
-      ...(serverId === 's-a' && token % 2 === 1 ? { queries: ['Deposit'] } : {}),
-    },
-  ];
-}
-
-/** As the process of a node proves itself; before its first join as nobody. */
-const identityOf = ({ incarnation, token, serverId }: NodeState): Identity => ({
-  ...{ generation: 'g1', incarnation, token: tokenOf(serverId, token) },
-});
-
-const tokenOf = (serverId: string, token: number): string => `t-${serverId}-${token}`;
-
-/** As another process would: of another generation, with a number that was never given, or that another process holds or held. */
-function strange(me: Identity, x: number): Identity {
-  const others: readonly Partial<Identity>[] = [
-    { generation: 'another' },
-    { incarnation: me.incarnation + 100 },
-    { token: 'other' },
-    { incarnation: me.incarnation + 1 },
-  ];
-  return { ...me, ...others[x % others.length] };
-}
-
-/** The member remembers mostly what the store holds, or less, and sometimes more. */
-function remembered({ beat, n }: NodeState, me: Identity, x: number): Remembered {
-  const more = x % 5 === 0 ? [1, 0] : x % 5 === 1 ? [0, 1] : [-2, -1];
-  return { ...me, lastBeat: Math.max(0, beat + more[0]!), lastBatch: Math.max(0, n + more[1]!) };
-}
-
 export class Driver {
   readonly state = new PartitionState();
   readonly steps: Step[] = [];
@@ -111,7 +40,7 @@ export class Driver {
     ...{ serverId, group: i < 2 ? 'one' : 'two', incarnation: 0, beat: 0, n: 0, token: 0, sent: [] },
   }));
   #nowMs = START_MS;
-  #ids = 0;
+  readonly #ops = new SessionOps(this.state);
 
   constructor(
     readonly scenario: Scenario,
@@ -135,7 +64,7 @@ export class Driver {
         return;
       case 'traffic': {
         const node = this.#node(command.node);
-        this.#send(this.#numbered(node, this.#traffic(node, command)));
+        this.#send(this.#numbered(node, this.#ops.traffic(node, command)));
         return;
       }
       case 'overtaken':
@@ -192,7 +121,7 @@ export class Driver {
   #batch(node: NodeState, ops: readonly OpCommand[]): Batch {
     return this.#numbered(
       node,
-      ops.map((op) => this.#op(node, op)),
+      ops.map((op) => this.#ops.of(node, op)),
     );
   }
 
@@ -200,44 +129,6 @@ export class Driver {
     const batch = { ...identityOf(node), n: ++node.n, ops };
     node.sent.push(batch);
     return batch;
-  }
-
-  /** A batch as a session makes most of them: what runs ends, then new messages come, and with the first its claim. */
-  #traffic({ incarnation }: NodeState, { x, steps }: Traffic): SessionOp[] {
-    const ends: SessionOp[] = [];
-    const arrivals: SessionOp[] = [];
-    const depthMax = [0, 0, 2, 4][x % 4]!;
-    const claimed = new Set<string>();
-    const ended = new Set<string>();
-    for (const { entity: which, x, y } of steps) {
-      const entity = TRAFFIC[which % TRAFFIC.length]!;
-      const rec = this.state.entities.get(entity);
-      if (rec?.owner === incarnation && rec.running !== undefined && !ended.has(entity) && x % 4 > 0) {
-        ended.add(entity);
-        const { seq, attempt } = rec.running;
-        const next = [0, 0, -1, rec.pending.peek()?.seq ?? 0][y % 4]!;
-        const outcome = { state: 'completed' as const, result: String(y), error: '' };
-        ends.push({ op: 'finish', entity, fence: rec.fence, seq, attempt, outcome, sends: [], next });
-        continue;
-      }
-      if ((rec?.owner ?? 0) === 0 && !claimed.has(entity)) {
-        claimed.add(entity);
-        arrivals.push({ op: 'claim', entity });
-      }
-      const name = y % 11 === 0 ? 'Withdraw' : 'Deposit';
-      const ids = { id: `m${++this.#ids}`, given: false, digest: '' };
-      const message = {
-        ...ids,
-        name,
-        payload: `{"v":${y}}`,
-        headers: '',
-        chain: '',
-        waiter: [0, incarnation][x % 2]!,
-        replayOf: '',
-      };
-      arrivals.push({ op: 'append', entity, message, depthMax, begin: x % 5 > 0 });
-    }
-    return [...ends, ...arrivals];
   }
 
   /** Two in flight: the second arrives first and finds a gap, then both arrive. */
@@ -276,89 +167,6 @@ export class Driver {
       this.#send(batch);
     }
     this.#join(node, 1);
-  }
-
-  #op(node: NodeState, c: OpCommand): SessionOp {
-    const entity = ENTITIES[BUSY[c.entity % BUSY.length]!]!;
-    const rec = this.state.entities.get(entity);
-    const bent = (field: number): number => (c.bent === field ? 1 : 0);
-    const fence = (rec?.fence ?? 0) + bent(0);
-    const running = rec?.running;
-    const seq = (running?.seq ?? c.x % 3) + bent(1);
-    const attempt = (running?.attempt ?? 1) + bent(2);
-    switch (c.kind) {
-      case 'append':
-        return { op: 'append', entity, message: this.#message(node, c), depthMax: [0, 0, 2, 4][c.y % 4]!, begin: c.z % 3 > 0 };
-      case 'claim':
-        return { op: 'claim', entity };
-      case 'begin':
-        return { op: 'begin', entity, fence, have: c.x % 2 === 0 ? (rec?.pending.peek()?.seq ?? 0) : 0 };
-      case 'finish':
-        return { op: 'finish', entity, fence, seq, attempt, ...this.#ending(node, c, rec) };
-      case 'retry':
-        return { op: 'retry', entity, fence, seq, attempt, delayMs: [0, 3, 60][c.x % 3]!, error: '{"message":"once more"}' };
-      case 'withdraw': {
-        const message = (c.x % 4 === 0 ? running : undefined) ?? [...(rec?.pending ?? [])][c.y % 3];
-        return { op: 'withdraw', entity, id: message?.id ?? `k${c.y % 4}`, seq: (message?.seq ?? c.x % 4) + bent(1) };
-      }
-      case 'release':
-        return { op: 'release', entity, fence, handoff: c.x % 2 === 0 };
-      case 'takeover':
-        return { op: 'takeover', entity, incarnation: c.bent === 0 ? c.x % 4 : (rec?.owner ?? 0) };
-      case 'late':
-        return this.#late(entity, c);
-      case 'expire':
-        // Of entries due at the same time, which one leaves first is nobody's promise: all or none.
-        return { op: 'expire', max: c.x % 5 === 0 ? 0 : 1000 };
-      case 'shed':
-        return { op: 'shed', from: 0 };
-    }
-  }
-
-  #message(node: NodeState, c: OpCommand, i = 0): NewMessage {
-    const given = c.x % 3 === 0;
-    return {
-      id: given ? `k${c.y % 4}` : `m${++this.#ids}`,
-      given,
-      digest: given ? `digest-${c.z % 2}` : '',
-      name: NAMES[(c.z + i) % NAMES.length]!,
-      payload: `{"v":${c.y},"t":"é\u{1f600}"}`,
-      headers: c.y % 5 === 0 ? '{"h":"1"}' : '',
-      chain: c.y % 7 === 0 ? '["account:a"]' : '',
-      waiter: [0, node.incarnation, 1][c.x % 3]!,
-      replayOf: '',
-    };
-  }
-
-  #ending(node: NodeState, c: OpCommand, rec: EntityRecord | undefined) {
-    const failed = c.x % 4 === 0;
-    const outcome = failed
-      ? { state: 'failed' as const, result: '', error: '{"message":"no"}', noDeadLetter: c.x % 12 === 0 }
-      : { state: 'completed' as const, result: ['', '{"ok":true}', LARGE_RESULT][c.y % 3]!, error: '' };
-    const sends = Array.from({ length: c.y % 3 === 0 ? 1 + (c.z % 2) : 0 }, (_, i) => ({
-      entity: ENTITIES[(c.z + i) % ENTITIES.length]!,
-      message: this.#message(node, c, i),
-      depthMax: [0, 2, 3][c.z % 3]!,
-    }));
-    const next = [0, -1, rec?.pending.peek()?.seq ?? 0][c.z % 3]!;
-    return { outcome, sends, next };
-  }
-
-  #late(entity: string, c: OpCommand): SessionOp {
-    const letters = [...this.state.letters.values()];
-    const letter = letters.length > 0 && c.bent > 1 ? letters[c.x % letters.length] : undefined;
-    const at = letter ?? { entity, message: { seq: c.x % 5, attempt: 1 }, incarnation: 1 + (c.y % 3) };
-    const outcome = (['completed', 'failed', 'not-run'] as const)[c.z % 3]!;
-    const incarnation = at.incarnation + (c.bent === 2 ? 1 : 0);
-    return {
-      op: 'late',
-      entity: at.entity,
-      seq: at.message.seq,
-      attempt: at.message.attempt,
-      incarnation,
-      outcome,
-      detail: '"d"',
-    };
   }
 
   // ---- control operations
