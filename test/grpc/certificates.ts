@@ -3,14 +3,20 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { IGrpcTlsConfig } from '../../src/core/config/types.js';
+import { describeUnless } from '../support/not-run.js';
 
-export function hasOpenssl(): boolean {
+function hasOpenssl(): boolean {
   try {
     execFileSync('openssl', ['version'], { stdio: 'ignore' });
     return true;
   } catch {
     return false;
   }
+}
+
+/** Runs the suite where there is an openssl, or registers it as skipped under a title that says so. */
+export function describeOpenssl(name: string, fn: () => void): void {
+  describeUnless(hasOpenssl() ? undefined : 'openssl', name, fn);
 }
 
 /** An authority that issues certificates for this machine, made anew each time. */

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freePort } from '../../demo/machine.js';
 import { AtomicQueuesConfig, AtomicQueuesModule, EntityType, IGrpcConfig, QueueBus, QueueEntityId } from '../../src/index.js';
 import { cli } from '../cli/support.js';
-import { Authority, hasOpenssl } from '../grpc/certificates.js';
+import { Authority, describeOpenssl } from '../grpc/certificates.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 import { LineLogger, startApp } from './app.js';
 
@@ -114,11 +114,13 @@ describeRedis(
       for (const { bus } of [first!, second!]) expect(bus.health().network).toContain('check its `grpc.advertisedAddress`');
     });
 
-    test.skipIf(!hasOpenssl())('over gRPC, for a certificate of another authority', async () => {
-      const [ours, theirs] = [new Authority(), new Authority()];
-      const nodes = await overGrpc('tls', { tls: ours.issue() }, { tls: theirs.issue() });
-      for (const authority of [ours, theirs]) authority.remove();
-      for (const { bus } of nodes) expect(bus.health().network).toContain('give all nodes `grpc.tls` of one authority');
+    describeOpenssl('and certificates', () => {
+      test('over gRPC, for a certificate of another authority', async () => {
+        const [ours, theirs] = [new Authority(), new Authority()];
+        const nodes = await overGrpc('tls', { tls: ours.issue() }, { tls: theirs.issue() });
+        for (const authority of [ours, theirs]) authority.remove();
+        for (const { bus } of nodes) expect(bus.health().network).toContain('give all nodes `grpc.tls` of one authority');
+      });
     });
   },
   { own: true },

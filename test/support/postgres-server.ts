@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
-import { describe, it } from 'vitest';
 import { Guard } from '../../chaos/guard.js';
 import { freePort } from '../../demo/machine.js';
 import { findPostgresPrograms } from '../../scripts/postgres-binary.mjs';
+import { describeUnless } from './not-run.js';
 
+/** Only ends a start that hangs. */
 const START_TIMEOUT_MS = 60_000;
 const USER = 'postgres';
 
@@ -28,8 +29,7 @@ export interface PostgresServer {
 
 /** Runs the suite where there is a Postgres, or registers it as skipped under a name that says so. */
 export function describePostgres(name: string, fn: () => void): void {
-  if (programs !== undefined) describe(name, fn);
-  else describe(`NOT RUN, NEEDS postgres: ${name}`, () => it.skip('the whole suite', () => {}));
+  describeUnless(programs === undefined ? 'postgres' : undefined, name, fn);
 }
 
 async function answers(url: string): Promise<boolean> {

@@ -4,12 +4,13 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, it } from 'vitest';
 import { Guard } from '../../chaos/guard.js';
 import { freePort } from '../../demo/machine.js';
 import { findRedisBinary } from '../../scripts/redis-binary.mjs';
 import { openExternal } from './external-redis.js';
+import { describeUnless } from './not-run.js';
 
+/** Only ends a start that hangs. */
 const START_TIMEOUT_MS = 60_000;
 
 const binary = findRedisBinary();
@@ -45,12 +46,9 @@ export interface RedisServer {
  * a server that it may kill and restart, which REDIS_URL is not.
  */
 export function describeRedis(name: string, fn: () => void, options: { readonly own?: boolean } = {}): void {
-  if (options.own === true ? binary !== undefined : redisAvailable) {
-    describe(name, fn);
-    return;
-  }
-  const why = redisAvailable ? 'NEEDS ITS OWN redis-server ON PATH' : 'NEEDS redis-server';
-  describe(`NOT RUN, ${why}: ${name}`, () => it.skip('the whole suite', () => {}));
+  const isThere = options.own === true ? binary !== undefined : redisAvailable;
+  const missing = redisAvailable ? 'ITS OWN redis-server ON PATH' : 'redis-server';
+  describeUnless(isThere ? undefined : missing, name, fn);
 }
 
 const answersPing = (port: number): Promise<boolean> =>
