@@ -32,6 +32,9 @@ export const NOT_CALLED = '$notCalled';
 /** Field of an HttpException: the names of the classes between its own and HttpException, nearest first. Exception filters go by class. */
 export const BASES = '$bases';
 
+/** What the library notes for itself: no field of the error that a user sees. */
+const NOTES = [KIND, NOT_CALLED, BASES] as const;
+
 const TEXT_CHARS_MAX = 4096;
 const NAME_CHARS_MAX = 256;
 const STACK_HEAD_CHARS_MAX = 512;
@@ -47,7 +50,7 @@ const CIRCULAR = '[circular]';
 const UNREADABLE = '[unreadable]';
 
 /** Fields that have a place of their own in a record, or none. */
-const OWN_PLACE: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'cause', KIND, NOT_CALLED, BASES]);
+const OWN_PLACE: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'cause', ...NOTES]);
 /** Fields that are recorded also where they are inherited or not enumerable. */
 const ALWAYS = ['code', 'status', 'statusCode', 'expose', 'details', 'errors'] as const;
 
@@ -269,15 +272,15 @@ class FieldRecorder {
 }
 
 /** The record without its stacks: what may leave the program with an error's details. */
-export function withoutStacks({
-  stack: _,
-  [KIND]: __,
-  [NOT_CALLED]: ___,
-  [BASES]: ____,
-  cause,
-  ...rest
-}: RecordedError): RecordedError {
-  return { ...rest, ...(cause !== undefined && { cause: withoutStacks(cause) }) } as RecordedError;
+export function withoutStacks({ stack: _, cause, ...rest }: RecordedError): RecordedError {
+  return { ...withoutNotes(rest), ...(cause !== undefined && { cause: withoutStacks(cause) }) } as RecordedError;
+}
+
+/** Returns the fields without those that the library notes for itself. */
+function withoutNotes(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const rest = { ...fields };
+  for (const note of NOTES) delete rest[note];
+  return rest;
 }
 
 const RECORDED = new WeakMap<object, RecordedError>();
@@ -288,9 +291,9 @@ export const recordedOf = (error: unknown): RecordedError | undefined =>
 
 /** An error that tells all that was recorded of another one. Its stack is that of the handler. */
 export function reviveError(recorded: RecordedError): Error {
-  const { name, message, stack, cause, [KIND]: kind, [BASES]: _, ...fields } = recorded;
+  const { name, message, stack, cause, ...fields } = recorded;
   const options = cause === undefined ? undefined : { cause: reviveError(cause) };
-  const error = kind === 'terminal' ? new TerminalError(message, options) : new Error(message, options);
+  const error = fields[KIND] === 'terminal' ? new TerminalError(message, options) : new Error(message, options);
   RECORDED.set(error, recorded);
   return dressed(error, { name, stack, fields });
 }
@@ -300,7 +303,7 @@ export function dressed<E extends Error>(
   error: E,
   { name, stack, fields }: { name: string; stack: unknown; fields: Readonly<Record<string, unknown>> },
 ): E {
-  for (const [field, value] of Object.entries(fields)) define(error, field, value, true);
+  for (const [field, value] of Object.entries(withoutNotes(fields))) define(error, field, value, true);
   define(error, 'name', name, false);
   define(error, 'stack', typeof stack === 'string' ? stack : `${name}: ${error.message}`, false);
   return error;
@@ -312,16 +315,8 @@ const define = (error: Error, field: string, value: unknown, enumerable: boolean
 const LINE_CHARS_MAX = 1000;
 
 /** For people: the stack of the error and of each cause, each followed by its fields. */
-export function linesOf({
-  name,
-  message,
-  stack,
-  cause,
-  [KIND]: _,
-  [NOT_CALLED]: __,
-  [BASES]: ___,
-  ...fields
-}: RecordedError): string {
+export function linesOf({ name, message, stack, cause, ...rest }: RecordedError): string {
+  const fields = withoutNotes(rest);
   const head = stack ?? `${name}: ${message}`;
   const more = Object.keys(fields).length === 0 ? '' : `\n    ${cut(JSON.stringify(fields), LINE_CHARS_MAX)}`;
   return `${head}${more}${cause === undefined ? '' : `\ncaused by ${linesOf(cause)}`}`;

@@ -19,23 +19,13 @@ function classOf(names: readonly string[]): HttpExceptionClass {
 const namesIn = (bases: unknown): string[] => (Array.isArray(bases) ? bases.filter((name) => typeof name === 'string') : []);
 
 /** The HttpException that a handler threw, from what was recorded of it: with the same status and response body. */
-function httpExceptionOf({
-  name,
-  message,
-  stack,
-  status,
-  response,
-  cause,
-  [KIND]: _,
-  [BASES]: bases,
-  ...fields
-}: RecordedError): common.HttpException {
+function httpExceptionOf({ name, message, stack, status, response, cause, ...fields }: RecordedError): common.HttpException {
   const options = cause === undefined ? {} : { cause: reviveError(cause) };
   // Built by the base class, since each subclass takes other arguments.
   const exception = Reflect.construct(
     HttpException,
     [response, status, options],
-    classOf([name, ...namesIn(bases)]),
+    classOf([name, ...namesIn(fields[BASES])]),
   ) as common.HttpException;
   exception.message = message;
   return dressed(exception, { name, stack, fields });
