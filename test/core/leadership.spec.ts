@@ -79,7 +79,7 @@ describe('leadership (I6: no epoch has two masters)', () => {
     beatAll(5000);
     expect(lead(1, 5000)).toMatchObject({ ok: true, epoch: 3 });
     for (const incarnation of [2, 3])
-      applyControl(state, { op: 'leave', ...identity(state, incarnation), lastBeat: 0, lastBatch: 0 }, 5001);
+      applyControl(state, { op: 'leave', ...identity(state, incarnation), lastHeartbeat: 0, lastBatch: 0 }, 5001);
     beatAll(6000);
     beatAll(7000);
     expect(lead(1, 7000)).toMatchObject({ ok: true, epoch: 4 });
