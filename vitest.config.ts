@@ -4,15 +4,21 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 // Set by scripts/test-peers.mjs: where other versions of peers than the installed ones are, and which.
 const { AQ_PEER_MODULES: peers, AQ_PEER_NAMES: peerNames } = process.env;
 
-/** Whole systems: campaigns over processes, HTTP under load, canaries. They take as long as all other tests: npm run test:systems. */
+/**
+ * Whole systems: campaigns over processes, HTTP under load, canaries, the command line as a process. They take as long as all other
+ * tests: npm run test:systems.
+ */
 const SYSTEMS = [
   'test/{kill,cluster,http,demo}/**/*.spec.ts',
   'test/sim/{canaries,determinism}.spec.ts',
-  // With more items there than among the other tests.
-  'test/redis/costs.spec.ts',
+  'test/cli/{status,shut,generate,codegen,page}.spec.ts',
+  'test/docs/console.spec.ts',
 ];
 
-/** Of those: they judge leases of some hundred ms, or CPU time, so that nothing else may run beside them. */
+/** In that set with up to 10^5 items, in `npm test` with up to 10^4. */
+const COSTS = ['test/redis/costs.spec.ts'];
+
+/** Part of that set. They judge leases of some hundred ms, or CPU time, so that nothing else may run beside them. */
 const ALONE = ['test/nest/blocked-loop.spec.ts', 'test/cli/dlq.spec.ts'];
 
 /** The packed package in applications of several kinds, and what bundlers make of it: npm run test:pack. */
@@ -22,7 +28,7 @@ const PACK = ['test/pack/**/*.spec.ts', 'test/nest/bundle.spec.ts'];
 const SHARED = ['test/{contract,core,runtime,memory,redis,cli,grpc}/**/*.spec.ts'];
 
 /** They take longest: at the end, one of them alone would keep the other workers waiting. */
-const LONGEST = ['kill/kill', 'sim/canaries', 'sim/determinism', 'cli/status', 'contract/store', 'docs/console', 'docs/docs'];
+const LONGEST = ['sim/canaries', 'sim/determinism', 'cli/status', 'docs/console', 'contract/store', 'docs/docs', 'grpc/network'];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -42,12 +48,12 @@ const project = (name: string, include: string[], test: Project['test'] = {}): P
 });
 
 const systems = (): Project[] => [
-  project('systems', SYSTEMS),
+  project('systems', [...SYSTEMS, ...COSTS]),
   project('alone', ALONE, { maxWorkers: 1, sequence: { groupOrder: 1 } }),
 ];
 
 const tests = (): Project[] => [
-  project('shared', SHARED, { isolate: false, exclude: ['**/node_modules/**', ...ALONE] }),
+  project('shared', SHARED, { isolate: false, exclude: ['**/node_modules/**', ...SYSTEMS, ...ALONE] }),
   project('isolated', ['test/**/*.spec.ts'], {
     exclude: ['**/node_modules/**', ...SHARED, ...SYSTEMS, ...ALONE, ...PACK],
     typecheck: { enabled: true, include: ['test/**/*.test-d.ts'], tsconfig: './tsconfig.types.json', ignoreSourceErrors: true },
