@@ -11,7 +11,7 @@ export function summaryOf(text) {
     const entry = JSON.parse(line);
     if (entry.kind === 'over') [isOver, errors] = [true, entry.errors];
     else if (entry.kind === 'planned') files.set(entry.file, { state: 'waits', states: [], isBroken: false });
-    else note(files.get(entry.file) ?? files.set(entry.file, { states: [] }).get(entry.file), entry);
+    else note(files.get(entry.file), entry);
     if (entry.state === 'failed') failures.push(`${entry.file} > ${entry.name}: ${entry.why}`);
     for (const title of entry.notRun ?? []) notRun.add(title);
   }

@@ -9,7 +9,7 @@ import { findRedisBinary } from './redis-binary.mjs';
 import { summaryOf } from './test-summary.mjs';
 
 // Far beyond what the tests take on two cores, so that a machine with other work ends them too.
-const LIMIT_MS = Number(process.env.AQ_TEST_LIMIT_MS ?? 15 * 60_000);
+const LIMIT_MS = 15 * 60_000;
 const JOURNAL = join(ROOT, `build/test-journal-${process.pid}.ndjson`);
 
 const say = (text) => process.stdout.write(`${text}\n`);

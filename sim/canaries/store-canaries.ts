@@ -41,9 +41,9 @@ function endedIsForgotten(): Machine {
     control: (state, op, nowMs) => {
       const isLive = 'incarnation' in op && state.members.get(op.incarnation)?.dead === false;
       if (op.op === 'beat' && !isLive) return MACHINE.applyControl(state, { ...op, acknowledged: 0 }, nowMs);
-      if (op.op === 'leave') return MACHINE.applyControl(state, { ...op, lastBeat: 0, lastBatch: 0 }, nowMs);
+      if (op.op === 'leave') return MACHINE.applyControl(state, { ...op, lastHeartbeat: 0, lastBatch: 0 }, nowMs);
       if (op.op !== 'join' || op.former === undefined) return MACHINE.applyControl(state, op, nowMs);
-      return MACHINE.applyControl(state, { ...op, former: { ...op.former, lastBeat: 0, lastBatch: 0 } }, nowMs);
+      return MACHINE.applyControl(state, { ...op, former: { ...op.former, lastHeartbeat: 0, lastBatch: 0 } }, nowMs);
     },
   });
 }

@@ -12,6 +12,14 @@ function startApart(sim: Cluster): void {
   sim.run(1500);
 }
 
+/** n1 sends three messages, which end. */
+function sendThree(sim: Cluster): void {
+  for (const c of ['t1', 't2', 't3']) {
+    sim.send('n1', A, { c });
+    sim.run(100);
+  }
+}
+
 /** The store loses what came after step `kept`, which n1 remembers, and n2 evicts n1 by what is left before n1 can call again. */
 function losesAndIsEvicted(sim: Cluster, must: Must, kept: number): void {
   const { incarnation } = sim.node('n1');
@@ -22,7 +30,7 @@ function losesAndIsEvicted(sim: Cluster, must: Must, kept: number): void {
     'it is evicted',
     sim.until(() => sim.server.state.members.get(incarnation)?.dead !== false, 3000),
   );
-  must('nobody else has noticed a loss', !hasState(sim, 'n2', 'store-lost'));
+  must('n2 has not noticed a loss', !hasState(sim, 'n2', 'store-lost'));
   sim.healStore('n1');
   sim.run(2500);
   must('it has noticed', hasState(sim, 'n1', 'store-lost'));
@@ -57,10 +65,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
     run(sim, must) {
       sim.start('n1');
       sim.run(500);
-      for (const c of ['t1', 't2', 't3']) {
-        sim.send('n1', A, { c });
-        sim.run(100);
-      }
+      sendThree(sim);
       const applied = sim.server.steps;
       sim.storeLost = true;
       sim.server.forgetTail(applied - 6);
@@ -99,7 +104,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       const joined = sim.server.steps;
       sim.start('n2');
       sim.run(1000);
-      // Its heartbeats do not arrive, so nothing but a batch of it can tell.
+      // Its heartbeats do not arrive, so only a batch of it can show the loss.
       sim.cutStore('n2');
       sim.server.forgetTail(joined);
       sim.start('n3');
@@ -115,7 +120,8 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'evicted-by-what-is-left',
-    shows: 'a store that lost a heartbeat and evicts the node by the one before tells it so, instead of only that it was evicted',
+    shows:
+      'a store that lost a heartbeat and evicts the node by the one before reports the loss to it, and not only the eviction',
     keepsLog: true,
     stays: true,
     run(sim, must) {
@@ -158,10 +164,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
     run(sim, must) {
       sim.start('n1', 'n2');
       sim.run(1500);
-      for (const c of ['t1', 't2', 't3']) {
-        sim.send('n1', A, { c });
-        sim.run(100);
-      }
+      sendThree(sim);
       const before = startedOn(sim, A);
       sim.server.forgetTail(sim.server.steps - 8);
       sim.send('n1', A, { c: 't4' });

@@ -159,7 +159,7 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
 
   #contractOf(type: string, version: string): Contract {
     const { retry, onInterrupt, workerMaxQueueDepth: depthMax } = this.#config.entitySettings(type);
-    const { names, queries } = { names: this.registry.namesOf(type), queries: this.registry.queriesOf(type) };
+    const [names, queries] = [this.registry.namesOf(type), this.registry.queriesOf(type)];
     return { type, maxAttempts: retry.maxAttempts, onInterrupt, names, queries, depthMax, version };
   }
 

@@ -3,8 +3,8 @@ import type { StoreCallError } from './store.js';
 
 /** Told on the main loop, in the order of the beats; late by any amount if that loop was blocked. */
 export interface PulseListener {
-  /** The store accepted the heartbeat of that number, or holds a newer one. Both times are by the node's monotonic clock. */
-  answered(answer: ControlAnswerOf['beat'], beat: number, sentMs: number, receivedMs: number): void;
+  /** The store accepted the heartbeat with the number `heartbeat`, or holds a newer one. Both times are by the node's monotonic clock. */
+  answered(answer: ControlAnswerOf['beat'], heartbeat: number, sentMs: number, receivedMs: number): void;
   /** The store refused a heartbeat, and no further one is sent for this incarnation: see `Ending`. */
   ended(why: Ending): void;
   /** A beat got no answer; the next one leaves as usual. */

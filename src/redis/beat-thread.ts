@@ -143,7 +143,7 @@ export class BeatThread implements Pulse {
     switch (news.kind) {
       case 'answered':
         this.#crashes = 0;
-        run.listener.answered(news.answer, news.beat, news.sentMs, news.receivedMs);
+        run.listener.answered(news.answer, news.heartbeat, news.sentMs, news.receivedMs);
         return;
       case 'ended':
         this.end();

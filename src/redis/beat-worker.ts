@@ -32,7 +32,7 @@ export type BeatNews =
       readonly kind: 'answered';
       readonly run: number;
       readonly answer: ControlAnswerOf['beat'];
-      readonly beat: number;
+      readonly heartbeat: number;
       readonly sentMs: number;
       readonly receivedMs: number;
     }
@@ -128,7 +128,7 @@ class Beats {
       return;
     }
     if (answer.ok) cells.prove(beat, sentMs);
-    this.tell({ kind: 'answered', run: run.run, answer, beat, sentMs, receivedMs: this.#clock.monotonicMs() });
+    this.tell({ kind: 'answered', run: run.run, answer, heartbeat: beat, sentMs, receivedMs: this.#clock.monotonicMs() });
   }
 
   #mainLoopTurns(run: Run): boolean {

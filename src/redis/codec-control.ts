@@ -74,7 +74,11 @@ function argumentsOf(op: ControlOp): string[] {
 
 const identity = ({ generation, incarnation, token }: Identity): string[] => [generation, String(incarnation), token];
 
-const remembered = (member: Remembered): string[] => [...identity(member), String(member.lastBeat), String(member.lastBatch)];
+const remembered = (member: Remembered): string[] => [
+  ...identity(member),
+  String(member.lastHeartbeat),
+  String(member.lastBatch),
+];
 
 function lettersArguments({ after, max, type, entity, reason, sinceMs, replayed }: LettersOp): string[] {
   const is = replayed === undefined ? '' : replayed ? '1' : '0';

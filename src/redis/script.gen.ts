@@ -140,7 +140,7 @@ local function finish_message(e, s, keep, record, state, result, why, me) depth 
 if not keep then return end local given, waiter, id, digest = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31(%d+)\31([^\31]*)\31([^\31]*)\31')
 if given == '0' and (waiter == '0' or waiter == me or not me) then return end local expiresAt = int(now + (given == '1' and entryTtl or resultTtl)) local field = e.key .. RS .. id
 set_kept(field, s, digest, state, expiresAt, result, why) push(expirySet, expiresAt, field) end local function set_letter(id, text) letterTexts[id] = text push(dlqSet, id, text) end
-local function bequeath(key, s, record, reason, why, incarnation) letter = letter + 1 local id = int(letter) local _, attempt = match(record, '^([^\31]*)\31(%d+)\31')
+local function add_dead_letter(key, s, record, reason, why, incarnation) letter = letter + 1 local id = int(letter) local _, attempt = match(record, '^([^\31]*)\31(%d+)\31')
 local field = key .. RS .. s .. RS .. attempt letterIds[field] = id set_letter(id, key .. FS .. reason .. FS .. why .. FS .. incarnation .. FS .. nowS .. FS .. FS .. FS .. FS .. s .. FS .. record)
 push(dlqIndexSet, id, id) push(dlqOfSet, field, id) end local function claim(key) if not contract_of(ME, type_of(key)) then return refuse('UNDECLARED') end local e = entity_of(key)
 local owner = e and e.owner or '0' if owner ~= '0' and owner ~= ME then return refuse('OWNED', owner) end e = e or entity_or_new(key) if owner == '0' then fence = fence + 1
@@ -164,7 +164,7 @@ local e = owned_by_me(key, match(ARGV[at], '^%d+,(%d+),')) if not e then return 
 if e.running ~= s or s == '0' or e.attempt ~= (full and ARGV[at + 4] or '1') then return refuse('NOT_RUNNING') end local state, why, count = 'completed', '', 0 if full then
 state, why, count = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7] + 0 if count > 0 then local over = over_limit_of_sends(e, at + 8, count, keys) if over then return over end end end
 local keep, failed = e.keep == '1', state == 'failed' if state == 'refused' then state = 'failed' end local record = (keep or failed) and message_of(key, s) or nil
-e.running, e.attempt, e.keep = '0', '0', '0' finish_message(e, s, keep, record, state, ARGV[at + 3], why, ME) if failed then bequeath(key, s, record, 'failed', why, ME) end
+e.running, e.attempt, e.keep = '0', '0', '0' finish_message(e, s, keep, record, state, ARGV[at + 3], why, ME) if failed then add_dead_letter(key, s, record, 'failed', why, ME) end
 local sent = count > 0 and send_all(at + 8, count, keys) or nil local answer = '' if have ~= '-1' and e.first ~= e.tail then local refusal, head, record = why_not_begin(e)
 if not refusal then answer = begin_head(e, head, record, have) end end settle(e) if sent then if answer ~= '' then sent[#sent + 1] = answer end return concat(sent, FS) end return answer end
 local function put_back(e, s, record, notBefore) local first = int(s - 1) e.holes = int(e.holes + (e.first - s)) e.first, e.running, e.attempt, e.keep = first, '0', '0', '0'
@@ -186,7 +186,7 @@ if e.running == '0' then disown(e) settle(e) return e.hold end local contract, s
 local requeued = contract and contract.retries and attempt + 0 < contract.max local name, waiter, id = match(record, '^([^\31]*)\31%d+\31%d+\31%d\31(%d+)\31([^\31]*)\31')
 local isQuery = contract and find(contract.names, FS .. QUERY .. name .. FS, 1, true) ~= nil local holdUntil = now + holdMs if holdUntil > e.hold + 0 then e.hold = int(holdUntil) end disown(e)
 if requeued then put_back(e, s, again(record, int(attempt + 1), '0', INTERRUPTED)) else e.running, e.attempt, e.keep = '0', '0', '0'
-finish_message(e, s, true, record, 'interrupted', '', INTERRUPTED, '0') if not isQuery then bequeath(key, s, record, 'interrupted', INTERRUPTED, incarnation) end settle(e) end
+finish_message(e, s, true, record, 'interrupted', '', INTERRUPTED, '0') if not isQuery then add_dead_letter(key, s, record, 'interrupted', INTERRUPTED, incarnation) end settle(e) end
 return e.hold .. FS .. s .. FS .. id .. FS .. waiter .. FS .. (requeued and '1' or isQuery and '2' or '0') .. FS .. name end local function late(key, s, attempt, incarnation, outcome, detail)
 local field = key .. RS .. s .. RS .. attempt local id = letterIds[field] or hget(DLQOF, field) local text = id and (letterTexts[id] or hget(DLQ, id)) local f = text and split(text)
 if not f or f[4] ~= incarnation then local m = member_of(incarnation) local e = entity_of(key) if (e and e.owner == incarnation) or (m and m[9] ~= '1') then return refuse('NOT_YET') end
@@ -306,18 +306,19 @@ local function finish_message(e, s, keep, record, state, result, why, me) depth 
 if not keep then return end local given, waiter, id, digest = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31(%d+)\31([^\31]*)\31([^\31]*)\31')
 if given == '0' and (waiter == '0' or waiter == me or not me) then return end local expiresAt = int(now + (given == '1' and entryTtl or resultTtl)) local field = e.key .. RS .. id
 set_kept(field, s, digest, state, expiresAt, result, why) push(expirySet, expiresAt, field) end local function set_letter(id, text) letterTexts[id] = text push(dlqSet, id, text) end
-local function bequeath(key, s, record, reason, why, incarnation) letter = letter + 1 local id = int(letter) local _, attempt = match(record, '^([^\31]*)\31(%d+)\31')
+local function add_dead_letter(key, s, record, reason, why, incarnation) letter = letter + 1 local id = int(letter) local _, attempt = match(record, '^([^\31]*)\31(%d+)\31')
 local field = key .. RS .. s .. RS .. attempt letterIds[field] = id set_letter(id, key .. FS .. reason .. FS .. why .. FS .. incarnation .. FS .. nowS .. FS .. FS .. FS .. FS .. s .. FS .. record)
 push(dlqIndexSet, id, id) push(dlqOfSet, field, id) end local function open_writes()
 local bad = check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(OWNS, 'hash') or check_type(LEADER, 'hash') or check_type(SCHEMA, 'hash') or check_type(KEPT, 'hash')
 or check_type(DLQ, 'hash') or check_type(DLQINDEX, 'zset') or check_type(DLQOF, 'hash') if bad then return bad end call('HDEL', META, '') written = true return nil end
 local function join_of(incarnation) local m = member_of(incarnation) if m and m[9] ~= '1' then return m[4], m[7], hget(META, 's' .. incarnation .. '.' .. m[4]) end
-local kept = hget(META, 't' .. incarnation) if not kept then return m and m[4] end local t = split(kept) return t[1], t[2], t[3] end local function unknown_of(its, incarnation, token, beat, batch)
-if generation == nil or generation ~= its then return 'LOST' end if incarnation + 0 > (hget(META, 'incarnation') or 0) + 0 then return 'UNKNOWN' end
-local holder, lastBeat, lastBatch = join_of(incarnation) if holder and holder ~= token then return 'UNKNOWN' end if lastBeat and lastBeat + 0 < (beat or 0) + 0 then return 'UNKNOWN' end
-if lastBatch and lastBatch + 0 < (batch or 0) + 0 then return 'UNKNOWN' end return nil end local function stranger_of(its, incarnation, token, beat, batch)
-local unknown = unknown_of(its, incarnation, token, beat, batch) if unknown then return unknown end local m = member_of(incarnation) if not m or m[9] == '1' then return 'FENCED' end return nil end
-local function counters() return (hget(META, 'incarnation') or '0') .. FS .. int(fence) .. FS .. (hget(META, 'epoch') or '0') .. FS .. int(letter) end local function live_members()
+local kept = hget(META, 't' .. incarnation) if not kept then return m and m[4] end local t = split(kept) return t[1], t[2], t[3] end
+local function unknown_of(its, incarnation, token, heartbeat, batch) if generation == nil or generation ~= its then return 'LOST' end
+if incarnation + 0 > (hget(META, 'incarnation') or 0) + 0 then return 'UNKNOWN' end local holder, lastHeartbeat, lastBatch = join_of(incarnation)
+if holder and holder ~= token then return 'UNKNOWN' end if lastHeartbeat and lastHeartbeat + 0 < (heartbeat or 0) + 0 then return 'UNKNOWN' end
+if lastBatch and lastBatch + 0 < (batch or 0) + 0 then return 'UNKNOWN' end return nil end local function stranger_of(its, incarnation, token, heartbeat, batch)
+local unknown = unknown_of(its, incarnation, token, heartbeat, batch) if unknown then return unknown end local m = member_of(incarnation) if not m or m[9] == '1' then return 'FENCED' end return nil
+end local function counters() return (hget(META, 'incarnation') or '0') .. FS .. int(fence) .. FS .. (hget(META, 'epoch') or '0') .. FS .. int(letter) end local function live_members()
 local all, list, sum = call('HGETALL', MEMBER), {}, 0 local bounded = true for i = 1, #all, 2 do local m = split(all[i + 1]) if m[9] ~= '1' then list[all[i]] = m if m[10] ~= '' then
 if m[6] == '0' then bounded = false end sum = sum + m[6] end end end return list, bounded and sum or 0 end local function recount_workers() local _, sum = live_members()
 call('HSET', META, 'workersMax', int(sum)) end local JOINS_KEPT = 1024 local CLOSED = 'closed' local function join() local schema = hget(META, 'schema')
@@ -341,7 +342,7 @@ m[7], m[8] = number, int(now + leaseTtl) call('HSET', MEMBER, incarnation, conca
 local session = 's' .. incarnation .. '.' .. m[4] if call('HEXISTS', META, 't' .. incarnation) == 1 then call('HSET', META, 't' .. incarnation, concat({ m[4], m[7], hget(META, session) or '0' }, FS))
 end call('HDEL', META, session, session .. ':0', session .. ':1') m[9] = '1' if owns_count(incarnation) > 0 then call('HSET', MEMBER, incarnation, concat(m, FS)) else call('HDEL', MEMBER, incarnation)
 call('HDEL', OWNS, incarnation) for type in gmatch(m[10], '[^,]+') do call('HDEL', CONTRACT, incarnation .. FS .. type) call('HDEL', SCHEMA, incarnation .. FS .. type) end end recount_workers() end
-local function leave(its, incarnation, token, beat, batch) local stranger = stranger_of(its, incarnation, token, beat, batch) if stranger == 'FENCED' then return '' end
+local function leave(its, incarnation, token, heartbeat, batch) local stranger = stranger_of(its, incarnation, token, heartbeat, batch) if stranger == 'FENCED' then return '' end
 if stranger then return refuse(stranger) end local m = member_of(incarnation) local owns = owns_count(incarnation) if owns > 0 then return refuse('OWNS', int(owns)) end local bad = open_writes()
 if bad then return bad end seal(incarnation, m) return '' end local function bury(its, incarnation, beatSeen) if (generation or '') ~= its then return refuse('LOST') end
 local m = member_of(incarnation) if not m then return '0' end if m[9] ~= '1' then if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end

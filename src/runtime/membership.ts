@@ -63,7 +63,7 @@ export class Membership {
   /** The incarnation before this one; undefined for the first. */
   private former: Remembered | undefined;
   /** Number of the last heartbeat of this incarnation that was acknowledged. */
-  private lastBeat = 0;
+  private lastHeartbeat = 0;
   private readonly highWater = new HighWater();
   private leaseEndsMs = 0;
   private lapsed = true;
@@ -191,14 +191,14 @@ export class Membership {
     this.incarnation = answer.incarnation;
     this.generation = answer.generation;
     this.token = token;
-    this.lastBeat = 0;
+    this.lastHeartbeat = 0;
     this.leaseEndsMs = 0;
     this.provedAtMs = Number.NEGATIVE_INFINITY;
     this.lastProofMs = sentMs;
     this.proved(sentMs, this.clock.monotonicMs(), answer);
     const { incarnation } = this;
     this.pulse.begin(this.identity, {
-      answered: (...told) => this.answered(...told),
+      answered: (...news) => this.answered(...news),
       ended: (why) => {
         this.events.health(undefined);
         if (incarnation !== this.incarnation) return;
@@ -239,10 +239,10 @@ export class Membership {
     this.watchLease();
   }
 
-  private answered(answer: ControlAnswerOf['beat'], beat: number, sentMs: number, receivedMs: number): void {
+  private answered(answer: ControlAnswerOf['beat'], heartbeat: number, sentMs: number, receivedMs: number): void {
     this.events.health(undefined);
     if (!answer.ok) return;
-    this.lastBeat = beat;
+    this.lastHeartbeat = heartbeat;
     const wentBack = this.highWater.take(answer.counters, sentMs);
     if (wentBack !== undefined) {
       this.events.lost(wentBack);
@@ -273,9 +273,9 @@ export class Membership {
     this.events.suspended();
   }
 
-  /** Stops beating and forgets the incarnation, which is dead or is to die. `lastBatch`: of its session, the last that was acknowledged. */
+  /** Stops the heartbeats and forgets the incarnation, which is dead or is to die. `lastBatch`: the last acknowledged batch of its session. */
   forget(lastBatch: number): void {
-    if (this.incarnation !== 0) this.former = { ...this.identity, lastBeat: this.lastBeat, lastBatch };
+    if (this.incarnation !== 0) this.former = { ...this.identity, lastHeartbeat: this.lastHeartbeat, lastBatch };
     this.incarnation = 0;
     this.lapsed = true;
     this.pulse.end();
@@ -285,9 +285,9 @@ export class Membership {
   /** Leaves for good, if it owns nothing. True if the store knows. */
   async leave(lastBatch: number): Promise<boolean> {
     if (this.incarnation === 0) return true;
-    const { incarnation, identity, lastBeat } = this;
+    const { incarnation, identity, lastHeartbeat } = this;
     this.forget(lastBatch);
-    const answer = await this.attempt(() => this.store.control({ op: 'leave', ...identity, lastBeat, lastBatch }), true);
+    const answer = await this.attempt(() => this.store.control({ op: 'leave', ...identity, lastHeartbeat, lastBatch }), true);
     if (answer?.ok === false && (answer.code === 'LOST' || answer.code === 'UNKNOWN'))
       this.events.lost(lossText(answer.code, incarnation));
     return answer?.ok === true;

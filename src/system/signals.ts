@@ -79,7 +79,7 @@ function onFurtherSignal(signal: Signal): void {
     return;
   }
   if (repeats.isRepeat) return;
-  // The second one means it: whoever presses the key again wants no drain.
+  // A second signal ends the process without the drain, as Ctrl-C pressed twice asks for.
   unlisten();
   endUnlessOthersListen(signal);
 }

@@ -73,7 +73,7 @@ describeRedis(
       const late = await Promise.all(Array.from({ length: 10 }, (_, i) => beat(19 - i)));
       expect(new Set(late.map((answer) => !answer.ok && answer.code))).toEqual(new Set(['STALE_BEAT']));
       expect((await store.control({ op: 'members' })).members).toEqual(before.members);
-      expect(await store.control({ op: 'leave', ...identity, lastBeat: 0, lastBatch: 0 })).toMatchObject({ ok: true });
+      expect(await store.control({ op: 'leave', ...identity, lastHeartbeat: 0, lastBatch: 0 })).toMatchObject({ ok: true });
       expect(await beat(21)).toMatchObject({ ok: false, code: 'FENCED' });
       expect((await store.control({ op: 'members' })).members).toEqual([]);
     });

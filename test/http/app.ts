@@ -72,7 +72,7 @@ async function main(): Promise<void> {
   if (how === 'in order') closeInOrder(app, { balancerMs, requestsMs });
   else app.enableShutdownHooks();
   await app.listen(0, '127.0.0.1');
-  // Whoever ends the test ends its nodes with it.
+  // The end of the test process ends its nodes too.
   process.on('disconnect', () => process.exit(1));
   process.send?.((app.getHttpServer().address() as AddressInfo).port);
 }

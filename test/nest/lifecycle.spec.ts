@@ -208,7 +208,7 @@ describe('signals', () => {
     const told = new Promise<void>((resolve) => {
       close = resolve;
     });
-    // Gone after its first call, when nobody listens but the library.
+    // Gone after its first call; only the library listens then.
     process.once('SIGTERM', () => void told.then(() => app.close()));
     process.emit('SIGTERM');
     expect(bus.health()).toMatchObject({ isReady: false, state: 'running' });

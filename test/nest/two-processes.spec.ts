@@ -36,7 +36,7 @@ const CALLS = 20;
 const TIMING = { reconcileIntervalMs: 60_000, nodeTTLMs: 30_000 };
 const WITHOUT_SWEEP_MS = 15_000;
 
-/** An id that the ring gives to that one of a and b, so that it stays there when it is idle. */
+/** An id of which that one of a and b is the preferred node, so that the entity stays there when it is idle. */
 function idAt(serverId: string): string {
   const places = ['a', 'b'].map((name, i) => ({ incarnation: i + 1, serverId: name }));
   for (let i = 0; ; i++) if (placeOf(`account:of ${i}`, places)?.serverId === serverId) return `of ${i}`;

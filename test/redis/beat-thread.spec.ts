@@ -40,7 +40,7 @@ class Heard implements PulseListener {
   readonly failures: StoreCallError[] = [];
   readonly endings: Ending[] = [];
 
-  answered(answer: ControlAnswerOf['beat'], _beat: number, sentMs: number, receivedMs: number): void {
+  answered(answer: ControlAnswerOf['beat'], _heartbeat: number, sentMs: number, receivedMs: number): void {
     this.answers.push({ answer, sentMs, receivedMs });
   }
 

@@ -163,7 +163,7 @@ describeRedis(
       }
     }
 
-    it.each(FIELDS)('%s, under load', { timeout: 60_000 }, async (field) => {
+    it.each(FIELDS)('%s, under load', async (field) => {
       const s = scene(`load-${field.replace(/\W/g, '')}`);
       const n = await s.start();
       let k = 0;
@@ -210,7 +210,7 @@ describeRedis(
       await store.close();
     });
 
-    it.each(FIELDS.filter((field) => !field.startsWith('s1')))('%s, while no node runs', { timeout: 60_000 }, async (field) => {
+    it.each(FIELDS.filter((field) => !field.startsWith('s1')))('%s, while no node runs', async (field) => {
       const s = scene(`none-${field}`);
       const first = await s.start();
       let k = 0;

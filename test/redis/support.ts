@@ -36,7 +36,7 @@ export class Session {
 
   /** The member, remembering no acknowledgement. */
   get remembered(): Remembered {
-    return { ...this.identity, lastBeat: 0, lastBatch: 0 };
+    return { ...this.identity, lastHeartbeat: 0, lastBatch: 0 };
   }
 
   get identity(): Identity {

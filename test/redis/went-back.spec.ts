@@ -118,14 +118,14 @@ describeRedis(
       };
       expect([await code(beat(3, 1)), await code(beat(3, 2))]).toEqual(['FENCED', 'UNKNOWN']);
       expect(await back.apply({ ...identity, n: 3, ops: [append('a3')] })).toEqual({ status: 'fenced', last: 1 });
-      for (const [lastBeat, lastBatch, leave] of [
+      for (const [lastHeartbeat, lastBatch, leave] of [
         [1, 1, 'ok'],
         [2, 1, 'UNKNOWN'],
         [1, 2, 'UNKNOWN'],
       ] as const) {
-        const former = { ...identity, lastBeat, lastBatch };
+        const former = { ...identity, lastHeartbeat, lastBatch };
         expect(await code({ op: 'leave', ...former })).toBe(leave);
-        expect(await code({ ...joinOf('g1'), token: `next ${lastBeat} ${lastBatch}`, former })).toBe(leave);
+        expect(await code({ ...joinOf('g1'), token: `next ${lastHeartbeat} ${lastBatch}`, former })).toBe(leave);
       }
     });
 

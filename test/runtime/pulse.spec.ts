@@ -79,7 +79,7 @@ class BeatenStore extends MemoryStore {
 
 class Heard implements PulseListener {
   readonly news: string[] = [];
-  answered(answer: Answer, _beat: number, sentMs: number, receivedMs: number): void {
+  answered(answer: Answer, _heartbeat: number, sentMs: number, receivedMs: number): void {
     this.news.push(`${answer.ok ? 'ok' : answer.code} ${sentMs}-${receivedMs}`);
   }
   ended(why: Ending): void {

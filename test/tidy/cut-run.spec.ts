@@ -18,7 +18,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(ROOT, { recursive: true }));
 
-it('a run of the tests that is cut tells what had passed, and what it was at', async () => {
+it('a run of the tests that is cut reports what had passed, and what it was at', async () => {
   const env = { ...process.env, CI: 'true' };
   const run = spawn(process.execPath, ['scripts/test.mjs', '--root', ROOT], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';

@@ -116,7 +116,7 @@ export const BASE_FIELDS = {
   shutdownGraceMs: field(
     waitMs,
     10_000,
-    'How long a stop waits for running handlers; keep it below the kill timeout of the orchestrator. An application that listens to the signal itself has two of it before that to close.',
+    'How long a stop waits for running handlers; keep it below the kill timeout of the orchestrator. An application that listens to the signal itself gets two such periods before that to close.',
     MS,
   ),
   enqueueTimeoutMs: field(

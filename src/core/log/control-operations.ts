@@ -39,7 +39,7 @@ export interface Identity {
 /** A member, and what it remembers of the store's acknowledgements. A store that holds less of it lost the rest. */
 export interface Remembered extends Identity {
   /** Number of the last heartbeat that was acknowledged; 0: none was. */
-  readonly lastBeat: number;
+  readonly lastHeartbeat: number;
   /** Number of the last batch that was acknowledged; 0: none was. */
   readonly lastBatch: number;
 }

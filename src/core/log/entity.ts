@@ -187,7 +187,7 @@ export function finish(state: PartitionState, me: number, op: FinishOp, nowMs: n
   rec.running = undefined;
   end(state, op.entity, rec, message, op.outcome.state, op.outcome, me, nowMs);
   if (op.outcome.state === 'failed' && op.outcome.noDeadLetter !== true)
-    bequeath(state, op.entity, message, 'failed', op.outcome.error, me, nowMs);
+    addDeadLetter(state, op.entity, message, 'failed', op.outcome.error, me, nowMs);
   const sent =
     op.sends.length === 0
       ? NONE_SENT
@@ -255,8 +255,8 @@ function end(
   state.expiry.push({ atMs: expiresAtMs, kept: key, held: '' });
 }
 
-/** Makes the dead letter of an attempt. */
-function bequeath(
+/** Adds the dead letter of an attempt. */
+function addDeadLetter(
   state: PartitionState,
   entity: string,
   message: MessageRecord,
@@ -326,7 +326,7 @@ export function takeover(state: PartitionState, op: TakeoverOp, nowMs: number): 
   if (requeued) rec.pending.unshift({ ...message, attempt: message.attempt + 1, notBeforeMs: 0, error: INTERRUPTED_ERROR });
   else {
     end(state, op.entity, rec, message, 'interrupted', { result: '', error: INTERRUPTED_ERROR }, 0, nowMs);
-    if (deadLetter) bequeath(state, op.entity, message, 'interrupted', INTERRUPTED_ERROR, op.incarnation, nowMs);
+    if (deadLetter) addDeadLetter(state, op.entity, message, 'interrupted', INTERRUPTED_ERROR, op.incarnation, nowMs);
   }
   rec.holdUntilMs = Math.max(rec.holdUntilMs, nowMs + state.settings.takeoverHoldMs);
   disown(state, rec);

@@ -1,7 +1,7 @@
 /**
  * Whether the caller is the member that it says it is, and whether the store still holds what it had acknowledged to it. A store that lost
  * acknowledged writes may give the number of a living incarnation to another process, or evict one by an old heartbeat: the token of the
- * join tells "evicted" from "never issued", and what is kept of an incarnation that ended tells an eviction from a loss before it.
+ * join distinguishes "evicted" from "never issued", and the record of an ended incarnation distinguishes an eviction from a loss before it.
  */
 import type { Identity, Remembered } from './control-operations.js';
 import type { PartitionState } from './state.js';
@@ -24,20 +24,20 @@ export function strangerOf(
 
 /** The first two of `strangerOf`, which tell that the store is not the one that the caller knew. */
 export function unknownOf(state: PartitionState, who: Identity & Partial<Remembered>): 'LOST' | 'UNKNOWN' | undefined {
-  const { generation, incarnation, token, lastBeat = 0, lastBatch = 0 } = who;
+  const { generation, incarnation, token, lastHeartbeat = 0, lastBatch = 0 } = who;
   if (state.generation === '' || state.generation !== generation) return 'LOST';
   if (incarnation > state.incarnation) return 'UNKNOWN';
   const holder = state.members.get(incarnation)?.token ?? state.joins.get(incarnation)?.token;
   if (holder !== undefined && holder !== token) return 'UNKNOWN';
   const last = lastOf(state, incarnation);
-  return last !== undefined && (last.beat < lastBeat || last.batch < lastBatch) ? 'UNKNOWN' : undefined;
+  return last !== undefined && (last.heartbeat < lastHeartbeat || last.batch < lastBatch) ? 'UNKNOWN' : undefined;
 }
 
 /** Numbers of the last heartbeat and of the last batch of that incarnation; undefined if they are not kept any more. */
-function lastOf(state: PartitionState, incarnation: number): { readonly beat: number; readonly batch: number } | undefined {
+function lastOf(state: PartitionState, incarnation: number): { readonly heartbeat: number; readonly batch: number } | undefined {
   const member = state.members.get(incarnation);
   if (member === undefined || member.dead) return state.joins.get(incarnation)?.ended;
-  return { beat: member.beat, batch: state.sessions.get(incarnation)?.last ?? 0 };
+  return { heartbeat: member.beat, batch: state.sessions.get(incarnation)?.last ?? 0 };
 }
 
 /** Remembers whose incarnation it is, and forgets the oldest join of those that are remembered. */

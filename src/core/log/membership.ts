@@ -80,7 +80,7 @@ function liveMemberOf(state: PartitionState, serverId: string): MemberRecord | u
 
 export function beat(state: PartitionState, op: BeatOp, nowMs: number): ControlAnswerOf['beat'] {
   const { generation, incarnation, token, acknowledged } = op;
-  const stranger = strangerOf(state, { generation, incarnation, token, lastBeat: acknowledged });
+  const stranger = strangerOf(state, { generation, incarnation, token, lastHeartbeat: acknowledged });
   if (stranger !== undefined) return refuse(stranger);
   const member = state.members.get(incarnation) as MemberRecord;
   if (op.beat <= member.beat) return refuse('STALE_BEAT', member.beat);

@@ -46,7 +46,7 @@ export interface MemberRecord {
 export interface JoinRecord {
   readonly token: string;
   /** Set when the incarnation is evicted or leaves: the numbers of its last heartbeat and of its last batch. */
-  readonly ended?: { readonly beat: number; readonly batch: number };
+  readonly ended?: { readonly heartbeat: number; readonly batch: number };
 }
 
 /** What is kept of a message by id: while it is live if the caller gave the id, and after its end as retention says. */

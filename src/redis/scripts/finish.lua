@@ -63,7 +63,7 @@ local function finish(key, at, full, keys)
   local record = (keep or failed) and message_of(key, s) or nil
   e.running, e.attempt, e.keep = '0', '0', '0'
   finish_message(e, s, keep, record, state, ARGV[at + 3], why, ME)
-  if failed then bequeath(key, s, record, 'failed', why, ME) end
+  if failed then add_dead_letter(key, s, record, 'failed', why, ME) end
   local sent = count > 0 and send_all(at + 8, count, keys) or nil
   local answer = ''
   if have ~= '-1' and e.first ~= e.tail then

@@ -59,7 +59,7 @@ local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workers
   'hold', '')
 -- What HMGET says of a field that is not there (false; under ioredis-mock something else).
 local NONE = m[13]
--- The generation of a store that lost fields of meta: nobody's, so every batch and heartbeat is answered as by another store.
+-- The generation of a store that lost fields of meta. No session has it, so each batch and heartbeat is refused as by another store.
 local DAMAGED = 'damaged'
 local generation, last, depth, active, workersMax, depthMaxTotal, seq, fence = nil, nil, 0, 0, 0, 0, 0, 0
 if m[1] ~= NONE then

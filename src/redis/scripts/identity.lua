@@ -1,7 +1,7 @@
 -- Whether the caller is the member that it says it is, and whether the store still holds what it had acknowledged (core/log/identity.ts).
 -- META t<incarnation>: the token of the join; once it has ended, also its last heartbeat and its last batch.
 
--- The token of whoever has that number, its last heartbeat and its last batch; nil for what is not kept.
+-- The token of the join that got this incarnation, its last heartbeat and its last batch; nil for what is not kept.
 local function join_of(incarnation)
   local m = member_of(incarnation)
   if m and m[9] ~= '1' then return m[4], m[7], hget(META, 's' .. incarnation .. '.' .. m[4]) end
@@ -11,19 +11,19 @@ local function join_of(incarnation)
   return t[1], t[2], t[3]
 end
 
--- beat, batch: the last ones that were acknowledged to the caller.
-local function unknown_of(its, incarnation, token, beat, batch)
+-- heartbeat, batch: the last ones that were acknowledged to the caller.
+local function unknown_of(its, incarnation, token, heartbeat, batch)
   if generation == nil or generation ~= its then return 'LOST' end
   if incarnation + 0 > (hget(META, 'incarnation') or 0) + 0 then return 'UNKNOWN' end
-  local holder, lastBeat, lastBatch = join_of(incarnation)
+  local holder, lastHeartbeat, lastBatch = join_of(incarnation)
   if holder and holder ~= token then return 'UNKNOWN' end
-  if lastBeat and lastBeat + 0 < (beat or 0) + 0 then return 'UNKNOWN' end
+  if lastHeartbeat and lastHeartbeat + 0 < (heartbeat or 0) + 0 then return 'UNKNOWN' end
   if lastBatch and lastBatch + 0 < (batch or 0) + 0 then return 'UNKNOWN' end
   return nil
 end
 
-local function stranger_of(its, incarnation, token, beat, batch)
-  local unknown = unknown_of(its, incarnation, token, beat, batch)
+local function stranger_of(its, incarnation, token, heartbeat, batch)
+  local unknown = unknown_of(its, incarnation, token, heartbeat, batch)
   if unknown then return unknown end
   local m = member_of(incarnation)
   if not m or m[9] == '1' then return 'FENCED' end

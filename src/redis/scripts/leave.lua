@@ -24,8 +24,8 @@ local function seal(incarnation, m)
   recount_workers()
 end
 
-local function leave(its, incarnation, token, beat, batch)
-  local stranger = stranger_of(its, incarnation, token, beat, batch)
+local function leave(its, incarnation, token, heartbeat, batch)
+  local stranger = stranger_of(its, incarnation, token, heartbeat, batch)
   if stranger == 'FENCED' then return '' end
   if stranger then return refuse(stranger) end
   local m = member_of(incarnation)

@@ -22,7 +22,7 @@ local function set_letter(id, text)
 end
 
 -- Makes the dead letter of an attempt.
-local function bequeath(key, s, record, reason, why, incarnation)
+local function add_dead_letter(key, s, record, reason, why, incarnation)
   letter = letter + 1
   local id = int(letter)
   local _, attempt = match(record, '^([^\31]*)\31(%d+)\31')

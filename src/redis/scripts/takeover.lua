@@ -41,7 +41,7 @@ local function takeover(key, incarnation)
   else
     e.running, e.attempt, e.keep = '0', '0', '0'
     finish_message(e, s, true, record, 'interrupted', '', INTERRUPTED, '0')
-    if not isQuery then bequeath(key, s, record, 'interrupted', INTERRUPTED, incarnation) end
+    if not isQuery then add_dead_letter(key, s, record, 'interrupted', INTERRUPTED, incarnation) end
     settle(e)
   end
   return e.hold .. FS .. s .. FS .. id .. FS .. waiter .. FS .. (requeued and '1' or isQuery and '2' or '0') .. FS .. name
