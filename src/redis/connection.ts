@@ -31,8 +31,8 @@ export interface RedisClient {
   connect(): Promise<unknown>;
   disconnect(): void;
   on(event: string, listener: (...args: never[]) => void): unknown;
-  evalsha(sha: string, keys: number, ...args: string[]): Promise<unknown>;
-  eval(script: string, keys: number, ...args: string[]): Promise<unknown>;
+  evalsha(sha: string, keys: number, args: readonly string[]): Promise<unknown>;
+  eval(script: string, keys: number, args: readonly string[]): Promise<unknown>;
   info(section: string): Promise<string>;
   type(key: string): Promise<string>;
   hget(key: string, field: string): Promise<string | null>;
@@ -184,7 +184,14 @@ export class Connection {
       const timeoutMs = this.#options.storeCallTimeoutMs;
       const call = new Call<T>(this.#nowMs() + timeoutMs * patience, patience > 1, resolve, reject, this.#calls);
       this.#sweep ??= this.#options.clock.setTimer(timeoutMs, this.#onSweep);
-      send(client).then(
+      let answer: Promise<T>;
+      try {
+        answer = send(client);
+      } catch (error) {
+        call.fail(new StoreCallError(`the call to Redis could not be made: ${String(error)}`, true, false, { cause: error }));
+        return;
+      }
+      answer.then(
         (value) => {
           this.#bytesAnswered = client.stream?.bytesRead ?? 0;
           if (call.settle()) resolve(value);

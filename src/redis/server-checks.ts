@@ -57,7 +57,7 @@ export async function checkServer(connection: Connection, base: string, writes: 
 async function checkWrites(connection: Connection, base: string): Promise<void> {
   const writes = Object.entries(KEY_TYPES).flatMap(([name, type]) => WRITE_COMMANDS[type].map((command) => ({ command, name })));
   const args = writes.flatMap(({ command, name }) => [command, base + name]);
-  const forbidden = await connection.call((client) => client.eval(FORBIDDEN_SCRIPT, 0, ...args));
+  const forbidden = await connection.call((client) => client.eval(FORBIDDEN_SCRIPT, 0, args));
   if (!Array.isArray(forbidden) || forbidden.length === 0) return;
   const keysOf = new Map<string, string[]>();
   for (const at of forbidden as number[]) {
@@ -83,7 +83,7 @@ export async function keysToDeclare(connection: Connection, base: string): Promi
   const keys = Object.keys(KEY_TYPES).map((name) => base + name);
   const few = keys.slice(0, DECLARED_MIN);
   try {
-    await connection.call((client) => client.eval(UNDECLARED_SCRIPT, few.length, ...few, keys[DECLARED_MIN]!));
+    await connection.call((client) => client.eval(UNDECLARED_SCRIPT, few.length, [...few, keys[DECLARED_MIN]!]));
   } catch (error) {
     // Whatever else it may be is said by the call that needs it.
     if (error instanceof Error && /undeclared key/i.test(error.message)) return keys;

@@ -116,11 +116,13 @@ export class RedisStore implements Store {
 
   #run(script: Script, args: string[], patience = 1): Promise<string> {
     const { length } = this.#keys;
+    // One array: a call with so many arguments as a large batch has would overflow the stack.
+    const all = this.#keys.concat(args);
     return this.#connection.call(
       (client) =>
-        client.evalsha(script.sha, length, ...this.#keys, ...args).catch((error: unknown) => {
+        client.evalsha(script.sha, length, all).catch((error: unknown) => {
           // That copy was certainly not applied, so this one is no second.
-          if (isNoScript(error)) return client.eval(script.text, length, ...this.#keys, ...args);
+          if (isNoScript(error)) return client.eval(script.text, length, all);
           throw error;
         }),
       patience,

@@ -1,4 +1,4 @@
-import type { Answer, Begun, SessionOp } from '../core/log/operations.js';
+import { type Answer, type Begun, type NewMessage, type SessionOp, sizeOf } from '../core/log/operations.js';
 
 const STEPS_MAX = 256;
 /** A tenth of a second at 100 Mbit/s. */
@@ -72,14 +72,16 @@ export class BatchSize {
 export const patienceFor = (chars: number, failures: number): number =>
   Math.min(2 ** Math.min(failures, 10), Math.max(1, Math.ceil(chars / CHARS_MIN)), PATIENCE_MAX);
 
+const carriedOf = (entity: string, message: NewMessage): number => sizeOf(message) + entity.length + message.id.length;
+
 /** What the request carries for a step. */
 function carriedChars(op: SessionOp): number {
   switch (op.op) {
     case 'append':
-      return op.message.payload.length + op.message.headers.length;
+      return carriedOf(op.entity, op.message);
     case 'finish': {
       let chars = op.outcome.result.length + op.outcome.error.length;
-      for (const { message } of op.sends) chars += message.payload.length + message.headers.length;
+      for (const { entity, message } of op.sends) chars += carriedOf(entity, message);
       return chars;
     }
     case 'retry':

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { AtomicQueuesError } from '../core/errors.js';
 import { idOfKey, typeOfKey, unescapeId, utf8Bytes } from '../core/ids.js';
-import type { MessageRecord, Send } from '../core/log/operations.js';
+import { MESSAGE_OVERHEAD, type MessageRecord, type Send } from '../core/log/operations.js';
 import { brandForCopies, sharedByCopies } from '../core/shared.js';
 import type { Trace } from '../ports/trace.js';
 import { HandlerSignal } from './handler-signal.js';
@@ -10,7 +10,7 @@ import { HandlerSignal } from './handler-signal.js';
 export interface ContextHost {
   /** Makes the transactional send number `index` of `parent`, checked as any other message. */
   routeSend(parent: MessageRecord, index: number, message: object, headers: Headers | undefined): Send;
-  /** What all sends of one handler may have together, payloads and headers, UTF-8 bytes. */
+  /** What all sends of one handler may have together, UTF-8 bytes: payloads, headers, ids, and for each a part of its own. */
   readonly sendsBytesMax: number;
   readonly trace: Trace;
 }
@@ -147,7 +147,7 @@ export class EntityContext {
     this.sends ??= [];
     const headers = options.headers ?? (this.message.headers === '' ? undefined : this.headers);
     const send = this.host.routeSend(this.message, this.sends.length, message, headers);
-    const bytes = this.sendsBytes + utf8Bytes(send.message.payload) + utf8Bytes(send.message.headers);
+    const bytes = this.sendsBytes + bytesOf(send);
     if (bytes > this.host.sendsBytesMax) throw tooLarge(bytes, this.host.sendsBytesMax);
     this.sendsBytes = bytes;
     this.sends.push(send);
@@ -169,6 +169,9 @@ export class EntityContext {
 }
 
 const NO_SENDS: readonly Send[] = [];
+
+const bytesOf = ({ entity, message }: Send): number =>
+  MESSAGE_OVERHEAD + utf8Bytes(entity) + utf8Bytes(message.id) + utf8Bytes(message.payload) + utf8Bytes(message.headers);
 
 const tooLarge = (bytes: number, limit: number): AtomicQueuesError =>
   new AtomicQueuesError(

@@ -286,11 +286,16 @@ export class Enqueue {
     while (this.open.peek()?.closed === true) this.open.shift();
   }
 
-  private armExpiry(): void {
-    this.expiryTimer = this.parts.clock.setTimer(EXPIRY_CHECK_MS, () => {
+  private armExpiry(mayPutOff = true): void {
+    const { clock, config } = this.parts;
+    const dueMs = clock.monotonicMs() + EXPIRY_CHECK_MS;
+    this.expiryTimer = clock.setTimer(EXPIRY_CHECK_MS, () => {
       this.expiryTimer = undefined;
-      this.expire(this.parts.clock.monotonicMs() - this.parts.config.enqueueTimeoutMs);
-      if (this.open.length > 0) this.armExpiry();
+      const nowMs = clock.monotonicMs();
+      // A process that stood still has answers to read first, which may say of a batch that it was certainly not applied.
+      const isPutOff = mayPutOff && nowMs - dueMs > EXPIRY_CHECK_MS;
+      if (!isPutOff) this.expire(nowMs - config.enqueueTimeoutMs);
+      if (this.open.length > 0) this.armExpiry(!isPutOff);
     });
   }
 

@@ -2,7 +2,10 @@ import { type AddressInfo, createServer, connect as dial, type Socket } from 'no
 import { expect, it } from 'vitest';
 import type { AppendAnswer, BeginAnswer, SessionOp } from '../../src/core/log/operations.js';
 import { MemoryStore } from '../../src/memory/store.js';
+import { EntityContext } from '../../src/runtime/context.js';
 import { SystemClock } from '../../src/system/clock.js';
+import { type Handle, msg, node, until, world } from '../runtime/harness.js';
+import { fast } from '../runtime/started.js';
 import { describeRedis, startRedis } from '../support/redis-server.js';
 import { append, failureOf, join, message, redisStore } from './support.js';
 
@@ -139,6 +142,29 @@ describeRedis('a link on which an answer takes longer than a call may', () => {
     expect((await applied).status).toBe('applied');
     await store.close();
     link.close();
+    await server.stop();
+  });
+});
+
+describeRedis('a handler that sends very many small messages', () => {
+  it('has them logged in one step, up to the limit of what crosses, and is refused the others', async () => {
+    const server = await startRedis();
+    let ran = 0;
+    let sent = 0;
+    const handle: Handle = (_payload, name) => {
+      if (name !== 'Send') return void ran++;
+      const context = EntityContext.current();
+      expect(() => {
+        for (; sent < 50_000; sent++) context.enqueue(msg(`e${sent % 64}`));
+      }).toThrow(/PAYLOAD_TOO_LARGE/);
+    };
+    const n = node({ ...world(), store: redisStore(server.port, { storeCallTimeoutMs: 1000 }) }, handle, fast());
+    await n.start();
+    await n.enqueueAndWait(msg('start', {}, { name: 'Send' }), { timeoutMs: 20_000 });
+    expect(sent).toBeGreaterThan(10_000);
+    await until('all have run', () => ran === sent, 60_000);
+    expect(n.status().incarnation).toBe(1);
+    await n.stop();
     await server.stop();
   });
 });

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { join as path } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { RedisClient } from '../../src/redis/connection.js';
 import type { RedisStore } from '../../src/redis/store.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 import { append, BreakingLink, ENTITY, failureOf, join, patiently, redisStore, type Session } from './support.js';
@@ -219,6 +220,35 @@ describeRedis(
         await admin.replicaof('NO', 'ONE');
         await patiently(call, 2000);
       });
+    });
+
+    it('a call that the client cannot make is refused, and costs the others nothing', async () => {
+      let fails = false;
+      let closes = 0;
+      const throwing = redisStore(server.port, {
+        connection: () => {
+          const client = new Redis({ port: server.port, lazyConnect: true, enableOfflineQueue: false });
+          client.on('close', () => closes++);
+          return new Proxy(client, {
+            get(target, key) {
+              const value = Reflect.get(target, key);
+              if (key === 'evalsha' && fails) throw new RangeError('Maximum call stack size exceeded');
+              return typeof value === 'function' ? value.bind(target) : value;
+            },
+          }) as unknown as RedisClient;
+        },
+      });
+      closing.push(() => throwing.close());
+      await throwing.open();
+      const other = throwing.control({ op: 'counts' });
+      fails = true;
+      expect(await failureOf(throwing.control({ op: 'counts' }))).toMatchObject({ refused: true, permanent: false });
+      fails = false;
+      await other;
+      // Had it stayed among the calls that wait, the connection would go with its deadline.
+      await new Promise((resolve) => setTimeout(resolve, SETTLES_MS));
+      expect(closes).toBe(0);
+      expect(await throwing.control({ op: 'counts' })).toMatchObject({ depth: 0 });
     });
 
     it('closed: nothing more is sent, and what was under way settles', async () => {

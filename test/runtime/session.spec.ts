@@ -62,7 +62,7 @@ function open() {
   });
   const step = (name: string, kind: 'append' | 'finish' = 'append', chars = 0): Step => ({
     op: {
-      ...{ op: kind, name, message: { payload: 'x'.repeat(chars), headers: '' } },
+      ...{ op: kind, name, entity: '', message: { id: '', payload: 'x'.repeat(chars), headers: '', chain: '' } },
       ...{ outcome: { result: '', error: '' }, sends: [], next: -1 },
     } as never,
     answered: (answer) => log.push(`${name}: ${JSON.stringify(answer)}`),
@@ -79,7 +79,7 @@ const refused = () => new StoreCallError('OOM', true);
 describe('the session', () => {
   it('bounds a batch in size: one that takes longer than a call may would be sent for ever', async () => {
     const { store, session, step } = open();
-    for (let i = 0; i < 6; i++) session.submit(step(`m${i}`, 'append', MEGABYTE / 2));
+    for (let i = 0; i < 6; i++) session.submit(step(`m${i}`, 'append', MEGABYTE / 2 - 1000));
     session.submit(step('large', 'append', 8 * MEGABYTE));
     await tick();
     expect(store.copies.map(({ batch }) => batch.ops.length)).toEqual([2, 2]);
@@ -244,7 +244,7 @@ describe('the session', () => {
     const of = (name: string, op: object) => session.submit({ ...step(name), op } as never);
     of('claim x', { op: 'claim', entity: 'x' });
     of('claim y', { op: 'claim', entity: 'y' });
-    of('a', { op: 'append', entity: 'x', message: { payload: '', headers: '' } });
+    of('a', { op: 'append', entity: 'x', message: { id: '', payload: '', headers: '', chain: '' } });
     await tick();
     await store.copies[0]?.fail(refused());
     await clock.fire();
@@ -254,7 +254,7 @@ describe('the session', () => {
 
   it('lets a finish whose sends have no room wait aside, and one of them ask from time to time', async () => {
     const { store, clock, log, session, step, applied } = open();
-    const send = { entity: 'account:x', depthMax: 0, message: { payload: 'x', headers: '', chain: '' } };
+    const send = { entity: 'account:x', depthMax: 0, message: { id: '', payload: 'x', headers: '', chain: '' } };
     const sender = (name: string): Step => {
       const made = step(name, 'finish');
       return { ...made, op: { ...made.op, sends: [send] } as never, parked: () => log.push(`${name} parked`) };

@@ -109,39 +109,62 @@ describe('a wait that withdraws, while the store stands still', () => {
 /** Answers the next batches as told, and does nothing then. */
 class Answering extends StandingStill {
   next: ('fenced' | 'silent')[] = [];
+  /** When those are answered; by default soon. */
+  answer: Promise<unknown> | undefined;
 
   override apply = async (batch: Batch): Promise<BatchReply> => {
     this.batches++;
     const how = batch.ops.some(({ op }) => op === 'append') ? this.next.shift() : undefined;
     if (how === undefined) return this.inner.apply(batch);
-    await sleep(5);
+    await (this.answer ?? sleep(5));
     if (how === 'silent') throw new StoreCallError('no answer', false);
     return { status: 'fenced' };
   };
 }
 
 describe('the calls of a node that was declared dead', () => {
-  async function fenced(...next: Answering['next']) {
+  async function fenced(next: Answering['next'], config: Record<string, unknown> = {}) {
     const store = new Answering();
     const ran: string[] = [];
-    const n = node(world(store), (_p, _name, id) => void ran.push(id), { storeCallTimeoutMs: 200, onLeaseLost: 'rejoin' });
+    const n = node(world(store), (_p, _name, id) => void ran.push(id), {
+      storeCallTimeoutMs: 200,
+      onLeaseLost: 'rejoin',
+      ...config,
+    });
     started.push(n);
     await n.start();
     await n.enqueueAndWait(msg('before'), { timeoutMs: 5000 });
     store.next = next;
-    return { n, ran };
+    return { n, ran, store };
   }
 
   it('go on with its next incarnation, if every copy was answered so', async () => {
-    const { n, ran } = await fenced('fenced');
+    const { n, ran } = await fenced(['fenced']);
     expect(await n.enqueue(msg('a'))).toMatchObject({ duplicate: false });
     await until('it has run', () => ran.includes('a'));
     expect(ran).toEqual(['before', 'a']);
     expect(n.status().incarnation).toBe(2);
   });
 
+  it('have certainly not been logged, also if that answer waited beside a deadline that passed while the process stood still', async () => {
+    const { n, ran, store } = await fenced(['fenced'], { enqueueTimeoutMs: 300 });
+    let read = (_: unknown): void => undefined;
+    store.answer = new Promise((resolve) => (read = resolve));
+    const error = codeOf(n.enqueue(msg('a')));
+    const left = store.batches + 1;
+    await until('it has left', () => store.batches === left);
+    // A loop that was blocked looks at its timers first, and at its sockets then.
+    setImmediate(() => {
+      for (const end = performance.now() + 1000; performance.now() < end; );
+      setTimeout(() => setImmediate(read, undefined));
+    });
+    expect(await error).toMatchObject({ code: 'STORE_UNAVAILABLE', definite: true });
+    await n.enqueueAndWait(msg('after'), { timeoutMs: 5000 }).catch(() => undefined);
+    expect(ran).not.toContain('a');
+  });
+
   it('are unknown, if one copy got no answer', async () => {
-    const { n } = await fenced('silent', 'fenced');
+    const { n } = await fenced(['silent', 'fenced']);
     expect(await codeOf(n.enqueue(msg('a')))).toMatchObject({ code: 'OUTCOME_UNKNOWN', definite: false });
   });
 });

@@ -318,7 +318,7 @@ export type SessionOp =
 export type Answer = AnswerOf[keyof AnswerOf];
 
 /** What a message takes in the log besides its texts, in characters: no message is free of charge. */
-const MESSAGE_OVERHEAD = 256;
+export const MESSAGE_OVERHEAD = 256;
 
 /** Size of a message in the log, in characters. An estimate; what matters is that it is the same for what ends and what comes. */
 export const sizeOf = (m: Pick<NewMessage, 'payload' | 'headers' | 'chain'>): number =>

@@ -1,0 +1,25 @@
+import { expect, it } from 'vitest';
+import type { FinishOp, NewMessage, SessionOp } from '../../src/core/log/operations.js';
+import { BatchSize } from '../../src/runtime/batch-size.js';
+
+const message: NewMessage = {
+  ...{ id: '~1-1', given: false, digest: '', name: 'Do', payload: '{}', headers: '', chain: '', waiter: 0, replayOf: '' },
+};
+
+/** How many of those steps one batch takes. */
+function taken(step: SessionOp): number {
+  const size = new BatchSize();
+  size.begin();
+  let n = 0;
+  for (; size.hasRoomFor(step) && n < 1000; n++) size.add(step);
+  return n;
+}
+
+it('a batch has room by what its messages take in the call, not by their payloads alone', () => {
+  const outcome = { state: 'completed', result: '', error: '' } as const;
+  const sends = Array.from({ length: 300 }, () => ({ entity: 'account:a', message, depthMax: 0 }));
+  const finish: FinishOp = { op: 'finish', entity: 'account:a', fence: 1, seq: 1, attempt: 1, next: -1, outcome, sends };
+  expect(taken(finish) * sends.length).toBeLessThan(4096);
+  const longId = { ...message, id: 'i'.repeat(20_000) };
+  expect(taken({ op: 'append', entity: 'account:a', message: longId, depthMax: 0, begin: false })).toBeLessThan(60);
+});
