@@ -45,13 +45,13 @@ export class Waiter implements Due {
   readonly promise: Promise<string>;
   private resolve!: (result: string) => void;
   private reject!: (error: AtomicQueuesError) => void;
-  private onAbort: (() => void) | undefined;
 
   constructor(
     readonly entity: string,
     readonly id: string,
     readonly options: WaitOptions,
     private readonly replies: Replies,
+    private readonly signals: Signals,
     /** What the caller handed over for the handler. */
     readonly carried: object | undefined,
   ) {
@@ -59,10 +59,11 @@ export class Waiter implements Due {
       this.resolve = resolve;
       this.reject = reject;
     });
-    const { signal } = options;
-    if (signal === undefined) return;
-    this.onAbort = () => this.replies.expired(this, 'the caller aborted');
-    signal.addEventListener('abort', this.onAbort, { once: true });
+    if (options.signal !== undefined) signals.add(options.signal, this);
+  }
+
+  onAbort(): void {
+    this.replies.expired(this, 'the caller aborted');
   }
 
   onDue(): void {
@@ -71,7 +72,7 @@ export class Waiter implements Due {
 
   /** @internal */
   done(): void {
-    if (this.onAbort !== undefined) this.options.signal?.removeEventListener('abort', this.onAbort);
+    if (this.options.signal !== undefined) this.signals.remove(this.options.signal, this);
   }
 
   /** @internal */
@@ -85,6 +86,33 @@ export class Waiter implements Due {
   }
 }
 
+/** One listener for each signal, however many calls wait with it: a signal walks over all that it has to add one or to take one away. */
+class Signals {
+  private readonly watched = new Map<AbortSignal, { readonly waiters: Set<Waiter>; readonly listener: () => void }>();
+
+  add(signal: AbortSignal, waiter: Waiter): void {
+    let found = this.watched.get(signal);
+    if (found === undefined) {
+      const waiters = new Set<Waiter>();
+      const listener = (): void => {
+        this.watched.delete(signal);
+        for (const one of waiters) one.onAbort();
+      };
+      found = { waiters, listener };
+      this.watched.set(signal, found);
+      signal.addEventListener('abort', listener, { once: true });
+    }
+    found.waiters.add(waiter);
+  }
+
+  remove(signal: AbortSignal, waiter: Waiter): void {
+    const found = this.watched.get(signal);
+    if (found?.waiters.delete(waiter) !== true || found.waiters.size > 0) return;
+    this.watched.delete(signal);
+    signal.removeEventListener('abort', found.listener);
+  }
+}
+
 export class Replies {
   readonly readBack: ReadBack;
   private readonly waiters = new Map<string, Waiter>();
@@ -92,6 +120,7 @@ export class Replies {
   private hasCarried = false;
   /** Every waiter, the one that was checked longest ago first. */
   private readonly byCheck = new Set<Waiter>();
+  private readonly signals = new Signals();
   /** Set by the node: tries to take a message back whose caller gave up. */
   withdraw: (waiter: Waiter, why: string) => void = (waiter, why) => this.giveUp(waiter, why, undefined);
 
@@ -114,7 +143,7 @@ export class Replies {
   }
 
   wait(entity: string, id: string, options: WaitOptions, carried?: object): Waiter {
-    const waiter = new Waiter(entity, id, options, this, carried);
+    const waiter = new Waiter(entity, id, options, this, this.signals, carried);
     if (carried !== undefined) this.hasCarried = true;
     const key = keyOf(entity, id);
     waiter.next = this.waiters.get(key);

@@ -124,6 +124,19 @@ describe('what one item costs does not grow with their number', () => {
     });
   });
 
+  it('calls that wait with one signal, and its abort', async () => {
+    await expectLinear('calls with one signal', () => async (n: number) => {
+      const clock = new SystemClock();
+      const replies = new Replies(clock, new DueTimes(clock), new MemoryStore(clock), { generation: 'g' });
+      const abort = new AbortController();
+      const wait = { timeoutMs: 600_000, signal: abort.signal };
+      const calls = Array.from({ length: n }, (_, i) => replies.wait('account:a', `${i}`, wait).promise);
+      abort.abort();
+      expect((await Promise.allSettled(calls)).every(({ status }) => status === 'rejected')).toBe(true);
+      expect(replies.size).toBe(0);
+    });
+  });
+
   it('deadlines that are scheduled and cancelled', async () => {
     await expectLinear('deadlines', () => (n: number) => {
       const times = new DueTimes(new SystemClock());
