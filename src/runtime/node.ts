@@ -14,7 +14,7 @@ import type { HandlerPort } from '../ports/handler.js';
 import type { Network, PeerMessage } from '../ports/network.js';
 import type { Pulse } from '../ports/pulse.js';
 import type { Random } from '../ports/random.js';
-import type { Store, StoreCallError } from '../ports/store.js';
+import type { Store } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
 import { type ContextHost, EntityContext } from './context.js';
 import { Directory } from './directory.js';
@@ -96,7 +96,7 @@ export class Node {
       resumed: () => this.resumed(),
       fenced: (why: string) => this.fenced(why),
       lost: (why: string) => this.noticeLoss(why),
-      health: (error: StoreCallError | undefined) => this.noteHealth(error),
+      health: (error: Error | undefined) => this.noteHealth(error),
       heartbeat: () => this.fenced(whyGiveUp(this.session, config)),
     };
     this.membership = new Membership(store, this.pulse, clock, random, config, contracts, events, options.schemas);
@@ -203,11 +203,10 @@ export class Node {
   admit(): void {
     const { state, health } = this;
     if (state === 'running' || state === 'rejoining') {
-      if (health.degraded)
-        throw new AtomicQueuesError('STORE_UNAVAILABLE', `the store does not answer (${health.why}); nothing was sent`, {
-          details: { cause: health.why },
-        });
-      return;
+      if (!health.degraded) return;
+      const text = state === 'running' ? 'the store does not answer' : 'the node was evicted and cannot rejoin';
+      const details = { cause: health.why };
+      throw new AtomicQueuesError('STORE_UNAVAILABLE', `${text} (${health.why}); nothing was sent`, { details });
     }
     // A handler that still runs may send follow-ups: they are logged, and run after the restart or elsewhere.
     if (state === 'draining' && EntityContext.currentOrNone() !== undefined) return;
@@ -240,7 +239,7 @@ export class Node {
 
   // ---- health and lease ----------------------------------------------------------------------------------------
 
-  private noteHealth(error: StoreCallError | undefined): void {
+  private noteHealth(error: Error | undefined): void {
     const change = this.health.note(error?.message);
     if (change === 'degraded') this.options.trace.emit('degraded', { why: this.health.why });
     else if (change === 'recovered') this.options.trace.emit('recovered', {});
