@@ -214,7 +214,7 @@ export class Node {
     if (state === 'closed' && cause?.code === 'STORE_LOST')
       throw new AtomicQueuesError('STORE_LOST', 'the node has closed; nothing was logged', { definite: true, cause });
     const text = state === 'new' || state === 'starting' ? 'the node has not started yet' : `the node is ${state}`;
-    throw new AtomicQueuesError('SHUTTING_DOWN', `${text}; nothing was logged`);
+    throw new AtomicQueuesError('SHUTTING_DOWN', `${text}; nothing was logged`, { cause });
   }
 
   /** The id follows from the parent's: a crash or retry neither drops nor doubles it. */
