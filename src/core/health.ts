@@ -5,10 +5,15 @@
 export class StoreHealth {
   private failures = 0;
   degraded = false;
-  /** Why it is degraded. */
+  /** Of the last failure: why it is degraded. */
   why = '';
 
   constructor(private readonly failuresMax: number) {}
+
+  /** Why the last call failed; undefined if one after it was answered. */
+  get lastFailure(): string | undefined {
+    return this.failures > 0 ? this.why : undefined;
+  }
 
   /** Notes how a call ended; answers the change, if it is one. `failure` is undefined for a success. */
   note(failure: string | undefined): 'degraded' | 'recovered' | undefined {

@@ -131,7 +131,11 @@ export class Node {
     const { master } = this;
     this.router = new Router({ clock, config, network, membership, ownership, replies, master, view, peers });
     const { router } = this;
-    this.enqueuing = new Enqueue({ clock, trace, config, directory, shapes, router, replies, admit: () => this.admit() });
+    this.enqueuing = new Enqueue({
+      ...{ clock, trace, config, directory, shapes, router, replies },
+      admit: () => this.admit(),
+      why: () => this.health.lastFailure,
+    });
     replies.withdraw = (waiter, why) => this.enqueuing.withdraw(waiter, why);
     this.recovery = new Recovery({
       ...{ clock, trace, config, store, network, membership, ownership, replies, view, directory, shapes, master, router },
@@ -320,7 +324,7 @@ export class Node {
   private close(why: AtomicQueuesError): void {
     this.state = 'closed';
     this.closedBy = why;
-    this.enqueuing.rejectAll(why.message, why);
+    this.enqueuing.rejectAll(why.message, why, why);
     this.replies.rejectAll(why);
     this.options.onClosed?.(why);
   }
