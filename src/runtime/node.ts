@@ -159,8 +159,9 @@ export class Node {
     } catch (error) {
       this.state = 'closed';
       this.closedBy = asError(error);
-      await this.membership.leave(0);
-      await this.pulse.close();
+      // What fails now is not why the start did.
+      await this.membership.leave(0).catch(() => undefined);
+      await this.pulse.close().catch(() => undefined);
       await store.close().catch(() => undefined);
       throw this.closedBy;
     }

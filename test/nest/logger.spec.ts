@@ -43,6 +43,7 @@ beforeEach(() => {
   process.on('uncaughtException', keep);
 });
 afterEach(() => {
+  vi.restoreAllMocks();
   process.off('unhandledRejection', keep);
   process.off('uncaughtException', keep);
 });
@@ -93,5 +94,4 @@ it('a node that closes by an unexpected error logs its causes, and gives them to
     .toMatch(/the user may not join[\s\S]*caused by Error: of the server[\s\S]*NOPERM/);
   const error = await errorOf('SHUTTING_DOWN', app.get(QueueBus).enqueue(new Do('a', 'go on')));
   expect(error).toMatchObject({ cause: { code: 'CONFIG_INVALID', cause: { message: 'the user may not join', cause } } });
-  vi.restoreAllMocks();
 });
