@@ -160,9 +160,8 @@ export class Node {
       this.state = 'closed';
       this.closedBy = asError(error);
       // What fails now is not why the start did.
-      await this.membership.leave(0).catch(() => undefined);
-      await this.pulse.close().catch(() => undefined);
-      await store.close().catch(() => undefined);
+      const ends = [() => this.membership.leave(0), () => this.pulse.close(), () => store.close()];
+      for (const end of ends) await end().catch(() => undefined);
       throw this.closedBy;
     }
     this.openSession();
@@ -208,10 +207,8 @@ export class Node {
   admit(): void {
     const { state, health } = this;
     if (state === 'running' || state === 'rejoining') {
-      if (!health.degraded) return;
-      const text = state === 'running' ? 'the store does not answer' : 'the node was evicted and cannot rejoin';
-      const details = { cause: health.why };
-      throw new AtomicQueuesError('STORE_UNAVAILABLE', `${text} (${health.why}); nothing was sent`, { details });
+      health.check(state === 'running' ? 'the store does not answer' : 'the node was evicted and cannot rejoin');
+      return;
     }
     // A handler that still runs may send follow-ups: they are logged, and run after the restart or elsewhere.
     if (state === 'draining' && EntityContext.currentOrNone() !== undefined) return;
