@@ -72,6 +72,8 @@ describe('a recorded error', () => {
       cause: { name: 'RangeError', message: 'inner', stack: expect.any(String) },
     });
     expect(stored(new DOMException('gone', 'AbortError'))).toMatchObject({ name: 'AbortError', message: 'gone' });
+    const brand = Symbol.for('atomic-queues:terminal-error');
+    expect(TerminalError.is(Object.assign(thrown as Error, { [brand]: true }))).toBe(true);
     expect(stored({ one: thrown }).one).toMatchObject({ name: 'TypeError', message: 'outer' });
   });
 

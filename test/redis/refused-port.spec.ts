@@ -1,4 +1,5 @@
 import dns from 'node:dns';
+import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { freePort } from '../../demo/machine.js';
 import { openClient } from '../../src/cli/connect.js';
@@ -28,6 +29,11 @@ describe('an error without a message of its own', () => {
     expect(storeCallErrorOf(refusedTwice()).message).toBe(`the call to Redis got no answer: ${both}`);
     expect(notConnected(refusedTwice()).message).toBe(`there is no connection to Redis: ${both}`);
   });
+});
+
+it('a refusal of Redis is one also as an error of another realm, as a sandbox of Jest gets it', () => {
+  const refusal: unknown = runInNewContext("Object.assign(new Error('OOM command not allowed'), { name: 'ReplyError' })");
+  expect(storeCallErrorOf(refusal)).toMatchObject({ refused: true, kind: 'full', cause: refusal });
 });
 
 describe('a port of localhost that refuses', () => {
