@@ -5,7 +5,7 @@ import { SCHEMA_VERSION } from '../core/log/operations.js';
 import { addressOfRedisUrl } from '../core/redis-options.js';
 import { StoreCallError } from '../ports/store.js';
 import type { RedisClient } from '../redis/connection.js';
-import { storeCallErrorOf, type TlsNames, tlsAdvice } from '../redis/failures.js';
+import { reasonIn, storeCallErrorOf, type TlsNames, tlsAdvice } from '../redis/failures.js';
 import { RedisStore } from '../redis/store.js';
 import { SystemClock } from '../system/clock.js';
 import { CommandError, shellWord } from './terminal.js';
@@ -78,9 +78,7 @@ function reasonOf(error: Error): string {
   const tls = tlsAdvice(error, TLS_OPTIONS);
   if (tls !== undefined) return tls;
   if (/^WRONGPASS/.test(error.message)) return 'it refused the user name or the password';
-  // An address with several meanings fails with an error for each, and none of its own.
-  const inner = (error as { errors?: readonly Error[] }).errors?.map(({ message }) => message);
-  return error.message || inner?.join(', ') || error.name;
+  return reasonIn(error);
 }
 
 /** The store behind the prefix, to be read or also written to. Rejects with a CommandError that says which prefixes there are, if it is not one of them. */

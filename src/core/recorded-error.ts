@@ -8,6 +8,7 @@
  *       are left out.
  */
 import { isErrorCode } from './errors.js';
+import { isError } from './is-error.js';
 import { TerminalError } from './terminal-error.js';
 
 export interface RecordedError {
@@ -52,7 +53,7 @@ const UNREADABLE = '[unreadable]';
 /** Fields that have a place of their own in a record, or none. */
 const OWN_PLACE: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'cause', ...NOTES]);
 /** Fields that are recorded also where they are inherited or not enumerable. */
-const ALWAYS = ['code', 'status', 'statusCode', 'expose', 'details', 'errors'] as const;
+const ALWAYS = ['code', 'status', 'statusCode', 'expose', 'details', 'errors', 'error', 'suppressed'] as const;
 
 const cut = (text: string, charsMax: number): string =>
   (text.length > charsMax ? `${text.slice(0, charsMax)}...` : text).toWellFormed();
@@ -65,12 +66,12 @@ function read(object: object, field: string): unknown {
   }
 }
 
-/** Records what was thrown. `ofLibrary`: the library failed the message, not its handler; its stack tells nothing. */
+/** Records what was thrown. `ofLibrary`: the library failed the message, not its handler; its own stack tells nothing. */
 export function recordError(thrown: unknown, ofLibrary = false): RecordedError {
   try {
     return record(thrown, ofLibrary);
   } catch {
-    return { name: 'NonError', message: 'the handler threw a value that cannot be described' };
+    return { name: 'NonError', message: 'a value was thrown that cannot be described' };
   }
 }
 
@@ -81,7 +82,7 @@ function record(thrown: unknown, ofLibrary: boolean): RecordedError {
   let inner: RecordedError | undefined;
   for (let i = records.length - 1; i >= 0; i--) {
     const one = chain[i];
-    const stack = one instanceof Error && !ofLibrary ? stackOf(one) : undefined;
+    const stack = isError(one) && !(ofLibrary && i === 0) ? stackOf(one) : undefined;
     inner = {
       ...(records[i] as RecordedError),
       ...(stack !== undefined && { stack }),
@@ -112,7 +113,7 @@ function basesOf(error: Error): string[] {
 /** The error and its causes, outermost first. */
 function chainOf(thrown: unknown): unknown[] {
   const chain = [thrown];
-  for (let at = thrown; at instanceof Error && chain.length < CAUSES_MAX; ) {
+  for (let at = thrown; isError(at) && chain.length < CAUSES_MAX; ) {
     const cause = read(at, 'cause');
     if (cause === undefined || cause === null || chain.includes(cause)) break;
     chain.push(cause);
@@ -122,7 +123,7 @@ function chainOf(thrown: unknown): unknown[] {
 }
 
 function headOf(thrown: unknown): { name: string; message: string } {
-  if (thrown instanceof Error)
+  if (isError(thrown))
     return {
       name: cut(String(read(thrown, 'name')), NAME_CHARS_MAX),
       message: cut(String(read(thrown, 'message')), TEXT_CHARS_MAX),
@@ -151,13 +152,13 @@ export type HttpExceptionLike = Error & { getStatus(): number; getResponse(): st
 
 /** Whether it is an HttpException, of any copy of Nest. */
 export function isHttpException(thrown: unknown): thrown is HttpExceptionLike {
-  if (!(thrown instanceof Error)) return false;
+  if (!isError(thrown)) return false;
   return typeof read(thrown, 'getStatus') === 'function' && typeof read(thrown, 'getResponse') === 'function';
 }
 
 /** Whether it has the fields of http-errors, by which Nest answers it with its status. */
 export function isHttpError(thrown: unknown): thrown is Error & { readonly statusCode: number } {
-  if (!(thrown instanceof Error) || typeof read(thrown, 'expose') !== 'boolean') return false;
+  if (!isError(thrown) || typeof read(thrown, 'expose') !== 'boolean') return false;
   const status = read(thrown, 'statusCode');
   return typeof status === 'number' && read(thrown, 'status') === status;
 }
@@ -236,7 +237,7 @@ class FieldRecorder {
     this.path.push(value);
     try {
       if (Array.isArray(value)) return this.items(value);
-      if (value instanceof Error) return { ...headOf(value), ...this.of(value) };
+      if (isError(value)) return { ...headOf(value), ...this.of(value) };
       if (ArrayBuffer.isView(value)) return undefined;
       const toJson = read(value, 'toJSON');
       if (typeof toJson === 'function') return this.value(toJson.call(value));
@@ -321,3 +322,6 @@ export function linesOf({ name, message, stack, cause, ...rest }: RecordedError)
   const more = Object.keys(fields).length === 0 ? '' : `\n    ${cut(JSON.stringify(fields), LINE_CHARS_MAX)}`;
   return `${head}${more}${cause === undefined ? '' : `\ncaused by ${linesOf(cause)}`}`;
 }
+
+/** The same of whatever was thrown; never throws. */
+export const linesOfThrown = (thrown: unknown): string => linesOf(recordError(thrown));

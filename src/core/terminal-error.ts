@@ -1,3 +1,5 @@
+import { isError } from './is-error.js';
+
 const BRAND = Symbol.for('atomic-queues:terminal-error');
 
 export interface TerminalErrorOptions {
@@ -31,6 +33,6 @@ export class TerminalError extends Error {
 
   /** True also for one of another copy of this package. */
   static is(thrown: unknown): thrown is TerminalError {
-    return thrown instanceof Error && (thrown as { [BRAND]?: unknown })[BRAND] === true;
+    return isError(thrown) && (thrown as { [BRAND]?: unknown })[BRAND] === true;
   }
 }

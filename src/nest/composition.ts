@@ -4,6 +4,7 @@ import type { ResolvedConfig } from '../core/config/types.js';
 import { resolveConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import type { Contract, PublishedSchemas } from '../core/log/control-operations.js';
+import { linesOfThrown, recordError } from '../core/recorded-error.js';
 import { LoopbackHub, LoopbackNetwork } from '../memory/network.js';
 import { MemoryStore } from '../memory/store.js';
 import type { Clock } from '../ports/clock.js';
@@ -63,7 +64,7 @@ async function start(parts: Parts): Promise<RunningNode> {
       network: network.port,
       pulse: await pulseOf(config, clock, logger),
       onClosed: (why) => {
-        logger.error(`the node has closed: ${why.message}`);
+        logger.error(`the node has closed: ${why.cause === undefined ? why.message : linesOfThrown(why)}`);
         if (why.code === 'FENCED' && config.onLeaseLost === 'exit') exitOnLeaseLost();
       },
     });
@@ -175,7 +176,7 @@ async function pulseOf(config: ResolvedConfig, clock: Clock, logger: EventLogger
   try {
     return new BeatThread({ connection: redis, keyPrefix, storeCallTimeoutMs, everyMs, loopStallLimitMs, clock });
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = recordError(error).message;
     logger.warn(
       `the lease has no thread of its own (${why}): a handler that blocks the loop for nearly nodeTTLMs (${nodeTTLMs}) loses it`,
     );

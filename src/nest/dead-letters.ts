@@ -1,6 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { DeadLetter } from '../core/dead-letter.js';
 import { idOfKey, typeOfKey, unescapeId } from '../core/ids.js';
+import { linesOfThrown } from '../core/recorded-error.js';
 import { brandForCopies } from '../core/shared.js';
 import type { TraceEvents } from '../ports/trace.js';
 import type {
@@ -53,8 +54,7 @@ export class DeadLetterListeners {
     try {
       await listener(event);
     } catch (error) {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.#onFault(`a listener of onDeadLetter threw: ${text}`);
+      this.#onFault(`a listener of onDeadLetter threw: ${linesOfThrown(error)}`);
     }
   }
 }

@@ -3,7 +3,7 @@ import { AsyncContext } from '@nestjs/cqrs';
 import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { decodeJson, encodeResult, revive } from '../core/payload.js';
-import { isHttpError, isHttpException } from '../core/recorded-error.js';
+import { isHttpError, isHttpException, linesOfThrown } from '../core/recorded-error.js';
 import { TerminalError } from '../core/terminal-error.js';
 import { type Delivery, type FailureRuling, FinalFailure, type HandlerPort, NotCalled } from '../ports/handler.js';
 import type { HandledMessage, MessageRegistry } from './registry.js';
@@ -87,7 +87,7 @@ export class BusHandlers implements HandlerPort {
       if (answer instanceof Promise) answer.catch(() => undefined);
       this.#onFault(`entities.${type}.isTerminal returned no boolean for an error of ${name}; the error counts as not terminal`);
     } catch (error) {
-      const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      const why = linesOfThrown(error);
       this.#onFault(`entities.${type}.isTerminal threw for an error of ${name}; the error counts as not terminal: ${why}`);
     }
     return false;

@@ -1,3 +1,4 @@
+import { linesOfThrown } from '../core/recorded-error.js';
 import type { Trace, TraceEvents } from '../ports/trace.js';
 
 /** The part of Nest's Logger that is used. */
@@ -82,6 +83,5 @@ function textOf(data: object): string {
 }
 
 function valueText(value: unknown): string {
-  if (value instanceof Error) return value.stack ?? value.message;
-  return typeof value === 'string' ? value : String(value);
+  return typeof value === 'object' && value !== null ? linesOfThrown(value) : String(value);
 }

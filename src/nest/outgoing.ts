@@ -2,6 +2,7 @@ import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { entityIdOf, messageIdOf, utf8Bytes } from '../core/ids.js';
 import { decodeJson, encodeJson } from '../core/payload.js';
+import { recordError } from '../core/recorded-error.js';
 import type { OutgoingMessage } from '../runtime/enqueue.js';
 import type { WaitOptions } from '../runtime/replies.js';
 import type { EnqueueAndWaitOptions, EnqueueOptions } from './bus-types.js';
@@ -155,8 +156,16 @@ function classOf(message: object): object {
   return typeof found === 'function' ? found : Object;
 }
 
-const ownIdOf = (message: object, { idProperty }: Route): unknown =>
-  idProperty === undefined ? undefined : (message as Record<string, unknown>)[idProperty];
+/** Throws INVALID_ENTITY_ID for a getter that throws. */
+function ownIdOf(message: object, { idProperty, idLabel }: Route): unknown {
+  if (idProperty === undefined) return undefined;
+  try {
+    return (message as Record<string, unknown>)[idProperty];
+  } catch (cause) {
+    const text = `entity id of ${idLabel} cannot be read: ${recordError(cause).message}`;
+    throw new AtomicQueuesError('INVALID_ENTITY_ID', text, { cause });
+  }
+}
 
 /** A bigint id arrives as its decimal string, as it does in the entity's key; JSON has no bigint. */
 function withTextId(message: object, route: Route): object {

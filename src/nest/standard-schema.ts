@@ -1,5 +1,7 @@
 import { AtomicQueuesError } from '../core/errors.js';
+import { isError } from '../core/is-error.js';
 import type { JsonSchema } from '../core/json-schema.js';
+import { recordError } from '../core/recorded-error.js';
 
 /**
  * The part of the Standard Schema interface (standardschema.dev) that is used here: zod, valibot, arktype and others are ones.
@@ -56,11 +58,15 @@ function violation(what: string, issues: readonly SchemaIssue[], definite: boole
 }
 
 const schemaThrew = (what: string, cause: unknown, definite: boolean): AtomicQueuesError =>
-  new AtomicQueuesError('SCHEMA_VIOLATION', `the schema of ${what} threw: ${String(cause)}`, {
-    definite,
-    details: { path: '$' },
-    cause,
-  });
+  new AtomicQueuesError(
+    'SCHEMA_VIOLATION',
+    `the schema of ${what} threw: ${isError(cause) ? String(cause) : recordError(cause).message}`,
+    {
+      definite,
+      details: { path: '$' },
+      cause,
+    },
+  );
 
 /**
  * Checks `value`, and changes nothing: what a schema transforms is not used. Throws SCHEMA_VIOLATION, or returns a promise that

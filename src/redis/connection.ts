@@ -8,7 +8,7 @@ import { Redis } from 'ioredis';
 import { addressOfRedisUrl } from '../core/redis-options.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import { StoreCallError } from '../ports/store.js';
-import { isDemoted, isLoginRefusal, notConnected, storeCallErrorOf } from './failures.js';
+import { isDemoted, isLoginRefusal, notConnected, reasonIn, storeCallErrorOf } from './failures.js';
 
 export interface RedisConnectionConfig {
   readonly url?: string;
@@ -310,7 +310,7 @@ export class Connection {
   #unreachable(cause: Error): StoreCallError {
     const where = addressOf(this.#options.connection);
     const refusal = storeCallErrorOf(cause);
-    const why = refusal.refused ? refusal.message : cause.message + this.#tlsHint(cause);
+    const why = refusal.refused ? refusal.message : reasonIn(cause) + this.#tlsHint(cause);
     return new StoreCallError(`cannot open Redis at ${where}: ${why}`, true, refusal.permanent, { cause });
   }
 

@@ -1,3 +1,4 @@
+import { isError } from '../core/is-error.js';
 import { StoreCallError } from '../ports/store.js';
 
 /** Replies after which the script certainly changed nothing: it did not start, or its first write was refused. */
@@ -101,9 +102,17 @@ export const isDemoted = (error: unknown): boolean =>
 /** Ours says that nothing was sent: the connection was down, and calls are never queued. */
 const NOT_SENT = /enableOfflineQueue options is false/;
 
+/** Why, in words: an address with several meanings fails with an error for each, and its own message is empty. */
+export function reasonIn(error: unknown): string {
+  if (!isError(error)) return String(error);
+  const { message, errors, code, name } = error as NodeJS.ErrnoException & { readonly errors?: unknown };
+  const inner = Array.isArray(errors) ? errors.map(reasonIn).join(', ') : '';
+  return message || inner || code || name;
+}
+
 /** What a failed command means for the store's caller. */
 export function storeCallErrorOf(cause: unknown): StoreCallError {
-  const error = cause instanceof Error ? cause : new Error(String(cause));
+  const error = isError(cause) ? cause : new Error(String(cause));
   if (error instanceof StoreCallError) return error;
   if (NOT_SENT.test(error.message)) return notConnected(error);
   const advice = tlsAdvice(error);
@@ -111,7 +120,7 @@ export function storeCallErrorOf(cause: unknown): StoreCallError {
   // The client advises to set an option, which is ours.
   if (error.name === 'MaxRetriesPerRequestError')
     return new StoreCallError('the connection to Redis broke before the answer', false, false, { cause });
-  if (!isReply(error)) return new StoreCallError(`the call to Redis got no answer: ${error.message}`, false, false, { cause });
+  if (!isReply(error)) return new StoreCallError(`the call to Redis got no answer: ${reasonIn(error)}`, false, false, { cause });
   // Redis kills only a script that has written nothing.
   if (SCRIPT_KILLED.test(error.message))
     return new StoreCallError(`Redis refused the call: ${error.message}`, true, false, { cause });
@@ -129,6 +138,6 @@ export function storeCallErrorOf(cause: unknown): StoreCallError {
 
 /** `cause`: why the last attempt to connect failed, if it did. */
 export function notConnected(cause?: Error): StoreCallError {
-  const why = cause === undefined ? '' : `: ${cause.message}`;
+  const why = cause === undefined ? '' : `: ${reasonIn(cause)}`;
   return new StoreCallError(`there is no connection to Redis${why}`, true, false, cause === undefined ? undefined : { cause });
 }

@@ -10,7 +10,7 @@ import { Outbox, type OutgoingFrame } from '../core/outbox.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Network, PeerMessage } from '../ports/network.js';
 import type { ConnectionOptions } from './connection.js';
-import { channelRule, permissionLacking } from './failures.js';
+import { channelRule, permissionLacking, reasonIn } from './failures.js';
 import { decodeFrame, encodeFrame } from './frames.js';
 import { OUTBOX_LIMITS } from './outbox-limits.js';
 import { type PubSubClient, PubSubLink } from './pubsub-link.js';
@@ -109,7 +109,7 @@ export class RedisNetwork implements Network {
 
   #textOf(error: unknown): string {
     const forbidden = permissionLacking(error);
-    if (forbidden === undefined) return error instanceof Error ? error.message : String(error);
+    if (forbidden === undefined) return reasonIn(error);
     const { keyPrefix } = this.#options;
     return `the Redis user may not use the channels of keyPrefix "${keyPrefix}": ${forbidden}; allow them with ${channelRule(keyPrefix)}`;
   }

@@ -4,6 +4,7 @@
  */
 import type { Clock, Timer } from '../ports/clock.js';
 import { Connection, type ConnectionOptions } from './connection.js';
+import { reasonIn } from './failures.js';
 
 /** What is used of an ioredis client here. */
 export interface PubSubClient {
@@ -62,7 +63,9 @@ export class PubSubLink {
 
   /** Why the link is down, if it is to be up. */
   get problem(): string | undefined {
-    return this.isUp || this.#isClosed ? undefined : (this.#connection.lastError?.message ?? this.#problem);
+    if (this.isUp || this.#isClosed) return undefined;
+    const { lastError } = this.#connection;
+    return lastError === undefined ? this.#problem : reasonIn(lastError);
   }
 
   /** Opens in the background, and again until it succeeds. */
@@ -98,7 +101,7 @@ export class PubSubLink {
       if (this.#isClosed) this.#connection.close();
       else this.#up();
     } catch (error) {
-      this.#problem = error instanceof Error ? error.message : String(error);
+      this.#problem = reasonIn(error);
       if (!this.#isClosed) this.#openAgain = this.#clock.setTimer(OPEN_AGAIN_MS, () => this.open());
     }
   }

@@ -7,11 +7,14 @@ import type { Waiter } from './replies.js';
 import type { Step } from './session.js';
 import type { EntityWorker } from './worker.js';
 
-export const outcomeUnknown = (append: Append, why: string): AtomicQueuesError =>
-  new AtomicQueuesError('OUTCOME_UNKNOWN', `${why}; the message may be logged and may run`, {
-    // An id that we made is forgotten with its message: to send it again would not be safe.
-    details: { entity: append.op.entity, id: append.op.message.given ? unescapeId(append.op.message.id) : undefined },
-  });
+/** `cause`: what ended the session or the node, if that did. */
+export function outcomeUnknown(append: Append, why: string, cause?: AtomicQueuesError): AtomicQueuesError {
+  const { entity, message } = append.op;
+  // An id that we made is forgotten with its message: to send it again would not be safe.
+  const id = message.given ? unescapeId(message.id) : undefined;
+  const details = { entity, id, cause: append.enqueue.parts.why() };
+  return new AtomicQueuesError('OUTCOME_UNKNOWN', `${why}; the message may be logged and may run`, { details, cause });
+}
 
 export class Append implements Step<AppendOp> {
   sinceMs = 0;
@@ -31,7 +34,7 @@ export class Append implements Step<AppendOp> {
   onError: (error: AtomicQueuesError) => void = () => undefined;
 
   constructor(
-    private readonly enqueue: Enqueue,
+    readonly enqueue: Enqueue,
     public op: AppendOp,
   ) {}
 
@@ -103,7 +106,7 @@ export class Append implements Step<AppendOp> {
 
   unknown(error: AtomicQueuesError): void {
     this.enqueue.close(this);
-    this.failed(outcomeUnknown(this, error.message));
+    this.failed(outcomeUnknown(this, error.message, error));
   }
 
   /** Whether it has not left the process; it never will then. */
@@ -147,6 +150,8 @@ function refusalOf(code: string, at: number, op: AppendOp): AtomicQueuesError {
         { details: { entity: op.entity, id: unescapeId(op.message.id), path: 'id' } },
       );
     default:
-      return new AtomicQueuesError('STORE_UNAVAILABLE', `the log refused the message (${code})`, { details });
+      return new AtomicQueuesError('STORE_UNAVAILABLE', `the log refused the message (${code})`, {
+        details: { ...details, cause: code },
+      });
   }
 }

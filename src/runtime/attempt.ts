@@ -8,6 +8,17 @@ import type { EntityWorker } from './worker.js';
 /** What was wrong with a payload; undefined if it fits. */
 export type Verdict = undefined | { readonly thrown: unknown };
 
+/** What was thrown, or an error in place of nothing and of a proxy that throws where it is looked at, as a revoked one does. */
+function readable(thrown: unknown): unknown {
+  if (thrown === undefined || thrown === null) return new Error('the handler rejected with nothing');
+  try {
+    Object.getPrototypeOf(thrown);
+    return thrown;
+  } catch {
+    return new Error('the handler threw a proxy that cannot be read');
+  }
+}
+
 /** One run of a handler. */
 export class Attempt implements Due {
   dueAtMs = 0;
@@ -40,10 +51,10 @@ export class Attempt implements Due {
       const checking = this.worker.table.checkPayload(this.delivery);
       return checking?.then(
         () => undefined,
-        (thrown: unknown) => ({ thrown }),
+        (thrown: unknown) => ({ thrown: readable(thrown) }),
       );
     } catch (thrown) {
-      return { thrown };
+      return { thrown: readable(thrown) };
     }
   }
 
@@ -60,7 +71,7 @@ export class Attempt implements Due {
     }
     running.then(
       (result) => this.end(result, undefined),
-      (thrown) => this.end(undefined, thrown ?? new Error('the handler rejected with nothing')),
+      (thrown) => this.end(undefined, readable(thrown)),
     );
   }
 

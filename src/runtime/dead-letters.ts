@@ -272,6 +272,9 @@ const REFUSED: Readonly<Partial<Record<RefusalCode, Refused>>> = {
 function refusal(code: RefusalCode, id: string, at = 0): ReplayRefusal {
   const refused = REFUSED[code];
   if (refused === undefined)
-    throw new AtomicQueuesError('STORE_UNAVAILABLE', `the store refused with ${code}`, { definite: true });
+    throw new AtomicQueuesError('STORE_UNAVAILABLE', `the store refused with ${code}`, {
+      definite: true,
+      details: { cause: code },
+    });
   return { ok: false, why: refused.why, message: refused.textOf(id, at) };
 }

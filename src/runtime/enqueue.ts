@@ -71,6 +71,8 @@ export interface EnqueueParts {
   readonly replies: Replies;
   /** Throws SHUTTING_DOWN, STORE_UNAVAILABLE or STORE_LOST if nothing may be accepted now. */
   admit(): void;
+  /** Why the last call to the store failed; undefined if one after it was answered. */
+  why(): string | undefined;
 }
 
 const EXPIRY_CHECK_MS = 250;
@@ -314,15 +316,20 @@ export class Enqueue {
         new AtomicQueuesError(
           'STORE_UNAVAILABLE',
           `the store was not reached within enqueueTimeoutMs (${enqueueTimeoutMs} ms); nothing was sent`,
+          { details: { cause: this.parts.why() } },
         ),
       );
     }
   }
 
-  /** The node ends, which `why` says: whoever still waits for a receipt is told. `unsent` is for what never left. */
-  rejectAll(why: string, unsent: AtomicQueuesError): void {
+  /**
+   * The node ends, which `why` says, and of which `cause` if it closed itself: whoever still waits for a receipt is told. `unsent`
+   * is for what never left.
+   */
+  rejectAll(why: string, unsent: AtomicQueuesError, cause?: AtomicQueuesError): void {
     this.held.clear();
-    for (const append of [...this.open]) if (!append.closed) append.failed(append.left ? outcomeUnknown(append, why) : unsent);
+    for (const append of [...this.open])
+      if (!append.closed) append.failed(append.left ? outcomeUnknown(append, why, cause) : unsent);
     this.expiryTimer?.cancel();
     this.expiryTimer = undefined;
   }

@@ -48,23 +48,25 @@ export function errorOfState(state: EndState, detail: string, entity: string, id
   const recorded = JSON.parse(detail) as RecordedError;
   const error = withoutStacks(recorded);
   const { code, details } = error;
+  const revived = reviveError(recorded);
   // The library failed the message: what it says is meant for this caller.
   if (recorded[KIND] === undefined && typeof code === 'string' && isErrorCode(code))
     return new AtomicQueuesError(code, error.message.replace(`[${code}] `, ''), {
       definite: recorded[NOT_CALLED] === true,
       details: { ...(details as object | undefined), entity, id, error },
+      cause: revived.cause,
     });
   return new AtomicQueuesError('HANDLER_FAILED', `${error.name}: ${error.message}`, {
     definite: false,
     details: { entity, id, error },
-    cause: reviveError(recorded),
+    cause: revived,
   });
 }
 
 /** What a start or a join failed of, as callers are told. */
 export function asError(error: unknown): AtomicQueuesError {
   if (error instanceof AtomicQueuesError) return error;
-  const text = error instanceof Error ? error.message : String(error);
+  const text = recordError(error).message;
   const permanent = error instanceof StoreCallError && error.permanent;
   return new AtomicQueuesError(permanent ? 'CONFIG_INVALID' : 'STORE_UNAVAILABLE', text, {
     cause: error,

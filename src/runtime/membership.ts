@@ -45,7 +45,8 @@ export interface MembershipEvents {
   fenced(why: string): void;
   /** The store lost acknowledged writes. */
   lost(why: string): void;
-  health(error: StoreCallError | undefined): void;
+  /** The store answers, or why this node gets no further with it. */
+  health(error: Error | undefined): void;
   /** A heartbeat was acknowledged, and the lease is in force. */
   heartbeat(): void;
 }
@@ -128,7 +129,7 @@ export class Membership {
    */
   async join(patient: boolean): Promise<void> {
     const token = this.random.token();
-    const startedMs = this.clock.monotonicMs();
+    let twinSinceMs: number | undefined;
     for (;;) {
       const sentMs = this.clock.monotonicMs();
       const answer = await this.attempt(() => this.store.control(this.joinOp(token)), patient);
@@ -136,6 +137,8 @@ export class Membership {
         await this.sleep(this.config.timing.heartbeatMs);
         continue;
       }
+      // What is said of a twin holds until this node is let in.
+      if (answer.ok || !this.isTwinOverdue(twinSinceMs)) this.events.health(undefined);
       if (answer.ok) {
         this.joined(answer, token, sentMs);
         return;
@@ -148,7 +151,8 @@ export class Membership {
       if (answer.code === 'LOST' || answer.code === 'UNKNOWN')
         throw new AtomicQueuesError('STORE_LOST', lossText(answer.code, this.former?.incarnation));
       if (answer.code === 'CLOSED') throw new AtomicQueuesError('STORE_LOST', CLOSED_TEXT);
-      await this.waitForTwin(answer.at, startedMs, patient);
+      twinSinceMs ??= sentMs;
+      await this.waitForTwin(answer.at, twinSinceMs, patient);
     }
   }
 
@@ -331,7 +335,7 @@ export class Membership {
     return 0;
   }
 
-  private async waitForTwin(incarnation: number, startedMs: number, patient: boolean): Promise<void> {
+  private async waitForTwin(incarnation: number, sinceMs: number, patient: boolean): Promise<void> {
     const { nodeTTLMs, heartbeatMs } = this.config.timing;
     const view = await this.attempt(() => this.store.control({ op: 'members' }), patient);
     const twin = view?.members.find((m) => m.incarnation === incarnation);
@@ -342,22 +346,28 @@ export class Membership {
         await this.attempt(() => this.store.control({ op: 'bury', generation, incarnation, beatSeen: twin.beat }), patient);
         return;
       }
-      if (!patient && stoodMs < heartbeatMs && this.clock.monotonicMs() - startedMs > 3 * nodeTTLMs)
-        throw new AtomicQueuesError(
-          'CONFIG_INVALID',
-          `serverId "${this.config.serverId}" is in use by a node that is alive (incarnation ${incarnation}); give each node its own`,
-        );
+      if (stoodMs < heartbeatMs && this.isTwinOverdue(sinceMs)) {
+        const text = `serverId "${this.config.serverId}" is in use by a node that is alive (incarnation ${incarnation}); give each node its own`;
+        if (!patient) throw new AtomicQueuesError('CONFIG_INVALID', text);
+        this.events.health(new Error(text));
+      }
     }
     await this.sleep(heartbeatMs / 2);
   }
 
-  /** Undefined if the store did not answer and it is worth trying again. */
+  /** Whether a twin that was first met at `sinceMs` can only be there because it lives. */
+  private isTwinOverdue(sinceMs = Number.POSITIVE_INFINITY): boolean {
+    return this.clock.monotonicMs() - sinceMs > 3 * this.config.timing.nodeTTLMs;
+  }
+
+  /** Undefined if the store did not answer and it is worth trying again, which is reported to the health. */
   private async attempt<T>(call: () => Promise<T>, patient: boolean): Promise<T | undefined> {
     try {
       return await call();
     } catch (error) {
       const failure = error instanceof StoreCallError ? error : new StoreCallError(String(error), false);
       if (!patient || failure.permanent) throw asError(failure);
+      this.events.health(failure);
       return undefined;
     }
   }

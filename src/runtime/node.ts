@@ -14,7 +14,7 @@ import type { HandlerPort } from '../ports/handler.js';
 import type { Network, PeerMessage } from '../ports/network.js';
 import type { Pulse } from '../ports/pulse.js';
 import type { Random } from '../ports/random.js';
-import type { Store, StoreCallError } from '../ports/store.js';
+import type { Store } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
 import { type ContextHost, EntityContext } from './context.js';
 import { Directory } from './directory.js';
@@ -96,7 +96,7 @@ export class Node {
       resumed: () => this.resumed(),
       fenced: (why: string) => this.fenced(why),
       lost: (why: string) => this.noticeLoss(why),
-      health: (error: StoreCallError | undefined) => this.noteHealth(error),
+      health: (error: Error | undefined) => this.noteHealth(error),
       heartbeat: () => this.fenced(whyGiveUp(this.session, config)),
     };
     this.membership = new Membership(store, this.pulse, clock, random, config, contracts, events, options.schemas);
@@ -131,7 +131,11 @@ export class Node {
     const { master } = this;
     this.router = new Router({ clock, config, network, membership, ownership, replies, master, view, peers });
     const { router } = this;
-    this.enqueuing = new Enqueue({ clock, trace, config, directory, shapes, router, replies, admit: () => this.admit() });
+    this.enqueuing = new Enqueue({
+      ...{ clock, trace, config, directory, shapes, router, replies },
+      admit: () => this.admit(),
+      why: () => this.health.lastFailure,
+    });
     replies.withdraw = (waiter, why) => this.enqueuing.withdraw(waiter, why);
     this.recovery = new Recovery({
       ...{ clock, trace, config, store, network, membership, ownership, replies, view, directory, shapes, master, router },
@@ -155,9 +159,9 @@ export class Node {
     } catch (error) {
       this.state = 'closed';
       this.closedBy = asError(error);
-      await this.membership.leave(0);
-      await this.pulse.close();
-      await store.close().catch(() => undefined);
+      // What fails now is not why the start did.
+      const ends = [() => this.membership.leave(0), () => this.pulse.close(), () => store.close()];
+      for (const end of ends) await end().catch(() => undefined);
       throw this.closedBy;
     }
     this.openSession();
@@ -203,10 +207,7 @@ export class Node {
   admit(): void {
     const { state, health } = this;
     if (state === 'running' || state === 'rejoining') {
-      if (health.degraded)
-        throw new AtomicQueuesError('STORE_UNAVAILABLE', `the store does not answer (${health.why}); nothing was sent`, {
-          details: { cause: health.why },
-        });
+      health.check(state === 'running' ? 'the store does not answer' : 'the node was evicted and cannot rejoin');
       return;
     }
     // A handler that still runs may send follow-ups: they are logged, and run after the restart or elsewhere.
@@ -215,7 +216,7 @@ export class Node {
     if (state === 'closed' && cause?.code === 'STORE_LOST')
       throw new AtomicQueuesError('STORE_LOST', 'the node has closed; nothing was logged', { definite: true, cause });
     const text = state === 'new' || state === 'starting' ? 'the node has not started yet' : `the node is ${state}`;
-    throw new AtomicQueuesError('SHUTTING_DOWN', `${text}; nothing was logged`);
+    throw new AtomicQueuesError('SHUTTING_DOWN', `${text}; nothing was logged`, { cause });
   }
 
   /** The id follows from the parent's: a crash or retry neither drops nor doubles it. */
@@ -240,7 +241,7 @@ export class Node {
 
   // ---- health and lease ----------------------------------------------------------------------------------------
 
-  private noteHealth(error: StoreCallError | undefined): void {
+  private noteHealth(error: Error | undefined): void {
     const change = this.health.note(error?.message);
     if (change === 'degraded') this.options.trace.emit('degraded', { why: this.health.why });
     else if (change === 'recovered') this.options.trace.emit('recovered', {});
@@ -321,7 +322,7 @@ export class Node {
   private close(why: AtomicQueuesError): void {
     this.state = 'closed';
     this.closedBy = why;
-    this.enqueuing.rejectAll(why.message, why);
+    this.enqueuing.rejectAll(why.message, why, why);
     this.replies.rejectAll(why);
     this.options.onClosed?.(why);
   }

@@ -259,7 +259,11 @@ export class Recovery {
       const next = (isMoreDue: boolean): void => {
         if (this.session === session) this.scheduleExpire(isMoreDue ? NEXT_PAGE_MS : this.parts.config.wal.cleanupIntervalMs);
       };
-      this.expire(session).then(next, () => next(false));
+      this.expire(session).then(next, (error: unknown) => {
+        // That the store did not answer is for its health to tell.
+        if (!(error instanceof StoreCallError)) this.parts.trace.emit('loop-failed', { loop: 'expire', error });
+        next(false);
+      });
     });
   }
 

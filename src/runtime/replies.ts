@@ -169,14 +169,16 @@ export class Replies {
     const key = keyOf(entity, id);
     let waiter = this.waiters.get(key);
     if (waiter === undefined) return;
-    this.waiters.delete(key);
     for (; waiter !== undefined; waiter = waiter.next) {
+      // First: it throws for a detail that is no JSON, and then the wait goes on until its deadline.
+      const error = state === 'completed' ? undefined : errorOfState(state, detail, entity, id);
+      this.waiters.delete(key);
       waiter.isOpen = false;
       this.due.cancel(waiter);
       this.byCheck.delete(waiter);
       waiter.done();
-      if (state === 'completed') waiter.succeed(detail);
-      else waiter.fail(errorOfState(state, detail, entity, id));
+      if (error === undefined) waiter.succeed(detail);
+      else waiter.fail(error);
     }
   }
 

@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { ConflictException, HttpException, NotFoundException } from '@nestjs/common';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -7,6 +8,7 @@ import {
   isHttpError,
   KIND,
   linesOf,
+  linesOfThrown,
   type RecordedError,
   recordError,
   reviveError,
@@ -59,6 +61,38 @@ describe('a recorded error', () => {
       ],
       driverError: { name: 'DbError', table: 'accounts' },
     });
+  });
+
+  it('is that of an error of another realm, as a sandbox of Jest gets it from fs and fetch', () => {
+    const thrown: unknown = runInNewContext(
+      "Object.assign(new TypeError('outer', { cause: new RangeError('inner') }), { code: 'X' })",
+    );
+    expect(stored(thrown)).toMatchObject({
+      ...{ name: 'TypeError', message: 'outer', code: 'X', stack: expect.stringMatching(/^TypeError: outer\n\s+at /) },
+      cause: { name: 'RangeError', message: 'inner', stack: expect.any(String) },
+    });
+    expect(stored(new DOMException('gone', 'AbortError'))).toMatchObject({ name: 'AbortError', message: 'gone' });
+    const brand = Symbol.for('atomic-queues:terminal-error');
+    expect(TerminalError.is(Object.assign(thrown as Error, { [brand]: true }))).toBe(true);
+    expect(stored({ one: thrown }).one).toMatchObject({ name: 'TypeError', message: 'outer' });
+  });
+
+  it('keeps both errors of a SuppressedError, which hides them from a list of its fields', () => {
+    const error = new Error('both failed');
+    const hidden = { enumerable: false, configurable: true, writable: true };
+    Object.defineProperty(error, 'error', { value: new TypeError('of the end'), ...hidden });
+    Object.defineProperty(error, 'suppressed', { value: new RangeError('of the block'), ...hidden });
+    expect(stored(error)).toMatchObject({
+      error: { name: 'TypeError', message: 'of the end' },
+      suppressed: { name: 'RangeError', message: 'of the block' },
+    });
+  });
+
+  it('of the library tells no stack of its own, and those of what a user threw', () => {
+    const error = new AtomicQueuesError('SCHEMA_VIOLATION', 'the schema threw', { cause: new TypeError('of the user') });
+    const record = recordError(error, true);
+    expect(record.stack).toBeUndefined();
+    expect(record.cause?.stack).toContain('recorded-error.spec.ts');
   });
 
   it('keeps frames below a message that would fill the stack', () => {
@@ -184,6 +218,18 @@ describe('an error that comes back', () => {
       ...{ [KIND]: 'http', status: 409, name: 'ConflictException' },
       response: { message: 'taken', error: 'Conflict', statusCode: 409 },
     });
+  });
+
+  it('has lines for people, whatever was thrown', () => {
+    expect(linesOfThrown(Object.create(null))).toBe('NonError: {}');
+    expect(linesOfThrown({ code: 7 })).toBe('NonError: {"code":7}\n    {"code":7}');
+    expect(linesOfThrown(new Error('outer', { cause: new TypeError('inner') }))).toMatch(
+      /^Error: outer\n\s+at [\s\S]*\ncaused by TypeError: inner\n\s+at /,
+    );
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    expect(linesOfThrown(proxy)).toMatch(/^NonError: /);
+    expect(TerminalError.is(proxy)).toBe(false);
   });
 
   it('has lines for people: stack, fields, causes', () => {

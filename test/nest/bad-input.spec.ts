@@ -117,6 +117,24 @@ describe('entity ids', () => {
     await errorOf('INVALID_ENTITY_ID', bus.enqueue('account', 'Put', id as string, {}));
     await expectNothingLogged();
   });
+
+  test('a getter that throws spoils its own message, and no other of a bulk', async () => {
+    const thrown = new TypeError('not loaded yet');
+    const lazy = Object.defineProperty(new Put('x'), 'accountId', {
+      get: () => {
+        throw thrown;
+      },
+    });
+    const outcomes = await bus.enqueueBulk([new Put('a'), lazy, new Put('b')]);
+    expect(outcomes).toMatchObject([
+      { ok: true },
+      { ok: false, error: { code: 'INVALID_ENTITY_ID', definite: true } },
+      { ok: true },
+    ]);
+    const error = await errorOf('INVALID_ENTITY_ID', bus.enqueue(lazy));
+    expect(error.message).toContain('Put (property "accountId") cannot be read: not loaded yet');
+    expect(error.cause).toBe(thrown);
+  });
 });
 
 describe('payloads', () => {

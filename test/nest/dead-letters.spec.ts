@@ -103,6 +103,23 @@ describe('a dead letter', () => {
   });
 });
 
+it.each([
+  ['cause, code and fields', () => Object.assign(new Error('outer', { cause: new TypeError('inner') }), { code: 'E1', row: 7 })],
+  ['an object', () => ({ code: 'E1', row: 7, why: 'caused by' })],
+  ['an object without a text', () => Object.assign(Object.create(null), { code: 'E1', row: 7, why: 'caused by' })],
+])('what a listener throws is logged whole: %s', async (_, thrown) => {
+  const logger = new LineLogger();
+  const { bus, dead } = await start(logger);
+  dead.onDeadLetter(() => {
+    throw thrown();
+  });
+  await failed(bus, new Ship('o'));
+  await eventually(async () => expect(logger.lines.join('\n')).toContain('a listener of onDeadLetter threw'));
+  const line = logger.lines.find((text) => text.includes('a listener of onDeadLetter threw'));
+  expect(line).toMatch(/"code":"E1"[\s\S]*"row":7[\s\S]*/);
+  expect(line).toContain('caused by');
+});
+
 describe('a replay', () => {
   it('runs the message once more under another id, is refused a second time, and both name each other', async () => {
     const { bus, dead } = await start();

@@ -44,6 +44,12 @@ const THROWS: Readonly<Record<string, () => unknown>> = {
   missing: () => new NotFoundException('no such account'),
   gateway: () => new BadGatewayException('upstream'),
   'a nested call': () => undefined,
+  'revoked proxy': () => {
+    const { proxy, revoke } = Proxy.revocable(new Error('gone'), {});
+    revoke();
+    return proxy;
+  },
+  'no prototype': () => Object.create(null),
 };
 
 const runs: string[] = [];
@@ -153,6 +159,13 @@ describe('a refusal that its caller handles', () => {
     expect(await dead.count()).toBe(1);
   });
 
+  it.each(['revoked proxy', 'no prototype'])('is no %s, which ends as a failure like others', async (how) => {
+    const { bus, dead } = await start();
+    await failed(bus, new Do('a', how));
+    expect(await dead.count()).toBe(1);
+    expect(await bus.enqueueAndWait(new Do('a', 'go on'))).toBe('go on');
+  });
+
   it('is what isTerminal of the type says, in place of the default; a TerminalError always', async () => {
     const isTerminal = (error: unknown) => error instanceof InsufficientFunds;
     const { bus, dead } = await start({ ...THRICE, entities: { account: { isTerminal } } });
@@ -163,6 +176,12 @@ describe('a refusal that its caller handles', () => {
 
   it.each([
     ['throws', () => failing()],
+    [
+      'throws an object without a text',
+      () => {
+        throw Object.create(null);
+      },
+    ],
     ['returns a promise', () => Promise.reject(new Error('not awaited')) as unknown as boolean],
     ['returns nothing', () => undefined as unknown as boolean],
   ])('is none where isTerminal %s, and that is logged', async (_, isTerminal) => {

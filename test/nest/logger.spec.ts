@@ -1,6 +1,9 @@
 import { CommandHandler } from '@nestjs/cqrs';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { DeadLetters, EntityType, QueueBus, QueueEntityId } from '../../src/index.js';
+import { MemoryStore } from '../../src/memory/store.js';
+import { LoggerTrace } from '../../src/nest/logger-trace.js';
+import { StoreCallError } from '../../src/ports/store.js';
 import { errorOf, LineLogger, startApp } from './app.js';
 
 @EntityType('t')
@@ -40,6 +43,7 @@ beforeEach(() => {
   process.on('uncaughtException', keep);
 });
 afterEach(() => {
+  vi.restoreAllMocks();
   process.off('unhandledRejection', keep);
   process.off('uncaughtException', keep);
 });
@@ -60,4 +64,34 @@ it('a logger that throws hinders no entity, and nobody who listens', async () =>
   await expect.poll(() => logger.broken.join('\n')).toMatch(/warn: dead-letter.*\n?error: a listener/s);
   await app.close();
   expect(uncaught).toEqual([]);
+});
+
+it('a line tells the causes and fields of an error, and what was thrown that is none', () => {
+  const logger = new LineLogger();
+  const trace = new LoggerTrace(logger, false, () => {});
+  const error = Object.assign(new Error('outer', { cause: new TypeError('inner') }), { code: 'E1' });
+  trace.emit('loop-failed', { loop: 'sweep', error });
+  expect(logger.lines[0]).toMatch(
+    /^error: loop-failed loop=sweep error=Error: outer\n\s+at [\s\S]*"code":"E1"[\s\S]*caused by TypeError: inner/,
+  );
+  trace.emit('loop-failed', { loop: 'sweep', error: { code: 'E1' } });
+  expect(logger.lines[1]).toContain('{"code":"E1"}');
+  trace.emit('loop-failed', { loop: 'sweep', error: Object.create(null) });
+  expect(logger.lines[2]).toMatch(/^error: loop-failed loop=sweep error=NonError/);
+});
+
+it('a node that closes by an unexpected error logs its causes, and gives them to who calls later', async () => {
+  const logger = new LineLogger();
+  const app = await startApp({ providers: [DoHandler], logger });
+  const cause = Object.assign(new Error('of the server'), { code: 'NOPERM' });
+  vi.spyOn(MemoryStore.prototype, 'control').mockImplementation(((op: { op: string }) =>
+    op.op === 'beat'
+      ? Promise.resolve({ ok: false, code: 'FENCED', at: 0 })
+      : Promise.reject(new StoreCallError('the user may not join', true, true, { cause }))) as never);
+  const closed = (): string | undefined => logger.lines.find((line) => line.includes('the node has closed'));
+  await expect
+    .poll(closed, { timeout: 10_000 })
+    .toMatch(/the user may not join[\s\S]*caused by Error: of the server[\s\S]*NOPERM/);
+  const error = await errorOf('SHUTTING_DOWN', app.get(QueueBus).enqueue(new Do('a', 'go on')));
+  expect(error).toMatchObject({ cause: { code: 'CONFIG_INVALID', cause: { message: 'the user may not join', cause } } });
 });
