@@ -78,7 +78,9 @@ export class Ownership {
   private readonly parked = new Set<EntityWorker>();
   /** Handlers of former incarnations that still run, by entity. */
   private readonly ghosts = new Map<string, Attempt>();
+  /** Entities that are left to others, and until when; `foreignEnds` has them in the order in which that ends. */
   private readonly foreign = new Map<string, number>();
+  private readonly foreignEnds = new Fifo<{ readonly entity: string; readonly untilMs: number }>();
   private readonly settings = new Map<string, EntitySettings>();
   readonly runHandler: (delivery: Delivery) => Promise<string>;
 
@@ -165,16 +167,20 @@ export class Ownership {
 
   /** Its head was handed off not long ago, since this process does not handle it. */
   private isForeign(entity: string): boolean {
-    const untilMs = this.foreign.get(entity);
-    if (untilMs === undefined) return false;
-    if (untilMs > this.parts.clock.monotonicMs()) return true;
-    this.foreign.delete(entity);
-    return false;
+    return (this.foreign.get(entity) ?? 0) > this.parts.clock.monotonicMs();
   }
 
   /** The head has a name that this process does not handle: another node shall own the entity. */
   handOff(worker: EntityWorker): void {
-    this.foreign.set(worker.entity, this.parts.clock.monotonicMs() + FOREIGN_MS);
+    const { entity } = worker;
+    const nowMs = this.parts.clock.monotonicMs();
+    for (let first = this.foreignEnds.peek(); first !== undefined && first.untilMs <= nowMs; first = this.foreignEnds.peek()) {
+      this.foreignEnds.shift();
+      if (this.foreign.get(first.entity) === first.untilMs) this.foreign.delete(first.entity);
+    }
+    const untilMs = nowMs + FOREIGN_MS;
+    this.foreign.set(entity, untilMs);
+    this.foreignEnds.push({ entity, untilMs });
     worker.release(true);
   }
 
