@@ -61,6 +61,8 @@ const FETCH_AGAIN_MS = 200;
 const BY_DEFAULT: FailureRuling = { isFinal: false, leavesDeadLetter: true };
 /** How long an entity whose head nobody here declares is left to others. */
 const FOREIGN_MS = 10_000;
+/** Entities that one turn of a rebalance looks at: each may cost a hash for every member. */
+const REBALANCE_LOOKS_MAX = 4096;
 
 export class Ownership {
   readonly workers = new Map<string, EntityWorker>();
@@ -81,6 +83,9 @@ export class Ownership {
   /** Entities that are left to others, and until when; `foreignEnds` has them in the order in which that ends. */
   private readonly foreign = new Map<string, number>();
   private readonly foreignEnds = new Fifo<{ readonly entity: string; readonly untilMs: number }>();
+  /** Where the rebalance that is under way goes on; undefined if none is. */
+  private rebalanceWalk: Iterator<EntityWorker, undefined> | undefined;
+  private rebalanceReleased = 0;
   private readonly settings = new Map<string, EntitySettings>();
   readonly runHandler: (delivery: Delivery) => Promise<string>;
 
@@ -259,15 +264,31 @@ export class Ownership {
     for (const worker of this.workers.values()) if (worker.phase === 'idle' || worker.phase === 'waiting') worker.release(true);
   }
 
-  /** A node has joined: releases idle entities that belong to another node, at most `max` at a time. Returns whether any may be left. */
-  rebalance(belongsHere: (entity: string) => boolean, max: number): boolean {
+  /** A node has joined: the turns of `rebalance` from now on release the idle entities that belong to it. */
+  beginRebalance(): void {
+    this.rebalanceWalk = this.workers.values();
+    this.rebalanceReleased = 0;
+  }
+
+  /**
+   * Goes on with the walk over all entities, and releases at most `max`. A walk that released as many in all is followed by another,
+   * for those that were busy; fewer may be such as are placed here again and again, since the newcomer is overloaded.
+   */
+  rebalance(belongsHere: (entity: string) => boolean, max: number): void {
     let left = max;
-    for (const worker of this.workers.values()) {
+    for (let looked = 0; this.rebalanceWalk !== undefined && looked < REBALANCE_LOOKS_MAX && left > 0; looked++) {
+      const { value: worker } = this.rebalanceWalk.next();
+      if (worker === undefined) {
+        const isOver = this.rebalanceReleased < max;
+        this.beginRebalance();
+        if (isOver) this.rebalanceWalk = undefined;
+        return;
+      }
       if (worker.phase !== 'idle' || belongsHere(worker.entity)) continue;
       worker.release(true);
-      if (--left === 0) return true;
+      this.rebalanceReleased++;
+      left--;
     }
-    return false;
   }
 
   /** A worker has given its entity up. */

@@ -66,8 +66,6 @@ export class Recovery {
   private former = 0;
   /** Where the next page of ready entities starts; '' for the first one. */
   private sweptTo = '';
-  /** Idle entities that belong to a member that joined are still here. */
-  private isRebalancing = false;
   /** Since the last sweep this node took over what a dead one had owned: of that the others do not know yet. */
   private hasTakenOver = false;
   private readonly networkWatch: NetworkWatch;
@@ -150,9 +148,8 @@ export class Recovery {
       if (this.session !== session || membership.isForeign(answer)) return undefined;
       const change = this.learn(answer, open);
       if (change !== undefined) master.viewChanged();
-      if (change === 'joined') this.isRebalancing = true;
-      if (this.isRebalancing)
-        this.isRebalancing = ownership.rebalance((entity) => view.prefers(entity, session.incarnation), REBALANCE_MAX);
+      if (change === 'joined') ownership.beginRebalance();
+      ownership.rebalance((entity) => view.prefers(entity, session.incarnation), REBALANCE_MAX);
       const dead = await membership.buryTheDead(answer);
       for (const member of dead) await this.takeOver(session, member.incarnation);
       if (this.former !== 0 && !view.isMember(this.former)) await this.takeOver(session, this.former);
