@@ -66,8 +66,10 @@ export class Recovery {
   private former = 0;
   /** Where the next page of ready entities starts; '' for the first one. */
   private sweptTo = '';
-  /** Since the last sweep this node took over what a dead one had owned: of that the others do not know yet. */
+  /** This node took over what a dead one had owned, and no sweep has begun since: of that the others do not know yet. */
   private hasTakenOver = false;
+  /** The sweep that is under way began after such a take-over, so it comes to all of what was taken over. */
+  private offersAll = false;
   private readonly networkWatch: NetworkWatch;
 
   constructor(private readonly parts: RecoveryParts) {
@@ -168,6 +170,10 @@ export class Recovery {
     const { session } = this;
     const { ownership, store } = this.parts;
     if (session === undefined) return undefined;
+    if (this.sweptTo === '') {
+      this.offersAll ||= this.hasTakenOver;
+      this.hasTakenOver = false;
+    }
     const ready = await store.control({ op: 'ready', after: this.sweptTo, max: READY_PAGE });
     if (this.session !== session) return undefined;
     this.sweptTo = ready.next;
@@ -176,8 +182,8 @@ export class Recovery {
     ownership.reportBlockedAfter(BLOCKED_AFTER_MS);
     if (this.sweptTo === '') await this.audit.turn(session, () => this.session !== session);
     const hasMoreReplies = await this.lookUpReplies();
-    if (this.sweptTo === '') this.hasTakenOver = false;
-    return this.sweptTo !== '' || hasMoreReplies ? NEXT_PAGE_MS : undefined;
+    if (this.sweptTo === '') this.offersAll = false;
+    return this.sweptTo !== '' || this.hasTakenOver || hasMoreReplies ? NEXT_PAGE_MS : undefined;
   }
 
   /** Everybody takes what the ring gives it; the master of its group places the rest and rings living owners. */
@@ -194,7 +200,7 @@ export class Recovery {
     } else if (master.leads && view.isHome(entity)) {
       // A master that is still rebuilding, or has its hands full, leaves it to whom the ring names.
       master.place(entity, (_, refusal) => refusal !== undefined && this.offer(entity));
-    } else if (this.hasTakenOver || view.masterOf(entity) === undefined) this.offer(entity);
+    } else if (this.offersAll || this.hasTakenOver || view.masterOf(entity) === undefined) this.offer(entity);
   }
 
   /** Nobody owns it: whom the ring names takes it now, and not at a sweep of its own, which may be long to come. */
