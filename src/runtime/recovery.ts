@@ -180,10 +180,10 @@ export class Recovery {
     for (const { entity, owner } of ready.entities) this.attend(entity, owner, session.incarnation);
     ownership.sendLateReports();
     ownership.reportBlockedAfter(BLOCKED_AFTER_MS);
-    if (this.sweptTo === '') await this.audit.turn(session, () => this.session !== session);
+    const goesOn = this.sweptTo === '' && (await this.audit.turn(session, () => this.session !== session));
     const hasMoreReplies = await this.lookUpReplies();
     if (this.sweptTo === '') this.offersAll = false;
-    return this.sweptTo !== '' || this.hasTakenOver || hasMoreReplies ? NEXT_PAGE_MS : undefined;
+    return this.sweptTo !== '' || this.hasTakenOver || goesOn || hasMoreReplies ? NEXT_PAGE_MS : undefined;
   }
 
   /** Everybody takes what the ring gives it; the master of its group places the rest and rings living owners. */
