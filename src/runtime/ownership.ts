@@ -28,6 +28,7 @@ import { type ContextHost, EntityContext } from './context.js';
 import type { DueTimes } from './due-times.js';
 import { errorLines, errorText } from './error-record.js';
 import { IdleList } from './idle-list.js';
+import { LeftToOthers } from './left-to-others.js';
 import type { Membership } from './membership.js';
 import type { Replies } from './replies.js';
 import type { Step, StoreSession } from './session.js';
@@ -59,8 +60,6 @@ type LateReport = Omit<LateOp, 'op'>;
 const HANDLER_TIMEOUT_GRANULE_MS = 8;
 const FETCH_AGAIN_MS = 200;
 const BY_DEFAULT: FailureRuling = { isFinal: false, leavesDeadLetter: true };
-/** How long an entity whose head nobody here declares is left to others. */
-const FOREIGN_MS = 10_000;
 /** Entities that one turn of a rebalance looks at: each may cost a hash for every member. */
 const REBALANCE_LOOKS_MAX = 4096;
 
@@ -80,9 +79,7 @@ export class Ownership {
   private readonly parked = new Set<EntityWorker>();
   /** Handlers of former incarnations that still run, by entity. */
   private readonly ghosts = new Map<string, Attempt>();
-  /** Entities that are left to others, and until when; `foreignEnds` has them in the order in which that ends. */
-  private readonly foreign = new Map<string, number>();
-  private readonly foreignEnds = new Fifo<{ readonly entity: string; readonly untilMs: number }>();
+  private readonly foreign: LeftToOthers;
   /** Where the rebalance that is under way goes on; undefined if none is. */
   private rebalanceWalk: Iterator<EntityWorker, undefined> | undefined;
   private rebalanceReleased = 0;
@@ -91,6 +88,7 @@ export class Ownership {
 
   constructor(private readonly parts: OwnershipParts) {
     this.idle = new IdleList(parts.clock);
+    this.foreign = new LeftToOthers(parts.clock);
     this.due = parts.due;
     this.runHandler = (delivery) => parts.handler.run(delivery);
     for (const { type } of parts.contracts) this.settings.set(type, parts.config.entitySettings(type));
@@ -146,7 +144,7 @@ export class Ownership {
     if (known !== undefined) return known;
     const settings = this.settings.get(typeOfKey(entity));
     if (settings === undefined || this.session === undefined) return undefined;
-    if ((this.draining && !chained) || this.ghosts.has(entity) || this.isForeign(entity)) return undefined;
+    if ((this.draining && !chained) || this.ghosts.has(entity) || this.foreign.has(entity)) return undefined;
     if (!this.parts.membership.leaseValid()) return undefined;
     this.makeRoom();
     const worker = new EntityWorker(entity, settings, this);
@@ -170,22 +168,9 @@ export class Ownership {
     return worker !== undefined;
   }
 
-  /** Its head was handed off not long ago, since this process does not handle it. */
-  private isForeign(entity: string): boolean {
-    return (this.foreign.get(entity) ?? 0) > this.parts.clock.monotonicMs();
-  }
-
   /** The head has a name that this process does not handle: another node shall own the entity. */
   handOff(worker: EntityWorker): void {
-    const { entity } = worker;
-    const nowMs = this.parts.clock.monotonicMs();
-    for (let first = this.foreignEnds.peek(); first !== undefined && first.untilMs <= nowMs; first = this.foreignEnds.peek()) {
-      this.foreignEnds.shift();
-      if (this.foreign.get(first.entity) === first.untilMs) this.foreign.delete(first.entity);
-    }
-    const untilMs = nowMs + FOREIGN_MS;
-    this.foreign.set(entity, untilMs);
-    this.foreignEnds.push({ entity, untilMs });
+    this.foreign.add(worker.entity);
     worker.release(true);
   }
 
