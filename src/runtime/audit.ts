@@ -9,6 +9,8 @@ import type { StoreSession } from './session.js';
 export class Audit {
   private cursor = '0';
   private missing = '';
+  /** The next turn comes right after the one before. */
+  private goesOn = false;
 
   constructor(
     private readonly store: Store,
@@ -22,18 +24,24 @@ export class Audit {
   reset(): void {
     this.cursor = '0';
     this.missing = '';
+    this.goesOn = false;
   }
 
-  /** Looks at the keys and at the next page of entities. */
-  async turn(session: StoreSession, isOver: () => boolean): Promise<void> {
+  /** Looks at the keys and at the next page of entities. Returns whether the page after it shall be looked at soon. */
+  async turn(session: StoreSession, isOver: () => boolean): Promise<boolean> {
     const owned = this.ownedSurely();
     const answer = await this.store.control({ op: 'audit', incarnation: session.incarnation, owned, cursor: this.cursor });
-    if (isOver()) return;
+    if (isOver()) return false;
     this.cursor = answer.cursor;
     for (const { entity, owner } of answer.unready) this.attend(entity, owner);
+    const wentOn = this.goesOn;
+    this.goesOn = answer.unready.length > 0 && answer.cursor !== '0';
+    // What is under way may look like a loss for a moment: of two looks so near to each other the second proves nothing.
+    if (wentOn) return this.goesOn;
     const missing = answer.missing.join(', ');
     if (missing !== '' && missing === this.missing)
       session.damaged(`somebody deleted or evicted keys of ours, or fields of them: ${missing}`);
     this.missing = missing;
+    return this.goesOn;
   }
 }

@@ -7,13 +7,17 @@ export interface Due {
   onDue(): void;
 }
 
+/** Times without a bucket that may stand in the heap beside as many times as there are buckets. */
+const STALE_MIN = 64;
+
 /**
  * A timer wheel: any number of deadlines on one clock timer. Deadlines are rounded up to a granule, so that many share one
  * bucket; scheduling and cancelling are O(1). (Varghese and Lauck 1987, scheme 6, with a heap of buckets for the hand.)
  */
 export class DueTimes {
   private readonly buckets = new Map<number, Set<Due>>();
-  private readonly times = new MinHeap<number>((t) => t);
+  /** The times of the buckets, and of some that were emptied since. */
+  private times = new MinHeap<number>((t) => t);
   private timer: Timer | undefined;
   private timerAtMs = 0;
 
@@ -38,7 +42,14 @@ export class DueTimes {
     }
     this.buckets.set(at, new Set([due]));
     this.times.push(at);
+    if (this.times.size > 2 * this.buckets.size + STALE_MIN) this.forgetStale();
     this.arm();
+  }
+
+  /** An emptied bucket leaves its time in the heap, and one that is made again adds another: an early deadline would keep them all. */
+  private forgetStale(): void {
+    this.times = new MinHeap((t) => t);
+    for (const at of this.buckets.keys()) this.times.push(at);
   }
 
   cancel(due: Due): void {

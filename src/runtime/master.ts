@@ -54,6 +54,8 @@ interface Rebuild {
 }
 
 const PAGE = 500;
+/** Rows that are kept beside those of open assignments: a successor is told of them, and nothing is decided by them. */
+const SETTLED_ROWS_MAX = 1000;
 /** What the store takes a member to say that has not reported yet. */
 const REPORT_OF_A_NEWCOMER = 'true ';
 /** A lower id must have lived for so many node TTLs before a working master hands over to it: a flapping node never leads. */
@@ -250,6 +252,11 @@ export class Master {
     if (this.role !== 'rebuilding') return;
     this.role = 'ready';
     this.parts.trace.emit('rebuilt', { epoch: this.epoch, entities: this.table.size });
+    this.trimTable();
+  }
+
+  private trimTable(): void {
+    this.table.trim(SETTLED_ROWS_MAX + this.open.size);
   }
 
   // ---- the other side of a command -----------------------------------------------------------------------------
@@ -284,6 +291,7 @@ export class Master {
       case 'handover':
         if (this.role !== 'follower' && message.epoch < this.epoch)
           for (const [entity, owner] of message.rows) if (this.parts.view.isLive(owner)) this.table.add(entity, owner);
+        if (this.role === 'ready') this.trimTable();
         return;
       default:
         return;
@@ -380,6 +388,7 @@ export class Master {
 
   private note(entity: string, to: number): void {
     this.table.set(entity, to);
+    this.trimTable();
     this.placed.set(to, (this.placed.get(to) ?? 0) + 1);
   }
 

@@ -299,7 +299,7 @@ export class Membership {
 
   /**
    * Buries every member whose lease is over by the store's clock and whose beat stood still for a whole node TTL by this
-   * node's own clock: neither clock alone is trusted. Answers the dead that still own something.
+   * node's own clock: neither clock alone is trusted. Answers the dead that may still own something.
    */
   async buryTheDead(view: MembersAnswer): Promise<readonly Member[]> {
     const dead: Member[] = [];
@@ -316,7 +316,8 @@ export class Membership {
       if (stoodMs < this.config.timing.nodeTTLMs) continue;
       const { generation } = view;
       const answer = await this.store.control({ op: 'bury', generation, incarnation: member.incarnation, beatSeen: member.beat });
-      if (answer.ok) dead.push(member);
+      // What a member with handlers owned is looked for in any case: the count of it may be lost.
+      if (answer.ok && (answer.count > 0 || member.types.length > 0)) dead.push(member);
     }
     for (const incarnation of this.watched.keys()) if (!present.has(incarnation)) this.watched.delete(incarnation);
     return dead;

@@ -28,6 +28,7 @@ import { type ContextHost, EntityContext } from './context.js';
 import type { DueTimes } from './due-times.js';
 import { errorLines, errorText } from './error-record.js';
 import { IdleList } from './idle-list.js';
+import { LeftToOthers } from './left-to-others.js';
 import type { Membership } from './membership.js';
 import type { Replies } from './replies.js';
 import type { Step, StoreSession } from './session.js';
@@ -59,8 +60,8 @@ type LateReport = Omit<LateOp, 'op'>;
 const HANDLER_TIMEOUT_GRANULE_MS = 8;
 const FETCH_AGAIN_MS = 200;
 const BY_DEFAULT: FailureRuling = { isFinal: false, leavesDeadLetter: true };
-/** How long an entity whose head nobody here declares is left to others. */
-const FOREIGN_MS = 10_000;
+/** Entities that one turn of a rebalance looks at: each may cost a hash for every member. */
+const REBALANCE_LOOKS_MAX = 4096;
 
 export class Ownership {
   readonly workers = new Map<string, EntityWorker>();
@@ -78,12 +79,16 @@ export class Ownership {
   private readonly parked = new Set<EntityWorker>();
   /** Handlers of former incarnations that still run, by entity. */
   private readonly ghosts = new Map<string, Attempt>();
-  private readonly foreign = new Map<string, number>();
+  private readonly foreign: LeftToOthers;
+  /** Where the rebalance that is under way goes on; undefined if none is. */
+  private rebalanceWalk: Iterator<EntityWorker, undefined> | undefined;
+  private rebalanceReleased = 0;
   private readonly settings = new Map<string, EntitySettings>();
   readonly runHandler: (delivery: Delivery) => Promise<string>;
 
   constructor(private readonly parts: OwnershipParts) {
     this.idle = new IdleList(parts.clock);
+    this.foreign = new LeftToOthers(parts.clock);
     this.due = parts.due;
     this.runHandler = (delivery) => parts.handler.run(delivery);
     for (const { type } of parts.contracts) this.settings.set(type, parts.config.entitySettings(type));
@@ -139,7 +144,7 @@ export class Ownership {
     if (known !== undefined) return known;
     const settings = this.settings.get(typeOfKey(entity));
     if (settings === undefined || this.session === undefined) return undefined;
-    if ((this.draining && !chained) || this.ghosts.has(entity) || this.isForeign(entity)) return undefined;
+    if ((this.draining && !chained) || this.ghosts.has(entity) || this.foreign.has(entity)) return undefined;
     if (!this.parts.membership.leaseValid()) return undefined;
     this.makeRoom();
     const worker = new EntityWorker(entity, settings, this);
@@ -163,18 +168,9 @@ export class Ownership {
     return worker !== undefined;
   }
 
-  /** Its head was handed off not long ago, since this process does not handle it. */
-  private isForeign(entity: string): boolean {
-    const untilMs = this.foreign.get(entity);
-    if (untilMs === undefined) return false;
-    if (untilMs > this.parts.clock.monotonicMs()) return true;
-    this.foreign.delete(entity);
-    return false;
-  }
-
   /** The head has a name that this process does not handle: another node shall own the entity. */
   handOff(worker: EntityWorker): void {
-    this.foreign.set(worker.entity, this.parts.clock.monotonicMs() + FOREIGN_MS);
+    this.foreign.add(worker.entity);
     worker.release(true);
   }
 
@@ -253,15 +249,31 @@ export class Ownership {
     for (const worker of this.workers.values()) if (worker.phase === 'idle' || worker.phase === 'waiting') worker.release(true);
   }
 
-  /** A node has joined: releases idle entities that belong to another node, at most `max` at a time. Returns whether any may be left. */
-  rebalance(belongsHere: (entity: string) => boolean, max: number): boolean {
+  /** A node has joined: the turns of `rebalance` from now on release the idle entities that belong to it. */
+  beginRebalance(): void {
+    this.rebalanceWalk = this.workers.values();
+    this.rebalanceReleased = 0;
+  }
+
+  /**
+   * Goes on with the walk over all entities, and releases at most `max`. A walk that released as many in all is followed by another,
+   * for those that were busy; fewer may be such as are placed here again and again, since the newcomer is overloaded.
+   */
+  rebalance(belongsHere: (entity: string) => boolean, max: number): void {
     let left = max;
-    for (const worker of this.workers.values()) {
+    for (let looked = 0; this.rebalanceWalk !== undefined && looked < REBALANCE_LOOKS_MAX && left > 0; looked++) {
+      const { value: worker } = this.rebalanceWalk.next();
+      if (worker === undefined) {
+        const isOver = this.rebalanceReleased < max;
+        this.beginRebalance();
+        if (isOver) this.rebalanceWalk = undefined;
+        return;
+      }
       if (worker.phase !== 'idle' || belongsHere(worker.entity)) continue;
       worker.release(true);
-      if (--left === 0) return true;
+      this.rebalanceReleased++;
+      left--;
     }
-    return false;
   }
 
   /** A worker has given its entity up. */

@@ -66,10 +66,10 @@ export class Recovery {
   private former = 0;
   /** Where the next page of ready entities starts; '' for the first one. */
   private sweptTo = '';
-  /** Idle entities that belong to a member that joined are still here. */
-  private isRebalancing = false;
-  /** Since the last sweep this node took over what a dead one had owned: of that the others do not know yet. */
+  /** This node took over what a dead one had owned, and no sweep has begun since: of that the others do not know yet. */
   private hasTakenOver = false;
+  /** The sweep that is under way began after such a take-over, so it comes to all of what was taken over. */
+  private offersAll = false;
   private readonly networkWatch: NetworkWatch;
 
   constructor(private readonly parts: RecoveryParts) {
@@ -150,9 +150,8 @@ export class Recovery {
       if (this.session !== session || membership.isForeign(answer)) return undefined;
       const change = this.learn(answer, open);
       if (change !== undefined) master.viewChanged();
-      if (change === 'joined') this.isRebalancing = true;
-      if (this.isRebalancing)
-        this.isRebalancing = ownership.rebalance((entity) => view.prefers(entity, session.incarnation), REBALANCE_MAX);
+      if (change === 'joined') ownership.beginRebalance();
+      ownership.rebalance((entity) => view.prefers(entity, session.incarnation), REBALANCE_MAX);
       const dead = await membership.buryTheDead(answer);
       for (const member of dead) await this.takeOver(session, member.incarnation);
       if (this.former !== 0 && !view.isMember(this.former)) await this.takeOver(session, this.former);
@@ -171,16 +170,20 @@ export class Recovery {
     const { session } = this;
     const { ownership, store } = this.parts;
     if (session === undefined) return undefined;
+    if (this.sweptTo === '') {
+      this.offersAll ||= this.hasTakenOver;
+      this.hasTakenOver = false;
+    }
     const ready = await store.control({ op: 'ready', after: this.sweptTo, max: READY_PAGE });
     if (this.session !== session) return undefined;
     this.sweptTo = ready.next;
     for (const { entity, owner } of ready.entities) this.attend(entity, owner, session.incarnation);
     ownership.sendLateReports();
     ownership.reportBlockedAfter(BLOCKED_AFTER_MS);
-    if (this.sweptTo === '') await this.audit.turn(session, () => this.session !== session);
+    const goesOn = this.sweptTo === '' && (await this.audit.turn(session, () => this.session !== session));
     const hasMoreReplies = await this.lookUpReplies();
-    if (this.sweptTo === '') this.hasTakenOver = false;
-    return this.sweptTo !== '' || hasMoreReplies ? NEXT_PAGE_MS : undefined;
+    if (this.sweptTo === '') this.offersAll = false;
+    return this.sweptTo !== '' || this.hasTakenOver || goesOn || hasMoreReplies ? NEXT_PAGE_MS : undefined;
   }
 
   /** Everybody takes what the ring gives it; the master of its group places the rest and rings living owners. */
@@ -197,7 +200,7 @@ export class Recovery {
     } else if (master.leads && view.isHome(entity)) {
       // A master that is still rebuilding, or has its hands full, leaves it to whom the ring names.
       master.place(entity, (_, refusal) => refusal !== undefined && this.offer(entity));
-    } else if (this.hasTakenOver || view.masterOf(entity) === undefined) this.offer(entity);
+    } else if (this.offersAll || this.hasTakenOver || view.masterOf(entity) === undefined) this.offer(entity);
   }
 
   /** Nobody owns it: whom the ring names takes it now, and not at a sweep of its own, which may be long to come. */

@@ -85,6 +85,16 @@ describe('the master chooses', () => {
 });
 
 describe('the assignment table', () => {
+  it('is trimmed of its oldest rows, and of what it counts for them', () => {
+    const table = new AssignmentTable();
+    for (let i = 0; i < 10; i++) table.set(`t:${i}`, i % 2);
+    table.trim(10);
+    expect(table.size).toBe(10);
+    table.trim(3);
+    expect([...table.entries()].map(([entity]) => entity)).toEqual(['t:7', 't:8', 't:9']);
+    expect([table.loadOf(0), table.loadOf(1)]).toEqual([1, 2]);
+  });
+
   it('counts what each node holds, whatever happens to the rows', () => {
     const op = fc.tuple(
       fc.constantFrom('set', 'add', 'remove', 'sweep'),

@@ -291,6 +291,28 @@ describe('a node that only sends', () => {
     expect((await w.store.control({ op: 'counts' })).letters).toBe(1);
   });
 
+  it.each([
+    ['costs the others no walk over all entities', [], 0],
+    ['costs them one if it had handlers, since what it owned may be miscounted', ['account'], 1],
+  ] as const)('when it dies and owns nothing, %s', async (_, types, walks) => {
+    const w = world();
+    const asked: string[] = [];
+    const control: World['store']['control'] = (op) => {
+      asked.push(op.op);
+      return w.store.control(op);
+    };
+    const watching = Object.assign(Object.create(w.store) as World['store'], { control });
+    const link = new FlakyStore(w.store);
+    await start({ ...w, store: watching }, 'b1', { group: 'bank', types: ['account'] });
+    await start({ ...w, store: link }, 'p1', { group: 'front', types });
+    asked.length = 0;
+    link.cut = true;
+    await until('it is buried', async () => (await w.store.control({ op: 'members' })).members.length === 1);
+    await sleep(200);
+    expect(asked.filter((op) => op === 'bury')).toHaveLength(1);
+    expect(asked.filter((op) => op === 'owned')).toHaveLength(walks);
+  });
+
   it('adds nothing to the limit of workers', async () => {
     const w = world();
     const producer = await start(w, 'p1', { group: 'front', config: { maxTotalWorkers: 0 } });

@@ -102,13 +102,32 @@ describe('the limits of dead letters', () => {
     expect(letters.told).toHaveLength(150);
   });
 
+  it('delete what is older than ttl behind letters that a clock far ahead has stamped', async () => {
+    const letters = new Letters();
+    letters.nowMs += 1_000_000;
+    letters.make(250);
+    letters.nowMs -= 1_000_000;
+    letters.make(150);
+    letters.nowMs += 1000;
+    letters.make(2);
+    const limits = letters.limits(0, 1000);
+    // One page for each time that the limits are enforced, until one finds something.
+    for (let i = 0; i < 3; i++) await letters.enforce(limits);
+    expect(letters.told).toHaveLength(150);
+    expect(letters.left).toEqual([...Array.from({ length: 250 }, (_, i) => `${i + 1}`), '401', '402']);
+    // The walk begins again at the first one.
+    letters.nowMs += 1000;
+    for (let i = 0; i < 4; i++) await letters.enforce(limits);
+    expect(letters.left).toHaveLength(250);
+  });
+
   it('cost the same few reads however many dead letters there are', async () => {
     for (const count of [10, 1000]) {
       const letters = new Letters();
       letters.make(count);
       await letters.enforce(letters.limits(count, 1000));
-      expect(letters.asked.map(({ op }) => op)).toEqual(['counts', 'letters']);
-      expect(letters.asked[1]).toMatchObject({ max: 1 });
+      expect(letters.asked.map(({ op }) => op)).toEqual(['counts', 'letters', 'letters']);
+      expect(letters.asked.slice(1)).toMatchObject([{ max: 1 }, { max: 100 }]);
       letters.make(300);
       letters.asked.length = 0;
       await letters.enforce(letters.limits(count, 1000));

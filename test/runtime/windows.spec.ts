@@ -51,6 +51,25 @@ describe('the sweep', () => {
   });
 });
 
+describe('the table of the master', () => {
+  it('stays bounded while 5000 entities are placed one after another', async () => {
+    const w = world();
+    const nodes = [await start(w, 'n1', ['account']), await start(w, 'n2', ['account'])];
+    const tables = nodes.map((n) => (n as unknown as { master: { table: { readonly size: number } } }).master.table);
+    await until('one leads', () => nodes.filter((n) => n.status().role === 'master').length === 1);
+    await sleep(200);
+    let rowsMax = 0;
+    for (let i = 0; i < 5000; i++) {
+      await nodes[i % 2]?.enqueue(msg(`a${i}`));
+      rowsMax = Math.max(rowsMax, ...tables.map(({ size }) => size));
+    }
+    await until('all are owned', () => nodes.reduce((sum, n) => sum + n.status().owned, 0) === 5000);
+    // Beside the settled rows there is one for each open assignment, of which there are 50 at most.
+    expect(rowsMax).toBeGreaterThan(500);
+    expect(rowsMax).toBeLessThanOrEqual(1050);
+  });
+});
+
 describe('a join', () => {
   it('moves all idle entities that belong to the newcomer, however many they are', async () => {
     const w = world();

@@ -162,11 +162,16 @@ export function schemas(state: PartitionState, op: SchemasOp): ControlAnswerOf['
   return text === undefined ? refuse('ABSENT') : { ok: true, text };
 }
 
+type Due = readonly [entity: string, atMs: number];
+
+const inOrder = (a: Due, b: Due): number => a[1] - b[1] || (a[0] < b[0] ? -1 : 1);
+
 export function ready(state: PartitionState, { after, max }: ReadyOp, nowMs: number): ReadyAnswer {
-  const due = [...state.ready].filter(([, atMs]) => atMs <= nowMs);
-  due.sort((a, b) => a[1] - b[1] || (a[0] < b[0] ? -1 : 1));
-  const from = after === '' ? 0 : placeAfter(due, after);
-  const page = due.slice(from, from + max);
+  const isBehind = after === '' ? () => true : behind(state, after);
+  const page = leastOf(
+    [...state.ready].filter((due) => due[1] <= nowMs && isBehind(due)),
+    max,
+  );
   const last = page.length === max ? page.at(-1) : undefined;
   const entities = page.map(([entity, atMs]) => ({
     entity,
@@ -176,14 +181,27 @@ export function ready(state: PartitionState, { after, max }: ReadyOp, nowMs: num
   return { ok: true, entities, next: last === undefined ? '' : `${last[1]} ${last[0]}` };
 }
 
-/** Where the page after that entry starts; if the entry is gone, with all that have its time. */
-function placeAfter(due: readonly (readonly [string, number])[], after: string): number {
+/** The first `max` in order, without a sort of all. */
+function leastOf(dues: readonly Due[], max: number): readonly Due[] {
+  let least: Due[] = [];
+  /** There are `max` that do not come after this one. */
+  let last: Due | undefined;
+  for (const due of dues) {
+    if (last !== undefined && inOrder(due, last) > 0) continue;
+    least.push(due);
+    if (least.length < 2 * max) continue;
+    least = least.sort(inOrder).slice(0, max);
+    last = least.at(-1);
+  }
+  return least.sort(inOrder).slice(0, max);
+}
+
+/** What the page after that entry may hold; if the entry is gone, also all that have its time. */
+function behind(state: PartitionState, after: string): (due: Due) => boolean {
   const space = after.indexOf(' ');
   const [atMs, entity] = [Number(after.slice(0, space)), after.slice(space + 1)];
-  const place = due.findIndex(([key, time]) => key === entity && time === atMs);
-  if (place >= 0) return place + 1;
-  const next = due.findIndex(([, time]) => time >= atMs);
-  return next < 0 ? due.length : next;
+  const isThere = state.ready.get(entity) === atMs;
+  return ([key, time]) => time > atMs || (time === atMs && (!isThere || key > entity));
 }
 
 export function owned(state: PartitionState, op: OwnedOp): OwnedAnswer {

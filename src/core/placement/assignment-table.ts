@@ -48,6 +48,15 @@ export class AssignmentTable {
     for (const incarnation of dead) this.loads.delete(incarnation);
   }
 
+  /** Forgets the oldest rows until `max` are left. */
+  trim(max: number): void {
+    if (this.rows.size <= max) return;
+    for (const entity of this.rows.keys()) {
+      if (this.rows.size <= max) return;
+      this.remove(entity);
+    }
+  }
+
   clear(): void {
     this.rows.clear();
     this.loads.clear();

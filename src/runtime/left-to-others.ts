@@ -1,0 +1,33 @@
+import { Fifo } from '../core/fifo.js';
+import type { Clock } from '../ports/clock.js';
+
+/** How long an entity whose head nobody here declares is left to others. */
+const FOREIGN_MS = 10_000;
+
+/** Entities that were handed off since this process does not handle their head. Each stays for the same time. */
+export class LeftToOthers {
+  private readonly untilMs = new Map<string, number>();
+  /** The same, in the order in which their times end. */
+  private readonly ends = new Fifo<readonly [entity: string, untilMs: number]>();
+
+  constructor(private readonly clock: Clock) {}
+
+  get size(): number {
+    return this.untilMs.size;
+  }
+
+  has(entity: string): boolean {
+    return (this.untilMs.get(entity) ?? 0) > this.clock.monotonicMs();
+  }
+
+  /** Adds an entity, and forgets those whose time is over. */
+  add(entity: string): void {
+    const nowMs = this.clock.monotonicMs();
+    for (let first = this.ends.peek(); first !== undefined && first[1] <= nowMs; first = this.ends.peek()) {
+      this.ends.shift();
+      if (this.untilMs.get(first[0]) === first[1]) this.untilMs.delete(first[0]);
+    }
+    this.untilMs.set(entity, nowMs + FOREIGN_MS);
+    this.ends.push([entity, nowMs + FOREIGN_MS]);
+  }
+}
