@@ -1,6 +1,7 @@
 /**
  * Looks for keys of ours that somebody deleted, or a server evicted: without them nothing fails, and nothing runs.
- *   (1) What the ready set should list and does not is begun as if it did: nothing is lost with that key.
+ *   (1) What the ready set should list and does not is begun as if it did: nothing is lost with that key. What an owner has that is
+ *       no member is taken over.
  *   (2) Any other key held something acknowledged. If it is missing twice in a row, the store has lost it.
  */
 import type { Store } from '../ports/store.js';
@@ -14,7 +15,7 @@ export class Audit {
     private readonly store: Store,
     /** How many entities are certainly owned here. */
     private readonly ownedSurely: () => number,
-    /** An entity that is ready, and of which the sweep would never hear. */
+    /** An entity that is ready, or whose owner is no member, and of which the sweep would never hear. */
     private readonly attend: (entity: string, owner: number) => void,
   ) {}
 
