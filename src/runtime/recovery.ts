@@ -16,6 +16,7 @@ import type { Trace } from '../ports/trace.js';
 import { Audit } from './audit.js';
 import { Declared } from './declared.js';
 import type { Directory } from './directory.js';
+import { DutyFaults } from './duty-faults.js';
 import { DeadLetterLimits } from './letter-limits.js';
 import { Loop } from './loop.js';
 import type { Master } from './master.js';
@@ -63,6 +64,7 @@ export class Recovery {
   private readonly audit: Audit;
   private readonly letterLimits: DeadLetterLimits;
   private expireTimer: Timer | undefined;
+  private readonly expireFaults: DutyFaults;
   private former = 0;
   /** Where the next page of ready entities starts; '' for the first one. */
   private sweptTo = '';
@@ -75,6 +77,7 @@ export class Recovery {
   constructor(private readonly parts: RecoveryParts) {
     const { clock, trace, config, store } = parts;
     this.letterLimits = new DeadLetterLimits(store, trace, config.deadLetters);
+    this.expireFaults = new DutyFaults(trace, 'expire');
     this.networkWatch = new NetworkWatch(clock, trace, parts.network, NETWORK_GRACE_TTLS * config.timing.nodeTTLMs);
     this.watch = new Loop(clock, trace, 'watch', config.timing.heartbeatMs, () => this.watchMembers());
     const attend = (entity: string, owner: number): void => this.attend(entity, owner, this.session?.incarnation ?? 0);
@@ -177,8 +180,10 @@ export class Recovery {
     for (const { entity, owner } of ready.entities) this.attend(entity, owner, session.incarnation);
     ownership.sendLateReports();
     ownership.reportBlockedAfter(BLOCKED_AFTER_MS);
-    if (this.sweptTo === '') await this.audit.turn(session, () => this.session !== session);
     const hasMoreReplies = await this.lookUpReplies();
+    if (this.session !== session) return undefined;
+    // The last step: an audit that fails stops nothing else.
+    if (this.sweptTo === '') await this.audit.turn(session, () => this.session !== session);
     if (this.sweptTo === '') this.hasTakenOver = false;
     return this.sweptTo !== '' || hasMoreReplies ? NEXT_PAGE_MS : undefined;
   }
@@ -259,7 +264,10 @@ export class Recovery {
       const next = (isMoreDue: boolean): void => {
         if (this.session === session) this.scheduleExpire(isMoreDue ? NEXT_PAGE_MS : this.parts.config.wal.cleanupIntervalMs);
       };
-      this.expire(session).then(next, () => next(false));
+      this.expire(session).then(next, (error: unknown) => {
+        this.expireFaults.report(error);
+        next(false);
+      });
     });
   }
 
