@@ -395,15 +395,16 @@ if type ~= '' and type_of(key) ~= type then return false end if entity ~= '' and
 if since ~= '' and at + 0 < since + 0 then return false end return replayed == '' or (replayedAs ~= '') == (replayed == '1') end
 local function list_letters(after, max, type, entity, reason, since, replayed) local ids = call('ZRANGEBYSCORE', DLQINDEX, '(' .. after, '+inf', 'LIMIT', '0', LOOKED_AT_MAX)
 local all = type .. entity .. reason .. since .. replayed == '' local list, bytes, looked = { '' }, 0, 0 while looked < #ids and #list <= max + 0 and bytes < READ_BYTES_MAX do looked = looked + 1
-local id = ids[looked] local record = call('HGET', DLQ, id) bytes = bytes + #record if all or matches(record, type, entity, reason, since, replayed) then list[#list + 1] = id .. FS .. record end end
+local id = ids[looked] local record = call('HGET', DLQ, id) if record and record ~= NONE then bytes = bytes + #record
+if all or matches(record, type, entity, reason, since, replayed) then list[#list + 1] = id .. FS .. record end end end
 if looked < #ids or #ids == LOOKED_AT_MAX + 0 then list[1] = ids[looked] or after end return concat(list, RS) end local SHOWN_BYTES_MAX, STEPS_MAX = 524288, 1000 local function show_entity(key, max)
-local e = entity_of(key) if not e then return refuse('ABSENT') end local list = { e.owner .. FS .. e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) .. FS .. (e.running == '0' and '0' or '1') }
-if e.running ~= '0' then list[2] = e.running .. FS .. message_of(key, e.running) end local from, to, bytes, shown = e.first + 1, e.tail + 0, 0, 0
-if to > from + STEPS_MAX then to = from + STEPS_MAX end while from <= to and shown < max + 0 and bytes < SHOWN_BYTES_MAX do local record = int(from) ~= e.running and message_of(key, int(from))
-if record then list[#list + 1] = int(from) .. FS .. record shown, bytes = shown + 1, bytes + #record end from = from + 1 end return concat(list, RS) end local function scan(key, cursor, count)
-local page = call('HSCAN', key, cursor, 'COUNT', count) local rows, list = page[2], {} local i = rows[0] and 0 or 1 while rows[i] do push(list, rows[i], rows[i + 1]) i = i + 2 end return page[1], list
-end local function list_history(key, cursor) local next, rows = scan(KEPT, cursor, '200') local list, prefix = { next }, key .. RS for i = 1, #rows, 2 do if sub(rows[i], 1, #prefix) == prefix then
-local s, state, expiresAt = match(rows[i + 1], '^(%d+)\31[^\31]*\31(%a+)\31(%d+)\31')
+local e = entity_of(key) if not e then return refuse('ABSENT') end local runs = e.running ~= '0' and message_of(key, e.running)
+local list = { e.owner .. FS .. e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) .. FS .. (runs and '1' or '0') } if runs then list[2] = e.running .. FS .. runs end
+local from, to, bytes, shown = e.first + 1, e.tail + 0, 0, 0 if to > from + STEPS_MAX then to = from + STEPS_MAX end while from <= to and shown < max + 0 and bytes < SHOWN_BYTES_MAX do
+local record = int(from) ~= e.running and message_of(key, int(from)) if record then list[#list + 1] = int(from) .. FS .. record shown, bytes = shown + 1, bytes + #record end from = from + 1 end
+return concat(list, RS) end local function scan(key, cursor, count) local page = call('HSCAN', key, cursor, 'COUNT', count) local rows, list = page[2], {} local i = rows[0] and 0 or 1 while rows[i] do
+push(list, rows[i], rows[i + 1]) i = i + 2 end return page[1], list end local function list_history(key, cursor) local next, rows = scan(KEPT, cursor, '200') local list, prefix = { next }, key .. RS
+for i = 1, #rows, 2 do if sub(rows[i], 1, #prefix) == prefix then local s, state, expiresAt = match(rows[i + 1], '^(%d+)\31[^\31]*\31(%a+)\31(%d+)\31')
 if state ~= 'live' then list[#list + 1] = sub(rows[i], #prefix + 1) .. FS .. s .. FS .. state .. FS .. expiresAt end end end return concat(list, RS) end local function survey(cursor)
 local next, rows = scan(ENT, cursor, '500') local types, order, running = {}, {}, {} for i = 1, #rows, 2 do local e = parse_row(rows[i], rows[i + 1])
 local type, waiting = type_of(e.key), pending_count(e) local t = types[type] if not t then t = { 0, 0, 0 } types[type] = t order[#order + 1] = type end t[1], t[3] = t[1] + 1, t[3] + waiting

@@ -10,6 +10,7 @@ import { Fifo } from '../core/fifo.js';
 import { typeOfKey } from '../core/ids.js';
 import type { Contract } from '../core/log/control-operations.js';
 import {
+  type BeginOp,
   type Begun,
   type LateOp,
   type MessageRecord,
@@ -26,6 +27,7 @@ import type { Trace } from '../ports/trace.js';
 import type { Attempt } from './attempt.js';
 import { type ContextHost, EntityContext } from './context.js';
 import type { DueTimes } from './due-times.js';
+import { DutyFaults } from './duty-faults.js';
 import { errorLines, errorText } from './error-record.js';
 import { IdleList } from './idle-list.js';
 import type { Membership } from './membership.js';
@@ -70,6 +72,7 @@ export class Ownership {
   readonly running = new Set<Attempt>();
   readonly lateReports: LateReport[] = [];
   private fetching: Promise<void> = Promise.resolve();
+  private readonly fetchFaults: DutyFaults;
   /** No new entity is claimed and nothing new begins, but for chains. */
   draining = false;
   private session: StoreSession | undefined;
@@ -85,6 +88,7 @@ export class Ownership {
   constructor(private readonly parts: OwnershipParts) {
     this.idle = new IdleList(parts.clock);
     this.due = parts.due;
+    this.fetchFaults = new DutyFaults(parts.trace, 'fetch');
     this.runHandler = (delivery) => parts.handler.run(delivery);
     for (const { type } of parts.contracts) this.settings.set(type, parts.config.entitySettings(type));
   }
@@ -406,11 +410,14 @@ export class Ownership {
   fetch(worker: EntityWorker, begun: Begun): void {
     this.fetching = this.fetching.then(async () => {
       while (worker.phase === 'starting') {
-        const answer = await this.parts.store.control({ op: 'entity', entity: worker.entity, max: 0 }).catch(() => undefined);
+        const asked = this.parts.store.control({ op: 'entity', entity: worker.entity, max: 0 });
+        const answer = await asked.catch((error: unknown) => this.fetchFaults.report(error));
         if (worker.phase !== 'starting') return;
         if (answer !== undefined) {
-          // Another owner: this incarnation was given up, as its session will learn.
-          if (!answer.ok || answer.owner !== this.incarnation || answer.fence !== worker.fence) return;
+          if (!answer.ok || answer.owner !== this.incarnation || answer.fence !== worker.fence) {
+            this.proveOwner(worker);
+            return;
+          }
           const message = answer.running;
           if (message?.seq === begun.seq) worker.begun({ ...begun, message });
           else this.contradicted(worker, `message ${begun.seq}, which was not there,`);
@@ -419,6 +426,21 @@ export class Ownership {
         await new Promise<void>((resolve) => this.parts.clock.setTimer(FETCH_AGAIN_MS, resolve));
       }
     });
+  }
+
+  /**
+   * The log says that the entity is not owned under this fence. Either this incarnation was given up, as its session learns by this step, or
+   * the log applies the step and contradicts itself.
+   */
+  private proveOwner(worker: EntityWorker): void {
+    const op: BeginOp = { op: 'begin', entity: worker.entity, fence: worker.fence, have: 0 };
+    const ignore = (): void => undefined;
+    this.submit({
+      ...{ op, refused: ignore, unknown: ignore },
+      answered: (answer) => {
+        if (!answer.ok && answer.code === 'FENCED') this.contradicted(worker, answer.code);
+      },
+    } satisfies Step<BeginOp>);
   }
 
   /** The log contradicts what it told this session: it has lost or altered acknowledged writes, and nothing is guessed. */

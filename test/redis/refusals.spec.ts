@@ -134,6 +134,22 @@ describeRedis(
       expect(await admin.keys('aq:*')).toEqual(['aq:{0}:meta']);
     });
 
+    it('what is gone of the dead letters and of what runs is passed over, the rest is shown', async () => {
+      const failed = { state: 'failed' as const, result: '', error: '{}' };
+      await session.apply({ ...finish(1), next: 2, outcome: failed }, { ...finish(2), outcome: failed }, append('m3'));
+      expect(await store.control({ op: 'letters', after: '', max: 10 })).toMatchObject({ letters: [{ id: '1' }, { id: '2' }] });
+      await admin.hdel('aq:{0}:dlq', '1');
+      expect(await store.control({ op: 'letters', after: '', max: 10 })).toMatchObject({ letters: [{ id: '2' }] });
+      expect(await store.control({ op: 'letters', after: '', max: 1 })).toMatchObject({ letters: [{ id: '2' }] });
+      await admin.del('aq:{0}:dlq');
+      expect(await store.control({ op: 'letters', after: '', max: 10 })).toMatchObject({ letters: [] });
+      await session.apply(append('m4'));
+      expect(await store.control({ op: 'entity', entity: ENTITY, max: 5 })).toMatchObject({ running: { seq: 3 } });
+      await admin.hdel('aq:{0}:msg', `${ENTITY}\x1e3`);
+      const shown = await store.control({ op: 'entity', entity: ENTITY, max: 5 });
+      expect(shown).toMatchObject({ ok: true, running: undefined, pending: [{ seq: 4 }] });
+    });
+
     it('an owned idle entity costs at most 200 bytes', async () => {
       const entities = Array.from({ length: 5000 }, (_, i) => `account:account-number-${i}`);
       const used = async (): Promise<number> => Number(/used_memory:(\d+)/.exec(await admin.info('memory'))?.[1]);
