@@ -143,9 +143,12 @@ async function policyByInfo(connection: Connection): Promise<string | undefined>
 /** By what INFO says of the replication. */
 export const isReplica = (info: string): boolean => infoField(info, 'role') === 'slave';
 
-async function checkRole(connection: Connection): Promise<void> {
+/** Leaves a server that is a replica, also one that takes writes, which its next resync drops. Rejects with a StoreCallError then. */
+export async function checkRole(connection: Connection): Promise<void> {
   const info = await connection.call((client) => client.info('replication'));
-  if (isReplica(info)) throw new StoreCallError('this Redis is a read-only replica: connect to the primary', true);
+  if (!isReplica(info)) return;
+  connection.leave();
+  throw new StoreCallError('this Redis is a read-only replica: connect to the primary', true);
 }
 
 export async function runIdOf(connection: Connection): Promise<string> {

@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { StoreCallError } from '../../src/ports/store.js';
+import type { RedisClient } from '../../src/redis/connection.js';
 import { BATCH_SCRIPT, CONTROL_SCRIPT } from '../../src/redis/script.gen.js';
 import { KEY_TYPES, READ_COMMANDS, WRITE_COMMANDS } from '../../src/redis/server-checks.js';
 import type { RedisStoreOptions } from '../../src/redis/store.js';
@@ -143,6 +144,33 @@ describeRedis(
       expect(await store.apply({ ...batch, ops: [] })).toMatchObject({ status: 'applied' });
       await admin.config('SET', 'maxmemory-policy', 'noeviction');
       expect(await patiently(() => session.apply(append('m3')))).toMatchObject({ status: expect.stringMatching(/applied|gap/) });
+      await store.close();
+    });
+
+    it('asks again with the next call where the server could not answer at the reconnect', async () => {
+      let isBusy = false;
+      const busy = Object.assign(new Error('BUSY Redis is busy running a script'), { name: 'ReplyError' });
+      const client = new Redis(server.port, { enableOfflineQueue: false, lazyConnect: true, maxRetriesPerRequest: 0 });
+      const info = client.info.bind(client) as (section: string) => Promise<string>;
+      // What the client asks of its own accord, when it connects, has a callback.
+      const asked = (section: unknown, done?: unknown): Promise<string> =>
+        isBusy && done === undefined && typeof section === 'string' ? Promise.reject(busy) : info(section as string);
+      Object.assign(client, { info: asked, config: () => Promise.reject(busy) });
+      const store = redisStore(0, { connection: () => client as unknown as RedisClient });
+      await store.open();
+      const session = await join(store);
+      await admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
+      isBusy = true;
+      await admin.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      await until('it has connected again', () => client.status !== 'ready');
+      await until('it has connected again', () => client.status === 'ready');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      const batch = session.batch(append('m1'));
+      expect(await failureOf(store.apply(batch))).toMatchObject({ refused: true, message: expect.stringContaining('BUSY') });
+      isBusy = false;
+      expect(await failureOf(store.apply(batch))).toMatchObject({ message: expect.stringContaining('allkeys-lru') });
+      await admin.config('SET', 'maxmemory-policy', 'noeviction');
+      expect(await patiently(() => store.apply(batch))).toMatchObject({ status: 'applied' });
       await store.close();
     });
 
