@@ -22,6 +22,15 @@ describe('a permission that is missing', () => {
   });
 });
 
+it.each([
+  ['ERR user_script:175: attempt to get length of local record (a nil value) script: 46, on @user_script:175.', 'broken'],
+  ['ERR Error running script (call to f_1f): @user_script:12: user_script:12: attempt to index a nil value', 'broken'],
+  ['ERR Error compiling script (new function): user_script:1: unexpected symbol near x', ''],
+])('%s: whether something in the store is missing', (message, kind) => {
+  const failure = storeCallErrorOf(Object.assign(new Error(message), { name: 'ReplyError' }));
+  expect(failure).toMatchObject({ refused: kind === '', kind });
+});
+
 describeRedis(
   'what a Redis refuses',
   () => {
