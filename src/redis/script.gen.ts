@@ -403,16 +403,18 @@ local list = { e.owner .. FS .. e.fence .. FS .. e.hold .. FS .. int(pending_cou
 local from, to, bytes, shown = e.first + 1, e.tail + 0, 0, 0 if to > from + STEPS_MAX then to = from + STEPS_MAX end while from <= to and shown < max + 0 and bytes < SHOWN_BYTES_MAX do
 local record = int(from) ~= e.running and message_of(key, int(from)) if record then list[#list + 1] = int(from) .. FS .. record shown, bytes = shown + 1, bytes + #record end from = from + 1 end
 return concat(list, RS) end local function scan(key, cursor, count) local page = call('HSCAN', key, cursor, 'COUNT', count) local rows, list = page[2], {} local i = rows[0] and 0 or 1 while rows[i] do
-push(list, rows[i], rows[i + 1]) i = i + 2 end return page[1], list end local function list_history(key, cursor) local next, rows = scan(KEPT, cursor, '200') local list, prefix = { next }, key .. RS
-for i = 1, #rows, 2 do if sub(rows[i], 1, #prefix) == prefix then local s, state, expiresAt = match(rows[i + 1], '^(%d+)\31[^\31]*\31(%a+)\31(%d+)\31')
-if state ~= 'live' then list[#list + 1] = sub(rows[i], #prefix + 1) .. FS .. s .. FS .. state .. FS .. expiresAt end end end return concat(list, RS) end local function survey(cursor)
-local next, rows = scan(ENT, cursor, '500') local types, order, running = {}, {}, {} for i = 1, #rows, 2 do local e = parse_row(rows[i], rows[i + 1])
-local type, waiting = type_of(e.key), pending_count(e) local t = types[type] if not t then t = { 0, 0, 0 } types[type] = t order[#order + 1] = type end t[1], t[3] = t[1] + 1, t[3] + waiting
-if e.running ~= '0' then t[2] = t[2] + 1 running[#running + 1] = FS .. e.key .. FS .. int(waiting) end end local list = { next } for i = 1, #order do local t = types[order[i]]
-list[#list + 1] = order[i] .. FS .. int(t[1]) .. FS .. int(t[2]) .. FS .. int(t[3]) end for i = 1, #running do list[#list + 1] = running[i] end return concat(list, RS) end local function all_expire()
-local _, rows = scan(KEPT, '0', '10') for i = 1, #rows, 2 do if not find(rows[i + 1], '^%d+\31[^\31]*\31live\31') and not call('ZSCORE', EXPIRY, rows[i]) then return false end end return true end
-local function all_kept() local first = call('ZRANGE', EXPIRY, '0', '9') for i = 1, #first do if find(first[i], RS, 1, true) and call('HEXISTS', KEPT, first[i]) == 0 then return false end end
-return true end local COMPARED_MAX = 10 local function keeps_id(key, record) local given, id = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31%d+\31([^\31]*)')
+push(list, rows[i], rows[i + 1]) i = i + 2 end return page[1], list end local SCANS_MAX = 20 local function list_history(key, cursor) local list, prefix, bytes, scans = { cursor }, key .. RS, 0, 0
+repeat local next, rows = scan(KEPT, list[1], '10') for i = 1, #rows, 2 do bytes = bytes + #rows[i + 1] if sub(rows[i], 1, #prefix) == prefix then
+local s, state, expiresAt = match(rows[i + 1], '^(%d+)\31[^\31]*\31(%a+)\31(%d+)\31')
+if state ~= 'live' then list[#list + 1] = sub(rows[i], #prefix + 1) .. FS .. s .. FS .. state .. FS .. expiresAt end end end list[1], scans = next, scans + 1
+until next == '0' or scans == SCANS_MAX or bytes >= SHOWN_BYTES_MAX return concat(list, RS) end local function survey(cursor) local next, rows = scan(ENT, cursor, '500')
+local types, order, running = {}, {}, {} for i = 1, #rows, 2 do local e = parse_row(rows[i], rows[i + 1]) local type, waiting = type_of(e.key), pending_count(e) local t = types[type] if not t then
+t = { 0, 0, 0 } types[type] = t order[#order + 1] = type end t[1], t[3] = t[1] + 1, t[3] + waiting if e.running ~= '0' then t[2] = t[2] + 1 running[#running + 1] = FS .. e.key .. FS .. int(waiting)
+end end local list = { next } for i = 1, #order do local t = types[order[i]] list[#list + 1] = order[i] .. FS .. int(t[1]) .. FS .. int(t[2]) .. FS .. int(t[3]) end
+for i = 1, #running do list[#list + 1] = running[i] end return concat(list, RS) end local function all_expire() local _, rows = scan(KEPT, '0', '10') for i = 1, #rows, 2 do
+if not find(rows[i + 1], '^%d+\31[^\31]*\31live\31') and not call('ZSCORE', EXPIRY, rows[i]) then return false end end return true end local function all_kept()
+local first = call('ZRANGE', EXPIRY, '0', '9') for i = 1, #first do if find(first[i], RS, 1, true) and call('HEXISTS', KEPT, first[i]) == 0 then return false end end return true end
+local COMPARED_MAX = 10 local function keeps_id(key, record) local given, id = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31%d+\31([^\31]*)')
 return given ~= '1' or call('HEXISTS', KEPT, key .. RS .. id) == 1 end local function first_ready() local rows, ids = true, true
 for _, key in ipairs(call('ZRANGE', READY, '0', int(COMPARED_MAX - 1))) do local e = entity_of(key) if not e or not e.ready then rows = false else local _, record = peek(e)
 ids = ids and (not record or keeps_id(key, record)) end end return rows, ids end local function missing_keys(incarnation, owned, running) local missing = {} local function need(name, holds)

@@ -36,18 +36,24 @@ local function scan(key, cursor, count)
   return page[1], list
 end
 
--- history: what is kept of the ended messages of an entity, a page at a time.
+-- history: what is kept of the ended messages of an entity, a page at a time. It ends early where reading on would take long.
 -- args     entity cursor
 -- answer   cursor; then, each after RS: id sequence state expiresAt
+local SCANS_MAX = 20
+
 local function list_history(key, cursor)
-  local next, rows = scan(KEPT, cursor, '200')
-  local list, prefix = { next }, key .. RS
-  for i = 1, #rows, 2 do
-    if sub(rows[i], 1, #prefix) == prefix then
-      local s, state, expiresAt = match(rows[i + 1], '^(%d+)\31[^\31]*\31(%a+)\31(%d+)\31')
-      if state ~= 'live' then list[#list + 1] = sub(rows[i], #prefix + 1) .. FS .. s .. FS .. state .. FS .. expiresAt end
+  local list, prefix, bytes, scans = { cursor }, key .. RS, 0, 0
+  repeat
+    local next, rows = scan(KEPT, list[1], '10')
+    for i = 1, #rows, 2 do
+      bytes = bytes + #rows[i + 1]
+      if sub(rows[i], 1, #prefix) == prefix then
+        local s, state, expiresAt = match(rows[i + 1], '^(%d+)\31[^\31]*\31(%a+)\31(%d+)\31')
+        if state ~= 'live' then list[#list + 1] = sub(rows[i], #prefix + 1) .. FS .. s .. FS .. state .. FS .. expiresAt end
+      end
     end
-  end
+    list[1], scans = next, scans + 1
+  until next == '0' or scans == SCANS_MAX or bytes >= SHOWN_BYTES_MAX
   return concat(list, RS)
 end
 
