@@ -10,7 +10,6 @@ import { Fifo } from '../core/fifo.js';
 import { typeOfKey } from '../core/ids.js';
 import type { Contract } from '../core/log/control-operations.js';
 import {
-  type BeginOp,
   type Begun,
   type LateOp,
   type MessageRecord,
@@ -27,8 +26,8 @@ import type { Trace } from '../ports/trace.js';
 import type { Attempt } from './attempt.js';
 import { type ContextHost, EntityContext } from './context.js';
 import type { DueTimes } from './due-times.js';
-import { DutyFaults } from './duty-faults.js';
 import { errorLines, errorText } from './error-record.js';
+import { FetchBegun } from './fetch-begun.js';
 import { IdleList } from './idle-list.js';
 import type { Membership } from './membership.js';
 import type { Replies } from './replies.js';
@@ -59,7 +58,6 @@ export interface OwnershipParts {
 type LateReport = Omit<LateOp, 'op'>;
 
 const HANDLER_TIMEOUT_GRANULE_MS = 8;
-const FETCH_AGAIN_MS = 200;
 const BY_DEFAULT: FailureRuling = { isFinal: false, leavesDeadLetter: true };
 /** How long an entity whose head nobody here declares is left to others. */
 const FOREIGN_MS = 10_000;
@@ -71,8 +69,7 @@ export class Ownership {
   readonly slots = { taken: 0 };
   readonly running = new Set<Attempt>();
   readonly lateReports: LateReport[] = [];
-  private fetching: Promise<void> = Promise.resolve();
-  private readonly fetchFaults: DutyFaults;
+  private readonly fetching: FetchBegun;
   /** No new entity is claimed and nothing new begins, but for chains. */
   draining = false;
   private session: StoreSession | undefined;
@@ -88,7 +85,7 @@ export class Ownership {
   constructor(private readonly parts: OwnershipParts) {
     this.idle = new IdleList(parts.clock);
     this.due = parts.due;
-    this.fetchFaults = new DutyFaults(parts.trace, 'fetch');
+    this.fetching = new FetchBegun(parts, this);
     this.runHandler = (delivery) => parts.handler.run(delivery);
     for (const { type } of parts.contracts) this.settings.set(type, parts.config.entitySettings(type));
   }
@@ -406,41 +403,9 @@ export class Ownership {
     }
   }
 
-  /** What the log has begun for that worker, in an answer that had no room for the message. One at a time: they are large. */
+  /** What the log has begun for that worker, in an answer that had no room for the message. */
   fetch(worker: EntityWorker, begun: Begun): void {
-    this.fetching = this.fetching.then(async () => {
-      while (worker.phase === 'starting') {
-        const asked = this.parts.store.control({ op: 'entity', entity: worker.entity, max: 0 });
-        const answer = await asked.catch((error: unknown) => this.fetchFaults.report(error));
-        if (worker.phase !== 'starting') return;
-        if (answer !== undefined) {
-          if (!answer.ok || answer.owner !== this.incarnation || answer.fence !== worker.fence) {
-            this.proveOwner(worker);
-            return;
-          }
-          const message = answer.running;
-          if (message?.seq === begun.seq) worker.begun({ ...begun, message });
-          else this.contradicted(worker, `message ${begun.seq}, which was not there,`);
-          return;
-        }
-        await new Promise<void>((resolve) => this.parts.clock.setTimer(FETCH_AGAIN_MS, resolve));
-      }
-    });
-  }
-
-  /**
-   * The log says that the entity is not owned under this fence. Either this incarnation was given up, as its session learns by this step, or
-   * the log applies the step and contradicts itself.
-   */
-  private proveOwner(worker: EntityWorker): void {
-    const op: BeginOp = { op: 'begin', entity: worker.entity, fence: worker.fence, have: 0 };
-    const ignore = (): void => undefined;
-    this.submit({
-      ...{ op, refused: ignore, unknown: ignore },
-      answered: (answer) => {
-        if (!answer.ok && answer.code === 'FENCED') this.contradicted(worker, answer.code);
-      },
-    } satisfies Step<BeginOp>);
+    this.fetching.fetch(worker, begun);
   }
 
   /** The log contradicts what it told this session: it has lost or altered acknowledged writes, and nothing is guessed. */
