@@ -87,6 +87,8 @@ export async function connect(target: Target, writes = true): Promise<Connected>
   const client = await openClient(target);
   try {
     const isShut = (await generationOf(client, prefix)) === CLOSED;
+    // The store has deadlines of its own, which let a large page arrive for as long as bytes come in.
+    delete client.options.commandTimeout;
     const clock = new SystemClock();
     const store = new RedisStore({
       ...{ connection: () => client as unknown as RedisClient, keyPrefix: prefix, storeCallTimeoutMs: CALL_TIMEOUT_MS, clock },

@@ -36,8 +36,8 @@ const SCRIPT_PERMISSION = /The user executing the script can't|ACL failure in sc
 /** An error of Lua in a script of ours, in the words of Redis 7 and of those before. */
 const SCRIPT_BROKEN = /user_script:\s?\d+:/;
 
-/** Somebody ended the script with SCRIPT KILL. */
-const SCRIPT_KILLED = /Script killed by user/;
+/** Somebody ended the script with SCRIPT KILL, before its first write; or the server's Lua does not take its text. */
+const SCRIPT_NOT_RUN = /Script killed by user|Error compiling script/;
 /** How the user names the TLS settings. */
 export interface TlsNames {
   readonly ca: string;
@@ -121,8 +121,7 @@ export function storeCallErrorOf(cause: unknown): StoreCallError {
   if (error.name === 'MaxRetriesPerRequestError')
     return new StoreCallError('the connection to Redis broke before the answer', false, false, { cause });
   if (!isReply(error)) return new StoreCallError(`the call to Redis got no answer: ${reasonIn(error)}`, false, false, { cause });
-  // Redis kills only a script that has written nothing.
-  if (SCRIPT_KILLED.test(error.message))
+  if (SCRIPT_NOT_RUN.test(error.message))
     return new StoreCallError(`Redis refused the call: ${error.message}`, true, false, { cause });
   if (SCRIPT_PERMISSION.test(error.message))
     return new StoreCallError(`${ADVICE.NOPERM} (${error.message})`, false, true, { cause });

@@ -321,14 +321,14 @@ local unknown = unknown_of(its, incarnation, token, heartbeat, batch) if unknown
 end local function counters() return (hget(META, 'incarnation') or '0') .. FS .. int(fence) .. FS .. (hget(META, 'epoch') or '0') .. FS .. int(letter) end local function live_members()
 local all, list, sum = call('HGETALL', MEMBER), {}, 0 local bounded = true for i = 1, #all, 2 do local m = split(all[i + 1]) if m[9] ~= '1' then list[all[i]] = m if m[10] ~= '' then
 if m[6] == '0' then bounded = false end sum = sum + m[6] end end end return list, bounded and sum or 0 end local function recount_workers() local _, sum = live_members()
-call('HSET', META, 'workersMax', int(sum)) end local JOINS_KEPT = 1024 local CLOSED = 'closed' local function join() local schema = hget(META, 'schema')
-if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end if generation == CLOSED then return refuse('CLOSED') end
-if generation == DAMAGED or (generation and not (schema and hget(META, 'incarnation'))) then return refuse('LOST') end
-local unknown = ARGV[19] ~= '' and unknown_of(ARGV[19], ARGV[20], ARGV[21], ARGV[22], ARGV[23]) if unknown then return refuse(unknown) end for incarnation, m in pairs((live_members())) do
-if m[1] == ARGV[4] then if m[4] ~= ARGV[7] then return refuse('TWIN', incarnation) end return incarnation .. FS .. generation .. FS .. nowS .. FS .. m[8] .. FS .. counters() end end
-local bad = open_writes() if bad then return bad end local its = generation or ARGV[9] if not generation then
-call('HSET', META, 'generation', its, 'schema', ARGV[8], 'seq', '0', 'fence', '0', 'letter', '0', 'depth', '0', 'active', '0') end local incarnation = int((hget(META, 'incarnation') or 0) + 1)
-local leaseUntil = int(now + ARGV[11])
+call('HSET', META, 'workersMax', int(sum)) end local function holds_anything() for _, key in ipairs({ ENT, MSG, KEPT, DLQ, MEMBER, LEADER }) do if call('HLEN', key) > 0 then return true end end
+return false end local JOINS_KEPT = 1024 local CLOSED = 'closed' local function join() local schema = hget(META, 'schema') if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end
+if generation == CLOSED then return refuse('CLOSED') end if generation == DAMAGED or (generation and not (schema and hget(META, 'incarnation'))) then return refuse('LOST') end
+if not generation and holds_anything() then return refuse('LOST') end local unknown = ARGV[19] ~= '' and unknown_of(ARGV[19], ARGV[20], ARGV[21], ARGV[22], ARGV[23])
+if unknown then return refuse(unknown) end for incarnation, m in pairs((live_members())) do if m[1] == ARGV[4] then if m[4] ~= ARGV[7] then return refuse('TWIN', incarnation) end
+return incarnation .. FS .. generation .. FS .. nowS .. FS .. m[8] .. FS .. counters() end end local bad = open_writes() if bad then return bad end local its = generation or ARGV[9]
+if not generation then call('HSET', META, 'generation', its, 'schema', ARGV[8], 'seq', '0', 'fence', '0', 'letter', '0', 'depth', '0', 'active', '0') end
+local incarnation = int((hget(META, 'incarnation') or 0) + 1) local leaseUntil = int(now + ARGV[11])
 call('HSET', META, 'incarnation', incarnation, 's' .. incarnation .. '.' .. ARGV[7], '0', 't' .. incarnation, ARGV[7], 'leaseTtl', ARGV[11], 'hold', ARGV[12], 'entryTtl', ARGV[13],
 'resultTtl', ARGV[14], 'depthMax', ARGV[15], 'leaderTtl', ARGV[16], 'leaderDebounce', ARGV[17])
 call('HSET', MEMBER, incarnation, concat({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], nowS, ARGV[10], '0', leaseUntil, '0', ARGV[18], '1', '' }, FS)) call('HDEL', META, 't' .. int(incarnation - JOINS_KEPT))
@@ -395,31 +395,39 @@ if type ~= '' and type_of(key) ~= type then return false end if entity ~= '' and
 if since ~= '' and at + 0 < since + 0 then return false end return replayed == '' or (replayedAs ~= '') == (replayed == '1') end
 local function list_letters(after, max, type, entity, reason, since, replayed) local ids = call('ZRANGEBYSCORE', DLQINDEX, '(' .. after, '+inf', 'LIMIT', '0', LOOKED_AT_MAX)
 local all = type .. entity .. reason .. since .. replayed == '' local list, bytes, looked = { '' }, 0, 0 while looked < #ids and #list <= max + 0 and bytes < READ_BYTES_MAX do looked = looked + 1
-local id = ids[looked] local record = call('HGET', DLQ, id) bytes = bytes + #record if all or matches(record, type, entity, reason, since, replayed) then list[#list + 1] = id .. FS .. record end end
+local id = ids[looked] local record = call('HGET', DLQ, id) if record and record ~= NONE then bytes = bytes + #record
+if all or matches(record, type, entity, reason, since, replayed) then list[#list + 1] = id .. FS .. record end end end
 if looked < #ids or #ids == LOOKED_AT_MAX + 0 then list[1] = ids[looked] or after end return concat(list, RS) end local SHOWN_BYTES_MAX, STEPS_MAX = 524288, 1000 local function show_entity(key, max)
-local e = entity_of(key) if not e then return refuse('ABSENT') end local list = { e.owner .. FS .. e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) .. FS .. (e.running == '0' and '0' or '1') }
-if e.running ~= '0' then list[2] = e.running .. FS .. message_of(key, e.running) end local from, to, bytes, shown = e.first + 1, e.tail + 0, 0, 0
-if to > from + STEPS_MAX then to = from + STEPS_MAX end while from <= to and shown < max + 0 and bytes < SHOWN_BYTES_MAX do local record = int(from) ~= e.running and message_of(key, int(from))
-if record then list[#list + 1] = int(from) .. FS .. record shown, bytes = shown + 1, bytes + #record end from = from + 1 end return concat(list, RS) end local function scan(key, cursor, count)
-local page = call('HSCAN', key, cursor, 'COUNT', count) local rows, list = page[2], {} local i = rows[0] and 0 or 1 while rows[i] do push(list, rows[i], rows[i + 1]) i = i + 2 end return page[1], list
-end local function list_history(key, cursor) local next, rows = scan(KEPT, cursor, '200') local list, prefix = { next }, key .. RS for i = 1, #rows, 2 do if sub(rows[i], 1, #prefix) == prefix then
+local e = entity_of(key) if not e then return refuse('ABSENT') end local runs = e.running ~= '0' and message_of(key, e.running)
+local list = { e.owner .. FS .. e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) .. FS .. (runs and '1' or '0') } if runs then list[2] = e.running .. FS .. runs end
+local from, to, bytes, shown = e.first + 1, e.tail + 0, 0, 0 if to > from + STEPS_MAX then to = from + STEPS_MAX end while from <= to and shown < max + 0 and bytes < SHOWN_BYTES_MAX do
+local record = int(from) ~= e.running and message_of(key, int(from)) if record then list[#list + 1] = int(from) .. FS .. record shown, bytes = shown + 1, bytes + #record end from = from + 1 end
+return concat(list, RS) end local function scan(key, cursor, count) local page = call('HSCAN', key, cursor, 'COUNT', count) local rows, list = page[2], {} local i = rows[0] and 0 or 1 while rows[i] do
+push(list, rows[i], rows[i + 1]) i = i + 2 end return page[1], list end local SCANS_MAX = 20 local function list_history(key, cursor) local list, prefix, bytes, scans = { cursor }, key .. RS, 0, 0
+repeat local next, rows = scan(KEPT, list[1], '10') for i = 1, #rows, 2 do bytes = bytes + #rows[i + 1] if sub(rows[i], 1, #prefix) == prefix then
 local s, state, expiresAt = match(rows[i + 1], '^(%d+)\31[^\31]*\31(%a+)\31(%d+)\31')
-if state ~= 'live' then list[#list + 1] = sub(rows[i], #prefix + 1) .. FS .. s .. FS .. state .. FS .. expiresAt end end end return concat(list, RS) end local function survey(cursor)
-local next, rows = scan(ENT, cursor, '500') local types, order, running = {}, {}, {} for i = 1, #rows, 2 do local e = parse_row(rows[i], rows[i + 1])
-local type, waiting = type_of(e.key), pending_count(e) local t = types[type] if not t then t = { 0, 0, 0 } types[type] = t order[#order + 1] = type end t[1], t[3] = t[1] + 1, t[3] + waiting
-if e.running ~= '0' then t[2] = t[2] + 1 running[#running + 1] = FS .. e.key .. FS .. int(waiting) end end local list = { next } for i = 1, #order do local t = types[order[i]]
-list[#list + 1] = order[i] .. FS .. int(t[1]) .. FS .. int(t[2]) .. FS .. int(t[3]) end for i = 1, #running do list[#list + 1] = running[i] end return concat(list, RS) end local function all_expire()
-local _, rows = scan(KEPT, '0', '10') for i = 1, #rows, 2 do if not find(rows[i + 1], '^%d+\31[^\31]*\31live\31') and not call('ZSCORE', EXPIRY, rows[i]) then return false end end return true end
-local function all_kept() local first = call('ZRANGE', EXPIRY, '0', '9') for i = 1, #first do if find(first[i], RS, 1, true) and call('HEXISTS', KEPT, first[i]) == 0 then return false end end
-return true end local function missing_keys(incarnation, owned) local missing = {} local function need(name, holds) if not holds then missing[#missing + 1] = name end end
-local fields = { 'schema', 'incarnation', 'leaseTtl', 'leaderTtl', 'leaderDebounce' } if call('HLEN', LEADER) > 0 then fields[6] = 'epoch' end
-for i, value in ipairs(hmget(META, fields, 1, #fields)) do need('meta ' .. fields[i], value ~= NONE) end need('msg', call('HLEN', MSG) == depth) need('ent', call('HLEN', ENT) >= active)
-local letters, index, of = call('HLEN', DLQ), call('ZCARD', DLQINDEX), call('HLEN', DLQOF) need('dlq', letters >= index and letters >= of) need('dlqindex', index >= letters and index >= of)
-need('dlqof', of >= letters and of >= index) need('kept', all_kept()) need('expiry', all_expire()) local m = member_of(incarnation) if m and m[9] ~= '1' then
+if state ~= 'live' then list[#list + 1] = sub(rows[i], #prefix + 1) .. FS .. s .. FS .. state .. FS .. expiresAt end end end list[1], scans = next, scans + 1
+until next == '0' or scans == SCANS_MAX or bytes >= SHOWN_BYTES_MAX return concat(list, RS) end local function survey(cursor) local next, rows = scan(ENT, cursor, '500')
+local types, order, running = {}, {}, {} for i = 1, #rows, 2 do local e = parse_row(rows[i], rows[i + 1]) local type, waiting = type_of(e.key), pending_count(e) local t = types[type] if not t then
+t = { 0, 0, 0 } types[type] = t order[#order + 1] = type end t[1], t[3] = t[1] + 1, t[3] + waiting if e.running ~= '0' then t[2] = t[2] + 1 running[#running + 1] = FS .. e.key .. FS .. int(waiting)
+end end local list = { next } for i = 1, #order do local t = types[order[i]] list[#list + 1] = order[i] .. FS .. int(t[1]) .. FS .. int(t[2]) .. FS .. int(t[3]) end
+for i = 1, #running do list[#list + 1] = running[i] end return concat(list, RS) end local function all_expire() local _, rows = scan(KEPT, '0', '10') for i = 1, #rows, 2 do
+if not find(rows[i + 1], '^%d+\31[^\31]*\31live\31') and not call('ZSCORE', EXPIRY, rows[i]) then return false end end return true end local function all_kept()
+local first = call('ZRANGE', EXPIRY, '0', '9') for i = 1, #first do if find(first[i], RS, 1, true) and call('HEXISTS', KEPT, first[i]) == 0 then return false end end return true end
+local COMPARED_MAX = 10 local function keeps_id(key, record) local given, id = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31%d+\31([^\31]*)')
+return given ~= '1' or call('HEXISTS', KEPT, key .. RS .. id) == 1 end local function first_ready() local rows, ids = true, true
+for _, key in ipairs(call('ZRANGE', READY, '0', int(COMPARED_MAX - 1))) do local e = entity_of(key) if not e or not e.ready then rows = false else local _, record = peek(e)
+ids = ids and (not record or keeps_id(key, record)) end end return rows, ids end local function missing_keys(incarnation, owned, running) local missing = {} local function need(name, holds)
+if not holds then missing[#missing + 1] = name end end local fields = { 'schema', 'incarnation', 'leaseTtl', 'leaderTtl', 'leaderDebounce' } if call('HLEN', LEADER) > 0 then fields[6] = 'epoch' end
+for i, value in ipairs(hmget(META, fields, 1, #fields)) do need('meta ' .. fields[i], value ~= NONE) end need('msg', call('HLEN', MSG) == depth) local rows, ids = first_ready()
+need('ent', rows and call('HLEN', ENT) >= active) local letters, index, of = call('HLEN', DLQ), call('ZCARD', DLQINDEX), call('HLEN', DLQOF) need('dlq', letters >= index and letters >= of)
+need('dlqindex', index >= letters and index >= of) need('dlqof', of >= letters and of >= index) for i = 1, #running do local record = ids and message_of(running[i].key, running[i].running)
+ids = ids and (not record or keeps_id(running[i].key, record)) end need('kept', ids and all_kept()) need('expiry', all_expire()) local m = member_of(incarnation) if m and m[9] ~= '1' then
 need('owns', owns_count(incarnation) >= owned + 0) local all = true for type in gmatch(m[10], '[^,]+') do all = all and contract_of(incarnation, type) ~= nil end need('contract', all) end
-return concat(missing, ',') end local function audit(incarnation, owned, cursor) local next, rows = scan(ENT, cursor, '1000') local list = { next, missing_keys(incarnation, owned) }
-for i = 1, #rows, 2 do local e = parse_row(rows[i], rows[i + 1]) if e.ready and not call('ZSCORE', READY, e.key) then push(list, e.key, e.owner) end end return concat(list, FS) end
-local function list_counts() return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) .. FS .. int(letter) end
+return concat(missing, ',') end local function audit(incarnation, owned, cursor) local next, rows = scan(ENT, cursor, '1000') local list, running = { next, '' }, {} for i = 1, #rows, 2 do
+local e = parse_row(rows[i], rows[i + 1]) local isUnready = e.ready and not call('ZSCORE', READY, e.key) if isUnready or (e.owner ~= '0' and not member_of(e.owner)) then push(list, e.key, e.owner) end
+if e.keep == '1' and #running < COMPARED_MAX then running[#running + 1] = e end end list[2] = missing_keys(incarnation, owned, running) return concat(list, FS) end local function list_counts()
+return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) .. FS .. int(letter) end
 local op, a, b, c, d, e = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] if op == 'beat' then return beat(a, b, c, d, e) end if op == 'join' then return join() end
 if op == 'leave' then return leave(a, b, c, d, e) end if op == 'bury' then return bury(a, b, c) end if op == 'report' then return report(a, b, c, d, e) end if op == 'shut' then return shut(a) end
 if op == 'lead' then return lead(a, b, c) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a, b, c) end if op == 'members' then return list_members(a) end

@@ -26,6 +26,12 @@ const DECLARED_MIN = 3;
 /** The commands by which the scripts write to a key of that type. */
 export const WRITE_COMMANDS = { hash: ['HSET', 'HDEL', 'HINCRBY'], zset: ['ZADD', 'ZREM'] } as const;
 
+/** The commands by which the scripts read a key of that type. Duties of the background use some of them alone, long after the start. */
+export const READ_COMMANDS = {
+  hash: ['HEXISTS', 'HGET', 'HGETALL', 'HLEN', 'HMGET', 'HSCAN', 'HSTRLEN'],
+  zset: ['ZCARD', 'ZCOUNT', 'ZRANGE', 'ZRANGEBYSCORE', 'ZRANK', 'ZSCORE'],
+} as const;
+
 /**
  * Which of its arguments, each a command and a key, the user may not run, be it that the server has no such command. One before
  * 7.0 cannot be asked, and ioredis-mock neither; to provoke them by writes that must fail is not worth it: the former is
@@ -47,27 +53,29 @@ const infoField = (info: string, name: string): string | undefined =>
 /** Rejects with a StoreCallError that says what is wrong and what to do. `writes`: whether more than reads will be done. */
 export async function checkServer(connection: Connection, base: string, writes: boolean): Promise<void> {
   await Promise.all([checkKeys(connection, base), checkEviction(connection), checkRole(connection)]);
-  if (writes) await checkWrites(connection, base);
+  if (writes) await checkCommands(connection, base);
 }
 
 /**
  * A script that may run only some of its commands ends in the middle, and what it wrote stays: among that the number of its
  * batch, which counts as applied then.
  */
-async function checkWrites(connection: Connection, base: string): Promise<void> {
-  const writes = Object.entries(KEY_TYPES).flatMap(([name, type]) => WRITE_COMMANDS[type].map((command) => ({ command, name })));
-  const args = writes.flatMap(({ command, name }) => [command, base + name]);
+async function checkCommands(connection: Connection, base: string): Promise<void> {
+  const used = Object.entries(KEY_TYPES).flatMap(([name, type]) =>
+    [...WRITE_COMMANDS[type], ...READ_COMMANDS[type]].map((command) => ({ command, name })),
+  );
+  const args = used.flatMap(({ command, name }) => [command, base + name]);
   const forbidden = await connection.call((client) => client.eval(FORBIDDEN_SCRIPT, 0, args));
   if (!Array.isArray(forbidden) || forbidden.length === 0) return;
   const keysOf = new Map<string, string[]>();
   for (const at of forbidden as number[]) {
-    const { command, name } = writes[at]!;
+    const { command, name } = used[at]!;
     keysOf.set(command, [...(keysOf.get(command) ?? []), name]);
   }
   const found = [...keysOf].map(([command, names]) => `${command} on ${names.join(', ')}`).join('; ');
   const rules = [...keysOf.keys()].map((command) => `+${command.toLowerCase()}`).join(' ');
   throw new StoreCallError(
-    `the Redis user may not run commands that the scripts write with: ${found}; allow them with ACL SETUSER <user> ${rules} ~${base}*`,
+    `the Redis user may not run commands that the scripts use: ${found}; allow them with ACL SETUSER <user> ${rules} ~${base}*`,
     true,
     true,
   );
@@ -135,9 +143,12 @@ async function policyByInfo(connection: Connection): Promise<string | undefined>
 /** By what INFO says of the replication. */
 export const isReplica = (info: string): boolean => infoField(info, 'role') === 'slave';
 
-async function checkRole(connection: Connection): Promise<void> {
+/** Leaves a server that is a replica, also one that takes writes, which its next resync drops. Rejects with a StoreCallError then. */
+export async function checkRole(connection: Connection): Promise<void> {
   const info = await connection.call((client) => client.info('replication'));
-  if (isReplica(info)) throw new StoreCallError('this Redis is a read-only replica: connect to the primary', true);
+  if (!isReplica(info)) return;
+  connection.leave();
+  throw new StoreCallError('this Redis is a read-only replica: connect to the primary', true);
 }
 
 export async function runIdOf(connection: Connection): Promise<string> {

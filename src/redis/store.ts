@@ -8,7 +8,7 @@ import { decodeControl, encodeControl } from './codec-control.js';
 import { Connection, type ConnectionOptions } from './connection.js';
 import { isNoScript } from './failures.js';
 import { BATCH_SCRIPT, CONTROL_SCRIPT } from './script.gen.js';
-import { checkEviction, checkServer, keysToDeclare, runIdOf } from './server-checks.js';
+import { checkEviction, checkRole, checkServer, keysToDeclare, runIdOf } from './server-checks.js';
 
 export interface RedisStoreOptions {
   readonly connection: ConnectionOptions['connection'];
@@ -55,11 +55,18 @@ export class RedisStore implements Store {
   #runId = '';
   /** What is wrong with the server's settings since a reconnect: nothing more is trusted to it until they are mended. */
   #unsafe: StoreCallError | undefined;
-  #checking = false;
+  /** Since a reconnect the server has not answered what it is: no call is sent to it. */
+  #isUnchecked = false;
+  /** The check that is under way. */
+  #check: Promise<void> | undefined;
 
   constructor(options: RedisStoreOptions) {
     const { connection, storeCallTimeoutMs, connectTimeoutMs = CONNECT_TIMEOUT_MS, clock } = options;
-    this.#connection = new Connection({ connection, storeCallTimeoutMs, connectTimeoutMs, clock }, () => void this.#compare());
+    this.#connection = new Connection({ connection, storeCallTimeoutMs, connectTimeoutMs, clock }, () => {
+      this.#isUnchecked = true;
+      this.#check = undefined;
+      void this.#compare();
+    });
     // One hash tag, so that a partition's keys stay together on a cluster.
     this.#base = `${options.keyPrefix}:{${options.partition ?? 0}}:`;
     this.#writes = options.writes ?? true;
@@ -98,8 +105,9 @@ export class RedisStore implements Store {
 
   apply(batch: Batch, patience = 1): Promise<BatchReply> {
     this.#generation = batch.generation;
+    if (this.#isUnchecked) return this.#checkSettings().then(() => this.apply(batch, patience));
     if (this.#unsafe !== undefined && batch.ops.some(growsLog)) {
-      void this.#checkSettings();
+      this.#checkSettings().catch(() => undefined);
       return Promise.reject(this.#unsafe);
     }
     return this.#run(BATCH, encodeBatch(batch, this.#now()), patience).then((text) =>
@@ -108,6 +116,7 @@ export class RedisStore implements Store {
   }
 
   async control<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> {
+    if (this.#isUnchecked) await this.#checkSettings();
     const text = await this.#run(CONTROL, encodeControl(op, this.#now()));
     const answer = decoded(() => decodeControl(op, text)) as ControlAnswerOf[O['op']];
     if ('generation' in answer) this.#generation = answer.generation;
@@ -138,8 +147,8 @@ export class RedisStore implements Store {
    * the store that we knew. A store that lost only its tail shows it by a gap.
    */
   async #compare(): Promise<void> {
-    await this.#checkSettings();
     try {
+      await this.#checkSettings();
       const runId = await runIdOf(this.#connection);
       if (runId === this.#runId || this.#generation === '') return;
       const generation = await this.#connection.call((client) => client.hget(`${this.#base}meta`, 'generation'));
@@ -153,19 +162,35 @@ export class RedisStore implements Store {
     }
   }
 
-  /** After a reconnect it may be another server, with other settings. One that cannot be asked now is asked again. */
-  async #checkSettings(): Promise<void> {
-    if (this.#checking) return;
-    this.#checking = true;
+  /**
+   * After a reconnect it may be another server, of another role and with other settings. Rejects with a StoreCallError if it is a
+   * replica or cannot be asked now: the next call asks again.
+   */
+  #checkSettings(): Promise<void> {
+    if (this.#check !== undefined) return this.#check;
+    const isCurrent = (): boolean => this.#check === check;
+    const check = this.#askForSettings(isCurrent).finally(() => {
+      if (isCurrent()) this.#check = undefined;
+    });
+    this.#check = check;
+    return check;
+  }
+
+  /** `isCurrent`: false once there is another connection than the one that is asked. */
+  async #askForSettings(isCurrent: () => boolean): Promise<void> {
+    let unsafe: StoreCallError | undefined;
     try {
+      await checkRole(this.#connection);
       await checkEviction(this.#connection);
-      this.#unsafe = undefined;
     } catch (error) {
       if (!(error instanceof StoreCallError)) throw error;
-      if (error.permanent) this.#unsafe = error;
-    } finally {
-      this.#checking = false;
+      // The call that waits for this was not sent.
+      if (!error.permanent) throw error.refused ? error : new StoreCallError(error.message, true, false, { cause: error });
+      unsafe = error;
     }
+    if (!isCurrent()) return;
+    this.#unsafe = unsafe;
+    this.#isUnchecked = false;
   }
 }
 

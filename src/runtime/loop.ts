@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../ports/clock.js';
-import { StoreCallError } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
+import { DutyFaults } from './duty-faults.js';
 
 /** A background duty: one turn at a time, the next after a pause, and no single failure ends it. */
 export class Loop {
@@ -8,15 +8,18 @@ export class Loop {
   private running = false;
   private turning = false;
   private again = false;
+  private readonly faults: DutyFaults;
 
   constructor(
     private readonly clock: Clock,
-    private readonly trace: Trace,
-    private readonly name: string,
+    trace: Trace,
+    name: string,
     private readonly everyMs: number,
     /** One turn; answers the pause before the next one, ms, if it is not the usual one. */
     private readonly turn: () => Promise<number | undefined>,
-  ) {}
+  ) {
+    this.faults = new DutyFaults(trace, name);
+  }
 
   start(): void {
     this.running = true;
@@ -47,8 +50,7 @@ export class Loop {
     try {
       nextMs = await this.turn();
     } catch (error) {
-      // That the store did not answer is for its health to tell.
-      if (!(error instanceof StoreCallError)) this.trace.emit('loop-failed', { loop: this.name, error });
+      this.faults.report(error);
     }
     this.turning = false;
     if (this.running) this.schedule(this.again ? 0 : (nextMs ?? this.everyMs));

@@ -17,8 +17,9 @@ import { AssignmentTable } from '../core/placement/assignment-table.js';
 import { choosePlace } from '../core/placement/choose.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Network, PeerMessage, PetitionRefusal } from '../ports/network.js';
-import { type Store, StoreCallError } from '../ports/store.js';
+import type { Store } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
+import { DutyFaults } from './duty-faults.js';
 import type { Membership } from './membership.js';
 import type { Ownership } from './ownership.js';
 import type { Peers } from './peers.js';
@@ -82,7 +83,13 @@ export class Master {
   private lowerSinceMs = 0;
   private lowerId = 0;
 
-  constructor(private readonly parts: MasterParts) {}
+  private readonly faults: DutyFaults;
+  private readonly rebuildFaults: DutyFaults;
+
+  constructor(private readonly parts: MasterParts) {
+    this.faults = new DutyFaults(parts.trace, 'master');
+    this.rebuildFaults = new DutyFaults(parts.trace, 'rebuild');
+  }
 
   /** True while this node may act as master, by its own clock. */
   get leads(): boolean {
@@ -125,7 +132,7 @@ export class Master {
       await this.report(me);
       if (this.wantsToLead(me)) await this.lead(me);
     } catch (error) {
-      if (!(error instanceof StoreCallError)) this.parts.trace.emit('loop-failed', { loop: 'master', error });
+      this.faults.report(error);
     }
     if (this.parts.membership.incarnation === me && me !== 0) this.schedule();
   }
@@ -190,7 +197,7 @@ export class Master {
     this.table.clear();
     this.parts.trace.emit('leading', { epoch });
     this.startRebuild().catch((error: unknown) => {
-      if (!(error instanceof StoreCallError)) this.parts.trace.emit('loop-failed', { loop: 'rebuild', error });
+      this.rebuildFaults.report(error);
       this.stepDown();
     });
   }

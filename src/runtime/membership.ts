@@ -38,6 +38,10 @@ const lossText = (code: 'LOST' | 'UNKNOWN', incarnation = 0): string =>
     ? 'it holds the data of another generation, or none, or fields of its meta key are gone'
     : `it holds no join, heartbeat or batch of incarnation ${incarnation} that it had acknowledged to this process`;
 
+/** To a process that starts: what is left cannot be run, and only an operator knows what it is worth. */
+const REFUSED_TEXT =
+  'restore the keys under keyPrefix from a backup, or delete them all to begin anew without what they hold (docs/guide.md in this package)';
+
 export interface MembershipEvents {
   suspended(): void;
   resumed(): void;
@@ -148,8 +152,10 @@ export class Membership {
           'CONFIG_INVALID',
           `keyPrefix "${this.config.keyPrefix}" holds records of schema version ${answer.at}, this version reads ${SCHEMA_VERSION}; use another keyPrefix or the version that wrote them`,
         );
-      if (answer.code === 'LOST' || answer.code === 'UNKNOWN')
-        throw new AtomicQueuesError('STORE_LOST', lossText(answer.code, this.former?.incarnation));
+      if (answer.code === 'LOST' || answer.code === 'UNKNOWN') {
+        const why = lossText(answer.code, this.former?.incarnation);
+        throw new AtomicQueuesError('STORE_LOST', this.former === undefined ? `${why}; ${REFUSED_TEXT}` : why);
+      }
       if (answer.code === 'CLOSED') throw new AtomicQueuesError('STORE_LOST', CLOSED_TEXT);
       twinSinceMs ??= sentMs;
       await this.waitForTwin(answer.at, twinSinceMs, patient);

@@ -27,6 +27,7 @@ import type { Attempt } from './attempt.js';
 import { type ContextHost, EntityContext } from './context.js';
 import type { DueTimes } from './due-times.js';
 import { errorLines, errorText } from './error-record.js';
+import { FetchBegun } from './fetch-begun.js';
 import { IdleList } from './idle-list.js';
 import { LeftToOthers } from './left-to-others.js';
 import type { Membership } from './membership.js';
@@ -58,7 +59,6 @@ export interface OwnershipParts {
 type LateReport = Omit<LateOp, 'op'>;
 
 const HANDLER_TIMEOUT_GRANULE_MS = 8;
-const FETCH_AGAIN_MS = 200;
 const BY_DEFAULT: FailureRuling = { isFinal: false, leavesDeadLetter: true };
 /** Entities that one turn of a rebalance looks at: each may cost a hash for every member. */
 const REBALANCE_LOOKS_MAX = 4096;
@@ -70,7 +70,7 @@ export class Ownership {
   readonly slots = { taken: 0 };
   readonly running = new Set<Attempt>();
   readonly lateReports: LateReport[] = [];
-  private fetching: Promise<void> = Promise.resolve();
+  private readonly fetching: FetchBegun;
   /** No new entity is claimed and nothing new begins, but for chains. */
   draining = false;
   private session: StoreSession | undefined;
@@ -90,6 +90,7 @@ export class Ownership {
     this.idle = new IdleList(parts.clock);
     this.foreign = new LeftToOthers(parts.clock);
     this.due = parts.due;
+    this.fetching = new FetchBegun(parts, this);
     this.runHandler = (delivery) => parts.handler.run(delivery);
     for (const { type } of parts.contracts) this.settings.set(type, parts.config.entitySettings(type));
   }
@@ -414,23 +415,9 @@ export class Ownership {
     }
   }
 
-  /** What the log has begun for that worker, in an answer that had no room for the message. One at a time: they are large. */
+  /** What the log has begun for that worker, in an answer that had no room for the message. */
   fetch(worker: EntityWorker, begun: Begun): void {
-    this.fetching = this.fetching.then(async () => {
-      while (worker.phase === 'starting') {
-        const answer = await this.parts.store.control({ op: 'entity', entity: worker.entity, max: 0 }).catch(() => undefined);
-        if (worker.phase !== 'starting') return;
-        if (answer !== undefined) {
-          // Another owner: this incarnation was given up, as its session will learn.
-          if (!answer.ok || answer.owner !== this.incarnation || answer.fence !== worker.fence) return;
-          const message = answer.running;
-          if (message?.seq === begun.seq) worker.begun({ ...begun, message });
-          else this.contradicted(worker, `message ${begun.seq}, which was not there,`);
-          return;
-        }
-        await new Promise<void>((resolve) => this.parts.clock.setTimer(FETCH_AGAIN_MS, resolve));
-      }
-    });
+    this.fetching.fetch(worker, begun);
   }
 
   /** The log contradicts what it told this session: it has lost or altered acknowledged writes, and nothing is guessed. */

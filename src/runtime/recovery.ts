@@ -16,6 +16,7 @@ import type { Trace } from '../ports/trace.js';
 import { Audit } from './audit.js';
 import { Declared } from './declared.js';
 import type { Directory } from './directory.js';
+import { DutyFaults } from './duty-faults.js';
 import { DeadLetterLimits } from './letter-limits.js';
 import { Loop } from './loop.js';
 import type { Master } from './master.js';
@@ -63,6 +64,7 @@ export class Recovery {
   private readonly audit: Audit;
   private readonly letterLimits: DeadLetterLimits;
   private expireTimer: Timer | undefined;
+  private readonly expireFaults: DutyFaults;
   private former = 0;
   /** Where the next page of ready entities starts; '' for the first one. */
   private sweptTo = '';
@@ -75,11 +77,13 @@ export class Recovery {
   constructor(private readonly parts: RecoveryParts) {
     const { clock, trace, config, store } = parts;
     this.letterLimits = new DeadLetterLimits(store, trace, config.deadLetters);
+    this.expireFaults = new DutyFaults(trace, 'expire');
     this.networkWatch = new NetworkWatch(clock, trace, parts.network, NETWORK_GRACE_TTLS * config.timing.nodeTTLMs);
     this.watch = new Loop(clock, trace, 'watch', config.timing.heartbeatMs, () => this.watchMembers());
     const attend = (entity: string, owner: number): void => this.attend(entity, owner, this.session?.incarnation ?? 0);
-    this.audit = new Audit(parts.store, () => parts.ownership.ownedSurely(), attend);
-    this.sweep = new Loop(clock, trace, 'sweep', config.timing.reconcileIntervalMs, () => this.sweepOnce());
+    const { reconcileIntervalMs } = config.timing;
+    this.audit = new Audit(parts.store, clock, reconcileIntervalMs / 2, () => parts.ownership.ownedSurely(), attend);
+    this.sweep = new Loop(clock, trace, 'sweep', reconcileIntervalMs, () => this.sweepOnce());
   }
 
   /** `former`: the incarnation of this process before, 0 if there was none; its remains are looked for even if nobody lists it. */
@@ -180,10 +184,13 @@ export class Recovery {
     for (const { entity, owner } of ready.entities) this.attend(entity, owner, session.incarnation);
     ownership.sendLateReports();
     ownership.reportBlockedAfter(BLOCKED_AFTER_MS);
-    const goesOn = this.sweptTo === '' && (await this.audit.turn(session, () => this.session !== session));
     const hasMoreReplies = await this.lookUpReplies();
-    if (this.sweptTo === '') this.offersAll = false;
-    return this.sweptTo !== '' || this.hasTakenOver || goesOn || hasMoreReplies ? NEXT_PAGE_MS : undefined;
+    if (this.session !== session) return undefined;
+    const isWhole = this.sweptTo === '';
+    if (isWhole) this.offersAll = false;
+    // The last step: an audit that fails stops nothing else.
+    const goesOn = isWhole && (await this.audit.turn(session, () => this.session !== session));
+    return !isWhole || this.hasTakenOver || goesOn || hasMoreReplies ? NEXT_PAGE_MS : undefined;
   }
 
   /** Everybody takes what the ring gives it; the master of its group places the rest and rings living owners. */
@@ -263,8 +270,7 @@ export class Recovery {
         if (this.session === session) this.scheduleExpire(isMoreDue ? NEXT_PAGE_MS : this.parts.config.wal.cleanupIntervalMs);
       };
       this.expire(session).then(next, (error: unknown) => {
-        // That the store did not answer is for its health to tell.
-        if (!(error instanceof StoreCallError)) this.parts.trace.emit('loop-failed', { loop: 'expire', error });
+        this.expireFaults.report(error);
         next(false);
       });
     });

@@ -43,6 +43,35 @@ describeRedis('the reply to steps that begin large messages', () => {
   });
 });
 
+describeRedis('a page of the history of an entity', () => {
+  it('ends where reading on would take long, and all pages together have everything', async () => {
+    const server = await startRedis();
+    const store = redisStore(server.port, { storeCallTimeoutMs: 5000 });
+    await store.open();
+    const session = await join(store, 'g1', { resultTtlMs: 60_000, entryTtlMs: 60_000 });
+    const entity = ENTITIES[0]!;
+    await session.apply({ op: 'claim', entity });
+    const result = `"${'x'.repeat(CHARS)}"`;
+    const outcome = { state: 'completed', result, error: '' } as const;
+    for (let seq = 1; seq <= 24; seq++) {
+      await session.apply(append(`m${seq}`, { entity, message: message(`m${seq}`, { given: true, digest: 'd' }) }));
+      await session.apply({ op: 'finish', entity, fence: 1, seq, attempt: 1, outcome, sends: [], next: -1 });
+    }
+    const pages: number[] = [];
+    const seen = new Set<number>();
+    for (let cursor = ''; cursor !== '0'; ) {
+      const page = await store.control({ op: 'history', entity, cursor: cursor === '' ? '0' : cursor });
+      cursor = page.cursor;
+      pages.push(page.ended.length);
+      for (const { seq } of page.ended) seen.add(seq);
+    }
+    expect(seen.size).toBe(24);
+    expect(Math.max(...pages)).toBeLessThan(24);
+    await store.close();
+    await server.stop();
+  });
+});
+
 describeRedis('the reply to appends of ids that are known', () => {
   it('has results of 64 KiB and one more, and says of the others that they are cut, as the core does', async () => {
     const server = await startRedis();

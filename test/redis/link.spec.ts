@@ -210,6 +210,23 @@ describeRedis(
         expect(await patiently(() => proxied.apply(batch), 2000)).toMatchObject({ status: 'applied', answers: [{ seq: 1 }] });
       });
 
+      it('a demoted primary that takes writes all the same is left at the reconnect, and acknowledges nothing', async () => {
+        await admin.config('SET', 'replica-read-only', 'no');
+        await admin.replicaof('127.0.0.1', 1);
+        await admin.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+        const batch = session.batch(append('m1'));
+        const told = new Set<string>();
+        await expect
+          .poll(async () => told.add((await failureOf(proxied.apply(batch))).message), { timeout: 3000 })
+          .toContainEqual(expect.stringContaining('replica'));
+        const reading = await failureOf(proxied.control({ op: 'counts' }));
+        expect(reading.refused).toBe(true);
+        expect(await admin.hget('aq:{0}:meta', 'depth')).toBe('0');
+        await expect.poll(() => proxy.accepted, { timeout: 3000 }).toBeGreaterThan(2);
+        await admin.replicaof('NO', 'ONE');
+        expect(await patiently(() => proxied.apply(batch), 3000)).toMatchObject({ status: 'applied', answers: [{ seq: 1 }] });
+      });
+
       it('a replica that lost its primary, and serves nothing stale, is left as well', async () => {
         await admin.config('SET', 'replica-serve-stale-data', 'no');
         await admin.replicaof('127.0.0.1', 1);

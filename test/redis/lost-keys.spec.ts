@@ -6,7 +6,7 @@ import { KEY_TYPES } from '../../src/redis/server-checks.js';
 import { type Handle, msg, node, sleep, until, world } from '../runtime/harness.js';
 import { fast } from '../runtime/started.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
-import { append, join, redisStore } from './support.js';
+import { append, join, message, redisStore, type Session } from './support.js';
 
 /** What nothing is lost with: it is made anew, or found elsewhere. */
 const RECOVERS = ['ready', 'member', 'schema', 'leader'];
@@ -235,6 +235,153 @@ describeRedis(
       }
       s.judge();
       expectRisen(await s.counters(), before, field);
+    });
+  },
+  { own: true },
+);
+
+describeRedis(
+  'a key that is gone since no node ran',
+  () => {
+    let server: RedisServer;
+    let admin: Redis;
+    beforeAll(async () => {
+      server = await startRedis();
+      admin = new Redis(server.url).on('error', () => {});
+    });
+    afterAll(async () => {
+      admin.disconnect();
+      await server.stop();
+    });
+
+    /** Nodes under a prefix of their own, and a session of the same store that is no node. */
+    function scene(keyPrefix: string) {
+      const ran: string[] = [];
+      const ended: { closedBy?: AtomicQueuesError } = {};
+      const open = () => redisStore(server.port, { storeCallTimeoutMs: 2000, keyPrefix });
+      return {
+        ran,
+        ended,
+        open,
+        key: (name: string) => `${keyPrefix}:{0}:${name}`,
+        async start() {
+          const handle: Handle = (p, name, id) => {
+            ran.push(`${id}${(p as { k?: number }).k ?? ''}`);
+            if (name === 'Query') throw new Error('a dead letter');
+          };
+          const onClosed = (why: AtomicQueuesError) => (ended.closedBy = why);
+          const names = ['Do', 'Query', 'Deposit'];
+          const n = node({ ...world(), store: open() }, handle, CONFIG, names, undefined, { onClosed });
+          await n.start();
+          return n;
+        },
+        /** Logs messages that nobody owns, of an incarnation that leaves. */
+        async logAndLeave(...ops: Parameters<Session['apply']>): Promise<void> {
+          const store = open();
+          await store.open();
+          const session = await join(store, 'g1', { entryTtlMs: 60_000 });
+          await session.apply(...ops);
+          expect(await store.control({ op: 'leave', ...session.remembered })).toMatchObject({ ok: true });
+          await store.close();
+        },
+      };
+    }
+
+    const waits = (k: number, given = false) =>
+      append(`m${k}`, {
+        ...{ entity: 'account:orphan', begin: false },
+        message: message(`m${k}`, { payload: `{"k":${k}}`, given, digest: given ? 'd' : '' }),
+      });
+
+    /** What of these is deleted, a start makes anew. */
+    const MADE_ANEW = [...RECOVERS, 'contract', 'owns'];
+
+    it.each(Object.keys(KEY_TYPES))('%s as a whole, while no node runs', async (key) => {
+      const s = scene(`whole-${key}`);
+      const first = await s.start();
+      await first.enqueueAndWait(msg('a', {}, { id: 'given' }), { timeoutMs: 4000 });
+      await first.enqueueAndWait(msg('a', {}, { name: 'Query' }), { timeoutMs: 4000 }).catch(() => undefined);
+      await first.stop();
+      await s.logAndLeave(waits(1, true), waits(2));
+      const letters = await admin.hgetall(s.key('dlq'));
+      expect(Object.keys(letters)).toEqual(['1']);
+      await admin.del(s.key(key));
+      const again = await s.start().catch((error: AtomicQueuesError) => error);
+      if (key === 'meta') {
+        expect(again).toMatchObject({ code: 'STORE_LOST', message: expect.stringMatching(/meta key.* backup/) });
+        expect(await admin.hgetall(s.key('dlq'))).toEqual(letters);
+        expect(s.ran).not.toContain('orphan1');
+        expect(await admin.exists(s.key('meta'))).toBe(0);
+        return;
+      }
+      if (again instanceof Error) throw again;
+      if (MADE_ANEW.includes(key)) {
+        await until('it has run', () => s.ran.includes('orphan2'), 15_000);
+        expect(s.ended.closedBy).toBeUndefined();
+      } else {
+        await until('it has closed', () => s.ended.closedBy !== undefined, 10_000);
+        expect(s.ended.closedBy?.code).toBe('STORE_LOST');
+      }
+      await again.stop();
+    });
+
+    it('a start after FLUSHALL begins anew', async () => {
+      const s = scene('flushed');
+      const first = await s.start();
+      await first.enqueueAndWait(msg('a'), { timeoutMs: 4000 });
+      await first.stop();
+      await admin.del(...(await admin.keys('flushed:*')));
+      const again = await s.start();
+      await again.enqueueAndWait(msg('a'), { timeoutMs: 4000 });
+      await again.stop();
+    });
+
+    it('the rows of entities that wait unowned, which claims of the sweep make anew', async () => {
+      const s = scene('masked');
+      await s.logAndLeave(waits(1), waits(2));
+      await admin.del(s.key('ent'));
+      const n = await s.start();
+      const more = setInterval(() => void n.enqueue(msg(`new${Math.random()}`)).catch(() => undefined), 20);
+      try {
+        await until('it has closed', () => s.ended.closedBy !== undefined, 10_000);
+      } finally {
+        clearInterval(more);
+        await n.stop();
+      }
+      expect(s.ended.closedBy).toMatchObject({ code: 'STORE_LOST', message: expect.stringMatching(/\bent\b/) });
+    });
+
+    it.each(['pending', 'running'])('what is kept of an id that the caller gave, of a message that is %s', async (state) => {
+      const s = scene(`ids-${state}`);
+      const store = s.open();
+      await store.open();
+      const session = await join(store);
+      if (state === 'running') await session.apply({ op: 'claim', entity: 'account:orphan' });
+      await session.apply({ ...waits(1, true), begin: state === 'running' });
+      const audit = async () => {
+        const { incarnation } = session.joined;
+        return (await store.control({ op: 'audit', incarnation, owned: 0, cursor: '0' })).missing;
+      };
+      expect(await audit()).toEqual([]);
+      expect(await admin.del(s.key('kept'))).toBe(1);
+      expect(await audit()).toEqual(['kept']);
+      await store.close();
+    });
+
+    it('what runs for an owner that no member record names is taken over', async () => {
+      const s = scene('unlisted');
+      const store = s.open();
+      await store.open();
+      const dead = await join(store, 'g1', { leaseTtlMs: 300 });
+      await dead.apply({ op: 'claim', entity: 'account:orphan' }, { ...waits(1), begin: true }, { ...waits(2), begin: true });
+      await store.close();
+      await admin.hdel(s.key('member'), String(dead.joined.incarnation));
+      const n = await s.start();
+      await until('what waited behind it has run', () => s.ran.includes('orphan2'), 10_000);
+      expect(s.ran).not.toContain('orphan1');
+      expect(await admin.hlen(s.key('dlq'))).toBe(1);
+      expect(s.ended.closedBy).toBeUndefined();
+      await n.stop();
     });
   },
   { own: true },

@@ -22,6 +22,15 @@ describe('a permission that is missing', () => {
   });
 });
 
+it.each([
+  ['ERR user_script:175: attempt to get length of local record (a nil value) script: 46, on @user_script:175.', 'broken'],
+  ['ERR Error running script (call to f_1f): @user_script:12: user_script:12: attempt to index a nil value', 'broken'],
+  ['ERR Error compiling script (new function): user_script:1: unexpected symbol near x', ''],
+])('%s: whether something in the store is missing', (message, kind) => {
+  const failure = storeCallErrorOf(Object.assign(new Error(message), { name: 'ReplyError' }));
+  expect(failure).toMatchObject({ refused: kind === '', kind });
+});
+
 describeRedis(
   'what a Redis refuses',
   () => {
@@ -132,6 +141,22 @@ describeRedis(
       await session.apply(finish(2), { op: 'release', entity: ENTITY, fence: 1, handoff: false });
       await store.control({ op: 'leave', ...session.remembered });
       expect(await admin.keys('aq:*')).toEqual(['aq:{0}:meta']);
+    });
+
+    it('what is gone of the dead letters and of what runs is passed over, the rest is shown', async () => {
+      const failed = { state: 'failed' as const, result: '', error: '{}' };
+      await session.apply({ ...finish(1), next: 2, outcome: failed }, { ...finish(2), outcome: failed }, append('m3'));
+      expect(await store.control({ op: 'letters', after: '', max: 10 })).toMatchObject({ letters: [{ id: '1' }, { id: '2' }] });
+      await admin.hdel('aq:{0}:dlq', '1');
+      expect(await store.control({ op: 'letters', after: '', max: 10 })).toMatchObject({ letters: [{ id: '2' }] });
+      expect(await store.control({ op: 'letters', after: '', max: 1 })).toMatchObject({ letters: [{ id: '2' }] });
+      await admin.del('aq:{0}:dlq');
+      expect(await store.control({ op: 'letters', after: '', max: 10 })).toMatchObject({ letters: [] });
+      await session.apply(append('m4'));
+      expect(await store.control({ op: 'entity', entity: ENTITY, max: 5 })).toMatchObject({ running: { seq: 3 } });
+      await admin.hdel('aq:{0}:msg', `${ENTITY}\x1e3`);
+      const shown = await store.control({ op: 'entity', entity: ENTITY, max: 5 });
+      expect(shown).toMatchObject({ ok: true, running: undefined, pending: [{ seq: 4 }] });
     });
 
     it('an owned idle entity costs at most 200 bytes', async () => {

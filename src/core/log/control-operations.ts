@@ -360,7 +360,7 @@ export interface AuditAnswer {
   readonly ok: true;
   /** Names of keys that do not hold what others say they hold. */
   readonly missing: readonly string[];
-  /** Entities that could begin a message and are not in the ready set, with their owners. */
+  /** Entities that could begin a message and are not in the ready set, or whose owner is no member, with their owners. */
   readonly unready: readonly { readonly entity: string; readonly owner: number }[];
   readonly cursor: string;
 }

@@ -80,7 +80,9 @@ export function audit(state: PartitionState, op: AuditOp): AuditAnswer {
   let at = 0;
   for (const [entity, { owner, running, pending }] of entities) {
     if (at === from + AUDIT_PAGE) return { ok: true, missing, unready, cursor: String(at) };
-    if (at++ >= from && running === undefined && pending.length > 0 && !state.ready.has(entity)) unready.push({ entity, owner });
+    if (at++ < from) continue;
+    const isUnready = running === undefined && pending.length > 0 && !state.ready.has(entity);
+    if (isUnready || (owner !== 0 && !members.has(owner))) unready.push({ entity, owner });
   }
   return { ok: true, missing, unready, cursor: '0' };
 }

@@ -1,6 +1,7 @@
 -- audit: looks for keys that were deleted or evicted, by what the others say of them.
 -- args     incarnation, so many entities it owns certainly, cursor. Pages follow HSCAN
--- answer   cursor, the names of the keys joined by commas; then per entity that is not in the ready set and should be: entity owner
+-- answer   cursor, the names of the keys joined by commas; then per entity that is not in the ready set and should be, or whose owner is
+--          no member: entity owner
 
 -- Whether the first few ended messages of which something is kept have their time to expire.
 local function all_expire()
@@ -20,7 +21,32 @@ local function all_kept()
   return true
 end
 
-local function missing_keys(incarnation, owned)
+-- Of the ready and of the running entities, those of which the rows, the messages and what is kept of their ids are compared.
+local COMPARED_MAX = 10
+
+-- Whether the log keeps the id of a message if its caller gave one.
+local function keeps_id(key, record)
+  local given, id = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31%d+\31([^\31]*)')
+  return given ~= '1' or call('HEXISTS', KEPT, key .. RS .. id) == 1
+end
+
+-- Whether the first ready entities have rows that say so, and whether what is kept of their heads is there. A row that is gone is
+-- made anew by a claim, so a count of the rows does not tell.
+local function first_ready()
+  local rows, ids = true, true
+  for _, key in ipairs(call('ZRANGE', READY, '0', int(COMPARED_MAX - 1))) do
+    local e = entity_of(key)
+    if not e or not e.ready then
+      rows = false
+    else
+      local _, record = peek(e)
+      ids = ids and (not record or keeps_id(key, record))
+    end
+  end
+  return rows, ids
+end
+
+local function missing_keys(incarnation, owned, running)
   local missing = {}
   local function need(name, holds)
     if not holds then missing[#missing + 1] = name end
@@ -29,12 +55,17 @@ local function missing_keys(incarnation, owned)
   if call('HLEN', LEADER) > 0 then fields[6] = 'epoch' end
   for i, value in ipairs(hmget(META, fields, 1, #fields)) do need('meta ' .. fields[i], value ~= NONE) end
   need('msg', call('HLEN', MSG) == depth)
-  need('ent', call('HLEN', ENT) >= active)
+  local rows, ids = first_ready()
+  need('ent', rows and call('HLEN', ENT) >= active)
   local letters, index, of = call('HLEN', DLQ), call('ZCARD', DLQINDEX), call('HLEN', DLQOF)
   need('dlq', letters >= index and letters >= of)
   need('dlqindex', index >= letters and index >= of)
   need('dlqof', of >= letters and of >= index)
-  need('kept', all_kept())
+  for i = 1, #running do
+    local record = ids and message_of(running[i].key, running[i].running)
+    ids = ids and (not record or keeps_id(running[i].key, record))
+  end
+  need('kept', ids and all_kept())
   need('expiry', all_expire())
   local m = member_of(incarnation)
   if m and m[9] ~= '1' then
@@ -48,10 +79,13 @@ end
 
 local function audit(incarnation, owned, cursor)
   local next, rows = scan(ENT, cursor, '1000')
-  local list = { next, missing_keys(incarnation, owned) }
+  local list, running = { next, '' }, {}
   for i = 1, #rows, 2 do
     local e = parse_row(rows[i], rows[i + 1])
-    if e.ready and not call('ZSCORE', READY, e.key) then push(list, e.key, e.owner) end
+    local isUnready = e.ready and not call('ZSCORE', READY, e.key)
+    if isUnready or (e.owner ~= '0' and not member_of(e.owner)) then push(list, e.key, e.owner) end
+    if e.keep == '1' and #running < COMPARED_MAX then running[#running + 1] = e end
   end
+  list[2] = missing_keys(incarnation, owned, running)
   return concat(list, FS)
 end

@@ -1,15 +1,16 @@
 -- entity: one entity as the log has it. It answers fewer pending messages where more of them would take long.
 -- args     entity max
--- answer   owner fence hold pending running (1 or 0); then, each after RS: sequence and record of what runs, and of what is
---          pending from the head on
+-- answer   owner fence hold pending running (1 or 0; 0 also if its message is gone); then, each after RS: sequence and record of what
+--          runs, and of what is pending from the head on
 -- refuses  ABSENT
 local SHOWN_BYTES_MAX, STEPS_MAX = 524288, 1000
 
 local function show_entity(key, max)
   local e = entity_of(key)
   if not e then return refuse('ABSENT') end
-  local list = { e.owner .. FS .. e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) .. FS .. (e.running == '0' and '0' or '1') }
-  if e.running ~= '0' then list[2] = e.running .. FS .. message_of(key, e.running) end
+  local runs = e.running ~= '0' and message_of(key, e.running)
+  local list = { e.owner .. FS .. e.fence .. FS .. e.hold .. FS .. int(pending_count(e)) .. FS .. (runs and '1' or '0') }
+  if runs then list[2] = e.running .. FS .. runs end
   local from, to, bytes, shown = e.first + 1, e.tail + 0, 0, 0
   if to > from + STEPS_MAX then to = from + STEPS_MAX end
   while from <= to and shown < max + 0 and bytes < SHOWN_BYTES_MAX do
@@ -35,18 +36,24 @@ local function scan(key, cursor, count)
   return page[1], list
 end
 
--- history: what is kept of the ended messages of an entity, a page at a time.
+-- history: what is kept of the ended messages of an entity, a page at a time. It ends early where reading on would take long.
 -- args     entity cursor
 -- answer   cursor; then, each after RS: id sequence state expiresAt
+local SCANS_MAX = 20
+
 local function list_history(key, cursor)
-  local next, rows = scan(KEPT, cursor, '200')
-  local list, prefix = { next }, key .. RS
-  for i = 1, #rows, 2 do
-    if sub(rows[i], 1, #prefix) == prefix then
-      local s, state, expiresAt = match(rows[i + 1], '^(%d+)\31[^\31]*\31(%a+)\31(%d+)\31')
-      if state ~= 'live' then list[#list + 1] = sub(rows[i], #prefix + 1) .. FS .. s .. FS .. state .. FS .. expiresAt end
+  local list, prefix, bytes, scans = { cursor }, key .. RS, 0, 0
+  repeat
+    local next, rows = scan(KEPT, list[1], '10')
+    for i = 1, #rows, 2 do
+      bytes = bytes + #rows[i + 1]
+      if sub(rows[i], 1, #prefix) == prefix then
+        local s, state, expiresAt = match(rows[i + 1], '^(%d+)\31[^\31]*\31(%a+)\31(%d+)\31')
+        if state ~= 'live' then list[#list + 1] = sub(rows[i], #prefix + 1) .. FS .. s .. FS .. state .. FS .. expiresAt end
+      end
     end
-  end
+    list[1], scans = next, scans + 1
+  until next == '0' or scans == SCANS_MAX or bytes >= SHOWN_BYTES_MAX
   return concat(list, RS)
 end
 

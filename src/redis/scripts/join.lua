@@ -28,6 +28,14 @@ local function recount_workers()
   call('HSET', META, 'workersMax', int(sum))
 end
 
+-- Whether there is anything of a store that had begun.
+local function holds_anything()
+  for _, key in ipairs({ ENT, MSG, KEPT, DLQ, MEMBER, LEADER }) do
+    if call('HLEN', key) > 0 then return true end
+  end
+  return false
+end
+
 local JOINS_KEPT = 1024
 -- The generation of a closed store.
 local CLOSED = 'closed'
@@ -37,6 +45,8 @@ local function join()
   if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end
   if generation == CLOSED then return refuse('CLOSED') end
   if generation == DAMAGED or (generation and not (schema and hget(META, 'incarnation'))) then return refuse('LOST') end
+  -- A fresh store begins with counters that what is left has used.
+  if not generation and holds_anything() then return refuse('LOST') end
   local unknown = ARGV[19] ~= '' and unknown_of(ARGV[19], ARGV[20], ARGV[21], ARGV[22], ARGV[23])
   if unknown then return refuse(unknown) end
   for incarnation, m in pairs((live_members())) do

@@ -20,8 +20,11 @@ local function list_letters(after, max, type, entity, reason, since, replayed)
     looked = looked + 1
     local id = ids[looked]
     local record = call('HGET', DLQ, id)
-    bytes = bytes + #record
-    if all or matches(record, type, entity, reason, since, replayed) then list[#list + 1] = id .. FS .. record end
+    -- What is gone is for the audit to report; the others can be read.
+    if record and record ~= NONE then
+      bytes = bytes + #record
+      if all or matches(record, type, entity, reason, since, replayed) then list[#list + 1] = id .. FS .. record end
+    end
   end
   if looked < #ids or #ids == LOOKED_AT_MAX + 0 then list[1] = ids[looked] or after end
   return concat(list, RS)
