@@ -301,7 +301,13 @@ describe('a node that only sends', () => {
       asked.push(op.op);
       return w.store.control(op);
     };
-    const watching = Object.assign(Object.create(w.store) as World['store'], { control });
+    const watching: World['store'] = {
+      apply: (batch) => w.store.apply(batch),
+      control,
+      onReplaced: () => undefined,
+      open: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+    };
     const link = new FlakyStore(w.store);
     await start({ ...w, store: watching }, 'b1', { group: 'bank', types: ['account'] });
     await start({ ...w, store: link }, 'p1', { group: 'front', types });

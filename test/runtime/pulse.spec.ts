@@ -214,6 +214,8 @@ async function joined() {
   await membership.join(false);
   const told = (sentMs: number, receivedMs = sentMs, nowMs = 0): void =>
     pulse.listener?.answered({ ok: true, nowMs, leaseUntilMs: nowMs + TTL_MS, counters: COUNTERS }, 1, sentMs, receivedMs);
+  // That the join was answered.
+  expect(events.splice(0)).toEqual(['well']);
   return { clock, store, pulse, events, membership, told };
 }
 
