@@ -25,6 +25,9 @@ export class SeqQueue<T extends { readonly seq: number }> extends Fifo<T> {
   }
 
   get(seq: number): T | undefined {
+    const head = this.peek();
+    // The one that is asked for most.
+    if (head?.seq === seq) return head;
     const item = this.at(seq);
     return item === undefined || this.gone?.has(seq) === true ? undefined : item;
   }

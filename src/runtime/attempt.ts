@@ -29,20 +29,17 @@ export class Attempt implements Due {
   /** Of the dead incarnation, if it is a ghost. */
   incarnation = 0;
 
+  private readonly delivery: { -readonly [K in keyof Delivery]: Delivery[K] };
+
   constructor(
     readonly worker: EntityWorker,
     readonly record: MessageRecord,
     readonly context: EntityContext,
-  ) {}
-
-  get delivery(): Delivery {
-    const { entity, table } = this.worker;
-    const { id, name, payload, attempt, replayOf } = this.record;
-    return {
-      ...{ type: typeOfKey(entity), entityId: idOfKey(entity), name, payload },
-      mayHaveRun: attempt > 1 || replayOf !== '',
-      carried: table.carriedFor(entity, id),
-    };
+  ) {
+    const { entity } = worker;
+    const { name, payload, attempt, replayOf } = record;
+    const mayHaveRun = attempt > 1 || replayOf !== '';
+    this.delivery = { type: typeOfKey(entity), entityId: idOfKey(entity), name, payload, mayHaveRun, carried: undefined };
   }
 
   /** Asks whether the payload fits the handler. Never throws or rejects. */
@@ -59,8 +56,9 @@ export class Attempt implements Due {
   }
 
   start(): void {
-    const { worker, delivery } = this;
+    const { worker, delivery, record } = this;
     const { table } = worker;
+    delivery.carried = table.carriedFor(worker.entity, record.id);
     worker.phase = 'running';
     table.began(this);
     let running: Promise<string>;

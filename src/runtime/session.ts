@@ -57,6 +57,8 @@ const PARKED_SIZE_MAX = 16 * 1024 * 1024;
 const BROKEN_MAX = 3;
 const RESEND_DELAY_MS = { first: 20, max: 1000 };
 
+const opsOf = (steps: readonly Step[]): SessionOp[] => steps.map(({ op }) => op);
+
 const backoffMs = (failures: number): number => Math.min(RESEND_DELAY_MS.first * 2 ** failures, RESEND_DELAY_MS.max);
 
 export class StoreSession {
@@ -217,9 +219,9 @@ export class StoreSession {
     batch.waits = false;
     const answeredBefore = this.highestAnswered;
     const { n, former, chars, unanswered } = batch;
-    const ops = batch.steps.map((s) => s.op);
-    const content = { ...this.member, n, ops, ...(former && { former: former.map((s) => s.op) }) };
-    this.store.apply(content, patienceFor(chars, unanswered)).then(
+    const { generation, incarnation, token } = this.member;
+    const content = { generation, incarnation, token, n, ops: opsOf(batch.steps) };
+    this.store.apply(former === undefined ? content : { ...content, former: opsOf(former) }, patienceFor(chars, unanswered)).then(
       (reply) => {
         if (this.ended || !this.flying.includes(batch)) return;
         this.events.health(undefined);
