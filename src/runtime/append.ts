@@ -77,10 +77,9 @@ export class Append implements Step<AppendOp> {
       this.waiter.seq = seq;
       if (state === undefined) this.waiter.onLogged?.();
     }
+    if (this.onReceipt === undefined) return;
     const id = unescapeId(message.id);
-    this.onReceipt?.(
-      state === undefined ? { id, sequence: seq, duplicate: false } : { id, sequence: seq, duplicate: true, state },
-    );
+    this.onReceipt(state === undefined ? { id, sequence: seq, duplicate: false } : { id, sequence: seq, duplicate: true, state });
   }
 
   /** The caller's id was there: its result, if it has one, is the answer. */

@@ -166,6 +166,7 @@ export class StoreSession {
   /** The next arrival that was not taken back. */
   private arrival(): Step | undefined {
     let step = this.arrivals.peek();
+    if (this.takenBack.size === 0) return step;
     for (; step !== undefined && this.takenBack.delete(step); step = this.arrivals.peek()) this.arrivals.shift();
     return step;
   }
