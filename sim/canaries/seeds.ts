@@ -2,8 +2,8 @@
 export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'interrupt-uncounted': [1, 2, 10, 14, 16, 17, 26, 74, 77, 81],
   'no-takeover-hold': [15, 30, 36, 65, 95],
-  'ended-is-forgotten': [],
   'unknown-counts-as-evicted': [255, 256, 529, 757],
+  'ended-is-forgotten': [],
   'epoch-by-renewal': [1, 2, 3, 6, 7, 10, 12, 13, 14, 15],
   'hold-in-memory': [65, 68, 95, 97],
   'fence-restarts': [1, 3, 4, 5, 6, 7, 8, 10, 13, 72],
@@ -21,7 +21,7 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'bury-by-store-clock-only': [36, 104],
   'no-abort-at-lease-loss': [7, 27, 36, 88, 90, 112],
   'lease-by-wall-clock': [112],
-  'claim-beside-own-past': [33, 35, 68, 95, 219],
+  'claim-beside-own-past': [2, 195, 207, 234, 235, 240, 244, 376, 406, 431],
   'run-hinted': [1, 2, 3, 7, 8, 10, 17, 18, 20, 72],
   'ack-before-log': [1, 2, 3, 5, 6, 7, 8, 9, 10, 11],
   'failure-as-refusal': [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
