@@ -232,6 +232,17 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     install: () => replaceMethod(Audit, 'turn', () => () => Promise.resolve()),
   },
   {
+    name: 'owned-beside-releases',
+    does: 'the audit believes a count of owned entities of which some were released meanwhile',
+    expected: ['L1'],
+    install: () =>
+      replaceMethod(EntityWorker, 'release', (original) => (self, ...args) => {
+        const released = original(self, ...args);
+        poke(peek<object>(self, 'table'), 'releases', 0);
+        return released;
+      }),
+  },
+  {
     name: 'sweep-ready-only',
     does: 'the sweep takes over nothing that the dead own',
     expected: ['L1'],

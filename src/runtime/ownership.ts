@@ -84,6 +84,8 @@ export class Ownership {
   private rebalanceWalk: Iterator<EntityWorker, undefined> | undefined;
   private rebalanceReleased = 0;
   private readonly settings = new Map<string, EntitySettings>();
+  /** How many releases of entities have been asked for. */
+  releases = 0;
   readonly runHandler: (delivery: Delivery) => Promise<string>;
 
   constructor(private readonly parts: OwnershipParts) {
@@ -238,7 +240,7 @@ export class Ownership {
     for (const worker of this.workers.values()) worker.kick();
   }
 
-  /** Entities whose claim has been answered and whose release has not left. */
+  /** Entities whose claim has been answered and whose release was not asked for. */
   ownedSurely(): number {
     let n = 0;
     for (const worker of this.workers.values()) if (worker.fence > 0 && worker.phase !== 'releasing') n++;

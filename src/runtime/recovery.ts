@@ -82,7 +82,7 @@ export class Recovery {
     this.watch = new Loop(clock, trace, 'watch', config.timing.heartbeatMs, () => this.watchMembers());
     const attend = (entity: string, owner: number): void => this.attend(entity, owner, this.session?.incarnation ?? 0);
     const { reconcileIntervalMs } = config.timing;
-    this.audit = new Audit(parts.store, clock, reconcileIntervalMs / 2, () => parts.ownership.ownedSurely(), attend);
+    this.audit = new Audit(parts.store, clock, reconcileIntervalMs / 2, parts.ownership, attend);
     this.sweep = new Loop(clock, trace, 'sweep', reconcileIntervalMs, () => this.sweepOnce());
   }
 

@@ -405,6 +405,7 @@ export class EntityWorker implements Idle, Due {
     if (this.phase === 'idle') this.table.idle.remove(this);
     if (this.phase === 'waiting') this.table.due.cancel(this);
     this.phase = 'releasing';
+    this.table.releases++;
     const op: ReleaseOp = { op: 'release', entity: this.entity, fence: this.fence, handoff };
     const answered = (answer: AnswerOf['release']): void => {
       if (answer.ok || answer.code !== 'MORE') {

@@ -59,7 +59,14 @@ class Scene {
         buryTheDead: async () => this.dead.splice(0),
       },
       ownership: {
-        ...{ workers: new Map(), handles: () => true, ownedSurely: () => 0, rebalance: nothing, beginRebalance: nothing },
+        ...{
+          workers: new Map(),
+          handles: () => true,
+          ownedSurely: () => 0,
+          releases: 0,
+          rebalance: nothing,
+          beginRebalance: nothing,
+        },
         ...{ sendLateReports: nothing, reportBlockedAfter: nothing },
       },
       replies: { overdue: () => [] },

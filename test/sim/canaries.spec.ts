@@ -19,7 +19,7 @@ const WANTED: Readonly<Record<string, string>> = {
   I6: 'accept-stale-epoch',
   'I6,L1': 'epoch-by-renewal',
   I7: 'depth-leak limit-unchecked',
-  L1: 'claim-live-owner no-sweep sweep-ready-only ready-only-unowned lost-copy-keeps-appends no-audit',
+  L1: 'claim-live-owner no-sweep sweep-ready-only ready-only-unowned lost-copy-keeps-appends no-audit owned-beside-releases',
   L2: 'reply-without-deadline',
   L3: 'one-lane',
 };
