@@ -76,6 +76,8 @@ export interface EnqueueParts {
 }
 
 const EXPIRY_CHECK_MS = 250;
+/** What a process that stood still gets to read its answers. */
+const READING_MS = 50;
 
 export class Enqueue {
   private session: StoreSession | undefined;
@@ -288,16 +290,16 @@ export class Enqueue {
     while (this.open.peek()?.closed === true) this.open.shift();
   }
 
-  private armExpiry(mayPutOff = true): void {
+  private armExpiry(delayMs = EXPIRY_CHECK_MS): void {
     const { clock, config } = this.parts;
-    const dueMs = clock.monotonicMs() + EXPIRY_CHECK_MS;
-    this.expiryTimer = clock.setTimer(EXPIRY_CHECK_MS, () => {
+    const dueMs = clock.monotonicMs() + delayMs;
+    this.expiryTimer = clock.setTimer(delayMs, () => {
       this.expiryTimer = undefined;
       const nowMs = clock.monotonicMs();
       // A process that stood still has answers to read first, which may say of a batch that it was certainly not applied.
-      const isPutOff = mayPutOff && nowMs - dueMs > EXPIRY_CHECK_MS;
+      const isPutOff = delayMs === EXPIRY_CHECK_MS && nowMs - dueMs > EXPIRY_CHECK_MS;
       if (!isPutOff) this.expire(nowMs - config.enqueueTimeoutMs);
-      if (this.open.length > 0) this.armExpiry(!isPutOff);
+      if (this.open.length > 0) this.armExpiry(isPutOff ? READING_MS : EXPIRY_CHECK_MS);
     });
   }
 
