@@ -60,7 +60,7 @@ class Told {
   }
 
   /**
-   * Returns the ends that the caller may be told at that index: the end of the message, and those of its replays under the same
+   * Returns the ends that the caller may be answered at that index: the end of the message, and those of its replays under the same
    * id. A call that was invoked when a replay was in the log asks for the end of the newest replay, and of nothing before it.
    */
   private endsOf(call: string, index: number): readonly Transition[] {

@@ -66,7 +66,7 @@ function read(object: object, field: string): unknown {
   }
 }
 
-/** Records what was thrown. `ofLibrary`: the library failed the message, not its handler; its own stack tells nothing. */
+/** Records what was thrown. `ofLibrary`: the library failed the message, not its handler; its own stack is of no use. */
 export function recordError(thrown: unknown, ofLibrary = false): RecordedError {
   try {
     return record(thrown, ofLibrary);

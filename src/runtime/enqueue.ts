@@ -325,7 +325,7 @@ export class Enqueue {
   }
 
   /**
-   * The node ends, which `why` says, and of which `cause` if it closed itself: whoever still waits for a receipt is told. `unsent`
+   * The node ends, which `why` says, and of which `cause` if it closed itself: every caller without a receipt gets an error. `unsent`
    * is for what never left.
    */
   rejectAll(why: string, unsent: AtomicQueuesError, cause?: AtomicQueuesError): void {

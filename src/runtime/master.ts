@@ -55,7 +55,7 @@ interface Rebuild {
 }
 
 const PAGE = 500;
-/** Rows that are kept beside those of open assignments: a successor is told of them, and nothing is decided by them. */
+/** Rows kept in addition to those of open assignments. They are only handed to a successor; no decision reads them. */
 const SETTLED_ROWS_MAX = 1000;
 /** What the store takes a member to say that has not reported yet. */
 const REPORT_OF_A_NEWCOMER = 'true ';

@@ -40,7 +40,7 @@ const lossText = (code: 'LOST' | 'UNKNOWN', incarnation = 0): string =>
 
 /** To a process that starts: what is left cannot be run, and only an operator knows what it is worth. */
 const REFUSED_TEXT =
-  'restore the keys under keyPrefix from a backup, or delete them all to begin anew without what they hold (docs/guide.md in this package)';
+  'restore the keys under keyPrefix from a backup, or delete them all to start empty (docs/guide.md in this package)';
 
 export interface MembershipEvents {
   suspended(): void;

@@ -24,12 +24,12 @@ import type { Network } from '../ports/network.js';
 import type { Store } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
 import type { Attempt } from './attempt.js';
+import { AvoidedEntities } from './avoided-entities.js';
 import { type ContextHost, EntityContext } from './context.js';
 import type { DueTimes } from './due-times.js';
 import { errorLines, errorText } from './error-record.js';
 import { FetchBegun } from './fetch-begun.js';
 import { IdleList } from './idle-list.js';
-import { LeftToOthers } from './left-to-others.js';
 import type { Membership } from './membership.js';
 import type { Replies } from './replies.js';
 import type { Step, StoreSession } from './session.js';
@@ -79,7 +79,7 @@ export class Ownership {
   private readonly parked = new Set<EntityWorker>();
   /** Handlers of former incarnations that still run, by entity. */
   private readonly ghosts = new Map<string, Attempt>();
-  private readonly foreign: LeftToOthers;
+  private readonly avoided: AvoidedEntities;
   /** Where the rebalance that is under way goes on; undefined if none is. */
   private rebalanceWalk: Iterator<EntityWorker, undefined> | undefined;
   private rebalanceReleased = 0;
@@ -90,7 +90,7 @@ export class Ownership {
 
   constructor(private readonly parts: OwnershipParts) {
     this.idle = new IdleList(parts.clock);
-    this.foreign = new LeftToOthers(parts.clock);
+    this.avoided = new AvoidedEntities(parts.clock);
     this.due = parts.due;
     this.fetching = new FetchBegun(parts, this);
     this.runHandler = (delivery) => parts.handler.run(delivery);
@@ -147,7 +147,7 @@ export class Ownership {
     if (known !== undefined) return known;
     const settings = this.settings.get(typeOfKey(entity));
     if (settings === undefined || this.session === undefined) return undefined;
-    if ((this.draining && !chained) || this.ghosts.has(entity) || this.foreign.has(entity)) return undefined;
+    if ((this.draining && !chained) || this.ghosts.has(entity) || this.avoided.has(entity)) return undefined;
     if (!this.parts.membership.leaseValid()) return undefined;
     this.makeRoom();
     const worker = new EntityWorker(entity, settings, this);
@@ -173,7 +173,7 @@ export class Ownership {
 
   /** The head has a name that this process does not handle: another node shall own the entity. */
   handOff(worker: EntityWorker): void {
-    this.foreign.add(worker.entity);
+    this.avoided.add(worker.entity);
     worker.release(true);
   }
 

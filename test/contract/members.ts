@@ -31,7 +31,7 @@ export function contractsOf({ serverId, token }: NodeState): readonly Contract[]
   ];
 }
 
-/** As the process of a node proves itself; before its first join as nobody. */
+/** The identity that a node's process sends; empty before its first join. */
 export const identityOf = ({ incarnation, token, serverId }: NodeState): Identity => ({
   ...{ generation: 'g1', incarnation, token: tokenOf(serverId, token) },
 });

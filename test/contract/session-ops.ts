@@ -86,7 +86,7 @@ export class SessionOps {
       case 'late':
         return this.#late(entity, c);
       case 'expire':
-        // Of entries due at the same time, which one leaves first is nobody's promise: all or none.
+        // Entries due at the same time leave in no fixed order: all or none.
         return { op: 'expire', max: c.x % 5 === 0 ? 0 : 1000 };
       case 'shed':
         return { op: 'shed', from: 0 };

@@ -88,7 +88,7 @@ describe('a recorded error', () => {
     });
   });
 
-  it('of the library tells no stack of its own, and those of what a user threw', () => {
+  it('of the library has no stack of its own, but those of its causes, which a user threw', () => {
     const error = new AtomicQueuesError('SCHEMA_VIOLATION', 'the schema threw', { cause: new TypeError('of the user') });
     const record = recordError(error, true);
     expect(record.stack).toBeUndefined();

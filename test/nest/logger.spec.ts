@@ -66,7 +66,7 @@ it('a logger that throws hinders no entity, and nobody who listens', async () =>
   expect(uncaught).toEqual([]);
 });
 
-it('a line tells the causes and fields of an error, and what was thrown that is none', () => {
+it('a line has the causes and fields of an error, and a thrown value that is no error', () => {
   const logger = new LineLogger();
   const trace = new LoggerTrace(logger, false, () => {});
   const error = Object.assign(new Error('outer', { cause: new TypeError('inner') }), { code: 'E1' });

@@ -215,9 +215,9 @@ describeRedis(
         await admin.replicaof('127.0.0.1', 1);
         await admin.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
         const batch = session.batch(append('m1'));
-        const told = new Set<string>();
+        const messages = new Set<string>();
         await expect
-          .poll(async () => told.add((await failureOf(proxied.apply(batch))).message), { timeout: 3000 })
+          .poll(async () => messages.add((await failureOf(proxied.apply(batch))).message), { timeout: 3000 })
           .toContainEqual(expect.stringContaining('replica'));
         const reading = await failureOf(proxied.control({ op: 'counts' }));
         expect(reading.refused).toBe(true);

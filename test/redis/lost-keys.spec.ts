@@ -10,6 +10,20 @@ import { append, join, message, redisStore, type Session } from './support.js';
 
 /** What nothing is lost with: it is made anew, or found elsewhere. */
 const RECOVERS = ['ready', 'member', 'schema', 'leader'];
+/** One server for all tests of the suite that calls this. */
+function oneServer(): { readonly server: RedisServer; readonly admin: Redis } {
+  const one = {} as { server: RedisServer; admin: Redis };
+  beforeAll(async () => {
+    one.server = await startRedis();
+    one.admin = new Redis(one.server.url).on('error', () => {});
+  });
+  afterAll(async () => {
+    one.admin.disconnect();
+    await one.server.stop();
+  });
+  return one;
+}
+
 const CONFIG = fast({ nodeTTLMs: 2000, leaseMarginMs: 100 });
 
 describeRedis(
@@ -105,16 +119,7 @@ const RISING = ['seq', 'fence', 'letter', 'incarnation', 'epoch'];
 describeRedis(
   'a field of meta that is gone',
   () => {
-    let server: RedisServer;
-    let admin: Redis;
-    beforeAll(async () => {
-      server = await startRedis();
-      admin = new Redis(server.url).on('error', () => {});
-    });
-    afterAll(async () => {
-      admin.disconnect();
-      await server.stop();
-    });
+    const redis = oneServer();
 
     /** A store under a prefix of its own, with a node that notes what it runs. */
     function scene(prefix: string) {
@@ -127,7 +132,7 @@ describeRedis(
         await sleep(ms);
         return 'done';
       };
-      const start = async (port = server.port) => {
+      const start = async (port = redis.server.port) => {
         const store = redisStore(port, { storeCallTimeoutMs: 2000, keyPrefix: prefix });
         const n = node({ ...world(), store }, handle, CONFIG, undefined, undefined, { onClosed: (why) => (closedBy = why) });
         await n.start();
@@ -139,15 +144,15 @@ describeRedis(
         closedBy: () => closedBy,
         async lose(pattern: string): Promise<void> {
           const [head = '', tail = ''] = pattern.split('*');
-          const fields = (await admin.hkeys(meta)).filter((f) =>
+          const fields = (await redis.admin.hkeys(meta)).filter((f) =>
             pattern.includes('*')
               ? f.startsWith(head) && f.endsWith(tail) && f.includes(':') === tail.includes(':')
               : f === pattern,
           );
           expect(fields).toHaveLength(1);
-          expect(await admin.hdel(meta, ...fields)).toBe(1);
+          expect(await redis.admin.hdel(meta, ...fields)).toBe(1);
         },
-        counters: async (): Promise<number[]> => (await admin.hmget(meta, ...RISING)).map(Number),
+        counters: async (): Promise<number[]> => (await redis.admin.hmget(meta, ...RISING)).map(Number),
         /** Nothing ran twice, and what ran of an entity ran in order. */
         judge(): void {
           for (const [id, ks] of Object.entries(ran)) expect([id, ks]).toEqual([id, [...new Set(ks)].sort((a, b) => a - b)]);
@@ -200,12 +205,12 @@ describeRedis(
     });
 
     it('the answer to a batch that is sent again is a loss, not a malformed answer for ever', async () => {
-      const store = redisStore(server.port, { keyPrefix: 'again' });
+      const store = redisStore(redis.server.port, { keyPrefix: 'again' });
       await store.open();
       const session = await join(store);
       const batch = session.batch(append('m1'));
       expect((await store.apply(batch)).status).toBe('applied');
-      await admin.hdel('again:{0}:meta', `s1.${session.token}:1`);
+      await redis.admin.hdel('again:{0}:meta', `s1.${session.token}:1`);
       expect(await store.apply(batch)).toEqual({ status: 'unknown' });
       await store.close();
     });
@@ -243,22 +248,13 @@ describeRedis(
 describeRedis(
   'a key that is gone since no node ran',
   () => {
-    let server: RedisServer;
-    let admin: Redis;
-    beforeAll(async () => {
-      server = await startRedis();
-      admin = new Redis(server.url).on('error', () => {});
-    });
-    afterAll(async () => {
-      admin.disconnect();
-      await server.stop();
-    });
+    const redis = oneServer();
 
     /** Nodes under a prefix of their own, and a session of the same store that is no node. */
     function scene(keyPrefix: string) {
       const ran: string[] = [];
       const ended: { closedBy?: AtomicQueuesError } = {};
-      const open = () => redisStore(server.port, { storeCallTimeoutMs: 2000, keyPrefix });
+      const open = () => redisStore(redis.server.port, { storeCallTimeoutMs: 2000, keyPrefix });
       return {
         ran,
         ended,
@@ -275,7 +271,7 @@ describeRedis(
           await n.start();
           return n;
         },
-        /** Logs messages that nobody owns, of an incarnation that leaves. */
+        /** Logs messages whose entities have no owner, by an incarnation that leaves. */
         async logAndLeave(...ops: Parameters<Session['apply']>): Promise<void> {
           const store = open();
           await store.open();
@@ -293,8 +289,8 @@ describeRedis(
         message: message(`m${k}`, { payload: `{"k":${k}}`, given, digest: given ? 'd' : '' }),
       });
 
-    /** What of these is deleted, a start makes anew. */
-    const MADE_ANEW = [...RECOVERS, 'contract', 'owns'];
+    /** A start creates these again. */
+    const CREATED_AGAIN = [...RECOVERS, 'contract', 'owns'];
 
     it.each(Object.keys(KEY_TYPES))('%s as a whole, while no node runs', async (key) => {
       const s = scene(`whole-${key}`);
@@ -303,19 +299,19 @@ describeRedis(
       await first.enqueueAndWait(msg('a', {}, { name: 'Query' }), { timeoutMs: 4000 }).catch(() => undefined);
       await first.stop();
       await s.logAndLeave(waits(1, true), waits(2));
-      const letters = await admin.hgetall(s.key('dlq'));
+      const letters = await redis.admin.hgetall(s.key('dlq'));
       expect(Object.keys(letters)).toEqual(['1']);
-      await admin.del(s.key(key));
+      await redis.admin.del(s.key(key));
       const again = await s.start().catch((error: AtomicQueuesError) => error);
       if (key === 'meta') {
         expect(again).toMatchObject({ code: 'STORE_LOST', message: expect.stringMatching(/meta key.* backup/) });
-        expect(await admin.hgetall(s.key('dlq'))).toEqual(letters);
+        expect(await redis.admin.hgetall(s.key('dlq'))).toEqual(letters);
         expect(s.ran).not.toContain('orphan1');
-        expect(await admin.exists(s.key('meta'))).toBe(0);
+        expect(await redis.admin.exists(s.key('meta'))).toBe(0);
         return;
       }
       if (again instanceof Error) throw again;
-      if (MADE_ANEW.includes(key)) {
+      if (CREATED_AGAIN.includes(key)) {
         await until('it has run', () => s.ran.includes('orphan2'), 15_000);
         expect(s.ended.closedBy).toBeUndefined();
       } else {
@@ -325,21 +321,21 @@ describeRedis(
       await again.stop();
     });
 
-    it('a start after FLUSHALL begins anew', async () => {
+    it('a start after FLUSHALL begins with an empty store', async () => {
       const s = scene('flushed');
       const first = await s.start();
       await first.enqueueAndWait(msg('a'), { timeoutMs: 4000 });
       await first.stop();
-      await admin.del(...(await admin.keys('flushed:*')));
+      await redis.admin.del(...(await redis.admin.keys('flushed:*')));
       const again = await s.start();
       await again.enqueueAndWait(msg('a'), { timeoutMs: 4000 });
       await again.stop();
     });
 
-    it('the rows of entities that wait unowned, which claims of the sweep make anew', async () => {
+    it('the rows of waiting entities without an owner, which the claims of the sweep create again', async () => {
       const s = scene('masked');
       await s.logAndLeave(waits(1), waits(2));
-      await admin.del(s.key('ent'));
+      await redis.admin.del(s.key('ent'));
       const n = await s.start();
       const more = setInterval(() => void n.enqueue(msg(`new${Math.random()}`)).catch(() => undefined), 20);
       try {
@@ -363,7 +359,7 @@ describeRedis(
         return (await store.control({ op: 'audit', incarnation, owned: 0, cursor: '0' })).missing;
       };
       expect(await audit()).toEqual([]);
-      expect(await admin.del(s.key('kept'))).toBe(1);
+      expect(await redis.admin.del(s.key('kept'))).toBe(1);
       expect(await audit()).toEqual(['kept']);
       await store.close();
     });
@@ -375,11 +371,11 @@ describeRedis(
       const dead = await join(store, 'g1', { leaseTtlMs: 300 });
       await dead.apply({ op: 'claim', entity: 'account:orphan' }, { ...waits(1), begin: true }, { ...waits(2), begin: true });
       await store.close();
-      await admin.hdel(s.key('member'), String(dead.joined.incarnation));
+      await redis.admin.hdel(s.key('member'), String(dead.joined.incarnation));
       const n = await s.start();
       await until('what waited behind it has run', () => s.ran.includes('orphan2'), 10_000);
       expect(s.ran).not.toContain('orphan1');
-      expect(await admin.hlen(s.key('dlq'))).toBe(1);
+      expect(await redis.admin.hlen(s.key('dlq'))).toBe(1);
       expect(s.ended.closedBy).toBeUndefined();
       await n.stop();
     });

@@ -1,4 +1,4 @@
-/** Each way in which a Redis refuses writes, for longer than a lease, beneath a node at work: what callers are told is true, and it heals. */
+/** Redis refuses writes, in each way that it has, for longer than a lease, while a node is at work. Each caller's error is true, and the node recovers. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';

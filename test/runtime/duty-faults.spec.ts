@@ -35,13 +35,13 @@ const failuresOf = (events: readonly { event: string; data: unknown }[]) =>
   events.filter(({ event }) => event === 'loop-failed').map(({ data }) => (data as TraceEvents['loop-failed']).loop);
 
 it('a background duty reports once what lasts of the failures of the store, and nothing of what passes', async () => {
-  const told: string[] = [];
+  const reported: string[] = [];
   const permanent = (text: string): StoreCallError => new StoreCallError(text, true, true);
   const turns = [new StoreCallError('no answer', false), broken(), broken(), permanent('a'), permanent('a'), permanent('b')];
   let ended = false;
   const loop = new Loop(
     new SystemClock(),
-    { verbose: false, emit: (_, data) => told.push(((data as TraceEvents['loop-failed']).error as Error).message) },
+    { verbose: false, emit: (_, data) => reported.push(((data as TraceEvents['loop-failed']).error as Error).message) },
     'test',
     1,
     () => {
@@ -53,7 +53,7 @@ it('a background duty reports once what lasts of the failures of the store, and 
   loop.start();
   await until('it has failed in each way', () => ended);
   loop.stop();
-  expect(told).toEqual([broken().message, 'a', 'b']);
+  expect(reported).toEqual([broken().message, 'a', 'b']);
 });
 
 it.each([
@@ -85,7 +85,7 @@ it('a rebuild that fails in the same way each time is reported once', async () =
 it('results are read back although the audit fails', async () => {
   const store = new FailsAt(new SystemClock(), 'audit');
   await start(world(store), () => 'done', fast());
-  // A sender whose network reaches nobody.
+  // A sender whose network reaches no other node.
   const sender = node({ ...world(store), hub: new LoopbackHub() }, () => undefined, fast(), [], []);
   started.push(sender);
   await sender.start();

@@ -12,17 +12,17 @@ function still(): Clock & { nowMs: number } {
   return clock as unknown as Clock & { nowMs: number };
 }
 
-describe('what is left to others', () => {
+describe('an avoided entity', () => {
   it('is forgotten once its time is over, also if it never comes back', () => {
     const clock = still();
     const ownership = new Ownership({ clock, contracts: [], handler: {} } as unknown as OwnershipParts);
-    const { foreign } = ownership as unknown as { foreign: { readonly size: number } };
+    const { avoided } = ownership as unknown as { avoided: { readonly size: number } };
     for (let i = 0; i < 10_000; i++) {
       clock.nowMs += 10;
       ownership.handOff({ entity: `account:${i}`, release: () => undefined } as unknown as EntityWorker);
     }
     // Those of the last ten seconds.
-    expect(foreign.size).toBe(1000);
+    expect(avoided.size).toBe(1000);
   });
 });
 

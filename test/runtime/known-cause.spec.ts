@@ -17,10 +17,10 @@ it('a call that the store did not answer in time says what the last call to the 
   await n.start();
   link.cut = true;
   const calls = Array.from({ length: 600 }, (_, i) => codeOf(n.enqueue(msg(`e${i}`))));
-  const told = new Map<string, AtomicQueuesError>();
-  for (const error of await Promise.all(calls)) told.set(error.code, error);
-  expect([...told.keys()].sort()).toEqual(['OUTCOME_UNKNOWN', 'STORE_UNAVAILABLE']);
-  for (const error of told.values()) expect(error.details).toMatchObject({ cause: 'cut off' });
+  const byCode = new Map<string, AtomicQueuesError>();
+  for (const error of await Promise.all(calls)) byCode.set(error.code, error);
+  expect([...byCode.keys()].sort()).toEqual(['OUTCOME_UNKNOWN', 'STORE_UNAVAILABLE']);
+  for (const error of byCode.values()) expect(error.details).toMatchObject({ cause: 'cut off' });
 });
 
 it('a call whose outcome is unknown since the node was evicted has the eviction as its cause', async () => {

@@ -7,7 +7,7 @@ import { started } from './started.js';
 const TIMING = { heartbeatMs: 40, nodeTTLMs: 200, leaseMarginMs: 20, takeoverHoldMs: 100, redisHealthCheckMs: 40 };
 const CONFIG = { shutdownGraceMs: 300, serverId: 'n1', grpc: TIMING };
 
-/** A node's own link to the store: tells it that it was evicted, and lets no join through. */
+/** A node's own link to the store, which answers heartbeats as for an evicted node and refuses joins, while it is set to. */
 function evictable(store: Store): { store: Store; state: { evicts: boolean; refusesJoins: boolean } } {
   const state = { evicts: false, refusesJoins: false };
   const control = async (op: ControlOp): Promise<unknown> => {
@@ -29,14 +29,20 @@ const bound = (store: Store): Store => ({
 const whyOf = (w: World): string[] =>
   w.events.filter(({ event }) => event === 'degraded').map(({ data }) => (data as { why: string }).why);
 
+/** A node that was evicted, and whose joins are refused. */
+async function evicted() {
+  const w = world();
+  const { store, state } = evictable(w.store);
+  const n1 = node({ ...w, store }, () => 1, CONFIG);
+  started.push(n1);
+  await n1.start();
+  state.refusesJoins = state.evicts = true;
+  return { w, n1, state };
+}
+
 describe('a node that was evicted and cannot rejoin', () => {
   it('says why, in its log and to its callers, for as long as the store refuses it, and recovers when it is let in', async () => {
-    const w = world();
-    const { store, state } = evictable(w.store);
-    const n1 = node({ ...w, store }, () => 1, CONFIG);
-    started.push(n1);
-    await n1.start();
-    state.refusesJoins = state.evicts = true;
+    const { w, n1, state } = await evicted();
     await until('it says why', () => whyOf(w).length > 0);
     expect(whyOf(w)).toEqual(['OOM: no room for a member']);
     expect(n1.status()).toMatchObject({ state: 'rejoining', degraded: 'OOM: no room for a member' });
@@ -51,12 +57,7 @@ describe('a node that was evicted and cannot rejoin', () => {
   });
 
   it('names the living node that has its serverId meanwhile', async () => {
-    const w = world();
-    const { store, state } = evictable(w.store);
-    const n1 = node({ ...w, store }, () => 1, CONFIG);
-    started.push(n1);
-    await n1.start();
-    state.refusesJoins = state.evicts = true;
+    const { w, n1, state } = await evicted();
     const twin = node({ ...w, events: [] }, () => 2, CONFIG);
     started.push(twin);
     await twin.start();

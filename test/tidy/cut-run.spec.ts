@@ -27,7 +27,7 @@ it('a run of the tests that is cut reports what had passed, and what it was at',
     said += part;
     if (isToEnd || !said.includes('a.spec.ts')) return;
     isToEnd = true;
-    // What prints it may be told of its end before what notes it.
+    // The reporter that prints may hear of the file's end before the one that keeps the journal.
     setTimeout(() => run.kill('SIGTERM'), 1000);
   });
   const [code] = await once(run, 'close');

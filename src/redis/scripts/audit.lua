@@ -31,7 +31,7 @@ local function keeps_id(key, record)
 end
 
 -- Whether the first ready entities have rows that say so, and whether what is kept of their heads is there. A row that is gone is
--- made anew by a claim, so a count of the rows does not tell.
+-- created again by a claim, so a count of the rows proves nothing.
 local function first_ready()
   local rows, ids = true, true
   for _, key in ipairs(call('ZRANGE', READY, '0', int(COMPARED_MAX - 1))) do

@@ -1,11 +1,11 @@
 import { Fifo } from '../core/fifo.js';
 import type { Clock } from '../ports/clock.js';
 
-/** How long an entity whose head nobody here declares is left to others. */
-const FOREIGN_MS = 10_000;
+/** How long this node avoids an entity whose next message it has no handler for. */
+const AVOIDED_MS = 10_000;
 
-/** Entities that were handed off since this process does not handle their head. Each stays for the same time. */
-export class LeftToOthers {
+/** Entities that this node handed off since it has no handler for their next message. Each is avoided for the same time. */
+export class AvoidedEntities {
   private readonly untilMs = new Map<string, number>();
   /** The same, in the order in which their times end. */
   private readonly ends = new Fifo<readonly [entity: string, untilMs: number]>();
@@ -27,7 +27,7 @@ export class LeftToOthers {
       this.ends.shift();
       if (this.untilMs.get(first[0]) === first[1]) this.untilMs.delete(first[0]);
     }
-    this.untilMs.set(entity, nowMs + FOREIGN_MS);
-    this.ends.push([entity, nowMs + FOREIGN_MS]);
+    this.untilMs.set(entity, nowMs + AVOIDED_MS);
+    this.ends.push([entity, nowMs + AVOIDED_MS]);
   }
 }
