@@ -17,9 +17,9 @@ export interface Regression {
 const MARK = 'const REGRESSION = ';
 
 export function regressionText({ invariant, what, commit, plan }: Regression, inWords: string): string {
-  const told = what.replace(/\s+/g, ' ');
+  const said = what.replace(/\s+/g, ' ');
   return `// biome-ignore-all format: written by the simulator, format ${PLAN_VERSION}
-// At commit ${commit} seed ${plan.seed} broke ${invariant} (${inWords}): ${told}
+// At commit ${commit} seed ${plan.seed} broke ${invariant} (${inWords}): ${said}
 import { expect, it } from 'vitest';
 import { brokenBy } from '../../../sim/report/regression.js';
 
@@ -27,8 +27,26 @@ it('seed ${plan.seed} keeps ${invariant}', async () => {
   expect(await brokenBy(REGRESSION)).toEqual([]);
 });
 
-${MARK}${JSON.stringify({ invariant, what: told, commit, plan }, undefined, 2)};
+${MARK}${textOf({ invariant, what: said, commit, plan })};
 `;
+}
+
+/** JSON with a line for each item of a plan: a message, a fault, a setting. */
+function textOf({ plan, ...rest }: Regression): string {
+  const block = (lines: readonly string[], [open, close]: string, indent: string): string =>
+    lines.length === 0
+      ? `${open}${close}`
+      : `${open}\n${lines.map((line) => `${indent}  ${line}`).join(',\n')}\n${indent}${close}`;
+  const fieldsOf = (object: object, textFor: (value: unknown) => string): string[] =>
+    Object.entries(object).flatMap(([key, value]) => (value === undefined ? [] : [`${JSON.stringify(key)}: ${textFor(value)}`]));
+  const partOf = (value: unknown): string => {
+    if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+    const isList = Array.isArray(value);
+    const lines = isList ? value.map((item) => JSON.stringify(item)) : fieldsOf(value, JSON.stringify);
+    return block(lines, isList ? '[]' : '{}', '    ');
+  };
+  const planText = block(fieldsOf(plan, partOf), '{}', '  ');
+  return block([...fieldsOf(rest, JSON.stringify), `"plan": ${planText}`], '{}', '');
 }
 
 /** What such a file holds. Throws a UsageError, one line, for anything else and for another version. */

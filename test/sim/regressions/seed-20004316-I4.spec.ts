@@ -15,14 +15,7 @@ const REGRESSION = {
     "version": 1,
     "seed": 20004316,
     "nodes": [
-      {
-        "name": "n2",
-        "startMs": 4615,
-        "group": "g2",
-        "types": [
-          "retried"
-        ]
-      }
+      {"name":"n2","startMs":4615,"group":"g2","types":["retried"]}
     ],
     "settings": {
       "heartbeatMs": 389,
@@ -52,34 +45,10 @@ const REGRESSION = {
     },
     "messages": [],
     "faults": [
-      {
-        "atMs": 826,
-        "kind": "requestLostWindow",
-        "node": "n2",
-        "aims": true,
-        "forMs": 6672,
-        "amount": 0.2
-      },
-      {
-        "atMs": 5827,
-        "kind": "lateCopyWindow",
-        "node": "n2",
-        "forMs": 4487,
-        "amount": 0.3
-      },
-      {
-        "atMs": 6681,
-        "kind": "join",
-        "node": "n2",
-        "aims": true,
-        "forMs": 0
-      },
-      {
-        "atMs": 8615,
-        "kind": "storeEmpty",
-        "forMs": 0,
-        "amount": 3
-      }
+      {"atMs":826,"kind":"requestLostWindow","node":"n2","aims":true,"forMs":6672,"amount":0.2},
+      {"atMs":5827,"kind":"lateCopyWindow","node":"n2","forMs":4487,"amount":0.3},
+      {"atMs":6681,"kind":"join","node":"n2","aims":true,"forMs":0},
+      {"atMs":8615,"kind":"storeEmpty","forMs":0,"amount":3}
     ],
     "healAtMs": 10314,
     "gone": [],

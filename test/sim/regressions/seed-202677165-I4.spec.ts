@@ -15,25 +15,8 @@ const REGRESSION = {
     "version": 1,
     "seed": 202677165,
     "nodes": [
-      {
-        "name": "n1",
-        "startMs": 201,
-        "group": "g1",
-        "types": [
-          "plain",
-          "fenced",
-          "retried"
-        ]
-      },
-      {
-        "name": "n3",
-        "startMs": 153,
-        "group": "g3",
-        "types": [
-          "plain",
-          "fenced"
-        ]
-      }
+      {"name":"n1","startMs":201,"group":"g1","types":["plain","fenced","retried"]},
+      {"name":"n3","startMs":153,"group":"g3","types":["plain","fenced"]}
     ],
     "settings": {
       "heartbeatMs": 360,
@@ -63,26 +46,9 @@ const REGRESSION = {
     },
     "messages": [],
     "faults": [
-      {
-        "atMs": 4515,
-        "kind": "partitionStore",
-        "node": "n3",
-        "aims": true,
-        "forMs": 3375
-      },
-      {
-        "atMs": 6191,
-        "kind": "pauseLong",
-        "node": "n1",
-        "aims": true,
-        "forMs": 6170
-      },
-      {
-        "atMs": 6845,
-        "kind": "storeTail",
-        "forMs": 0,
-        "amount": 12
-      }
+      {"atMs":4515,"kind":"partitionStore","node":"n3","aims":true,"forMs":3375},
+      {"atMs":6191,"kind":"pauseLong","node":"n1","aims":true,"forMs":6170},
+      {"atMs":6845,"kind":"storeTail","forMs":0,"amount":12}
     ],
     "healAtMs": 12695,
     "gone": []

@@ -15,26 +15,8 @@ const REGRESSION = {
     "version": 1,
     "seed": 29010698,
     "nodes": [
-      {
-        "name": "n1",
-        "startMs": 1085,
-        "group": "g1",
-        "types": [
-          "plain",
-          "fenced",
-          "retried"
-        ]
-      },
-      {
-        "name": "n3",
-        "startMs": 213,
-        "group": "g1",
-        "types": [
-          "plain",
-          "fenced",
-          "retried"
-        ]
-      }
+      {"name":"n1","startMs":1085,"group":"g1","types":["plain","fenced","retried"]},
+      {"name":"n3","startMs":213,"group":"g1","types":["plain","fenced","retried"]}
     ],
     "settings": {
       "heartbeatMs": 400,
@@ -63,49 +45,12 @@ const REGRESSION = {
       "onLeaseLost": "rejoin"
     },
     "messages": [
-      {
-        "atMs": 1519,
-        "node": "n2",
-        "entity": "fenced:1",
-        "how": "enqueue",
-        "job": {
-          "c": "m38",
-          "op": "deposit",
-          "amount": 44,
-          "ms": 2721,
-          "how": "ok"
-        },
-        "id": "id-m38"
-      },
-      {
-        "atMs": 2144,
-        "node": "n6",
-        "entity": "fenced:1",
-        "how": "enqueue",
-        "job": {
-          "c": "m31",
-          "op": "deposit",
-          "amount": 68,
-          "ms": 239,
-          "how": "ok"
-        }
-      }
+      {"atMs":1519,"node":"n2","entity":"fenced:1","how":"enqueue","job":{"c":"m38","op":"deposit","amount":44,"ms":2721,"how":"ok"},"id":"id-m38"},
+      {"atMs":2144,"node":"n6","entity":"fenced:1","how":"enqueue","job":{"c":"m31","op":"deposit","amount":68,"ms":239,"how":"ok"}}
     ],
     "faults": [
-      {
-        "atMs": 1607,
-        "kind": "suspend",
-        "node": "n2",
-        "aims": true,
-        "forMs": 1635
-      },
-      {
-        "atMs": 3248,
-        "kind": "pauseLong",
-        "node": "n4",
-        "aims": true,
-        "forMs": 6420
-      }
+      {"atMs":1607,"kind":"suspend","node":"n2","aims":true,"forMs":1635},
+      {"atMs":3248,"kind":"pauseLong","node":"n4","aims":true,"forMs":6420}
     ],
     "healAtMs": 10168,
     "gone": []

@@ -15,15 +15,7 @@ const REGRESSION = {
     "version": 1,
     "seed": 7005220,
     "nodes": [
-      {
-        "name": "n1",
-        "startMs": 25,
-        "group": "g1",
-        "types": [
-          "plain",
-          "fenced"
-        ]
-      }
+      {"name":"n1","startMs":25,"group":"g1","types":["plain","fenced"]}
     ],
     "settings": {
       "heartbeatMs": 305,
@@ -50,67 +42,16 @@ const REGRESSION = {
       "workersMax": 5,
       "concurrentHandlersMax": 1000,
       "onLeaseLost": "rejoin",
-      "deadLetters": {
-        "max": 5,
-        "ttl": 1
-      }
+      "deadLetters": {"max":5,"ttl":1}
     },
     "messages": [
-      {
-        "atMs": 5869,
-        "node": "n2",
-        "entity": "fenced:16",
-        "how": "enqueue",
-        "job": {
-          "c": "m33",
-          "op": "deposit",
-          "amount": 12,
-          "ms": 3382,
-          "how": "throw",
-          "lagMs": 696
-        }
-      },
-      {
-        "atMs": 7517,
-        "node": "n1",
-        "entity": "fenced:19",
-        "how": "wait",
-        "job": {
-          "c": "m146",
-          "op": "deposit",
-          "amount": 23,
-          "ms": 5,
-          "how": "throw-first"
-        }
-      },
-      {
-        "atMs": 7685,
-        "node": "n1",
-        "entity": "retried:2",
-        "how": "enqueue",
-        "job": {
-          "c": "m87",
-          "op": "read",
-          "amount": 17,
-          "ms": 4,
-          "how": "ok"
-        }
-      }
+      {"atMs":5869,"node":"n2","entity":"fenced:16","how":"enqueue","job":{"c":"m33","op":"deposit","amount":12,"ms":3382,"how":"throw","lagMs":696}},
+      {"atMs":7517,"node":"n1","entity":"fenced:19","how":"wait","job":{"c":"m146","op":"deposit","amount":23,"ms":5,"how":"throw-first"}},
+      {"atMs":7685,"node":"n1","entity":"retried:2","how":"enqueue","job":{"c":"m87","op":"read","amount":17,"ms":4,"how":"ok"}}
     ],
     "faults": [
-      {
-        "atMs": 7573,
-        "kind": "partitionStore",
-        "node": "n2",
-        "aims": true,
-        "forMs": 2754
-      },
-      {
-        "atMs": 8758,
-        "kind": "pauseLong",
-        "node": "n1",
-        "forMs": 863
-      }
+      {"atMs":7573,"kind":"partitionStore","node":"n2","aims":true,"forMs":2754},
+      {"atMs":8758,"kind":"pauseLong","node":"n1","forMs":863}
     ],
     "healAtMs": 10827,
     "gone": []
