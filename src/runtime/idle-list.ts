@@ -1,57 +1,104 @@
-import { OrderedSet } from '../core/ordered-set.js';
 import type { Clock, Timer } from '../ports/clock.js';
 
 export interface Idle {
-  /** When it became idle, monotonic ms. Belongs to the list. */
-  idleSinceMs: number;
+  /** Its place in the list. Belongs to the list. */
+  idlePlace: Place | undefined;
   readonly idleTimeoutMs: number;
   /** It was idle for its whole timeout: the list has let it go. */
   onIdleTimeout(): void;
 }
 
+/** Of one item: made once, and linked in and out as often as it becomes idle and busy. */
+interface Place {
+  readonly item: Idle;
+  readonly queue: Queue;
+  /** When the item became idle, monotonic ms. */
+  sinceMs: number;
+  isLinked: boolean;
+  before: Place | undefined;
+  after: Place | undefined;
+}
+
+/** The places of one timeout, longest idle first. The links are its own: a `Set` walks over what was deleted before its first item. */
+class Queue {
+  size = 0;
+  first: Place | undefined;
+  private last: Place | undefined;
+
+  constructor(readonly timeoutMs: number) {}
+
+  add(place: Place): void {
+    place.isLinked = true;
+    place.before = this.last;
+    if (this.last === undefined) this.first = place;
+    else this.last.after = place;
+    this.last = place;
+    this.size++;
+  }
+
+  remove(place: Place): void {
+    place.isLinked = false;
+    if (place.before === undefined) this.first = place.after;
+    else place.before.after = place.after;
+    if (place.after === undefined) this.last = place.before;
+    else place.after.before = place.before;
+    place.before = place.after = undefined;
+    this.size--;
+  }
+}
+
 /**
- * What is idle, longest first, on one clock timer. One ordered set per timeout, since within one the order of idling is the
- * order of timing out: adding, removing and finding the oldest are O(1) (kinds of timeouts are few).
+ * What is idle, longest first, on one clock timer. One queue per timeout, since within one the order of idling is the order of
+ * timing out: adding, removing and finding the oldest are O(1) (kinds of timeouts are few).
  */
 export class IdleList {
-  private readonly byTimeout = new Map<number, OrderedSet<Idle>>();
+  private readonly queues = new Map<number, Queue>();
   private timer: Timer | undefined;
   private timerAtMs = 0;
 
   constructor(private readonly clock: Clock) {}
 
   add(item: Idle): void {
-    item.idleSinceMs = this.clock.monotonicMs();
-    let set = this.byTimeout.get(item.idleTimeoutMs);
-    if (set === undefined) {
-      set = new OrderedSet();
-      this.byTimeout.set(item.idleTimeoutMs, set);
-    }
-    set.add(item);
-    const endsMs = item.idleSinceMs + item.idleTimeoutMs;
+    item.idlePlace ??= this.placeOf(item);
+    const place = item.idlePlace;
+    if (place.isLinked) return;
+    place.sinceMs = this.clock.monotonicMs();
+    place.queue.add(place);
+    const endsMs = place.sinceMs + item.idleTimeoutMs;
     if (this.timer === undefined || endsMs < this.timerAtMs) this.arm(endsMs);
   }
 
-  remove(item: Idle): void {
-    this.byTimeout.get(item.idleTimeoutMs)?.delete(item);
+  private placeOf(item: Idle): Place {
+    const { idleTimeoutMs } = item;
+    let queue = this.queues.get(idleTimeoutMs);
+    if (queue === undefined) {
+      queue = new Queue(idleTimeoutMs);
+      this.queues.set(idleTimeoutMs, queue);
+    }
+    return { item, queue, sinceMs: 0, isLinked: false, before: undefined, after: undefined };
+  }
+
+  remove({ idlePlace }: Idle): void {
+    if (idlePlace?.isLinked === true) idlePlace.queue.remove(idlePlace);
   }
 
   get size(): number {
     let n = 0;
-    for (const set of this.byTimeout.values()) n += set.size;
+    for (const queue of this.queues.values()) n += queue.size;
     return n;
   }
 
   /** The one that has been idle longest. */
   oldest(): Idle | undefined {
-    let oldest: Idle | undefined;
-    for (const { first } of this.byTimeout.values())
-      if (first !== undefined && (oldest === undefined || first.idleSinceMs < oldest.idleSinceMs)) oldest = first;
-    return oldest;
+    let oldest: Place | undefined;
+    for (const { first } of this.queues.values())
+      if (first !== undefined && (oldest === undefined || first.sinceMs < oldest.sinceMs)) oldest = first;
+    return oldest?.item;
   }
 
+  /** Nothing times out any longer. */
   clear(): void {
-    this.byTimeout.clear();
+    for (const queue of this.queues.values()) while (queue.first !== undefined) queue.remove(queue.first);
     this.timer?.cancel();
     this.timer = undefined;
   }
@@ -66,14 +113,15 @@ export class IdleList {
     this.timer = undefined;
     const nowMs = this.clock.monotonicMs();
     let next = Number.POSITIVE_INFINITY;
-    for (const [timeoutMs, set] of this.byTimeout) {
-      for (let item = set.first; item !== undefined; item = set.first) {
-        if (item.idleSinceMs + timeoutMs > nowMs) {
-          next = Math.min(next, item.idleSinceMs + timeoutMs);
+    for (const queue of this.queues.values()) {
+      for (let place = queue.first; place !== undefined; place = queue.first) {
+        const endsMs = place.sinceMs + queue.timeoutMs;
+        if (endsMs > nowMs) {
+          next = Math.min(next, endsMs);
           break;
         }
-        set.delete(item);
-        item.onIdleTimeout();
+        queue.remove(place);
+        place.item.onIdleTimeout();
       }
     }
     if (next < Number.POSITIVE_INFINITY) this.arm(next);

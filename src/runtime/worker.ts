@@ -56,7 +56,7 @@ export class EntityWorker implements Idle, Due {
   fence = 0;
   /** The log may hold messages that the inbox does not. */
   more = false;
-  idleSinceMs = 0;
+  idlePlace: Idle['idlePlace'];
   dueAtMs = 0;
   attempt: Attempt | undefined;
   private holdsSlot = false;

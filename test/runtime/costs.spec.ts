@@ -149,7 +149,7 @@ describe('what one item costs does not grow with their number', () => {
   it('entities that become idle while the one that was idle longest is released', async () => {
     await expectLinear('idle entities', (n) => {
       const list = new IdleList(new SystemClock());
-      const idle = (): Idle => ({ idleSinceMs: 0, idleTimeoutMs: 600_000, onIdleTimeout: () => undefined });
+      const idle = (): Idle => ({ idlePlace: undefined, idleTimeoutMs: 600_000, onIdleTimeout: () => undefined });
       for (let i = 0; i < n; i++) list.add(idle());
       return () => {
         for (let i = 0; i < n; i++) {
