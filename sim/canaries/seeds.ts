@@ -4,6 +4,7 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'no-takeover-hold': [15, 30, 36, 65, 95],
   'unknown-counts-as-evicted': [255, 256, 529, 757],
   'ended-is-forgotten': [],
+  'end-of-what-was-replayed': [],
   'epoch-by-renewal': [1, 2, 3, 6, 7, 10, 12, 13, 14, 15],
   'hold-in-memory': [65, 68, 95, 97],
   'fence-restarts': [1, 3, 4, 5, 6, 7, 8, 10, 13, 72],

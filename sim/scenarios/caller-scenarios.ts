@@ -1,7 +1,7 @@
 /** What callers see: links that carry one way only, calls in a circle, and calls that are made again. */
 import type { Call } from '../cluster.js';
 import type { Target } from '../job.js';
-import { entityOf, eventsOf, placed, type Scenario, startedOn } from './scenario.js';
+import { entityOf, eventsOf, placed, type Scenario, startedOn, toldTo } from './scenario.js';
 
 const THREE = ['n1', 'n2', 'n3'];
 
@@ -77,6 +77,37 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
         sim.until(() => again.every((c) => c.outcome === 'ok' && c.result === '100'), 2000),
       );
       must('it is in the log once, and ran once', eventsOf(sim, 'append').length === 1 && startedOn(sim, 'plain:a').length === 1);
+    },
+  },
+  {
+    name: 'end-of-what-was-replayed',
+    shows: 'a late reply about a message is not taken for the end of its replay, which has the same id (I5; seed 9214771)',
+    run(sim, must) {
+      sim.start(...THREE);
+      sim.run(1000);
+      const entity = entityOf('n2', THREE);
+      const job = { c: 'payment', amount: 100, ms: 1500, how: 'deaf' } as const;
+      const call = () => sim.send('n3', entity, job, { id: 'payment-1', how: 'wait' });
+      const first = call();
+      sim.run(50);
+      sim.cutStore('n2');
+      sim.hold('n1', 'n3');
+      must(
+        'its owner is lost, and the caller reads that from the log',
+        sim.until(() => first.outcome !== 'open', 3000) && first.code === 'INTERRUPTED',
+      );
+      must('it is replayed', sim.server.applyControl('operator', { op: 'replay', letter: '1', force: true }).ok);
+      const second = call();
+      sim.run(20);
+      sim.letGo('n1', 'n3');
+      sim.run(50);
+      must('the reply about the first run has come', toldTo(sim, 'n3', 'reply').length === 1);
+      must('and whoever waits for the replay goes on waiting', second.outcome === 'open');
+      sim.healStore('n2');
+      must(
+        'until that has ended',
+        sim.until(() => second.outcome === 'ok', 3000),
+      );
     },
   },
   {

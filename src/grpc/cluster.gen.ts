@@ -591,9 +591,11 @@ export interface Reply {
   readonly id: string;
   readonly state: number;
   readonly detail: string;
+  readonly seq: number;
 }
 
 export function writeReply(w: Writer, m: Reply): void {
+  if (m.seq !== 0) w.uint(40, m.seq);
   if (m.detail !== '') w.string(34, m.detail);
   if (m.state !== 0) w.uint(24, m.state);
   if (m.id !== '') w.string(18, m.id);
@@ -605,6 +607,7 @@ export function readReply(r: Reader, end: number): Reply {
   let id = '';
   let state = 0;
   let detail = '';
+  let seq = 0;
   while (r.at < end) {
     const tag = r.tag();
     switch (tag) {
@@ -620,12 +623,15 @@ export function readReply(r: Reader, end: number): Reply {
       case 34:
         detail = r.string();
         break;
+      case 40:
+        seq = r.uint();
+        break;
       default:
         r.skip(tag);
     }
   }
   r.ended(end);
-  return { entity, id, state, detail };
+  return { entity, id, state, detail, seq };
 }
 
 export interface Petition {

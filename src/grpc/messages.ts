@@ -21,7 +21,7 @@ export function toWire(m: PeerMessage): WireMessage {
     case 'ring':
       return { case: 'ring', value: m };
     case 'reply':
-      return { case: 'reply', value: { entity: m.entity, id: m.id, state: STATES[m.state], detail: m.detail } };
+      return { case: 'reply', value: { entity: m.entity, id: m.id, seq: m.seq, state: STATES[m.state], detail: m.detail } };
     case 'petition':
       return { case: 'petition', value: m };
     case 'placed':
@@ -49,9 +49,9 @@ export function fromWire(m: WireMessage | undefined): PeerMessage | undefined {
     case 'ring':
       return { kind: 'ring', entity: m.value.entity, message: m.value.message };
     case 'reply': {
-      const { entity, id, detail } = m.value;
+      const { entity, id, seq, detail } = m.value;
       const state = STATE_OF.get(m.value.state);
-      return state === undefined ? undefined : { kind: 'reply', entity, id, state, detail };
+      return state === undefined ? undefined : { kind: 'reply', entity, id, seq, state, detail };
     }
     case 'petition':
       return { kind: 'petition', ...m.value };

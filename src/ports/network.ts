@@ -24,6 +24,8 @@ export type PeerMessage =
       readonly kind: 'reply';
       readonly entity: string;
       readonly id: string;
+      /** Of that message: a replay has its id too. */
+      readonly seq: number;
       readonly state: 'completed' | 'failed' | 'interrupted';
       /** Result, or error, as JSON text. */
       readonly detail: string;

@@ -61,7 +61,7 @@ export class Append implements Step<AppendOp> {
     }
     this.accepted(answer.seq, known?.state);
     if (known !== undefined) {
-      this.knownAlready(known);
+      this.knownAlready(answer.seq, known);
       return;
     }
     const record = recordOf(op.message, answer.seq, 1, 0, 0, '');
@@ -74,7 +74,7 @@ export class Append implements Step<AppendOp> {
     const { entity, message } = this.op;
     if (trace.verbose) trace.emit('accepted', { entity, id: message.id, name: message.name, seq });
     if (this.waiter !== undefined) {
-      this.waiter.seq = seq;
+      this.enqueue.parts.replies.logged(this.waiter, seq);
       if (state === undefined) this.waiter.onLogged?.();
     }
     if (this.onReceipt === undefined) return;
@@ -83,12 +83,12 @@ export class Append implements Step<AppendOp> {
   }
 
   /** The caller's id was there: its result, if it has one, is the answer. */
-  private knownAlready(known: NonNullable<AnswerOf['append']['known']>): void {
+  private knownAlready(seq: number, known: NonNullable<AnswerOf['append']['known']>): void {
     if (this.waiter !== undefined) this.waiter.isOfAnother = true;
     const { entity, message } = this.op;
     const { replies } = this.enqueue.parts;
-    if (!known.cut) replies.settleKnown(entity, message.id, known);
-    else if (this.waiter !== undefined) void replies.readBack.ask(entity, message.id, this.waiter.seq);
+    if (!known.cut) replies.settleKnown(entity, message.id, seq, known);
+    else if (this.waiter !== undefined) void replies.readBack.ask(entity, message.id, seq);
   }
 
   refused(error: AtomicQueuesError): void {

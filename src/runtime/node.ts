@@ -226,7 +226,7 @@ export class Node {
   private receive(message: PeerMessage, from: number): void {
     switch (message.kind) {
       case 'reply':
-        this.replies.settle(message.entity, message.id, message.state, message.detail);
+        this.replies.settle(message.entity, message.id, message.seq, message.state, message.detail);
         return;
       case 'ring':
         this.router.rung(message.entity, message.message);

@@ -357,12 +357,11 @@ export class Ownership {
     const { trace, replies } = this.parts;
     const { entity } = worker;
     const detail = outcome.state === 'completed' ? outcome.result : outcome.error;
-    replies.settle(entity, record.id, outcome.state, detail);
-    const me = this.incarnation;
-    if (record.waiter !== 0 && record.waiter !== me)
-      this.parts.network.send(record.waiter, { kind: 'reply', entity, id: record.id, state: outcome.state, detail });
-    const { id, name, seq, attempt } = record;
+    const { id, name, seq, attempt, waiter } = record;
     const { state } = outcome;
+    replies.settle(entity, id, seq, state, detail);
+    if (waiter !== 0 && waiter !== this.incarnation)
+      this.parts.network.send(waiter, { kind: 'reply', entity, id, seq, state, detail });
     const isRefusal = state === 'failed' && outcome.noDeadLetter === true;
     if (state === 'failed' && !isRefusal)
       trace.emit('dead-letter', { entity, id, name, reason: 'failed', error: errorLines(outcome.error) });

@@ -75,7 +75,7 @@ export class ReadBack {
       const found = await this.store.control({ op: 'lookup', generation, entity, id, seq });
       if (found.ok && found.state !== 'live') {
         this.resultChars = Math.max(found.result.length + found.error.length, this.resultChars * (1 - DECAY));
-        this.replies.settleKnown(entity, id, found);
+        this.replies.settleKnown(entity, id, seq, found);
       }
     } catch {
       // The next sweep asks again: the callers still wait.

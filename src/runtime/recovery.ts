@@ -236,15 +236,15 @@ export class Recovery {
     const op: TakeoverOp = { op: 'takeover', entity, incarnation };
     const answer = await ask(session, op);
     if (!answer.ok || answer.interrupted === undefined) return;
-    const { id, name, waiter, requeued, deadLetter } = answer.interrupted;
+    const { seq, id, name, waiter, requeued, deadLetter } = answer.interrupted;
     const { trace, replies, network } = this.parts;
     trace.emit('interrupted', { entity, id: unescapeId(id), requeued });
     // It is held for a while, and its next owner waits for the end of that more exactly than a sweep does.
     this.offer(entity);
     if (requeued) return;
     if (deadLetter) trace.emit('dead-letter', { entity, id, name, reason: 'interrupted' });
-    replies.settle(entity, id, 'interrupted', '');
-    if (waiter !== 0) network.send(waiter, { kind: 'reply', entity, id, state: 'interrupted', detail: '' });
+    replies.settle(entity, id, seq, 'interrupted', '');
+    if (waiter !== 0) network.send(waiter, { kind: 'reply', entity, id, seq, state: 'interrupted', detail: '' });
   }
 
   /** Returns whether more of them are overdue. */

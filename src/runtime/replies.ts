@@ -2,6 +2,8 @@
  * Callers that wait for a result, by entity and message id.
  *   (1) A waiter settles exactly once: by the outcome, its deadline, its signal, or the end of the node.
  *   (2) A reply is only a hint: what was lost is read back from the log by `readBack`.
+ *   (3) A replay has the id of the message that it replays. So a waiter settles only by an end of the message that its append was
+ *       answered with, or of a later one; until that answer, an end that came before is kept.
  */
 import { AtomicQueuesError } from '../core/errors.js';
 import { unescapeId } from '../core/ids.js';
@@ -23,10 +25,20 @@ export interface WaitOptions {
 /** Granule of reply deadlines: a wait ends at most this long after its deadline. */
 const REPLY_GRANULE_MS = 16;
 
+/** How a message ended. */
+interface End {
+  readonly seq: number;
+  readonly result: string;
+  /** Undefined if it completed. */
+  readonly error: AtomicQueuesError | undefined;
+}
+
 export class Waiter implements Due {
   dueAtMs = 0;
   /** The message's sequence once it is logged, else 0. */
   seq = 0;
+  /** The latest end of a message with this id that came before `seq` was known. */
+  early: End | undefined;
   /** The message on its way into the log. */
   append: { takeBack(): boolean } | undefined;
   /** Set where the caller gave up before the log had answered: takes the message back, if it has not begun. */
@@ -164,36 +176,44 @@ export class Replies {
   }
 
   /** Tells everyone who waits for that message how it ended. `detail`: its result or error, JSON text. */
-  settle(entity: string, id: string, state: EndState, detail: string): void {
+  settle(entity: string, id: string, seq: number, state: EndState, detail: string): void {
     if (this.waiters.size === 0) return;
-    const key = keyOf(entity, id);
-    let waiter = this.waiters.get(key);
-    if (waiter === undefined) return;
-    for (; waiter !== undefined; waiter = waiter.next) {
-      // First: it throws for a detail that is no JSON, and then the wait goes on until its deadline.
+    for (let w = this.waiters.get(keyOf(entity, id)), next: Waiter | undefined; w !== undefined; w = next) {
+      next = w.next;
+      // It throws for a detail that is no JSON, and then the wait goes on until its deadline.
       const error = state === 'completed' ? undefined : errorOfState(state, detail, entity, id);
-      this.waiters.delete(key);
-      waiter.isOpen = false;
-      this.due.cancel(waiter);
-      this.byCheck.delete(waiter);
-      waiter.done();
-      if (error === undefined) waiter.succeed(detail);
-      else waiter.fail(error);
+      const end = { seq, result: detail, error };
+      if (w.seq > 0) this.endBy(w, end);
+      else if (w.early === undefined || w.early.seq < seq) w.early = end;
     }
   }
 
+  /** The log has answered the waiter's append: its message is the one of that sequence. */
+  logged(waiter: Waiter, seq: number): void {
+    const { early } = waiter;
+    waiter.seq = seq;
+    waiter.early = undefined;
+    if (early !== undefined) this.endBy(waiter, early);
+  }
+
+  private endBy(waiter: Waiter, { seq, result, error }: End): void {
+    if (seq < waiter.seq || !this.remove(waiter)) return;
+    if (error === undefined) waiter.succeed(result);
+    else waiter.fail(error);
+  }
+
   /** What the log knows of the message by its id ends the wait, unless it lives. */
-  settleKnown(entity: string, id: string, { state, result, error }: KnownMessage): void {
+  settleKnown(entity: string, id: string, seq: number, { state, result, error }: KnownMessage): void {
     if (state === 'live') return;
     if (state !== 'completed' || error !== DROPPED) {
-      this.settle(entity, id, state, state === 'completed' ? result : error);
+      this.settle(entity, id, seq, state, state === 'completed' ? result : error);
       return;
     }
     const text = 'the message of this id has completed, but its result is gone: the store was out of memory (wal.resultTTL)';
     const details = { entity, id: unescapeId(id), state };
     for (let w = this.waiters.get(keyOf(entity, id)), next: Waiter | undefined; w !== undefined; w = next) {
       next = w.next;
-      this.reject(w, new AtomicQueuesError('OUTCOME_UNKNOWN', text, { details }));
+      if (w.seq > 0 && w.seq <= seq) this.reject(w, new AtomicQueuesError('OUTCOME_UNKNOWN', text, { details }));
     }
   }
 

@@ -22,7 +22,7 @@ const record = fc.record({
 const a = <C extends string, T>(name: C, value: fc.Arbitrary<T>) => fc.record({ case: fc.constant(name), value });
 const message: fc.Arbitrary<PeerMessage> = fc.oneof(
   a('ring', fc.record({ entity: text, message: fc.option(record, { nil: undefined }) })),
-  a('reply', fc.record({ entity: text, id: text, state: fc.nat(3), detail: text })),
+  a('reply', fc.record({ entity: text, id: text, seq: uint, state: fc.nat(3), detail: text })),
   a('petition', fc.record({ ticket: uint, entity: text, source: uint, hops: small })),
   a('placed', fc.record({ ticket: uint, owner: uint, refusal: code })),
   a('assign', fc.record({ ticket: uint, entity: text, epoch: uint })),
@@ -111,10 +111,10 @@ describe('the codec', () => {
   });
 
   it('knows no message without a meaning: none, or with a state or refusal of a later version', () => {
-    const reply = (state: number): PeerMessage => ({ case: 'reply', value: { entity: 'e', id: 'i', state, detail: '' } });
+    const reply = (state: number): PeerMessage => ({ case: 'reply', value: { entity: 'e', id: 'i', seq: 7, state, detail: '' } });
     expect([fromWire(undefined), fromWire(reply(0)), fromWire(reply(9))]).toEqual([undefined, undefined, undefined]);
     expect(fromWire({ case: 'placed', value: { ticket: 1, owner: 2, refusal: 99 } })).toBeUndefined();
-    expect(fromWire(reply(2))).toEqual({ kind: 'reply', entity: 'e', id: 'i', state: 'failed', detail: '' });
+    expect(fromWire(reply(2))).toEqual({ kind: 'reply', entity: 'e', id: 'i', seq: 7, state: 'failed', detail: '' });
     expect(toWire({ kind: 'assigned', ticket: 1, refusal: undefined })).toEqual({
       case: 'assigned',
       value: { ticket: 1, refusal: 0 },

@@ -19,7 +19,7 @@ it('a reply whose error is no JSON does not end the wait, which still has its de
   const { clock, store } = world();
   const replies = new Replies(clock, new DueTimes(clock), store, { generation: '' } as never);
   const waits = [50, 60].map((timeoutMs) => replies.wait('account:a', '1', { timeoutMs }).promise);
-  expect(() => replies.settle('account:a', '1', 'failed', '{"name":')).toThrow(SyntaxError);
+  expect(() => replies.settle('account:a', '1', 1, 'failed', '{"name":')).toThrow(SyntaxError);
   expect(replies.isAwaited('account:a', '1')).toBe(true);
   for (const wait of waits) await expect(wait).rejects.toMatchObject({ code: 'REPLY_TIMEOUT' });
 });
