@@ -189,9 +189,9 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
   },
   {
     name: 'end-of-what-was-replayed',
-    does: 'whoever waits for a replay is told the end of the message that it replays, which has the same id',
+    does: 'a call that waits for a replay gets the outcome of the message that it replays, which has the same id',
     expected: ['I5'],
-    // A seed meets it once in 20,000: the end must be late, and the caller ask again on the node that tells it.
+    // A seed meets it once in 20,000: the reply must be late, and the call be repeated on the node that receives it.
     scenario: 'end-of-what-was-replayed',
     install: () =>
       replaceMethod(Replies, 'settle', (original) => (self, entity, id, _seq, ...rest) => {

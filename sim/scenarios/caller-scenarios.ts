@@ -102,7 +102,7 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
       sim.letGo('n1', 'n3');
       sim.run(50);
       must('the reply about the first run has come', toldTo(sim, 'n3', 'reply').length === 1);
-      must('and whoever waits for the replay goes on waiting', second.outcome === 'open');
+      must('and the call that waits for the replay goes on waiting', second.outcome === 'open');
       sim.healStore('n2');
       must(
         'until that has ended',
