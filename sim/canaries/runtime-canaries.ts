@@ -248,6 +248,7 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'owned-beside-releases',
     does: 'the audit believes a count of owned entities of which some were released meanwhile',
     expected: ['L1'],
+    scenario: 'audit-beside-releases',
     install: () =>
       replaceMethod(EntityWorker, 'release', (original) => (self, ...args) => {
         const released = original(self, ...args);

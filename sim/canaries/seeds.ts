@@ -37,7 +37,7 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'late-outcome-wins': [3, 62, 97],
   'no-sweep': [1, 2, 5, 6, 7, 8, 9, 10, 11, 73],
   'no-audit': [7, 12, 23, 68],
-  'owned-beside-releases': [7002043],
+  'owned-beside-releases': [],
   'sweep-ready-only': [1, 2, 3, 5, 7, 8, 10, 11, 12, 74],
   'ready-only-unowned': [6, 7, 23, 53, 56, 78, 86, 107, 108, 113],
   'reply-without-deadline': [1, 3, 4, 5, 6, 7, 8, 10, 11, 74],
