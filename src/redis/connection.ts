@@ -82,6 +82,19 @@ function addressOf(connection: ConnectionOptions['connection']): string {
   return url === undefined ? `${host.includes(':') ? `[${host}]` : host}:${port}` : addressOfRedisUrl(url);
 }
 
+type Send<A> = (client: RedisClient) => Promise<A>;
+
+/** One command, and what is read from its answer. */
+interface Command<A, T> {
+  readonly send: Send<A>;
+  /** What is sent after an error by which the command was certainly not done. */
+  readonly instead?: { after(error: unknown): boolean; readonly send: Send<A> };
+  /** Throws a StoreCallError for an answer that cannot be read. */
+  readonly read: (answer: A) => T;
+}
+
+const asItIs = <T>(answer: T): T => answer;
+
 class Call<T> {
   #settled = false;
 
@@ -101,6 +114,15 @@ class Call<T> {
     this.#settled = true;
     this.calls.delete(this as unknown as Call<never>);
     return true;
+  }
+
+  succeed<A>(read: (answer: A) => T, answer: A): void {
+    if (!this.settle()) return;
+    try {
+      this.resolve(read(answer));
+    } catch (error) {
+      this.reject(error as StoreCallError);
+    }
   }
 
   fail(error: StoreCallError): void {
@@ -175,7 +197,12 @@ export class Connection {
   }
 
   /** Sends one command by `send`, which may take `patience` deadlines; rejects with a StoreCallError. */
-  call<T>(send: (client: RedisClient) => Promise<T>, patience = 1): Promise<T> {
+  call<T>(send: Send<T>, patience = 1): Promise<T> {
+    return this.run({ send, read: asItIs<T> }, patience);
+  }
+
+  /** As `call`, but resolves with what is read from the answer: each promise more is a part of what a lone message costs. */
+  run<A, T>(command: Command<A, T>, patience = 1): Promise<T> {
     const client = this.#client;
     if (client === undefined || (client.status !== 'ready' && client.status !== undefined)) {
       return Promise.reject(notConnected(this.#lastError));
@@ -184,24 +211,32 @@ export class Connection {
       const timeoutMs = this.#options.storeCallTimeoutMs;
       const call = new Call<T>(this.#nowMs() + timeoutMs * patience, patience > 1, resolve, reject, this.#calls);
       this.#sweep ??= this.#options.clock.setTimer(timeoutMs, this.#onSweep);
-      let answer: Promise<T>;
-      try {
-        answer = send(client);
-      } catch (error) {
-        call.fail(new StoreCallError(`the call to Redis could not be made: ${String(error)}`, true, false, { cause: error }));
-        return;
-      }
-      answer.then(
-        (value) => {
-          this.#bytesAnswered = client.stream?.bytesRead ?? 0;
-          if (call.settle()) resolve(value);
-        },
-        (error: unknown) => {
-          call.fail(storeCallErrorOf(error));
-          if (isDemoted(error) && this.#client === client) this.leave();
-        },
-      );
+      this.#send(client, command, call);
     });
+  }
+
+  #send<A, T>(client: RedisClient, { send, instead, read }: Command<A, T>, call: Call<T>): void {
+    let answer: Promise<A>;
+    try {
+      answer = send(client);
+    } catch (error) {
+      call.fail(new StoreCallError(`the call to Redis could not be made: ${String(error)}`, true, false, { cause: error }));
+      return;
+    }
+    answer.then(
+      (value) => {
+        this.#bytesAnswered = client.stream?.bytesRead ?? 0;
+        call.succeed(read, value);
+      },
+      (error: unknown) => {
+        if (instead?.after(error) === true) {
+          this.#send(client, { send: instead.send, read }, call);
+          return;
+        }
+        call.fail(storeCallErrorOf(error));
+        if (isDemoted(error) && this.#client === client) this.leave();
+      },
+    );
   }
 
   /** After a turn of the loop: one that was blocked reads first what has been answered meanwhile. */

@@ -110,32 +110,31 @@ export class RedisStore implements Store {
       this.#checkSettings().catch(() => undefined);
       return Promise.reject(this.#unsafe);
     }
-    return this.#run(BATCH, encodeBatch(batch, this.#now()), patience).then((text) =>
-      decoded(() => decodeBatchReply(text, batch)),
-    );
+    return this.#run(BATCH, encodeBatch(batch, this.#now()), (text) => decodeBatchReply(text, batch), patience);
   }
 
   async control<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> {
     if (this.#isUnchecked) await this.#checkSettings();
-    const text = await this.#run(CONTROL, encodeControl(op, this.#now()));
-    const answer = decoded(() => decodeControl(op, text)) as ControlAnswerOf[O['op']];
+    const answer = (await this.#run(CONTROL, encodeControl(op, this.#now()), (text) =>
+      decodeControl(op, text),
+    )) as ControlAnswerOf[O['op']];
     if ('generation' in answer) this.#generation = answer.generation;
     return answer;
   }
 
-  #run(script: Script, args: string[], patience = 1): Promise<string> {
+  #run<T>(script: Script, args: string[], decode: (text: string) => T, patience = 1): Promise<T> {
     const { length } = this.#keys;
     // One array: a call with so many arguments as a large batch has would overflow the stack.
     const all = this.#keys.concat(args);
-    return this.#connection.call(
-      (client) =>
-        client.evalsha(script.sha, length, all).catch((error: unknown) => {
-          // That copy was certainly not applied, so this one is no second.
-          if (isNoScript(error)) return client.eval(script.text, length, all);
-          throw error;
-        }),
+    return this.#connection.run(
+      {
+        send: (client) => client.evalsha(script.sha, length, all),
+        // That copy was certainly not applied, so this one is no second.
+        instead: { after: isNoScript, send: (client) => client.eval(script.text, length, all) },
+        read: (text) => decoded(decode, text as string),
+      },
       patience,
-    ) as Promise<string>;
+    );
   }
 
   #now(): string {
@@ -194,9 +193,9 @@ export class RedisStore implements Store {
   }
 }
 
-function decoded<T>(decode: () => T): T {
+function decoded<T>(decode: (text: string) => T, text: string): T {
   try {
-    return decode();
+    return decode(text);
   } catch (cause) {
     throw new StoreCallError(cause instanceof Error ? cause.message : String(cause), false, false, { cause });
   }

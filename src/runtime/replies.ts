@@ -61,6 +61,8 @@ export class Waiter implements Due {
   constructor(
     readonly entity: string,
     readonly id: string,
+    /** Of both. */
+    readonly key: string,
     readonly options: WaitOptions,
     private readonly replies: Replies,
     private readonly signals: Signals,
@@ -155,9 +157,9 @@ export class Replies {
   }
 
   wait(entity: string, id: string, options: WaitOptions, carried?: object): Waiter {
-    const waiter = new Waiter(entity, id, options, this, this.signals, carried);
-    if (carried !== undefined) this.hasCarried = true;
     const key = keyOf(entity, id);
+    const waiter = new Waiter(entity, id, key, options, this, this.signals, carried);
+    if (carried !== undefined) this.hasCarried = true;
     waiter.next = this.waiters.get(key);
     if (waiter.next !== undefined) waiter.next.previous = waiter;
     waiter.checkedMs = this.clock.monotonicMs();
@@ -280,8 +282,8 @@ export class Replies {
     const { next, previous } = waiter;
     if (next !== undefined) next.previous = previous;
     if (previous !== undefined) previous.next = next;
-    else if (next !== undefined) this.waiters.set(keyOf(waiter.entity, waiter.id), next);
-    else this.waiters.delete(keyOf(waiter.entity, waiter.id));
+    else if (next !== undefined) this.waiters.set(waiter.key, next);
+    else this.waiters.delete(waiter.key);
     this.due.cancel(waiter);
     this.byCheck.delete(waiter);
     waiter.done();

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../ports/clock.js';
-import { outside } from './outside.js';
+import { deferOutside, outside } from './outside.js';
 
 /** setTimeout turns a longer delay into 1 ms. */
 const DELAY_MAX_MS = 2 ** 31 - 1;
@@ -40,6 +40,6 @@ export class SystemClock implements Clock {
   }
 
   defer(run: () => void): void {
-    outside(() => setImmediate(run));
+    deferOutside(run);
   }
 }

@@ -15,6 +15,7 @@ import type { Batch, BatchReply } from '../core/log/operations.js';
 import type { Store } from '../ports/store.js';
 
 let waiting: (() => void)[] = [];
+let deferred: (() => void)[] = [];
 let wake: () => void;
 
 function arm(): void {
@@ -25,6 +26,11 @@ function arm(): void {
 
 function turn(): void {
   arm();
+  if (deferred.length > 0) {
+    for (const run of deferred) setImmediate(run);
+    deferred = [];
+  }
+  if (waiting.length === 0) return;
   const runs = waiting;
   waiting = [];
   for (const run of runs) run();
@@ -34,7 +40,12 @@ arm();
 
 /** Calls `run` in a microtask of its own, before time passes. `run` must not throw. */
 export function outside(run: () => void): void {
-  if (waiting.push(run) === 1) wake();
+  if (waiting.push(run) === 1 && deferred.length === 0) wake();
+}
+
+/** Calls `run` after a turn of the event loop. */
+export function deferOutside(run: () => void): void {
+  if (deferred.push(run) === 1 && waiting.length === 0) wake();
 }
 
 /** Calls `run` likewise, and settles as what it returns. */
