@@ -44,16 +44,16 @@ export interface Chunk extends SwarmOptions {
   readonly count: number;
 }
 
-export function runChunk({ from, count, nodes }: Chunk, drain: () => void): Totals {
+export function runChunk({ from, count, ...options }: Chunk, drain: () => void): Totals {
   const totals = noTotals();
   const startMs = cpuMs();
-  for (let seed = from; seed < from + count; seed++) runSeed(seed, nodes, drain, totals);
+  for (let seed = from; seed < from + count; seed++) runSeed(seed, options, drain, totals);
   totals.cpuMs = cpuMs() - startMs;
   return totals;
 }
 
-function runSeed(seed: number, nodes: number | undefined, drain: () => void, totals: Totals): void {
-  const plan = drawPlan(seed, { nodes });
+function runSeed(seed: number, options: SwarmOptions, drain: () => void, totals: Totals): void {
+  const plan = drawPlan(seed, options);
   const result = runPlan(plan, { drain });
   addRun(totals, result);
   if (seed % DETERMINISM_EVERY !== 0 && seed !== 1) return;

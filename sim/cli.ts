@@ -1,5 +1,6 @@
 /** The command line of `npm run sim`, checked before anything runs. */
 import { parseArgs } from 'node:util';
+import type { StoreKind } from './plan.js';
 
 export interface Options {
   readonly seeds: number;
@@ -11,6 +12,7 @@ export interface Options {
   readonly scenario: string | undefined;
   readonly list: boolean;
   readonly nodes: number | undefined;
+  readonly store: StoreKind;
   readonly canary: string | undefined;
   /** Puts the seeds that catch canaries on record. */
   readonly record: boolean;
@@ -32,7 +34,7 @@ const LATER: Readonly<Record<string, string>> = {
 };
 
 export const USAGE =
-  'npm run sim -- [--seeds N] [--from N] [--seed N] [--regression FILE] [--scenario NAME] [--list] [--nodes N] [--canary NAME|all [--record]] [--workers N] [--minutes M] [--timeline] [--json]';
+  'npm run sim -- [--seeds N] [--from N] [--seed N] [--regression FILE] [--scenario NAME] [--list] [--nodes N] [--store machine|lua] [--canary NAME|all [--record]] [--workers N] [--minutes M] [--timeline] [--json]';
 
 const text = { type: 'string' } as const;
 const flag = { type: 'boolean' } as const;
@@ -55,9 +57,8 @@ export function optionsOf(args: readonly string[]): Options {
     return value;
   };
   for (const [name, why] of Object.entries(LATER)) if (values[name] !== undefined) throw new UsageError(why);
-  if (values.store === 'lua') throw new UsageError('--store lua (the Redis scripts under the simulator) is not built yet');
-  if (values.store !== undefined && values.store !== 'machine')
-    throw new UsageError(`--store is "${String(values.store)}"; allowed: machine, lua`);
+  const { store = 'machine' } = values;
+  if (store !== 'machine' && store !== 'lua') throw new UsageError(`--store is "${String(store)}"; allowed: machine, lua`);
   const [one, other] = ONE_OF.filter((name) => values[name] !== undefined);
   if (other !== undefined) throw new UsageError(`--${one} and --${other} exclude each other`);
   if (values.record === true && values.canary === undefined)
@@ -72,6 +73,7 @@ export function optionsOf(args: readonly string[]): Options {
     scenario: name('scenario'),
     list: values.list === true,
     nodes: number('nodes', 1, 9),
+    store,
     canary: name('canary'),
     record: values.record === true,
     workers: number('workers', 1, 256) ?? 1,

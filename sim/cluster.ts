@@ -6,12 +6,14 @@ import { AtomicQueuesError } from '../src/core/errors.js';
 import { Bank } from './bank.js';
 import { History, type RunFacts, type TypeFacts } from './history.js';
 import type { Job } from './job.js';
+import type { Scripts } from './lua/twin.js';
 import { MACHINE, type Machine } from './machine.js';
 import { Observer } from './observer.js';
 import type { NodePlan, Settings } from './plan.js';
 import { Hub } from './sim-network.js';
 import { errorCodeOf, outgoingOf, SimNode } from './sim-node.js';
-import { StoreServer } from './sim-store.js';
+import { type StoreAdapter } from './store-adapter.js';
+import { StoreServer } from './store-server.js';
 import { Weather } from './weather.js';
 import type { Life, World } from './world.js';
 
@@ -23,6 +25,10 @@ export interface ClusterOptions {
   readonly keepsLog?: boolean;
   /** The longest that one entity needs for all its messages. */
   readonly workMs?: number;
+  /** What nodes reach the store by, instead of directly. */
+  readonly adapter?: StoreAdapter | undefined;
+  /** Scripts of the adapter instead of those that are shipped. */
+  readonly scripts?: Scripts | undefined;
   /** What the weather hits, instead of what is drawn. */
   readonly hits?: readonly string[] | undefined;
 }
@@ -89,7 +95,7 @@ export class Cluster {
   private counter = 0;
 
   constructor(private readonly options: ClusterOptions) {
-    const { world, settings, machine = MACHINE, keepsLog = false, workMs = 0, hits } = options;
+    const { world, settings, machine = MACHINE, keepsLog = false, workMs = 0, hits, adapter, scripts } = options;
     this.world = world;
     this.weather = new Weather(() => world.nowMs, hits === undefined ? undefined : new Set(hits));
     this.history = new History(() => world.nowMs);
@@ -100,7 +106,10 @@ export class Cluster {
       crash: (life: Life): void => this.crash(life.host),
       pause: (life: Life): void => this.pauseFor(life, pauses.logBetween(10, PAUSE_TTLS_MAX * settings.nodeTTLMs)),
     };
-    this.server = new StoreServer(world, this.weather, observer, machine, keepsLog, processes);
+    const { weather, history } = this;
+    const differs = (what: string): void => history.add({ kind: 'differs', node: 'store', incarnation: 0, what });
+    const twinOf = adapter && ((nowMs: () => number) => adapter.twinOf(nowMs, scripts, differs));
+    this.server = new StoreServer({ world, weather, observer, machine, processes, keepsLog, ...(twinOf && { twinOf }) });
     this.hub = new Hub(world, this.weather);
     this.history.add({ kind: 'run', node: '', incarnation: 0, facts: this.facts });
   }
@@ -109,12 +118,13 @@ export class Cluster {
 
   add(plan: NodePlan): SimNode {
     const { world, server, hub, bank, history } = this;
-    const { settings } = this.options;
+    const { settings, adapter } = this.options;
     const typeFacts = this.facts.types;
     const ended = (node: SimNode, why: string): void => {
       if (why !== 'stopped') this.restartLater(node);
     };
-    const node = new SimNode({ world, server, hub, bank, history, settings, typeFacts, ended }, plan, this.nodes.size + 1);
+    const around = { world, server, hub, bank, history, settings, typeFacts, ended, adapter };
+    const node = new SimNode(around, plan, this.nodes.size + 1);
     this.nodes.set(plan.name, node);
     return node;
   }
@@ -333,7 +343,8 @@ export class Cluster {
 
   /** Records what is left, for the checkers of loss and of bounds. */
   finish(): void {
-    const { state } = this.server;
+    const { state, twin } = this.server;
+    twin?.compare(state);
     const live: [string, number][] = [];
     for (const [entity, rec] of state.entities) {
       if (rec.running !== undefined) live.push([entity, rec.running.seq]);

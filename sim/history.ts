@@ -271,6 +271,11 @@ export interface Defect extends Base {
   readonly kind: 'defect';
   readonly what: string;
 }
+/** The scripts of the adapter for Redis do or store something else than the core. */
+export interface Differs extends Base {
+  readonly kind: 'differs';
+  readonly what: string;
+}
 export interface Begun extends Base {
   readonly kind: 'run';
   readonly facts: RunFacts;
@@ -299,6 +304,7 @@ export type HistoryEvent =
   | Healed
   | Final
   | Defect
+  | Differs
   | Begun;
 
 /** Omits what the recorder fills in, per member of the union. */

@@ -6,6 +6,7 @@ import { regressionFrom } from './report/regression.js';
 import { replayRegression, replaySeed } from './report/replay.js';
 import { runScenarios, scenarioNames, scenariosNamed } from './scenarios/run-scenarios.js';
 import { runSeeds } from './seeds.js';
+import { loadStore } from './store-adapter.js';
 
 /** What is asked for, checked as far as that is possible before it begins. */
 function jobOf(options: Options): () => boolean | Promise<boolean> {
@@ -17,7 +18,10 @@ function jobOf(options: Options): () => boolean | Promise<boolean> {
   }
   if (regression !== undefined) {
     const kept = regressionFrom(regression);
-    return () => inMacrotask((drain) => replayRegression(kept, options, drain));
+    return async () => {
+      await loadStore(kept.plan.store);
+      return inMacrotask((drain) => replayRegression(kept, options, drain));
+    };
   }
   if (seed !== undefined) return () => inMacrotask((drain) => replaySeed(seed, options, drain));
   return () => runSeeds(options);
@@ -29,6 +33,7 @@ async function main(options: Options): Promise<boolean> {
     return true;
   }
   const job = jobOf(options);
+  await loadStore(options.store);
   printNote(`sim at commit ${commitOfTree()}`);
   return job();
 }

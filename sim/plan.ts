@@ -9,9 +9,14 @@ import type { EntityType, Job } from './job.js';
 export const NODES_MAX = 9;
 export const PLAN_VERSION = 1;
 
+/** What the store of a run is: the core alone, or the scripts of the production adapter beside it. */
+export type StoreKind = 'machine' | 'lua';
+
 export interface Plan {
   readonly version: typeof PLAN_VERSION;
   readonly seed: number;
+  /** Default: 'machine'. */
+  readonly store?: StoreKind;
   readonly nodes: readonly NodePlan[];
   readonly settings: Settings;
   readonly messages: readonly MessagePlan[];

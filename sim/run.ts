@@ -7,8 +7,10 @@ import { Cluster } from './cluster.js';
 import { FAULTS, faultOf } from './faults/faults.js';
 import type { HistoryEvent } from './history.js';
 import { type Target, typeOf } from './job.js';
+import type { Scripts } from './lua/twin.js';
 import type { Machine } from './machine.js';
 import type { FaultPlan, MessagePlan, Plan } from './plan.js';
+import { adapterOf } from './store-adapter.js';
 import type { Hit } from './weather.js';
 import { World } from './world.js';
 
@@ -29,6 +31,8 @@ export interface RunResult {
 export interface RunOptions {
   readonly drain: () => void;
   readonly machine?: Machine;
+  /** Of the store 'lua', instead of those that are shipped. */
+  readonly scripts?: Scripts;
 }
 
 const POLL_MS = 250;
@@ -36,7 +40,8 @@ const PROBES_MAX = 10;
 /** Time between the end of the work and the look at what is left, beyond the idle time of workers. */
 const REST_MS = 1500;
 
-export function runPlan(plan: Plan, { drain, machine }: RunOptions): RunResult {
+/** A plan with the store 'lua' needs `loadStore` before. */
+export function runPlan(plan: Plan, { drain, machine, scripts }: RunOptions): RunResult {
   const world = new World(plan.seed, drain);
   const keepsLog = plan.faults.some((f) => f.kind === 'storeTail' || f.kind === 'storeBeforeJoin');
   const workMs = longestWorkMs(plan);
@@ -46,6 +51,8 @@ export function runPlan(plan: Plan, { drain, machine }: RunOptions): RunResult {
     keepsLog,
     workMs,
     hits: plan.hits,
+    adapter: adapterOf(plan.store),
+    scripts,
     ...(machine === undefined ? {} : { machine }),
   });
   for (const name of plan.gone) cluster.gone.add(name);

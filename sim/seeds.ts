@@ -22,7 +22,7 @@ export async function runSeeds(options: Options): Promise<boolean> {
         if (next >= last || realMs() >= endMs) return undefined;
         const from = next;
         next = Math.min(last, next + CHUNK);
-        return { from, count: next - from, nodes: options.nodes };
+        return { from, count: next - from, nodes: options.nodes, store: options.store };
       },
       done: (more) => {
         addTotals(totals, more);
@@ -60,7 +60,7 @@ async function report(violations: readonly SeedViolation[], options: Options): P
     await inMacrotask((drain) => reportSeed(seed, invariant, options, drain));
 }
 
-export function jsonOf(totals: Totals, options: Pick<Options, 'nodes'>, realTimeMs: number): Record<string, unknown> {
+export function jsonOf(totals: Totals, options: Pick<Options, 'nodes' | 'store'>, realTimeMs: number): Record<string, unknown> {
   const { runs, events, simMs, messages, faults, excused, excusedRuns, determinism } = totals;
   return {
     runs,

@@ -15,6 +15,8 @@ export interface Shrunk {
 export type RunOne = (plan: Plan) => RunResult;
 
 const RUNS_MAX = 600;
+/** With the scripts beside the core a run takes thirty times as long. */
+const LUA_RUNS_MAX = 60;
 
 type List = 'faults' | 'messages' | 'nodes' | 'hits';
 
@@ -30,6 +32,7 @@ export function shrink(
 
 class Shrinker {
   private runs = 0;
+  private readonly runsMax: number;
   private best: Plan;
   private result: RunResult;
 
@@ -39,6 +42,7 @@ class Shrinker {
     private readonly run: RunOne,
   ) {
     this.best = plan;
+    this.runsMax = plan.store === 'lua' ? LUA_RUNS_MAX : RUNS_MAX;
     this.result = run(plan);
   }
 
@@ -59,7 +63,7 @@ class Shrinker {
   }
 
   private reduceAll(lists: readonly List[]): void {
-    for (let size = -1; size !== sizeOf(this.best) && this.runs < RUNS_MAX; ) {
+    for (let size = -1; size !== sizeOf(this.best) && this.runs < this.runsMax; ) {
       size = sizeOf(this.best);
       for (const list of lists) this.reduce(list);
       this.healSooner();
@@ -76,7 +80,7 @@ class Shrinker {
   private reduce(list: List): void {
     const itemsOf = (plan: Plan): readonly unknown[] => plan[list] ?? [];
     for (let part = Math.ceil(itemsOf(this.best).length / 2); part >= 1; part = part === 1 ? 0 : Math.ceil(part / 2)) {
-      for (let at = 0; at < itemsOf(this.best).length && this.runs < RUNS_MAX; ) {
+      for (let at = 0; at < itemsOf(this.best).length && this.runs < this.runsMax; ) {
         const items = itemsOf(this.best);
         const kept = [...items.slice(0, at), ...items.slice(at + part)];
         const isAllowed = list !== 'nodes' || kept.length > 0;

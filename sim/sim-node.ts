@@ -13,7 +13,9 @@ import { HostClock, SimClock } from './sim-clock.js';
 import { SimHandler } from './sim-handler.js';
 import { type Hub, SimNetwork } from './sim-network.js';
 import { SimRandom, type Stream } from './sim-random.js';
-import { SimStore, type StoreServer } from './sim-store.js';
+import { SimStore } from './sim-store.js';
+import type { StoreAdapter } from './store-adapter.js';
+import type { StoreServer } from './store-server.js';
 import { Life, type World } from './world.js';
 
 export interface NodeSurroundings {
@@ -24,6 +26,8 @@ export interface NodeSurroundings {
   readonly history: History;
   readonly settings: Settings;
   readonly typeFacts: Readonly<Record<string, TypeFacts>>;
+  /** What it reaches the store by, instead of directly. */
+  readonly adapter: StoreAdapter | undefined;
   /** The process has ended by itself. */
   ended(node: SimNode, why: 'start-failed' | 'closed' | 'stopped'): void;
 }
@@ -101,7 +105,7 @@ export class SimNode {
 
   start(): void {
     if (this.life !== undefined) throw new Error(`${this.name} runs already`);
-    const { world, server, hub, bank, history, typeFacts } = this.around;
+    const { world, server, hub, bank, history, typeFacts, adapter } = this.around;
     const life = new Life(this.name, this.number);
     const clock = new SimClock(world, this.host, life, this.lateness);
     this.life = life;
@@ -113,7 +117,9 @@ export class SimNode {
       config: this.config,
       clock,
       random: this.random,
-      store: new SimStore(server, life, this.storeChance, this.config.storeCallTimeoutMs),
+      store:
+        adapter?.storeOf(server, life, this.storeChance, this.config.storeCallTimeoutMs, clock) ??
+        new SimStore(server, life, this.storeChance, this.config.storeCallTimeoutMs),
       network: new SimNetwork(hub, life, this.netChance),
       handler: new SimHandler(clock, bank, history, {
         node: this.name,

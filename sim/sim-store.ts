@@ -1,157 +1,21 @@
 /**
- * The store: the protocol's own state machine behind a network that may do its worst. Every call is three events: the
- * request leaves (of the caller's life), the store applies it (of nobody's: it happens whether or not the caller lives),
- * and the reply arrives (of the caller's life). So a crash can fall between any two of them.
+ * The store as a node reaches it: over a network that may do its worst. Every call is three events: the request leaves (of the caller's
+ * life), the store applies it (of nobody's: it happens whether or not the caller lives), and the reply arrives (of the caller's life).
+ * So a crash can fall between any two of them.
  */
 import type { ControlAnswer, ControlAnswerOf, ControlOp } from '../src/core/log/control-operations.js';
-import { type Batch, type BatchReply, growsLog, type SessionOp } from '../src/core/log/operations.js';
-import { PartitionState } from '../src/core/log/state.js';
+import type { Batch, BatchReply, SessionOp } from '../src/core/log/operations.js';
 import { type Store, StoreCallError } from '../src/ports/store.js';
-import { type Applied, AppliedLog } from './applied-log.js';
-import type { Machine } from './machine.js';
-import type { Observer } from './observer.js';
+import type { Applied } from './applied-log.js';
 import type { Stream } from './sim-random.js';
-import type { Weather } from './weather.js';
-import { type Life, never, SimEvent, type World } from './world.js';
+import type { StoreServer } from './store-server.js';
+import { type Life, never, SimEvent } from './world.js';
 
-const START_MS = 1_700_000_000_000;
-const LATENCY_MS = { low: 0.15, high: 1.2 };
-const LEAVE_MS_MAX = 0.05;
-const WRITES = new Set<ControlOp['op']>(['join', 'beat', 'leave', 'bury', 'lead', 'replay', 'purge', 'shut']);
-
-const STORE_HITS = {
-  requestLost: 0,
-  replyLost: 0,
-  lateCopy: 0,
-  storeReorder: 0,
-  refused: 0,
-  unreachable: 0,
-  crashAfterApply: 0,
-  crashBeforeApply: 0,
-  pauseAfterApply: 0,
-};
-
-/** What befalls a process in the middle of a store call. */
-export interface Processes {
-  crash(life: Life): void;
-  pause(life: Life): void;
-}
-
-export class StoreServer {
-  state = new PartitionState();
-  /** Changes when the server process is another one: what INFO calls run_id. */
-  runId = 1;
-  jumpMs = 0;
-  readonly hits = { ...STORE_HITS };
-  /** Everything applied, in order, if a tail of it may be lost later. */
-  private readonly applied: AppliedLog | undefined;
-  /** Hosts that knew, when writes were lost, that the store had acknowledged them; undefined: all that had joined. */
-  rememberedBy: readonly string[] | undefined;
-
-  constructor(
-    readonly world: World,
-    readonly weather: Weather,
-    private readonly observer: Observer,
-    private readonly machine: Machine,
-    keepsLog: boolean,
-    private readonly processes: Processes,
-  ) {
-    this.applied = keepsLog ? new AppliedLog() : undefined;
-  }
-
-  crash(life: Life): void {
-    this.processes.crash(life);
-  }
-
-  pause(life: Life): void {
-    this.processes.pause(life);
-  }
-
-  nowMs(): number {
-    return Math.floor(START_MS + this.world.nowMs + this.jumpMs);
-  }
-
-  /** `told`: gets the step that an answer acknowledges, in runs in which it may be lost later. */
-  applyBatch(host: string, batch: Batch, life?: Life, told?: (step: Applied | undefined) => void): BatchReply {
-    const atMs = this.nowMs();
-    const last = this.state.sessions.get(batch.incarnation)?.last;
-    const reply = this.machine.applyBatch(this.state, batch, atMs);
-    const isNew = this.state.sessions.get(batch.incarnation)?.last !== last;
-    const step = this.applied?.batch(batch, reply, isNew, atMs, life);
-    told?.(step);
-    if (reply.status === 'applied' && batch.ops.some(({ op }) => op === 'expire')) this.weather.full = false;
-    this.observer.batch(this.state, host, batch, reply);
-    return reply;
-  }
-
-  applyControl(host: string, op: ControlOp, life?: Life, told?: (step: Applied | undefined) => void): ControlAnswer {
-    const atMs = this.nowMs();
-    const answer = this.machine.applyControl(this.state, op, atMs);
-    const step = WRITES.has(op.op) ? this.applied?.control(op, answer, atMs, life) : undefined;
-    told?.(step);
-    this.observer.control(this.state, host, op, answer, atMs);
-    return answer;
-  }
-
-  /** Why the write is refused now; undefined if it is not. */
-  refusal(batch: Batch | undefined, op: ControlOp | undefined): string | undefined {
-    const { refusing, full } = this.weather;
-    if (refusing === 'none' && !full) return undefined;
-    if (refusing === 'readonly') {
-      const writes = batch !== undefined || (op !== undefined && WRITES.has(op.op));
-      return writes ? "READONLY You can't write against a read only replica." : undefined;
-    }
-    const grows = batch?.ops.some(growsLog) === true;
-    return grows ? "OOM command not allowed when used memory > 'maxmemory'." : undefined;
-  }
-
-  /** The server comes back without any data. */
-  restartEmpty(): void {
-    this.restart(0);
-  }
-
-  /** The server comes back without the last `lost` applied steps. Answers how many it lost. */
-  restartWithout(lost: number): number {
-    if (this.applied === undefined) throw new Error('the store of this run keeps no log to lose');
-    const kept = Math.max(0, this.applied.length - lost);
-    const gone = this.applied.length - kept;
-    this.restart(kept);
-    return gone;
-  }
-
-  private restart(kept: number): void {
-    this.runId++;
-    this.forgetTail(kept);
-  }
-
-  /** The server comes back from before the joins of the `count` newest live members. Returns false if it was empty then. */
-  restartBeforeJoins(count: number): boolean {
-    const live = [...this.state.members.values()].filter((m) => !m.dead).map((m) => m.token);
-    const tokens = new Set(live.slice(-count));
-    const at = this.applied?.indexOf(({ op }) => op?.op === 'join' && tokens.has(op.token)) ?? -1;
-    if (at <= 0) return false;
-    this.restart(at);
-    return true;
-  }
-
-  /** As after a failover that nobody announces: the same name, an older state. */
-  forgetTail(kept: number): void {
-    this.rememberedBy = this.applied?.rememberedBy(kept);
-    this.state = new PartitionState();
-    for (const step of this.applied?.cut(kept) ?? []) {
-      if (step.batch !== undefined) this.machine.applyBatch(this.state, step.batch, step.atMs);
-      else if (step.op !== undefined) this.machine.applyControl(this.state, step.op, step.atMs);
-    }
-    this.observer.restarted(this.state);
-  }
-
-  get steps(): number {
-    return this.applied?.length ?? 0;
-  }
-}
+export const LATENCY_MS = { low: 0.15, high: 1.2 };
+export const LEAVE_MS_MAX = 0.05;
 
 /** What travels is a copy: the sender may change its own later. */
-const copyOf = (batch: Batch): Batch => ({
+export const copyOf = (batch: Batch): Batch => ({
   ...batch,
   ops: batch.ops.map((op): SessionOp => (op.op === 'append' || op.op === 'begin' || op.op === 'finish' ? { ...op } : op)),
 });
@@ -239,32 +103,14 @@ class StoreCall extends SimEvent {
       this.lose();
       return;
     }
-    if (life.alive && batch !== undefined && weather.hit('crashBeforeApply', life.host, chance)) {
-      hits.crashBeforeApply++;
-      server.crash(life);
+    const outcome = server.receive(life, chance, { batch, op });
+    if (outcome === undefined) return;
+    if ('refusal' in outcome) {
+      this.fail(store.delayMs(), outcome.refusal, true);
       return;
     }
-    const refusal = server.refusal(batch, op);
-    if (refusal !== undefined) {
-      hits.refused++;
-      this.fail(store.delayMs(), refusal, true);
-      return;
-    }
-    const told = (step: Applied | undefined): void => {
-      this.applied = step;
-    };
-    if (batch !== undefined) this.reply = server.applyBatch(life.host, batch, life, told);
-    else if (op !== undefined) this.reply = server.applyControl(life.host, op, life, told);
-    if (!life.alive) return;
-    if (batch !== undefined && weather.hit('crashAfterApply', life.host, chance)) {
-      hits.crashAfterApply++;
-      server.crash(life);
-      return;
-    }
-    if (batch !== undefined && !life.paused && weather.hit('pauseAfterApply', life.host, chance)) {
-      hits.pauseAfterApply++;
-      server.pause(life);
-    }
+    this.reply = outcome.reply;
+    this.applied = outcome.step;
     const backMs = store.delayMs();
     const isLost = weather.hit('replyLost', life.host, chance);
     if (isLost) hits.replyLost++;
@@ -300,10 +146,7 @@ class LateCopy extends SimEvent {
   fire(): void {
     const { store, batch, op } = this;
     const { server, life } = store;
-    if (!server.weather.reachesStore(life.host) || server.refusal(batch, op) !== undefined) return;
-    server.hits.lateCopy++;
-    if (batch !== undefined) server.applyBatch(life.host, batch, life);
-    else if (op !== undefined) server.applyControl(life.host, op, life);
+    if (server.weather.reachesStore(life.host)) server.receiveLate(life, { batch, op });
   }
 }
 

@@ -5,13 +5,14 @@
 import { FAULTS } from './faults/faults.js';
 import { STORE_CONDITIONS, STORE_LOSSES } from './faults/link-faults.js';
 import { TYPES } from './job.js';
-import { type FaultPlan, NODES_MAX, type NodePlan, PLAN_VERSION, type Plan, type Settings } from './plan.js';
+import { type FaultPlan, NODES_MAX, type NodePlan, PLAN_VERSION, type Plan, type Settings, type StoreKind } from './plan.js';
 import { Stream } from './sim-random.js';
 import { drawMessages, type WorkloadShape } from './workload.js';
 
 export interface SwarmOptions {
   /** Fixes the number of nodes. */
   readonly nodes?: number | undefined;
+  readonly store?: StoreKind | undefined;
 }
 
 /** Share of seeds in which some assumption of the invariants may be broken. */
@@ -47,6 +48,7 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
   return {
     version: PLAN_VERSION,
     seed,
+    ...(options.store === 'lua' ? { store: options.store } : {}),
     nodes,
     settings,
     messages,

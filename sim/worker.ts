@@ -2,7 +2,10 @@
 import { parentPort } from 'node:worker_threads';
 import { inMacrotask } from './ambient.js';
 import { type Chunk, runChunk } from './campaign.js';
+import { loadStore } from './store-adapter.js';
 
 parentPort?.on('message', (chunk: Chunk) => {
-  inMacrotask((drain) => runChunk(chunk, drain)).then((totals) => parentPort?.postMessage(totals));
+  loadStore(chunk.store)
+    .then(() => inMacrotask((drain) => runChunk(chunk, drain)))
+    .then((totals) => parentPort?.postMessage(totals));
 });

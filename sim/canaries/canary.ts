@@ -1,12 +1,13 @@
 /**
  * A canary switches one guard off, by name: the checkers must see it, or they are blind. Guards are replaced from outside, in
- * the simulated store's machine or on the runtime's classes, never by a flag in shipped code.
+ * the simulated store's machine, on the runtime's classes or in the text of the scripts, never by a flag in shipped code.
  */
 import { applyBatch } from '../../src/core/log/apply.js';
 import type { ControlAnswer, ControlOp } from '../../src/core/log/control-operations.js';
 import type { Answer, AnswerOf, Batch, BatchReply, SessionOp } from '../../src/core/log/operations.js';
 import type { PartitionState } from '../../src/core/log/state.js';
 import type { InvariantId } from '../checkers/view.js';
+import type { Scripts } from '../lua/twin.js';
 import { MACHINE, type Machine } from '../machine.js';
 
 export interface Canary {
@@ -19,6 +20,8 @@ export interface Canary {
   readonly scenario?: string;
   /** The machine of one run. */
   machine?(): Machine;
+  /** The scripts of a run with the store 'lua', from those that are shipped. */
+  scripts?(shipped: Scripts): Scripts;
   /** Replaces something of the runtime; answers what undoes it. */
   install?(): () => void;
 }

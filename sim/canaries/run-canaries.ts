@@ -5,13 +5,15 @@ import { type Options, UsageError } from '../cli.js';
 import { runPlan } from '../run.js';
 import { scenariosNamed } from '../scenarios/run-scenarios.js';
 import { playScenario } from '../scenarios/scenario.js';
+import { loadStore, shippedScripts } from '../store-adapter.js';
 import { drawPlan } from '../swarm.js';
 import type { Canary } from './canary.js';
+import { LUA_CANARIES } from './lua-canaries.js';
 import { RUNTIME_CANARIES } from './runtime-canaries.js';
 import { CAUGHT_BY } from './seeds.js';
 import { STORE_CANARIES } from './store-canaries.js';
 
-export const CANARIES: readonly Canary[] = [...STORE_CANARIES, ...RUNTIME_CANARIES];
+export const CANARIES: readonly Canary[] = [...STORE_CANARIES, ...RUNTIME_CANARIES, ...LUA_CANARIES];
 
 /** Within so many seeds each must be caught. */
 const SEEDS_MAX = 2000;
@@ -32,12 +34,14 @@ export interface CanaryResult {
   readonly scenario?: string;
 }
 
-/** What one seed breaks while the guard is off. */
+/** What one seed breaks while the guard is off. One of the scripts needs `loadStore('lua')` before. */
 export function violatedBy(canary: Canary, seed: number, drain: () => void): InvariantId[] {
   const undo = canary.install?.();
   try {
     const machine = canary.machine?.();
-    const { verdict } = runPlan(drawPlan(seed), { drain, ...(machine === undefined ? {} : { machine }) });
+    const scripts = canary.scripts?.(shippedScripts());
+    const plan = drawPlan(seed, { store: scripts && 'lua' });
+    const { verdict } = runPlan(plan, { drain, ...(machine && { machine }), ...(scripts && { scripts }) });
     return [...new Set(verdict.violations.map((v) => v.invariant))];
   } finally {
     undo?.();
@@ -80,6 +84,7 @@ export async function runCanaries(options: Options, wanted: string): Promise<boo
   const chosen = wanted === 'all' ? CANARIES : CANARIES.filter((c) => c.name === wanted);
   if (chosen.length === 0)
     throw new UsageError(`there is no canary "${wanted}"; known: all, ${CANARIES.map((c) => c.name).join(', ')}`);
+  if (chosen.some(({ scripts }) => scripts !== undefined)) await loadStore('lua');
   const results: CanaryResult[] = [];
   for (const canary of chosen) {
     const result = await runCanary(canary, options.from, options.record ? RECORDS : 1);

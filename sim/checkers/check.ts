@@ -40,7 +40,10 @@ export function check(events: readonly HistoryEvent[]): Verdict {
     },
   };
   for (const checker of CHECKERS) checker(view, findings);
-  for (const event of events) if (event.kind === 'defect') findings.violated('defect', event.what, event.index);
+  for (const event of events) {
+    if (event.kind === 'defect') findings.violated('defect', event.what, event.index);
+    else if (event.kind === 'differs') findings.violated('lua', event.what, event.index);
+  }
   violations.sort((a, b) => a.index - b.index);
   return { violations, excused, unknown };
 }
@@ -60,4 +63,5 @@ export const IN_WORDS: Readonly<Record<InvariantId, string>> = {
   L3: 'what one entity does delays others by no more than a stated bound',
   bank: 'the effects on an account have one order that explains every result',
   defect: 'the library throws nothing that nobody handles',
+  lua: 'the Redis scripts answer and store what the core does',
 };

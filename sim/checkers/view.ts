@@ -16,7 +16,7 @@ import type {
   TypeFacts,
 } from '../history.js';
 
-export const INVARIANTS = ['I1', 'I2', 'I2f', 'I3', 'I4', 'I5', 'I6', 'I7', 'L1', 'L2', 'L3', 'bank', 'defect'] as const;
+export const INVARIANTS = ['I1', 'I2', 'I2f', 'I3', 'I4', 'I5', 'I6', 'I7', 'L1', 'L2', 'L3', 'bank', 'defect', 'lua'] as const;
 export type InvariantId = (typeof INVARIANTS)[number];
 
 export interface Violation {

@@ -185,11 +185,7 @@ export const STORE_CONDITIONS: readonly FaultKind[] = [
     excuses: false,
     perRun: 1,
     draw: () => ({ forMs: 0 }),
-    begin({ server }) {
-      if (server.state.ready.size === 0) return undefined;
-      server.state.ready.clear();
-      return nothing;
-    },
+    begin: ({ server }) => (server.loseReady() ? nothing : undefined),
   },
 ];
 

@@ -3,7 +3,7 @@ import { commitOfTree, printNote, writeText } from '../ambient.js';
 import { IN_WORDS } from '../checkers/check.js';
 import type { InvariantId, Violation } from '../checkers/view.js';
 import type { HistoryEvent } from '../history.js';
-import type { Plan } from '../plan.js';
+import type { Plan, StoreKind } from '../plan.js';
 import type { RunResult } from '../run.js';
 import { type RunOne, shrink } from '../shrink.js';
 import { drawPlan } from '../swarm.js';
@@ -15,6 +15,7 @@ const LINES_MAX = 120;
 
 export interface ReportOptions {
   readonly nodes: number | undefined;
+  readonly store?: StoreKind;
 }
 
 export interface Failure {
@@ -22,8 +23,8 @@ export interface Failure {
   readonly regression: Regression;
 }
 
-export const replayLine = (seed: number, { nodes }: ReportOptions): string =>
-  `npm run sim -- --seed ${seed}${nodes === undefined ? '' : ` --nodes ${nodes}`}`;
+export const replayLine = (seed: number, { nodes, store }: ReportOptions): string =>
+  `npm run sim -- --seed ${seed}${nodes === undefined ? '' : ` --nodes ${nodes}`}${store === 'lua' ? ' --store lua' : ''}`;
 
 export function reportSeed(seed: number, invariant: InvariantId, options: ReportOptions, drain: () => void): void {
   const failure = failureOf(seed, invariant, options, drain);

@@ -4,6 +4,7 @@ import type { InvariantId } from '../checkers/view.js';
 import { UsageError } from '../cli.js';
 import { PLAN_VERSION, type Plan } from '../plan.js';
 import { runPlan } from '../run.js';
+import { loadStore } from '../store-adapter.js';
 
 export interface Regression {
   readonly invariant: InvariantId;
@@ -84,6 +85,7 @@ function checked(data: unknown, name: string): Regression {
 /** For the files themselves: what the plan breaks today, with words. */
 export async function brokenBy(data: unknown): Promise<readonly string[]> {
   const { plan } = checked(data, 'the regression');
+  await loadStore(plan.store);
   const { violations } = await inMacrotask((drain) => runPlan(plan, { drain }).verdict);
   return violations.map(({ invariant, what }) => `${invariant}: ${what}`);
 }

@@ -54,6 +54,8 @@ export function wordsOf(event: HistoryEvent, nameOf: NameOf = byNumber): string 
       return `THE END: ${event.live.length} live, depth ${event.depth}`;
     case 'defect':
       return `DEFECT ${event.what}`;
+    case 'differs':
+      return `THE SCRIPTS DIFFER: ${event.what}`;
     case 'run':
       return undefined;
   }
@@ -110,6 +112,7 @@ export const concerning =
       event.kind === 'fault' ||
       event.kind === 'healed' ||
       event.kind === 'final' ||
-      event.kind === 'defect'
+      event.kind === 'defect' ||
+      event.kind === 'differs'
     );
   };

@@ -100,7 +100,7 @@ function joinArguments(op: JoinOp): string[] {
 }
 
 /** The scripts look for a name between two separators, so what stands last cannot be taken for one. */
-const contractRecord = (c: Contract): string =>
+export const contractRecord = (c: Contract): string =>
   [c.maxAttempts, c.onInterrupt, ...c.names, ...queriesOf(c), `${c.depthMax},${c.version ?? ''}`].join(FS);
 
 /** Before the names of queries, which stand behind all names; no message's name has it. */

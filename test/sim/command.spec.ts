@@ -46,7 +46,7 @@ describe('the command line', () => {
     [['surplus'], "Unexpected argument 'surplus'"],
     [['--explore'], '--explore (the exhaustive small scope) is not built yet'],
     [['--html', 'f'], '--html (the space-time diagram) is not built yet'],
-    [['--store', 'lua'], '--store lua (the Redis scripts under the simulator) is not built yet'],
+    [['--store', 'redis'], '--store is "redis"; allowed: machine, lua'],
     [['--store', 'disk'], '--store is "disk"; allowed: machine, lua'],
     [['--scenario', 'nope'], 'there is no scenario "nope"; known: all, '],
     [['--seed', '1', '--scenario', 'all'], '--seed and --scenario exclude each other'],

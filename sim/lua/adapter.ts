@@ -1,0 +1,9 @@
+import type { StoreAdapter } from '../store-adapter.js';
+import { LuaStore } from './lua-store.js';
+import { LuaTwin, SCRIPTS } from './twin.js';
+
+export const LUA_ADAPTER: StoreAdapter = {
+  scripts: SCRIPTS,
+  twinOf: (nowMs, scripts = SCRIPTS, differs) => new LuaTwin(nowMs, scripts, differs),
+  storeOf: (...way) => new LuaStore(...way),
+};

@@ -1,0 +1,276 @@
+/**
+ * The production adapter as a simulated node uses it: `RedisStore` with its connection, its codec and its scripts, on a client whose
+ * network is the simulated one. As in sim-store.ts, every call is three events.
+ */
+import type { ControlAnswerOf, ControlOp } from '../../src/core/log/control-operations.js';
+import type { Batch, BatchReply } from '../../src/core/log/operations.js';
+import type { Clock } from '../../src/ports/clock.js';
+import type { Store } from '../../src/ports/store.js';
+import { encodeBatch } from '../../src/redis/codec.js';
+import { encodeControl } from '../../src/redis/codec-control.js';
+import { RedisStore } from '../../src/redis/store.js';
+import type { Applied } from '../applied-log.js';
+import type { Stream } from '../sim-random.js';
+import { copyOf, LATENCY_MS, LEAVE_MS_MAX } from '../sim-store.js';
+import type { Request, StoreServer } from '../store-server.js';
+import { type Life, never, SimEvent } from '../world.js';
+import { type Asked, type Link, SimClient } from './sim-client.js';
+import { ReplyError } from './sim-redis.js';
+import { KEY_PREFIX, type LuaTwin } from './twin.js';
+
+/** What the adapter is about to write down, so that the server can tell the core what a script call stands for. */
+interface Announced extends Request {
+  readonly args: readonly string[];
+}
+
+type Answer = unknown;
+
+/** One life's way to the server. */
+export class Wire {
+  private readonly announced: Announced[] = [];
+  private lastArrivalMs = 0;
+
+  constructor(
+    readonly server: StoreServer,
+    readonly life: Life,
+    readonly chance: Stream,
+  ) {}
+
+  async announce<T>(request: Announced, run: () => Promise<T>): Promise<T> {
+    this.announced.push(request);
+    try {
+      return await run();
+    } finally {
+      const at = this.announced.indexOf(request);
+      if (at >= 0) this.announced.splice(at, 1);
+    }
+  }
+
+  /** What was announced with these arguments. */
+  private requestOf(asked: Asked): Request {
+    if (asked.kind !== 'script') return {};
+    const { args } = asked;
+    const isIt = (one: Announced): boolean => one.args.length === args.length && one.args.every((arg, i) => arg === args[i]);
+    const found = this.announced.find(isIt);
+    return found === undefined ? {} : { batch: found.batch, op: found.op, args };
+  }
+
+  /** Opens a connection. Rejects if the server cannot be reached. */
+  dial(): Promise<void> {
+    if (!this.life.alive) return never();
+    const { server, life } = this;
+    return new Promise((resolve, reject) => {
+      server.world.after(this.chance.between(1, 10), life, () => {
+        if (server.weather.reachesStore(life.host)) resolve();
+        else reject(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }));
+      });
+    });
+  }
+
+  send(client: SimClient, link: Link, asked: Asked, settle: (answer: Answer) => void): void {
+    if (!this.life.alive) return;
+    const call = new WireCall(this, client, link, asked, this.requestOf(asked), settle);
+    this.server.world.push(call, this.chance.next() * LEAVE_MS_MAX);
+  }
+
+  /** How long one way takes now: in order, as a stream is. */
+  delayMs(): number {
+    const { weather, world } = this.server;
+    const { low, high } = LATENCY_MS;
+    const delayMs = this.chance.between(low, high) + (weather.storeDelayMs > 0 ? this.chance.next() * weather.storeDelayMs : 0);
+    this.lastArrivalMs = Math.max(this.lastArrivalMs, world.nowMs + delayMs);
+    return this.lastArrivalMs - world.nowMs;
+  }
+}
+
+class WireCall extends SimEvent {
+  private stage: 'leaving' | 'back' | 'broken' = 'leaving';
+  private answer: Answer;
+  private step: Applied | undefined;
+
+  constructor(
+    readonly wire: Wire,
+    private readonly client: SimClient,
+    readonly link: Link,
+    readonly asked: Asked,
+    readonly request: Request,
+    private readonly settle: (answer: Answer) => void,
+  ) {
+    super(wire.life);
+  }
+
+  fire(): void {
+    const { link } = this;
+    if (this.stage === 'leaving') this.leave();
+    else if (!link.isOpen) return;
+    else if (this.stage === 'broken') this.client.broken();
+    else {
+      if (this.step !== undefined) this.step.acknowledged = true;
+      this.settle(this.answer);
+    }
+  }
+
+  private leave(): void {
+    const { wire, link } = this;
+    const { server, chance, life } = wire;
+    const { world, weather, hits } = server;
+    if (!link.isOpen) return;
+    this.stage = 'back';
+    if (!weather.reachesStore(life.host)) {
+      hits.unreachable++;
+      // A broken connection says so at once; a silent network holds it up.
+      if (chance.chance(0.3)) this.breaks();
+      else link.isOutHeld = true;
+      return;
+    }
+    if (weather.hit('lateCopy', life.host, chance)) {
+      if (!link.isOutHeld) world.push(new LateRequest(this), chance.logBetween(5, 8000));
+      link.isOutHeld = true;
+      return;
+    }
+    if (weather.hit('requestLost', life.host, chance)) {
+      hits.requestLost++;
+      link.isOutHeld = true;
+    }
+    if (!link.isOutHeld) world.push(new WireArrival(this), wire.delayMs());
+  }
+
+  /** Its sender learns that the connection is gone. */
+  private breaks(): void {
+    this.stage = 'broken';
+    this.wire.server.world.push(this, this.wire.chance.between(0, 20));
+  }
+
+  arrived(): void {
+    const { wire, link, request } = this;
+    const { server, chance, life } = wire;
+    if (!server.weather.reachesStore(life.host)) {
+      server.hits.unreachable++;
+      link.isOutHeld = true;
+      return;
+    }
+    if (link.runId !== server.runId) {
+      this.breaks();
+      return;
+    }
+    const isStep = request.args !== undefined;
+    if (!(isStep ? this.applied() : this.answered()) || !life.alive) return;
+    const isLost = isStep && server.weather.hit('replyLost', life.host, chance);
+    if (isLost) {
+      server.hits.replyLost++;
+      link.isInHeld = true;
+    }
+    if (!link.isInHeld) server.world.push(this, wire.delayMs());
+  }
+
+  private answered(): boolean {
+    this.answer = answerOf(this.wire.server, this.asked);
+    return true;
+  }
+
+  /** The request is a step of the protocol. False: its sender has died of it. */
+  private applied(): boolean {
+    const { asked, request, wire } = this;
+    const { server, life, chance } = wire;
+    const twin = server.twin as LuaTwin;
+    if (asked.kind !== 'script') return false;
+    this.answer = twin.unknownScript(asked);
+    if (this.answer !== undefined) return true;
+    const outcome = server.receive(life, chance, request);
+    if (outcome === undefined) return false;
+    if ('refusal' in outcome) this.answer = twin.refused(asked, server.weather);
+    else {
+      this.answer = twin.text;
+      this.step = outcome.step;
+    }
+    return true;
+  }
+}
+
+/** A request at the server. */
+class WireArrival extends SimEvent {
+  constructor(private readonly call: WireCall) {
+    super(undefined);
+  }
+
+  fire(): void {
+    this.call.arrived();
+  }
+}
+
+/** What a held connection had been given arrives at last; whoever sent it has left that connection, as a rule. */
+class LateRequest extends SimEvent {
+  constructor(private readonly call: WireCall) {
+    super(undefined);
+  }
+
+  fire(): void {
+    const { wire, request, link } = this.call;
+    const { server, life } = wire;
+    if (request.args === undefined || link.runId !== server.runId || !server.weather.reachesStore(life.host)) return;
+    server.receiveLate(life, request);
+  }
+}
+
+/** What the server answers to all but the two scripts of the protocol. */
+function answerOf(server: StoreServer, asked: Asked): Answer {
+  const twin = server.twin as LuaTwin;
+  try {
+    if (asked.kind === 'script') return twin.unknownScript(asked) ?? twin.run(asked);
+    const [first = '', second = ''] = asked.args;
+    switch (asked.name) {
+      case 'info':
+        return infoOf(server, first);
+      case 'config':
+        return [second, 'noeviction'];
+      case 'script':
+        return twin.learn(second);
+      default:
+        return twin.command(asked.name, ...asked.args);
+    }
+  } catch (error) {
+    if (error instanceof ReplyError) return error;
+    throw error;
+  }
+}
+
+function infoOf({ weather, runId }: StoreServer, section: string): string {
+  if (section === 'server') return `run_id:${runId}\r\n`;
+  if (section === 'replication') return `role:${weather.refusing === 'readonly' ? 'slave' : 'master'}\r\n`;
+  return 'maxmemory_policy:noeviction\r\n';
+}
+
+/** The production adapter of one life. */
+export class LuaStore implements Store {
+  private readonly wire: Wire;
+  private readonly store: RedisStore;
+
+  constructor(server: StoreServer, life: Life, chance: Stream, storeCallTimeoutMs: number, clock: Clock) {
+    const wire = new Wire(server, life, chance);
+    this.wire = wire;
+    const connection = (): SimClient => new SimClient(wire, clock);
+    this.store = new RedisStore({ connection, keyPrefix: KEY_PREFIX, storeCallTimeoutMs, clock });
+  }
+
+  apply(batch: Batch, patience?: number): Promise<BatchReply> {
+    const copy = copyOf(batch);
+    return this.wire.announce({ batch: copy, args: encodeBatch(copy, '') }, () => this.store.apply(batch, patience));
+  }
+
+  control<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> {
+    return this.wire.announce({ op, args: encodeControl(op, '') }, () => this.store.control(op));
+  }
+
+  onReplaced(listener: (why: string) => void): void {
+    this.store.onReplaced(listener);
+  }
+
+  async open(): Promise<void> {
+    if (!this.wire.life.alive) return never();
+    return this.store.open();
+  }
+
+  close(): Promise<void> {
+    return this.store.close();
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * The client of the production adapter in the simulated world: what ioredis is to it, on connections of the simulated network.
+ *
+ * A connection is a stream: what is lost on it, and all that comes after, waits until the connection breaks. So a lost request or
+ * reply holds that direction up; the adapter gives the call up by its own deadline and leaves the connection, and the client makes
+ * another one. What a held connection had been given may still arrive, after that.
+ */
+import { EventEmitter } from 'node:events';
+import type { Clock, Timer } from '../../src/ports/clock.js';
+import type { RedisClient } from '../../src/redis/connection.js';
+import type { Wire } from './lua-store.js';
+
+const RECONNECT_MS = [20, 50, 100, 200, 400, 800, 1000];
+
+/** What is asked of the server. */
+export type Asked = ScriptAsked | { readonly kind: 'command'; readonly name: string; readonly args: readonly string[] };
+
+export interface ScriptAsked {
+  readonly kind: 'script';
+  /** Its text, or the hash by which the server knows it. */
+  readonly script: string;
+  readonly isSha: boolean;
+  readonly keys: readonly string[];
+  readonly args: readonly string[];
+}
+
+/** One connection. */
+export class Link {
+  isOpen = true;
+  /** Nothing more gets through in that direction. */
+  isOutHeld = false;
+  isInHeld = false;
+
+  constructor(readonly runId: number) {}
+}
+
+export class SimClient implements RedisClient {
+  status = 'wait';
+  readonly stream = {
+    bytesRead: 0,
+    destroy: (): void => this.broken(),
+  };
+  private readonly events = new EventEmitter();
+  private link: Link | undefined;
+  /** Of calls that have no answer yet. */
+  private readonly pending = new Set<(error: Error) => void>();
+  private isClosed = false;
+  private tries = 0;
+  private timer: Timer | undefined;
+
+  constructor(
+    private readonly wire: Wire,
+    private readonly clock: Clock,
+  ) {}
+
+  async connect(): Promise<void> {
+    await this.wire.dial();
+    this.connected();
+  }
+
+  private connected(): void {
+    if (this.isClosed) return;
+    this.link = new Link(this.wire.server.runId);
+    this.tries = 0;
+    this.status = 'ready';
+    this.events.emit('connect');
+    this.events.emit('ready');
+  }
+
+  disconnect(): void {
+    this.isClosed = true;
+    this.timer?.cancel();
+    this.shut();
+    this.status = 'end';
+    this.events.removeAllListeners();
+  }
+
+  private shut(): void {
+    if (this.link !== undefined) this.link.isOpen = false;
+    this.link = undefined;
+    for (const reject of this.pending) reject(brokenError());
+    this.pending.clear();
+  }
+
+  /** The connection is gone: the client makes another one. */
+  broken(): void {
+    if (this.isClosed || this.link === undefined) return;
+    this.shut();
+    this.status = 'reconnecting';
+    this.events.emit('close');
+    this.reconnectLater();
+  }
+
+  private reconnectLater(): void {
+    const delayMs = RECONNECT_MS[Math.min(this.tries++, RECONNECT_MS.length - 1)] as number;
+    this.timer = this.clock.setTimer(delayMs, () => {
+      this.wire.dial().then(
+        () => this.connected(),
+        (error: Error) => {
+          if (this.isClosed) return;
+          this.events.emit('error', error);
+          this.reconnectLater();
+        },
+      );
+    });
+  }
+
+  on(event: string, listener: (...args: never[]) => void): unknown {
+    return this.events.on(event, listener as (...args: unknown[]) => void);
+  }
+
+  evalsha(sha: string, keys: number, args: readonly string[]): Promise<unknown> {
+    return this.ask({ kind: 'script', script: sha, isSha: true, keys: args.slice(0, keys), args: args.slice(keys) });
+  }
+
+  eval(script: string, keys: number, args: readonly string[]): Promise<unknown> {
+    return this.ask({ kind: 'script', script, isSha: false, keys: args.slice(0, keys), args: args.slice(keys) });
+  }
+
+  info(section: string): Promise<string> {
+    return this.ask({ kind: 'command', name: 'info', args: [section] }) as Promise<string>;
+  }
+
+  type(key: string): Promise<string> {
+    return this.ask({ kind: 'command', name: 'type', args: [key] }).then((answer) => (answer as { readonly ok: string }).ok);
+  }
+
+  hget(key: string, field: string): Promise<string | null> {
+    return this.ask({ kind: 'command', name: 'hget', args: [key, field] }) as Promise<string | null>;
+  }
+
+  config(what: 'GET', name: string): Promise<unknown> {
+    return this.ask({ kind: 'command', name: 'config', args: [what, name] });
+  }
+
+  script(what: 'LOAD', text: string): Promise<unknown> {
+    return this.ask({ kind: 'command', name: 'script', args: [what, text] });
+  }
+
+  private ask(asked: Asked): Promise<unknown> {
+    const { link } = this;
+    if (link === undefined) return Promise.reject(new Error("Stream isn't writeable and enableOfflineQueue options is false"));
+    return new Promise((resolve, reject) => {
+      this.pending.add(reject);
+      this.wire.send(this, link, asked, (answer) => {
+        this.pending.delete(reject);
+        this.stream.bytesRead++;
+        if (answer instanceof Error) reject(answer);
+        else resolve(answer);
+      });
+    });
+  }
+}
+
+/** As ioredis says it of what had no answer when the connection broke. */
+const brokenError = (): Error => Object.assign(new Error('the connection broke'), { name: 'MaxRetriesPerRequestError' });

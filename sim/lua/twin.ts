@@ -1,0 +1,185 @@
+/**
+ * The scripts of the production adapter beside the core, in lockstep: whatever the simulated store applies, both apply, at the same time
+ * of the store. What the nodes hear is the scripts' answer; what the checkers and the faults look at is the core's state. The first
+ * difference between the two, in an answer or in what is stored, is a violation of its own.
+ */
+import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import type { ControlAnswer, ControlOp } from '../../src/core/log/control-operations.js';
+import type { Batch, BatchReply } from '../../src/core/log/operations.js';
+import type { PartitionState } from '../../src/core/log/state.js';
+import { decodeBatchReply, encodeBatch } from '../../src/redis/codec.js';
+import { decodeControl, encodeControl } from '../../src/redis/codec-control.js';
+import { BATCH_SCRIPT, CONTROL_SCRIPT } from '../../src/redis/script.gen.js';
+import { KEY_TYPES } from '../../src/redis/server-checks.js';
+import type { Applied } from '../applied-log.js';
+import type { ScriptAsked } from './sim-client.js';
+import { type Refusing, ReplyError, SimRedis } from './sim-redis.js';
+import { differenceOf, storedIn, storedOf } from './stored.js';
+
+export const KEY_PREFIX = 'aq';
+export const BASE = `${KEY_PREFIX}:{0}:`;
+const KEYS = Object.keys(KEY_TYPES)
+  .slice(0, 3)
+  .map((name) => BASE + name);
+
+/** All that is stored is compared once in so many steps, and at the end. */
+const STEPS_PER_LOOK = 20;
+
+/** Their pages end where a store likes, and come in an order that no store promises. */
+const PAGES: ReadonlySet<string> = new Set(['audit', 'survey', 'history', 'owned', 'ready', 'letters']);
+
+export interface Scripts {
+  readonly batch: string;
+  readonly control: string;
+}
+
+export const SCRIPTS: Scripts = { batch: BATCH_SCRIPT, control: CONTROL_SCRIPT };
+
+export const shaOf = (script: string): string => createHash('sha1').update(script).digest('hex');
+
+/** A step as the adapter wrote it down, if it did; `isLate`: its answer is heard by nobody. */
+export interface Written {
+  readonly args?: readonly string[] | undefined;
+  readonly isLate?: boolean;
+}
+
+export class LuaTwin {
+  private readonly redis: SimRedis;
+  private readonly known = new Map<string, string>();
+  /** What the last script that was followed has answered. */
+  text = '';
+  private steps = 0;
+  private isOver = false;
+  private isReadyKnown = true;
+
+  /** `differs` is called once. */
+  constructor(
+    nowMs: () => number,
+    private readonly scripts: Scripts,
+    private readonly differs: (what: string) => void,
+  ) {
+    this.redis = new SimRedis(nowMs);
+  }
+
+  command(name: string, ...args: string[]): unknown {
+    return this.redis.command(name, ...args);
+  }
+
+  /** The server knows the script from now on. Returns its hash. */
+  learn(script: string): string {
+    const sha = shaOf(script);
+    this.known.set(sha, script);
+    return sha;
+  }
+
+  /** The answer to a script that is named by a hash which the server does not know; undefined if it can run. */
+  unknownScript({ script, isSha }: ScriptAsked): ReplyError | undefined {
+    if (!isSha) this.learn(script);
+    return isSha && !this.known.has(script) ? new ReplyError('NOSCRIPT No matching script. Please use EVAL.') : undefined;
+  }
+
+  /** Of a script as the production adapter sends it, the one that runs: another one only under a canary. */
+  private textOf({ script, isSha }: ScriptAsked): string {
+    const text = isSha ? (this.known.get(script) as string) : script;
+    if (text === SCRIPTS.batch) return this.scripts.batch;
+    return text === SCRIPTS.control ? this.scripts.control : text;
+  }
+
+  /** Runs a script that no step of the core stands for. Throws a ReplyError. */
+  run(asked: ScriptAsked): unknown {
+    return this.redis.run(this.textOf(asked), asked.keys, asked.args);
+  }
+
+  /** The core has applied the batch. */
+  batch(state: PartitionState, batch: Batch, reply: BatchReply, { args, isLate }: Written = {}): void {
+    this.follow(this.scripts.batch, args ?? encodeBatch(batch, ''));
+    // What a copy would read in the answer to another one that carried less is not what that one carried.
+    if (isLate !== true) this.same(`batch ${batch.n} of ${batch.incarnation}`, reply, () => decodeBatchReply(this.text, batch));
+    this.look(state);
+  }
+
+  control(state: PartitionState, op: ControlOp, answer: ControlAnswer, { args }: Written = {}): void {
+    this.follow(this.scripts.control, args ?? encodeControl(op, ''));
+    if (!PAGES.has(op.op)) this.same(op.op, answer, () => decodeControl(op, this.text));
+    this.look(state);
+  }
+
+  private follow(script: string, args: readonly string[]): void {
+    try {
+      this.text = this.redis.run(script, KEYS, args) as string;
+    } catch (error) {
+      this.text = '';
+      this.tell(`a script failed: ${(error as Error).message}`);
+    }
+  }
+
+  /** By the core the server refuses this now. Returns what the client hears: an error, or the answer of a script that wrote nothing. */
+  refused(asked: ScriptAsked, { refusing, full }: { readonly refusing: Refusing; readonly full: boolean }): unknown {
+    this.redis.refusing = refusing === 'none' && full ? 'oom' : refusing;
+    try {
+      const answer = this.redis.run(this.textOf(asked), asked.keys, asked.args);
+      if (this.redis.hasWritten) this.tell(`the server refuses such writes (${this.redis.refusing}), and a script got through`);
+      return answer;
+    } catch (error) {
+      if (error instanceof ReplyError) return error;
+      throw error;
+    } finally {
+      this.redis.refusing = 'none';
+    }
+  }
+
+  private same(what: string, core: unknown, decode: () => unknown): void {
+    if (this.isOver) return;
+    let lua: unknown;
+    try {
+      lua = decode();
+    } catch (error) {
+      lua = String(error);
+    }
+    if (!isDeepStrictEqual(lua, core)) this.tell(`${what}: the core answers ${shown(core)}, the scripts ${shown(lua)}`);
+  }
+
+  private look(state: PartitionState): void {
+    if (++this.steps % STEPS_PER_LOOK === 0) this.compare(state);
+  }
+
+  /** Compares all that is stored. */
+  compare(state: PartitionState): void {
+    if (this.isOver) return;
+    const [core, redis] = [storedOf(state), storedIn(this.redis, BASE)].map((lines) => this.comparable(lines)) as [Lines, Lines];
+    const found = differenceOf(core, redis);
+    if (found !== undefined) this.tell(found);
+  }
+
+  private comparable(lines: Lines): Lines {
+    return this.isReadyKnown ? lines : new Map([...lines].filter(([name]) => !name.startsWith('ready ')));
+  }
+
+  /** The ready set is gone. The core lists again what a step touches, the scripts what the audit finds: it is not compared from here. */
+  loseReady(): void {
+    this.isReadyKnown = false;
+    this.redis.command('del', `${BASE}ready`);
+  }
+
+  /** The server is back with no more than these steps. */
+  restored(steps: readonly Applied[], state: PartitionState): void {
+    this.redis.flush();
+    this.known.clear();
+    for (const { batch, op, atMs } of steps) {
+      if (batch !== undefined) this.follow(this.scripts.batch, encodeBatch(batch, String(atMs)));
+      else if (op !== undefined) this.follow(this.scripts.control, encodeControl(op, String(atMs)));
+    }
+    this.compare(state);
+  }
+
+  private tell(what: string): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.differs(what);
+  }
+}
+
+type Lines = ReadonlyMap<string, string>;
+
+const shown = (value: unknown): string => JSON.stringify(value)?.slice(0, 400) ?? 'nothing';
