@@ -30,6 +30,14 @@ const commandArb = fc.oneof(
       steps: fc.array(fc.record({ entity: small, x: small, y: small }), { minLength: 1, maxLength: 8 }),
     }),
   },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('batch' as const),
+      node: small,
+      ops: fc.array(opArb, { minLength: 30, maxLength: 40, size: 'max' }),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('copy' as const), node: small, back: fc.nat(3) }) },
   {
     weight: 2,
@@ -40,7 +48,10 @@ const commandArb = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('tick' as const), byMs: fc.constantFrom(1, 5, 40, 200, 1000) }) },
+  // The clock of the server is set back.
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('tick' as const), byMs: fc.constantFrom(-1, -30, -400) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const), node: small }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('dies' as const), node: small, x: small }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('failovers' as const), x: small }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('otherGeneration' as const), node: small }) },
   {
@@ -88,7 +99,14 @@ const settingsArb = fc.record({
 export const scenarioArb = (commandsMax: number) =>
   fc.record({
     settings: settingsArb,
+    /** Of every second life of a process: the store goes by those of whoever joined last. */
+    otherSettings: settingsArb,
     workersMax: fc.constantFrom(0, 1, 2),
     commands: fc.array(commandArb, { minLength: 5, maxLength: commandsMax, size: 'max' }),
   });
-export type Scenario = { readonly settings: Settings; readonly workersMax: number; readonly commands: readonly Command[] };
+export type Scenario = {
+  readonly settings: Settings;
+  readonly otherSettings: Settings;
+  readonly workersMax: number;
+  readonly commands: readonly Command[];
+};

@@ -27,6 +27,7 @@ export function contractsOf({ serverId, token }: NodeState): readonly Contract[]
       depthMax: 0,
       version: `v${token % 2}`,
     },
+    { type: 'acc', maxAttempts: 2, onInterrupt: 'dead-letter', names: ['Dep', 'Deposit'], queries: ['Dep'], depthMax: 0 },
     { ...order, names: isThird ? [] : ['Deposit', 'Secret'], ...(serverId === 's-a' && { queries: ['Deposit'] }) },
   ];
 }

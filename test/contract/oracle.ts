@@ -44,7 +44,8 @@ export class Oracle implements Witness {
   readonly #owners = new Map<string, Owner>();
   readonly #members = new Map<number, Living>();
   readonly #begun = new Set<string>();
-  #given: { key: string; seq: number; digest: string; endedMs: number | undefined }[] = [];
+  /** `untilMs`: when it may be forgotten; undefined while its message lives. */
+  #given: { key: string; seq: number; digest: string; untilMs: number | undefined }[] = [];
   #join: JoinOp | undefined;
   #fence = 0;
   /** What died, in order: the first letter is 1. */
@@ -123,10 +124,10 @@ export class Oracle implements Witness {
     return added;
   }
 
-  #keep({ entity, id, seq, digest }: Message, endedMs: number | undefined): void {
+  #keep({ entity, id, seq, digest }: Message, untilMs: number | undefined): void {
     const key = `${entity} ${id}`;
     this.#given = this.#given.filter((g) => g.key !== key);
-    this.#given.push({ key, seq, digest, endedMs });
+    this.#given.push({ key, seq, digest, untilMs });
   }
 
   #begin(message: Message): void {
@@ -140,7 +141,7 @@ export class Oracle implements Witness {
 
   #end(message: Message, nowMs: number): void {
     message.state = 'ended';
-    if (message.given) this.#keep(message, nowMs);
+    if (message.given) this.#keep(message, nowMs + (this.#join?.settings.entryTtlMs ?? 0));
   }
 
   // ---- judgement
@@ -149,6 +150,14 @@ export class Oracle implements Witness {
     const judged = this.#judge(op, me, answer, nowMs);
     const got = answer.ok ? undefined : answer.code;
     assert.strictEqual(got, judged, `${JSON.stringify(op)} by ${me}: ${JSON.stringify(answer)}, the oracle says ${judged}`);
+    if (op.op === 'expire' && op.max > 0) for (const entity of this.#owners.keys()) this.#endHold(entity, nowMs);
+    if (answer.ok && 'entity' in op) this.#endHold(op.entity, nowMs);
+  }
+
+  /** A hold that was over when nothing else was left of the entity is forgotten: a clock that is set back brings it back no more. */
+  #endHold(entity: string, nowMs: number): void {
+    const { owner, holdUntilMs } = this.#owner(entity);
+    if (owner === 0 && holdUntilMs <= nowMs && this.live(entity).length === 0) this.#owners.delete(entity);
   }
 
   #judge(op: SessionOp, me: number, answer: Answer, nowMs: number): Verdict {
@@ -184,8 +193,7 @@ export class Oracle implements Witness {
       case 'takeover':
         return this.#takeover(op, answer, nowMs);
       case 'expire': {
-        const ttlMs = this.#join?.settings.entryTtlMs ?? 0;
-        if (op.max > 0) this.#given = this.#given.filter((g) => g.endedMs === undefined || g.endedMs + ttlMs > nowMs);
+        if (op.max > 0) this.#given = this.#given.filter(({ untilMs }) => untilMs === undefined || untilMs > nowMs);
         return undefined;
       }
       case 'shed':

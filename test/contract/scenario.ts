@@ -6,7 +6,7 @@
 import { typeOfKey } from '../../src/core/ids.js';
 import { applyBatch, applyControl } from '../../src/core/log/apply.js';
 import type { ControlAnswer, ControlOp, LetterFilter } from '../../src/core/log/control-operations.js';
-import type { Answer, Batch, BatchReply, SessionOp } from '../../src/core/log/operations.js';
+import type { Answer, AppendOp, Batch, BatchReply, SessionOp } from '../../src/core/log/operations.js';
 import { PartitionState } from '../../src/core/log/state.js';
 import type { Command, OpCommand, Scenario } from './draws.js';
 import { contractsOf, identityOf, type NodeState, remembered, strange, tokenOf } from './members.js';
@@ -80,6 +80,9 @@ export class Driver {
       case 'crash':
         this.#crash(this.#node(command.node));
         return;
+      case 'dies':
+        this.#dies(this.#node(command.node), command.x);
+        return;
       case 'otherGeneration': {
         const node = this.#node(command.node);
         this.#send({ ...strange(identityOf(node), command.node), n: node.n + 1, ops: [] });
@@ -95,7 +98,7 @@ export class Driver {
 
   /** Every group gets a master, the masters renew, one lets its record lapse, and a group gets its next master. */
   #failovers(x: number): void {
-    const { leaderTtlMs, leaderDebounceMs } = this.scenario.settings;
+    const { leaderTtlMs, leaderDebounceMs } = this.state.settings;
     const lead = (nodes: readonly NodeState[]): void => {
       for (const node of nodes)
         this.#control({ op: 'beat', ...identityOf(node), beat: ++node.beat, acknowledged: node.beat - 1 });
@@ -151,7 +154,8 @@ export class Driver {
   /** The process dies between an apply and its reply, is buried, and another takes over what it owned. */
   #crash(node: NodeState): void {
     const dead = node.incarnation;
-    this.#nowMs += this.scenario.settings.leaseTtlMs;
+    const { settings, otherSettings } = this.scenario;
+    this.#nowMs += Math.max(settings.leaseTtlMs, otherSettings.leaseTtlMs);
     this.#control({ op: 'bury', generation: 'g1', incarnation: dead, beatSeen: this.state.members.get(dead)?.beat ?? 0 });
     const other = this.#nodes.find((n) => n !== node && this.state.sessions.has(n.incarnation));
     const owned = [...this.state.entities].filter(([, rec]) => rec.owner === dead).map(([key]) => key);
@@ -167,6 +171,21 @@ export class Driver {
       this.#send(batch);
     }
     this.#join(node, 1);
+  }
+
+  /** A message fails, and most often its handler is heard of once more after that. */
+  #dies(node: NodeState, x: number): void {
+    const entity = ['account:d', 'acc:a', 'order:d'][x % 3]!;
+    const me = node.incarnation;
+    this.#send(this.#numbered(node, this.#ops.arrival(entity, x)));
+    const { owner, fence, running } = this.state.entities.get(entity) ?? {};
+    if (owner !== me || fence === undefined || running === undefined) return;
+    const { seq, attempt } = running;
+    const outcome = { state: 'failed' as const, result: '', error: '{"message":"no"}' };
+    this.#send(this.#numbered(node, [{ op: 'finish', entity, fence, seq, attempt, outcome, sends: [], next: -1 }]));
+    const heard = (['completed', 'completed', 'failed', undefined] as const)[x % 4];
+    if (heard === undefined) return;
+    this.#send(this.#numbered(node, [{ op: 'late', entity, seq, attempt, incarnation: me, outcome: heard, detail: '"d"' }]));
   }
 
   // ---- control operations
@@ -186,7 +205,8 @@ export class Driver {
         ? undefined
         : remembered(node, x === 0 && node.n % 7 === 3 ? strange(before, node.n) : before, node.n);
     if (x === 1) node.token++;
-    const { settings, workersMax } = this.scenario;
+    const { workersMax } = this.scenario;
+    const settings = node.token % 2 === 0 ? this.scenario.settings : this.scenario.otherSettings;
     const contracts = contractsOf(node);
     const answer = this.#control({
       ...{ op: 'join', serverId: node.serverId, group: node.group, address: 'h:1', token: tokenOf(node.serverId, node.token) },
@@ -228,7 +248,7 @@ export class Driver {
       case 'report':
         return { op: 'report', ...me, eligible: c.x % 3 !== 0, unreachable: [[], [1], [2], [1, 3]][c.y % 4]! };
       case 'replay':
-        return { op: 'replay', letter, force: c.y % 2 === 0 };
+        return { op: 'replay', letter: (c.y % 3 === 0 ? this.#lateLetter() : undefined) ?? letter, force: c.y % 2 === 0 };
       case 'purge':
         if (c.y % 2 === 0) return { op: 'purge', letter };
         return { op: 'purge', letter, limits: { max: [0, 1, 2][c.x % 3]!, ttlMs: [0, 0, 40, 1000][c.y % 4]! } };
@@ -263,6 +283,11 @@ export class Driver {
         if (c.kind === 'leave') return { op: c.kind, ...remembered(node, me, c.x) };
         return c.kind === 'counts' ? { op: c.kind } : { op: c.kind, ...me };
     }
+  }
+
+  /** A letter whose handler has ended after all. */
+  #lateLetter(): string | undefined {
+    return [...this.state.letters.values()].find(({ late, replayedAs }) => late === 'completed' && replayedAs === '')?.id;
   }
 
   /** Of a page that ended with that entity, which may have moved or gone since; mostly one that is still there. */
@@ -311,4 +336,36 @@ export class Driver {
     this.#nowMs += LONG_MS;
     this.#control({ op: 'ready', after: '', max: READY_ALL });
   }
+}
+
+/** One handler ends and has sent so many messages to a hundred entities, some of them with ids; then one of those is run. */
+export function manySends(count: number): readonly Step[] {
+  const state = new PartitionState();
+  const node = { serverId: 's-a', group: 'one', incarnation: 1, beat: 0, n: 0, token: 0, sent: [] };
+  const ops = new SessionOps(state);
+  const steps: Step[] = [];
+  const nowMs = START_MS;
+  const settings = { leaseTtlMs: 1000, takeoverHoldMs: 30, entryTtlMs: 400, resultTtlMs: 400, depthMax: 0 };
+  const apply = (call: Call): void => {
+    const reply = 'batch' in call ? applyBatch(state, call.batch, nowMs) : applyControl(state, call.control, nowMs);
+    steps.push({ call, nowMs, reply: structuredClone(reply) });
+  };
+  const send = (...list: readonly SessionOp[]): void => apply({ batch: { ...identityOf(node), n: ++node.n, ops: list } });
+  apply({
+    control: {
+      ...{ op: 'join', serverId: 's-a', group: 'one', address: 'h:1', token: tokenOf('s-a', 0), generation: 'g1', schema: 1 },
+      ...{ workersMax: 0, settings: { ...settings, leaderTtlMs: 1000, leaderDebounceMs: 0 }, contracts: contractsOf(node) },
+    },
+  });
+  send(...ops.arrival('account:a', 1));
+  const sends = Array.from({ length: count }, (_, i) => {
+    const [, append] = ops.arrival(`account:to-${i % 100}`, i % 8 === 0 ? 0 : 1) as [SessionOp, AppendOp];
+    const { message } = append;
+    return { entity: append.entity, message: { ...message, id: message.given ? `k${i}` : message.id }, depthMax: 0 };
+  });
+  const done = { state: 'completed' as const, result: '', error: '' };
+  const end = { op: 'finish' as const, entity: 'account:a', fence: 1, seq: 1, attempt: 1, outcome: done, next: -1 };
+  send({ ...end, sends });
+  send({ op: 'claim', entity: 'account:to-7' }, { op: 'begin', entity: 'account:to-7', fence: 2, have: 0 });
+  return steps;
 }

@@ -4,12 +4,13 @@ import type { EntityRecord, PartitionState } from '../../src/core/log/state.js';
 import type { OpCommand, Traffic } from './draws.js';
 import type { NodeState } from './members.js';
 
-export const ENTITIES = ['account:a', 'account:b', 'order:ü:1', 'order:2', 'ghost:x'];
+/** Types, ids and names that begin like others. */
+export const ENTITIES = ['account:a', 'account:b', 'order:ü:1', 'order:2', 'ghost:x', 'acc:a', 'account:a:b'];
 /** Where the commonest steps happen, and seldom anything else. */
 const TRAFFIC = ['account:t0', 'account:t1', 'account:t2', 'order:t3', 'account:a', 'account:t4'];
 /** Most of what happens, happens to few, or little would come of it. */
-const BUSY = [0, 0, 0, 0, 0, 2, 2, 1, 3, 4];
-const NAMES = ['Deposit', 'Deposit', 'Withdraw', 'Deposit', 'Secret'];
+const BUSY = [0, 0, 0, 0, 0, 2, 2, 1, 3, 4, 5, 6];
+const NAMES = ['Deposit', 'Deposit', 'Withdraw', 'Deposit', 'Secret', 'Dep'];
 /** In bytes, not in characters. */
 const LARGE_RESULT = `"${'é'.repeat(600)}"`;
 
@@ -54,6 +55,19 @@ export class SessionOps {
       arrivals.push({ op: 'append', entity, message, depthMax, begin: x % 5 > 0 });
     }
     return [...ends, ...arrivals];
+  }
+
+  /** A message that can begin at once, if the entity is free. */
+  arrival(entity: string, x: number): SessionOp[] {
+    const given = x % 2 === 0;
+    const message = {
+      ...{ id: given ? `k${x % 4}` : `m${++this.#ids}`, given, digest: given ? 'digest-0' : '', name: 'Deposit' },
+      ...{ payload: '{}', headers: '', chain: '', waiter: 0, replayOf: '' },
+    };
+    return [
+      { op: 'claim', entity },
+      { op: 'append', entity, message, depthMax: 0, begin: true },
+    ];
   }
 
   of(node: NodeState, c: OpCommand): SessionOp {

@@ -7,8 +7,8 @@ import { KEY_TYPES } from '../../src/redis/server-checks.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 import { type Scenario, scenarioArb } from './draws.js';
 import { Oracle } from './oracle.js';
-import { Driver, type Step } from './scenario.js';
-import { memoryTarget, redisTarget, replay, StrictRedis, type Target } from './targets.js';
+import { Driver, manySends, type Step } from './scenario.js';
+import { lookedAt, memoryTarget, redisTarget, replay, StrictRedis, type Target } from './targets.js';
 
 /** AQ_CONTRACT_RUNS: runs per seed and store instead of these; then with fresh seeds, which a failure prints. */
 const runsWanted = Number(process.env.AQ_CONTRACT_RUNS ?? 0);
@@ -35,17 +35,27 @@ function drive(scenario: Scenario): readonly Step[] {
   return steps;
 }
 
+/** So long a failing scenario is made smaller. */
+const SHRINK_MS = 25_000;
+
 async function agree(runs: number, commandsMax: number, open: () => Target | Promise<Target>, after?: () => Promise<unknown>) {
   for (const seed of SEEDS) {
+    let failedMs: number | undefined;
     await fc.assert(
       fc.asyncProperty(scenarioArb(commandsMax), async (scenario) => {
-        const steps = drive(scenario);
-        const target = await open();
+        if (failedMs !== undefined && performance.now() - failedMs > SHRINK_MS) return;
         try {
-          await replay(steps, target);
-        } finally {
-          await target.store.close();
-          await after?.();
+          const steps = drive(scenario);
+          const target = await open();
+          try {
+            await replay(steps, target);
+          } finally {
+            await target.store.close();
+            await after?.();
+          }
+        } catch (error) {
+          failedMs ??= performance.now();
+          throw error;
         }
       }),
       { seed, numRuns: runsWanted > 0 ? runsWanted : runs, interruptAfterTimeLimit: 15 * 60_000, markInterruptAsFailure: true },
@@ -58,7 +68,7 @@ const LIMIT_MS = runsWanted > 0 ? 20 * 60_000 : 240_000;
 
 describe('the store protocol', () => {
   it('is kept by the state machine, as the oracle sees it, and by the memory store', { timeout: LIMIT_MS }, async () => {
-    await agree(300, 80, memoryTarget);
+    await agree(500, 80, memoryTarget);
   });
 
   it('meets every refusal and every status in these runs', () => {
@@ -131,13 +141,27 @@ describeRedis('the store protocol on a real Redis', () => {
     await server.stop();
   });
 
-  it('is kept by the scripts', { timeout: LIMIT_MS }, async () => {
+  it('is kept by the scripts, which hold what the core holds after each step', { timeout: LIMIT_MS }, async () => {
     await agree(
       100,
       80,
-      () => redisTarget(server.port),
+      async () => lookedAt(await redisTarget(server.port), admin),
       () => admin.flushdb(),
     );
+  });
+
+  it('is kept by a finish with thousands of sends', { timeout: LIMIT_MS }, async () => {
+    const steps = manySends(5000);
+    expect(steps.slice(1).flatMap(({ reply }) => ('answers' in reply ? reply.answers.map(({ ok }) => ok) : []))).toEqual(
+      Array(5).fill(true),
+    );
+    const target = await lookedAt(await redisTarget(server.port), admin);
+    try {
+      await replay(steps, target);
+    } finally {
+      await target.store.close();
+      await admin.flushdb();
+    }
   });
 
   it('is kept where a script may touch only the keys that its call declares', { timeout: LIMIT_MS }, async () => {

@@ -2,11 +2,15 @@ import assert from 'node:assert';
 import { isDeepStrictEqual } from 'node:util';
 import { Redis } from 'ioredis';
 import RedisMock from 'ioredis-mock';
+import { differenceOf, type Lines, storedIn, storedOf } from '../../sim/lua/stored.js';
+import { applyBatch, applyControl } from '../../src/core/log/apply.js';
 import type { ControlOp, LettersAnswer, LettersOp } from '../../src/core/log/control-operations.js';
+import { PartitionState } from '../../src/core/log/state.js';
 import { MemoryStore } from '../../src/memory/store.js';
 import type { Clock } from '../../src/ports/clock.js';
 import type { Store } from '../../src/ports/store.js';
 import type { RedisClient } from '../../src/redis/connection.js';
+import { KEY_TYPES } from '../../src/redis/server-checks.js';
 import { RedisStore } from '../../src/redis/store.js';
 import { SystemClock } from '../../src/system/clock.js';
 import { type Reply, START_MS, type Step } from './scenario.js';
@@ -15,6 +19,8 @@ import { type Reply, START_MS, type Step } from './scenario.js';
 export interface Target {
   readonly store: Store;
   at(nowMs: number): void;
+  /** All that it holds now. */
+  stored?(): Promise<Lines>;
 }
 
 export function memoryTarget(): Target {
@@ -47,6 +53,30 @@ export async function redisTarget(port: number | undefined, strict?: StrictRedis
   return { store, at };
 }
 
+/** The same on a real server, with a look at all that it holds through a client of its own. */
+export async function lookedAt(target: Target, admin: Redis): Promise<Target> {
+  const base = `aq${prefixes}:{0}:`;
+  const stored = async (): Promise<Lines> => {
+    const names = Object.keys(KEY_TYPES);
+    const commands = names.map((name) =>
+      KEY_TYPES[name] === 'hash' ? ['hgetall', base + name] : ['zrange', base + name, '0', '-1', 'WITHSCORES'],
+    );
+    const replies = (await admin.pipeline(commands).exec()) ?? [];
+    const held = new Map(replies.map(([, reply], i) => [base + names[i]!, reply]));
+    return storedIn(
+      {
+        hash: (key) => held.get(key) as Record<string, string>,
+        sortedSet: (key) => pairsOf(held.get(key) as string[]),
+      },
+      base,
+    );
+  };
+  return { ...target, stored };
+}
+
+const pairsOf = (flat: readonly string[]): ReadonlyMap<string, string> =>
+  new Map(flat.flatMap((member, i): [string, string][] => (i % 2 === 0 ? [[member, flat[i + 1]!]] : [])));
+
 /** Lets a script touch only the keys that were declared with its call. */
 const STRICT = `local redis = (function(real)
   local declared = {}
@@ -75,15 +105,21 @@ export class StrictRedis extends Redis {
   }
 }
 
-/** Runs the steps; throws at the first answer that differs. */
+/** Runs the steps; throws at the first answer that differs, and where the target shows what it holds, at the first line of that. */
 export async function replay(steps: readonly Step[], target: Target): Promise<void> {
+  const core = new PartitionState();
   for (const [i, { call, nowMs, reply }] of steps.entries()) {
     target.at(nowMs);
     const got = 'batch' in call ? await target.store.apply(call.batch) : await whole(target.store, call.control);
     const want = 'control' in call ? sorted(reply) : reply;
-    if (isDeepStrictEqual(got, want)) continue;
     const show = (value: unknown): string => JSON.stringify(value);
-    throw new Error(`step ${i} at ${nowMs}: ${show(call)}\n  the core: ${show(want)}\n  this one: ${show(got)}`);
+    const at = `step ${i} at ${nowMs}: ${show(call)}`;
+    if (!isDeepStrictEqual(got, want)) throw new Error(`${at}\n  the core: ${show(want)}\n  this one: ${show(got)}`);
+    if (target.stored === undefined) continue;
+    if ('batch' in call) applyBatch(core, call.batch, nowMs);
+    else applyControl(core, call.control, nowMs);
+    const difference = differenceOf(storedOf(core), await target.stored());
+    if (difference !== undefined) throw new Error(`${at}\n  ${difference}`);
   }
 }
 
