@@ -57,16 +57,18 @@ export function runPlan(plan: Plan, { drain, machine, scripts }: RunOptions): Ru
   });
   for (const name of plan.gone) cluster.gone.add(name);
   const run = new PlanRun(cluster, plan);
-  watched(cluster, () => {
-    run.schedule();
-    run.play();
-  });
+  const thrown = thrownBy(() =>
+    watched(cluster, () => {
+      run.schedule();
+      run.play();
+    }),
+  );
   const { events } = cluster.history;
   for (const event of events) world.mixText(JSON.stringify(event));
   return {
     plan,
     history: events,
-    verdict: check(events),
+    verdict: thrown === undefined ? check(events) : cutShort(thrown, events.length - 1),
     faults: { ...run.faults, ...hitsOf(cluster) },
     events: world.events,
     simMs: world.nowMs,
@@ -75,6 +77,23 @@ export function runPlan(plan: Plan, { drain, machine, scripts }: RunOptions): Ru
     hits: cluster.weather.hits,
   };
 }
+
+/** What it threw, in words; undefined if it came to its end. */
+function thrownBy(body: () => void): string | undefined {
+  try {
+    body();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  }
+}
+
+/** A run that an exception ended: what was recorded until then is no history of a cluster that healed. */
+const cutShort = (thrown: string, index: number): Verdict => ({
+  violations: [{ invariant: 'defect', what: `the run was ended by an exception: ${thrown}`, index }],
+  excused: {},
+  unknown: 0,
+});
 
 /** Does it, and records every rejection that nobody handles meanwhile. */
 export function watched(cluster: Cluster, body: () => void): void {

@@ -3,13 +3,16 @@
  * then, of what the windows of bad weather have hit, all that need not be.
  */
 import type { InvariantId } from './checkers/view.js';
-import type { Plan } from './plan.js';
+import { TYPES } from './job.js';
+import type { NodePlan, Plan } from './plan.js';
 import { type RunResult, runPlan } from './run.js';
 
 export interface Shrunk {
   readonly plan: Plan;
   readonly result: RunResult;
   readonly runs: number;
+  /** What the plan broke before it was made smaller, in words. */
+  readonly whatAtFirst: string | undefined;
 }
 
 export type RunOne = (plan: Plan) => RunResult;
@@ -33,6 +36,8 @@ export function shrink(
 class Shrinker {
   private runs = 0;
   private readonly runsMax: number;
+  /** Entity types that some node which stays handles: else what is sent to them would wait for a reason that the plan never had. */
+  private readonly handled: ReadonlySet<string>;
   private best: Plan;
   private result: RunResult;
 
@@ -42,15 +47,17 @@ class Shrinker {
     private readonly run: RunOne,
   ) {
     this.best = plan;
+    this.handled = handledBy(plan.nodes, plan.gone);
     this.runsMax = plan.store === 'lua' ? LUA_RUNS_MAX : RUNS_MAX;
     this.result = run(plan);
   }
 
   shrink(): Shrunk {
+    const whatAtFirst = this.result.verdict.violations.find((v) => v.invariant === this.invariant)?.what;
     this.reduceAll(['faults', 'messages', 'nodes']);
     this.pinHits();
     this.reduceAll(['hits', 'faults', 'messages']);
-    return { plan: this.best, result: this.result, runs: this.runs };
+    return { plan: this.best, result: this.result, runs: this.runs, whatAtFirst };
   }
 
   private fails(plan: Plan): boolean {
@@ -83,10 +90,15 @@ class Shrinker {
       for (let at = 0; at < itemsOf(this.best).length && this.runs < this.runsMax; ) {
         const items = itemsOf(this.best);
         const kept = [...items.slice(0, at), ...items.slice(at + part)];
-        const isAllowed = list !== 'nodes' || kept.length > 0;
+        const isAllowed = list !== 'nodes' || this.isEnough(kept as readonly NodePlan[]);
         if (!isAllowed || !this.fails({ ...this.best, [list]: kept })) at += part;
       }
     }
+  }
+
+  private isEnough(nodes: readonly NodePlan[]): boolean {
+    const handled = handledBy(nodes, this.best.gone);
+    return nodes.length > 0 && [...this.handled].every((type) => handled.has(type));
   }
 
   private healSooner(): void {
@@ -95,6 +107,9 @@ class Shrinker {
     if (lastMs < this.best.healAtMs) this.fails({ ...this.best, healAtMs: lastMs });
   }
 }
+
+const handledBy = (nodes: readonly NodePlan[], gone: readonly string[]): Set<string> =>
+  new Set(nodes.filter(({ name }) => !gone.includes(name)).flatMap(({ types = TYPES }) => types));
 
 const sizeOf = ({ faults, messages, nodes, hits = [] }: Plan): number =>
   faults.length + messages.length + nodes.length + hits.length;

@@ -47,7 +47,7 @@ export function failureOf(
   run?: RunOne,
 ): Failure | undefined {
   const drawn = drawPlan(seed, options);
-  const { plan, result, runs } = shrink(drawn, invariant, drain, run);
+  const { plan, result, runs, whatAtFirst } = shrink(drawn, invariant, drain, run);
   const violation = result.verdict.violations.find((v) => v.invariant === invariant);
   if (violation === undefined) return undefined;
   const commit = commitOfTree();
@@ -57,6 +57,7 @@ export function failureOf(
       '',
       `---- seed ${seed} at commit ${commit} breaks ${invariant}: ${IN_WORDS[invariant]}`,
       `what: ${violation.what}`,
+      ...(whatAtFirst === violation.what ? [] : [`before it was shrunk: ${whatAtFirst}`]),
       `options: ${options.nodes === undefined ? 'none' : `--nodes ${options.nodes}`}`,
       `shrunk in ${runs} runs: ${partOf(plan, drawn, 'nodes')}, ${partOf(plan, drawn, 'messages')}, ${partOf(plan, drawn, 'faults')}`,
       ...scheduleOf(plan, result.hits).map((line) => `  ${line}`),

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { inMacrotask } from '../../sim/ambient.js';
 import { runChunk } from '../../sim/campaign.js';
 import { FAULTS } from '../../sim/faults/faults.js';
+import { MACHINE } from '../../sim/machine.js';
+import type { Plan } from '../../sim/plan.js';
 import { runPlan } from '../../sim/run.js';
 import { shrink } from '../../sim/shrink.js';
 import { drawPlan } from '../../sim/swarm.js';
@@ -29,12 +31,50 @@ describe('seeds', () => {
   });
 });
 
+describe('a run that an exception ends', () => {
+  it('is a violation of its seed, and the campaign goes on', () =>
+    inMacrotask((drain) => {
+      const applyControl: typeof MACHINE.applyControl = () => {
+        throw new RangeError('no such field');
+      };
+      const { verdict, plan } = runPlan(drawPlan(11), { drain, machine: { ...MACHINE, applyControl } });
+      expect(plan.seed).toBe(11);
+      expect(verdict.violations.map(({ invariant, what }) => `${invariant}: ${what}`)).toEqual([
+        'defect: the run was ended by an exception: RangeError: no such field',
+      ]);
+    }));
+});
+
 describe('shrinking', () => {
+  it('leaves a node for each type that was handled, and says what was broken at first', () =>
+    inMacrotask((drain) => {
+      const plan = { ...drawPlan(7), gone: ['n3'] };
+      const node = { startMs: 0, group: 'g1' };
+      const nodes = [
+        { ...node, name: 'n1', types: ['plain' as const] },
+        { ...node, name: 'n2', types: ['plain' as const, 'fenced' as const, 'retried' as const] },
+        { ...node, name: 'n3', types: ['plain' as const, 'fenced' as const, 'retried' as const] },
+      ];
+      const run = (p: typeof plan) => ({
+        ...{ plan: p, history: [], faults: {}, events: 0, simMs: 0, messages: 0, hash: '', hits: [] },
+        verdict: {
+          violations: [{ invariant: 'I1' as const, what: `${p.nodes.length} nodes`, index: 0 }],
+          excused: {},
+          unknown: 0,
+        },
+      });
+      const { plan: shrunk, whatAtFirst } = shrink({ ...plan, nodes }, 'I1', drain, run as never);
+      expect(shrunk.nodes.map(({ name }) => name)).toEqual(['n2']);
+      expect(whatAtFirst).toBe('3 nodes');
+    }));
+
   it('keeps what breaks the invariant and leaves out the rest', () =>
     inMacrotask((drain) => {
-      const plan = drawPlan(7);
+      const drawn = drawPlan(7);
+      // Each handles every type, so that any one of them is enough.
+      const plan: Plan = { ...drawn, nodes: drawn.nodes.map(({ types: _, ...node }) => node) };
       const wanted = plan.messages[3]!;
-      const run = (p: typeof plan) => {
+      const run = (p: Plan) => {
         const isBroken = p.messages.includes(wanted);
         return {
           ...{ plan: p, history: [], faults: {}, events: 0, simMs: 0, messages: 0, hash: '', hits: [] },
