@@ -1,4 +1,4 @@
-/** What nodes speak to: the simulated store itself, or the production adapter for Redis in front of it. */
+/** Chooses how nodes call the store: directly, or through the production adapter for Redis. */
 import type { Clock } from '../src/ports/clock.js';
 import type { Store } from '../src/ports/store.js';
 import type { LuaTwin, Scripts } from './lua/twin.js';
@@ -18,7 +18,7 @@ export interface StoreAdapter {
 
 let lua: StoreAdapter | undefined;
 
-/** To be awaited before a run with that store: the Lua VM is loaded only where it is used. */
+/** Loads what that store needs. Await it before a run: the Lua VM is loaded only where it is used. */
 export async function loadStore(kind: StoreKind | undefined): Promise<void> {
   if (kind === 'lua') lua ??= (await import('./lua/adapter.js')).LUA_ADAPTER;
 }

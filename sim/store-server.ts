@@ -28,7 +28,7 @@ const STORE_HITS = {
   pauseAfterApply: 0,
 };
 
-/** What befalls a process in the middle of a store call. */
+/** Faults that strike a process in the middle of a store call. */
 export interface Processes {
   crash(life: Life): void;
   pause(life: Life): void;
@@ -40,7 +40,7 @@ export interface Request {
   readonly op?: ControlOp | undefined;
   /** As the adapter wrote it down, where the scripts run. */
   readonly args?: readonly string[] | undefined;
-  /** A copy whose answer nobody hears. */
+  /** No caller reads its answer. */
   readonly isLate?: boolean;
 }
 
@@ -93,7 +93,7 @@ export class StoreServer {
     return Math.floor(START_MS + this.world.nowMs + this.jumpMs);
   }
 
-  /** A request of that process has arrived. Undefined: its sender has died of that. */
+  /** Applies or refuses a request of that process. Returns undefined if a fault has killed its sender. */
   receive(life: Life, chance: Stream, request: Request): Outcome | undefined {
     const { batch, op } = request;
     const { weather, hits } = this;
@@ -130,14 +130,14 @@ export class StoreServer {
     return op === undefined ? undefined : { reply: this.applyControl(life.host, op, life, told, { args, isLate }), step };
   }
 
-  /** A copy of a request that nobody waits for any more. */
+  /** Applies a late copy: no caller waits for its answer. */
   receiveLate(life: Life, request: Request): void {
     if (this.refusal(request.batch, request.op) !== undefined) return;
     this.hits.lateCopy++;
     this.apply(life, { ...request, isLate: true });
   }
 
-  /** `told`: gets the step that an answer acknowledges, in runs in which it may be lost later. */
+  /** `told` gets the step that the answer acknowledges, in runs whose store may lose it later. */
   applyBatch(host: string, batch: Batch, life?: Life, told?: (step: Applied | undefined) => void, written?: Written): BatchReply {
     const atMs = this.nowMs();
     const last = this.state.sessions.get(batch.incarnation)?.last;

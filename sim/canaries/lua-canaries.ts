@@ -1,6 +1,6 @@
 /**
- * Guards of the Redis scripts, taken out of their text one by one. The runs keep the core whole, so that the scripts differ from it: in an
- * answer, or in what they store.
+ * Guards of the Redis scripts. Each canary changes the text of a script in one place. The core beside it stays as it is, so the run must
+ * report that the script answers or stores something else.
  */
 import type { Scripts } from '../lua/twin.js';
 import type { Canary } from './canary.js';
@@ -9,7 +9,7 @@ type Which = keyof Scripts;
 
 const BOTH: readonly Which[] = ['batch', 'control'];
 
-/** The scripts with another text in one place. Throws if there is no such place, or more than one. */
+/** Returns the scripts with `to` in place of `from`. Throws unless `from` occurs exactly once in each. */
 function rewritten(scripts: Scripts, which: readonly Which[], from: string, to: string): Scripts {
   const changed = which.map((name): [Which, string] => {
     const [before, after, ...more] = spaced(scripts[name]).split(from);
@@ -22,7 +22,7 @@ function rewritten(scripts: Scripts, which: readonly Which[], from: string, to: 
   return { ...scripts, ...Object.fromEntries(changed) };
 }
 
-/** Where the generator breaks lines means nothing. */
+/** The generator breaks lines at any space. */
 const spaced = (script: string): string => script.replaceAll('\n', ' ');
 
 const mutant = (name: string, does: string, which: readonly Which[], from: string, to: string): Canary => ({
@@ -140,7 +140,7 @@ export const LUA_CANARIES: readonly Canary[] = [
     '',
   ),
   mutant(
-    'bury-leased',
+    'evict-leased',
     'bury.lua: a member is evicted within its lease',
     ['control'],
     "if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end",

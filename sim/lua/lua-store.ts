@@ -1,6 +1,6 @@
 /**
- * The production adapter as a simulated node uses it: `RedisStore` with its connection, its codec and its scripts, on a client whose
- * network is the simulated one. As in sim-store.ts, every call is three events.
+ * The production adapter of one simulated node: `RedisStore` with its connection, codec and scripts, on a client that uses the simulated
+ * network. Every call is three events, as in sim-store.ts.
  */
 import type { ControlAnswerOf, ControlOp } from '../../src/core/log/control-operations.js';
 import type { Batch, BatchReply } from '../../src/core/log/operations.js';
@@ -18,7 +18,7 @@ import { type Asked, type Link, SimClient } from './sim-client.js';
 import { ReplyError } from './sim-redis.js';
 import { KEY_PREFIX, type LuaTwin } from './twin.js';
 
-/** What the adapter is about to write down, so that the server can tell the core what a script call stands for. */
+/** A step that the adapter is about to encode. The server looks it up by its arguments, since the core needs the decoded step. */
 interface Announced extends Request {
   readonly args: readonly string[];
 }
@@ -46,7 +46,7 @@ export class Wire {
     }
   }
 
-  /** What was announced with these arguments. */
+  /** Finds the announced step that has these arguments. */
   private requestOf(asked: Asked): Request {
     if (asked.kind !== 'script') return {};
     const { args } = asked;
@@ -135,7 +135,7 @@ class WireCall extends SimEvent {
     if (!link.isOutHeld) world.push(new WireArrival(this), wire.delayMs());
   }
 
-  /** Its sender learns that the connection is gone. */
+  /** Reports the broken connection to its client. */
   private breaks(): void {
     this.stage = 'broken';
     this.wire.server.world.push(this, this.wire.chance.between(0, 20));
@@ -168,7 +168,7 @@ class WireCall extends SimEvent {
     return true;
   }
 
-  /** The request is a step of the protocol. False: its sender has died of it. */
+  /** Applies a step of the protocol. Returns false if a fault has killed its sender. */
   private applied(): boolean {
     const { asked, request, wire } = this;
     const { server, life, chance } = wire;
@@ -198,7 +198,7 @@ class WireArrival extends SimEvent {
   }
 }
 
-/** What a held connection had been given arrives at last; whoever sent it has left that connection, as a rule. */
+/** Delivers a request that a held connection had buffered. Its sender has usually given that connection up by then. */
 class LateRequest extends SimEvent {
   constructor(private readonly call: WireCall) {
     super(undefined);
@@ -212,7 +212,7 @@ class LateRequest extends SimEvent {
   }
 }
 
-/** What the server answers to all but the two scripts of the protocol. */
+/** Returns the server's answer to any call that is not a step of the protocol. */
 function answerOf(server: StoreServer, asked: Asked): Answer {
   const twin = server.twin as LuaTwin;
   try {

@@ -1,9 +1,8 @@
 /**
- * The client of the production adapter in the simulated world: what ioredis is to it, on connections of the simulated network.
+ * Takes the place of ioredis below the production adapter, on connections of the simulated network.
  *
- * A connection is a stream: what is lost on it, and all that comes after, waits until the connection breaks. So a lost request or
- * reply holds that direction up; the adapter gives the call up by its own deadline and leaves the connection, and the client makes
- * another one. What a held connection had been given may still arrive, after that.
+ * A connection is a stream, so a lost request or reply stalls that direction of it. The adapter fails the call at its own deadline and
+ * drops the connection, and the client connects again. Requests that a stalled connection had buffered may still arrive later.
  */
 import { EventEmitter } from 'node:events';
 import type { Clock, Timer } from '../../src/ports/clock.js';
@@ -82,7 +81,7 @@ export class SimClient implements RedisClient {
     this.pending.clear();
   }
 
-  /** The connection is gone: the client makes another one. */
+  /** Drops the connection and connects again later. */
   broken(): void {
     if (this.isClosed || this.link === undefined) return;
     this.shut();

@@ -1,7 +1,7 @@
 /**
- * The scripts of the production adapter beside the core, in lockstep: whatever the simulated store applies, both apply, at the same time
- * of the store. What the nodes hear is the scripts' answer; what the checkers and the faults look at is the core's state. The first
- * difference between the two, in an answer or in what is stored, is a violation of its own.
+ * Runs the scripts of the production adapter in lockstep with the core: both apply each step at the same store time. The nodes get the
+ * answers of the scripts. The checkers and faults read the state of the core. The first difference between the two, in an answer or in
+ * the stored state, is reported as a violation.
  */
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
@@ -38,7 +38,7 @@ export const SCRIPTS: Scripts = { batch: BATCH_SCRIPT, control: CONTROL_SCRIPT }
 
 export const shaOf = (script: string): string => createHash('sha1').update(script).digest('hex');
 
-/** A step as the adapter wrote it down, if it did; `isLate`: its answer is heard by nobody. */
+/** A step as the adapter encoded it, if it did. `isLate`: no caller reads its answer. */
 export interface Written {
   readonly args?: readonly string[] | undefined;
   readonly isLate?: boolean;
@@ -94,7 +94,7 @@ export class LuaTwin {
   /** The core has applied the batch. */
   batch(state: PartitionState, batch: Batch, reply: BatchReply, { args, isLate }: Written = {}): void {
     this.follow(this.scripts.batch, args ?? encodeBatch(batch, ''));
-    // What a copy would read in the answer to another one that carried less is not what that one carried.
+    // A late copy may carry more steps than the copy that was applied, and would decode the answer to that one wrongly.
     if (isLate !== true) this.same(`batch ${batch.n} of ${batch.incarnation}`, reply, () => decodeBatchReply(this.text, batch));
     this.look(state);
   }
@@ -114,7 +114,7 @@ export class LuaTwin {
     }
   }
 
-  /** By the core the server refuses this now. Returns what the client hears: an error, or the answer of a script that wrote nothing. */
+  /** Runs a script that the server must refuse. Returns its error, or its answer if it wrote nothing. */
   refused(asked: ScriptAsked, { refusing, full }: { readonly refusing: Refusing; readonly full: boolean }): unknown {
     this.redis.refusing = refusing === 'none' && full ? 'oom' : refusing;
     try {
@@ -156,7 +156,7 @@ export class LuaTwin {
     return this.isReadyKnown ? lines : new Map([...lines].filter(([name]) => !name.startsWith('ready ')));
   }
 
-  /** The ready set is gone. The core lists again what a step touches, the scripts what the audit finds: it is not compared from here. */
+  /** Empties the ready set. It is not compared from here: the core lists an entity again at its next step, the scripts at the audit. */
   loseReady(): void {
     this.isReadyKnown = false;
     this.redis.command('del', `${BASE}ready`);

@@ -99,7 +99,7 @@ const settingsArb = fc.record({
 export const scenarioArb = (commandsMax: number) =>
   fc.record({
     settings: settingsArb,
-    /** Of every second life of a process: the store goes by those of whoever joined last. */
+    /** Used by every second life of a process: the store takes the settings of the newest member. */
     otherSettings: settingsArb,
     workersMax: fc.constantFrom(0, 1, 2),
     commands: fc.array(commandArb, { minLength: 5, maxLength: commandsMax, size: 'max' }),

@@ -154,7 +154,7 @@ export class Oracle implements Witness {
     if (answer.ok && 'entity' in op) this.#endHold(op.entity, nowMs);
   }
 
-  /** A hold that was over when nothing else was left of the entity is forgotten: a clock that is set back brings it back no more. */
+  /** Forgets a hold that has ended, once nothing else is left of the entity: a clock that is set back does not restore it. */
   #endHold(entity: string, nowMs: number): void {
     const { owner, holdUntilMs } = this.#owner(entity);
     if (owner === 0 && holdUntilMs <= nowMs && this.live(entity).length === 0) this.#owners.delete(entity);
