@@ -46,6 +46,9 @@ const KNOWN = {
 /** What is asked for; the rest says how. */
 const ONE_OF = ['seed', 'regression', 'scenario', 'list'] as const;
 
+/** A canary or a recorded plan names its store; scenarios steer single calls of the machine. */
+const HAS_ITS_STORE = ['canary', 'regression', 'scenario'] as const;
+
 export function optionsOf(args: readonly string[]): Options {
   const values = parsed(args);
   const number = (name: keyof typeof KNOWN, min: number, max: number): number | undefined => {
@@ -59,6 +62,9 @@ export function optionsOf(args: readonly string[]): Options {
   for (const [name, why] of Object.entries(LATER)) if (values[name] !== undefined) throw new UsageError(why);
   const { store = 'machine' } = values;
   if (store !== 'machine' && store !== 'lua') throw new UsageError(`--store is "${String(store)}"; allowed: machine, lua`);
+  const fixed = HAS_ITS_STORE.find((name) => values[name] !== undefined);
+  if (values.store !== undefined && fixed !== undefined)
+    throw new UsageError(`--${fixed} has a store of its own: leave --store out`);
   const [one, other] = ONE_OF.filter((name) => values[name] !== undefined);
   if (other !== undefined) throw new UsageError(`--${one} and --${other} exclude each other`);
   if (values.record === true && values.canary === undefined)

@@ -1,6 +1,6 @@
 /**
  * The store as a node reaches it: over a network that may do its worst. Every call is three events: the request leaves (of the caller's
- * life), the store applies it (of nobody's: it happens whether or not the caller lives), and the reply arrives (of the caller's life).
+ * life), the store applies it (of no life: it happens whether or not the caller lives), and the reply arrives (of the caller's life).
  * So a crash can fall between any two of them.
  */
 import type { ControlAnswer, ControlAnswerOf, ControlOp } from '../src/core/log/control-operations.js';
@@ -8,11 +8,9 @@ import type { Batch, BatchReply, SessionOp } from '../src/core/log/operations.js
 import { type Store, StoreCallError } from '../src/ports/store.js';
 import type { Applied } from './applied-log.js';
 import type { Stream } from './sim-random.js';
+import { Arrival, StorePath } from './store-path.js';
 import type { StoreServer } from './store-server.js';
 import { type Life, never, SimEvent } from './world.js';
-
-export const LATENCY_MS = { low: 0.15, high: 1.2 };
-export const LEAVE_MS_MAX = 0.05;
 
 /** What travels is a copy: the sender may change its own later. */
 export const copyOf = (batch: Batch): Batch => ({
@@ -119,17 +117,6 @@ class StoreCall extends SimEvent {
   }
 }
 
-/** A request at the store. */
-class Arrival extends SimEvent {
-  constructor(private readonly call: StoreCall) {
-    super(undefined);
-  }
-
-  fire(): void {
-    this.call.arrived();
-  }
-}
-
 /** A copy of a request that a stalled socket delivers at last; nobody waits for its reply. */
 class LateCopy extends SimEvent {
   private readonly store: SimStore;
@@ -155,7 +142,7 @@ export class SimStore implements Store {
   private runIdSeen = 0;
   /** Of the batches that it has carried. */
   private generation = '';
-  private lastArrivalMs = 0;
+  private readonly path: StorePath;
   private replaced: (why: string) => void = () => undefined;
 
   constructor(
@@ -163,7 +150,9 @@ export class SimStore implements Store {
     readonly life: Life,
     readonly chance: Stream,
     readonly timeoutMs: number,
-  ) {}
+  ) {
+    this.path = new StorePath(server, life, chance);
+  }
 
   apply(batch: Batch): Promise<BatchReply> {
     this.generation = batch.generation;
@@ -176,23 +165,18 @@ export class SimStore implements Store {
 
   private call(batch: Batch | undefined, op: ControlOp | undefined): Promise<BatchReply | ControlAnswer> {
     if (!this.life.alive) return never();
-    return new Promise((resolve, reject) => {
-      this.server.world.push(new StoreCall(this, batch, op, resolve, reject), this.chance.next() * LEAVE_MS_MAX);
-    });
+    return new Promise((resolve, reject) => this.path.leaveLater(new StoreCall(this, batch, op, resolve, reject)));
   }
 
   /** How long one way takes now. In order on one connection, unless the weather has it otherwise. */
   delayMs(): number {
-    const { weather, world, hits } = this.server;
-    const delayMs =
-      this.chance.between(LATENCY_MS.low, LATENCY_MS.high) +
-      (weather.storeDelayMs > 0 ? this.chance.next() * weather.storeDelayMs : 0);
+    const { weather, hits } = this.server;
+    const delayMs = this.path.drawDelayMs();
     if (weather.hit('storeReorder', this.life.host, this.chance)) {
       hits.storeReorder++;
       return delayMs + this.chance.between(0, 100);
     }
-    this.lastArrivalMs = Math.max(this.lastArrivalMs, world.nowMs + delayMs);
-    return this.lastArrivalMs - world.nowMs;
+    return this.path.inOrderMs(delayMs);
   }
 
   /**
@@ -217,15 +201,13 @@ export class SimStore implements Store {
 
   open(): Promise<void> {
     if (!this.life.alive) return never();
-    const { server, life } = this;
     return new Promise((resolve, reject) => {
-      const opened = (): void => {
-        if (server.weather.reachesStore(life.host)) {
+      this.path.dial((isReached) => {
+        if (isReached) {
           this.connect();
           resolve();
         } else reject(new StoreCallError('connection refused', true));
-      };
-      server.world.after(this.chance.between(1, 10), life, opened);
+      });
     });
   }
 

@@ -123,11 +123,11 @@ export class StoreServer {
 
   private apply(life: Life, { batch, op, args, isLate = false }: Request): Outcome | undefined {
     let step: Applied | undefined;
-    const told = (one: Applied | undefined): void => {
+    const onStep = (one: Applied | undefined): void => {
       step = one;
     };
-    if (batch !== undefined) return { reply: this.applyBatch(life.host, batch, life, told, { args, isLate }), step };
-    return op === undefined ? undefined : { reply: this.applyControl(life.host, op, life, told, { args, isLate }), step };
+    if (batch !== undefined) return { reply: this.applyBatch(life.host, batch, life, onStep, { args, isLate }), step };
+    return op === undefined ? undefined : { reply: this.applyControl(life.host, op, life, onStep, { args, isLate }), step };
   }
 
   /** Applies a late copy: no caller waits for its answer. */
@@ -137,14 +137,20 @@ export class StoreServer {
     this.apply(life, { ...request, isLate: true });
   }
 
-  /** `told` gets the step that the answer acknowledges, in runs whose store may lose it later. */
-  applyBatch(host: string, batch: Batch, life?: Life, told?: (step: Applied | undefined) => void, written?: Written): BatchReply {
+  /** `onStep` gets the step that the answer acknowledges, in runs whose store may lose it later. */
+  applyBatch(
+    host: string,
+    batch: Batch,
+    life?: Life,
+    onStep?: (step: Applied | undefined) => void,
+    written?: Written,
+  ): BatchReply {
     const atMs = this.nowMs();
     const last = this.state.sessions.get(batch.incarnation)?.last;
     const reply = this.machine.applyBatch(this.state, batch, atMs);
     const isNew = this.state.sessions.get(batch.incarnation)?.last !== last;
     const step = this.applied?.batch(batch, reply, isNew, atMs, life);
-    told?.(step);
+    onStep?.(step);
     if (reply.status === 'applied' && batch.ops.some(({ op }) => op === 'expire')) this.weather.full = false;
     this.observer.batch(this.state, host, batch, reply);
     this.twin?.batch(this.state, batch, reply, written);
@@ -155,13 +161,13 @@ export class StoreServer {
     host: string,
     op: ControlOp,
     life?: Life,
-    told?: (step: Applied | undefined) => void,
+    onStep?: (step: Applied | undefined) => void,
     written?: Written,
   ): ControlAnswer {
     const atMs = this.nowMs();
     const answer = this.machine.applyControl(this.state, op, atMs);
     const step = WRITES.has(op.op) ? this.applied?.control(op, answer, atMs, life) : undefined;
-    told?.(step);
+    onStep?.(step);
     this.observer.control(this.state, host, op, answer, atMs);
     this.twin?.control(this.state, op, answer, written);
     return answer;
@@ -216,7 +222,7 @@ export class StoreServer {
     return true;
   }
 
-  /** As after a failover that nobody announces: the same name, an older state. */
+  /** As after a failover that is not announced: the same name, an older state. */
   forgetTail(kept: number): void {
     this.rememberedBy = this.applied?.rememberedBy(kept);
     this.state = new PartitionState();

@@ -11,10 +11,11 @@ import { encodeControl } from '../../src/redis/codec-control.js';
 import { RedisStore } from '../../src/redis/store.js';
 import type { Applied } from '../applied-log.js';
 import type { Stream } from '../sim-random.js';
-import { copyOf, LATENCY_MS, LEAVE_MS_MAX } from '../sim-store.js';
+import { copyOf } from '../sim-store.js';
+import { Arrival, StorePath } from '../store-path.js';
 import type { Request, StoreServer } from '../store-server.js';
 import { type Life, never, SimEvent } from '../world.js';
-import { type Asked, type Link, SimClient } from './sim-client.js';
+import { type Asked, type Link, type ScriptAsked, SimClient } from './sim-client.js';
 import { ReplyError } from './sim-redis.js';
 import { KEY_PREFIX, type LuaTwin } from './twin.js';
 
@@ -25,16 +26,24 @@ interface Announced extends Request {
 
 type Answer = unknown;
 
+/** A script call that stands for a step of the protocol. */
+interface Step {
+  readonly asked: ScriptAsked;
+  readonly request: Request;
+}
+
 /** One life's way to the server. */
 export class Wire {
+  readonly path: StorePath;
   private readonly announced: Announced[] = [];
-  private lastArrivalMs = 0;
 
   constructor(
     readonly server: StoreServer,
     readonly life: Life,
     readonly chance: Stream,
-  ) {}
+  ) {
+    this.path = new StorePath(server, life, chance);
+  }
 
   async announce<T>(request: Announced, run: () => Promise<T>): Promise<T> {
     this.announced.push(request);
@@ -46,54 +55,47 @@ export class Wire {
     }
   }
 
-  /** Finds the announced step that has these arguments. */
-  private requestOf(asked: Asked): Request {
-    if (asked.kind !== 'script') return {};
+  /** Finds the announced step that has the arguments of that call. */
+  private stepOf(asked: Asked): Step | undefined {
+    if (asked.kind !== 'script') return undefined;
     const { args } = asked;
     const isIt = (one: Announced): boolean => one.args.length === args.length && one.args.every((arg, i) => arg === args[i]);
     const found = this.announced.find(isIt);
-    return found === undefined ? {} : { batch: found.batch, op: found.op, args };
+    return found && { asked, request: { batch: found.batch, op: found.op, args } };
   }
 
   /** Opens a connection. Rejects if the server cannot be reached. */
   dial(): Promise<void> {
     if (!this.life.alive) return never();
-    const { server, life } = this;
     return new Promise((resolve, reject) => {
-      server.world.after(this.chance.between(1, 10), life, () => {
-        if (server.weather.reachesStore(life.host)) resolve();
+      this.path.dial((isReached) => {
+        if (isReached) resolve();
         else reject(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }));
       });
     });
   }
 
   send(client: SimClient, link: Link, asked: Asked, settle: (answer: Answer) => void): void {
-    if (!this.life.alive) return;
-    const call = new WireCall(this, client, link, asked, this.requestOf(asked), settle);
-    this.server.world.push(call, this.chance.next() * LEAVE_MS_MAX);
+    if (this.life.alive) this.path.leaveLater(new WireCall(this, client, link, asked, this.stepOf(asked), settle));
   }
 
   /** How long one way takes now: in order, as a stream is. */
   delayMs(): number {
-    const { weather, world } = this.server;
-    const { low, high } = LATENCY_MS;
-    const delayMs = this.chance.between(low, high) + (weather.storeDelayMs > 0 ? this.chance.next() * weather.storeDelayMs : 0);
-    this.lastArrivalMs = Math.max(this.lastArrivalMs, world.nowMs + delayMs);
-    return this.lastArrivalMs - world.nowMs;
+    return this.path.inOrderMs(this.path.drawDelayMs());
   }
 }
 
 class WireCall extends SimEvent {
   private stage: 'leaving' | 'back' | 'broken' = 'leaving';
   private answer: Answer;
-  private step: Applied | undefined;
+  private applied: Applied | undefined;
 
   constructor(
     readonly wire: Wire,
     private readonly client: SimClient,
     readonly link: Link,
     readonly asked: Asked,
-    readonly request: Request,
+    readonly step: Step | undefined,
     private readonly settle: (answer: Answer) => void,
   ) {
     super(wire.life);
@@ -105,7 +107,7 @@ class WireCall extends SimEvent {
     else if (!link.isOpen) return;
     else if (this.stage === 'broken') this.client.broken();
     else {
-      if (this.step !== undefined) this.step.acknowledged = true;
+      if (this.applied !== undefined) this.applied.acknowledged = true;
       this.settle(this.answer);
     }
   }
@@ -132,7 +134,7 @@ class WireCall extends SimEvent {
       hits.requestLost++;
       link.isOutHeld = true;
     }
-    if (!link.isOutHeld) world.push(new WireArrival(this), wire.delayMs());
+    if (!link.isOutHeld) world.push(new Arrival(this), wire.delayMs());
   }
 
   /** Reports the broken connection to its client. */
@@ -142,7 +144,7 @@ class WireCall extends SimEvent {
   }
 
   arrived(): void {
-    const { wire, link, request } = this;
+    const { wire, link, step } = this;
     const { server, chance, life } = wire;
     if (!server.weather.reachesStore(life.host)) {
       server.hits.unreachable++;
@@ -153,9 +155,10 @@ class WireCall extends SimEvent {
       this.breaks();
       return;
     }
-    const isStep = request.args !== undefined;
-    if (!(isStep ? this.applied() : this.answered()) || !life.alive) return;
-    const isLost = isStep && server.weather.hit('replyLost', life.host, chance);
+    if (step === undefined) this.answer = answerOf(server, this.asked);
+    else if (!this.apply(step)) return;
+    if (!life.alive) return;
+    const isLost = step !== undefined && server.weather.hit('replyLost', life.host, chance);
     if (isLost) {
       server.hits.replyLost++;
       link.isInHeld = true;
@@ -163,17 +166,10 @@ class WireCall extends SimEvent {
     if (!link.isInHeld) server.world.push(this, wire.delayMs());
   }
 
-  private answered(): boolean {
-    this.answer = answerOf(this.wire.server, this.asked);
-    return true;
-  }
-
-  /** Applies a step of the protocol. Returns false if a fault has killed its sender. */
-  private applied(): boolean {
-    const { asked, request, wire } = this;
-    const { server, life, chance } = wire;
+  /** Returns false if a fault has killed the sender. */
+  private apply({ asked, request }: Step): boolean {
+    const { server, life, chance } = this.wire;
     const twin = server.twin as LuaTwin;
-    if (asked.kind !== 'script') return false;
     this.answer = twin.unknownScript(asked);
     if (this.answer !== undefined) return true;
     const outcome = server.receive(life, chance, request);
@@ -181,20 +177,9 @@ class WireCall extends SimEvent {
     if ('refusal' in outcome) this.answer = twin.refused(asked, server.weather);
     else {
       this.answer = twin.text;
-      this.step = outcome.step;
+      this.applied = outcome.step;
     }
     return true;
-  }
-}
-
-/** A request at the server. */
-class WireArrival extends SimEvent {
-  constructor(private readonly call: WireCall) {
-    super(undefined);
-  }
-
-  fire(): void {
-    this.call.arrived();
   }
 }
 
@@ -205,10 +190,10 @@ class LateRequest extends SimEvent {
   }
 
   fire(): void {
-    const { wire, request, link } = this.call;
+    const { wire, step, link } = this.call;
     const { server, life } = wire;
-    if (request.args === undefined || link.runId !== server.runId || !server.weather.reachesStore(life.host)) return;
-    server.receiveLate(life, request);
+    if (step !== undefined && link.runId === server.runId && server.weather.reachesStore(life.host))
+      server.receiveLate(life, step.request);
   }
 }
 

@@ -18,7 +18,7 @@ import { type Refusing, ReplyError, SimRedis } from './sim-redis.js';
 import { differenceOf, storedIn, storedOf } from './stored.js';
 
 export const KEY_PREFIX = 'aq';
-export const BASE = `${KEY_PREFIX}:{0}:`;
+const BASE = `${KEY_PREFIX}:{0}:`;
 const KEYS = Object.keys(KEY_TYPES)
   .slice(0, 3)
   .map((name) => BASE + name);
@@ -36,7 +36,7 @@ export interface Scripts {
 
 export const SCRIPTS: Scripts = { batch: BATCH_SCRIPT, control: CONTROL_SCRIPT };
 
-export const shaOf = (script: string): string => createHash('sha1').update(script).digest('hex');
+const shaOf = (script: string): string => createHash('sha1').update(script).digest('hex');
 
 /** A step as the adapter encoded it, if it did. `isLate`: no caller reads its answer. */
 export interface Written {

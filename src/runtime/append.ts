@@ -78,7 +78,7 @@ export class Append implements Step<AppendOp> {
       if (state === undefined) this.waiter.onLogged?.();
     }
     if (this.onReceipt === undefined) return;
-    // What the library makes has nothing to restore.
+    // Ids that the library makes are never escaped.
     const id = message.given ? unescapeId(message.id) : message.id;
     this.onReceipt(state === undefined ? { id, sequence: seq, duplicate: false } : { id, sequence: seq, duplicate: true, state });
   }

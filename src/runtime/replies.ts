@@ -61,7 +61,7 @@ export class Waiter implements Due {
   constructor(
     readonly entity: string,
     readonly id: string,
-    /** Of both. */
+    /** Of the entity and the id together. */
     readonly key: string,
     readonly options: WaitOptions,
     private readonly replies: Replies,

@@ -46,6 +46,8 @@ describe('the command line', () => {
     [['surplus'], "Unexpected argument 'surplus'"],
     [['--explore'], '--explore (the exhaustive small scope) is not built yet'],
     [['--html', 'f'], '--html (the space-time diagram) is not built yet'],
+    [['--store', 'lua', '--canary', 'all'], '--canary has a store of its own: leave --store out'],
+    [['--store', 'lua', '--scenario', 'all'], '--scenario has a store of its own: leave --store out'],
     [['--store', 'redis'], '--store is "redis"; allowed: machine, lua'],
     [['--store', 'disk'], '--store is "disk"; allowed: machine, lua'],
     [['--scenario', 'nope'], 'there is no scenario "nope"; known: all, '],
