@@ -122,12 +122,14 @@ export class StoreServer {
   }
 
   private apply(life: Life, { batch, op, args, isLate = false }: Request): Outcome | undefined {
+    const { refusing, full } = this.weather;
+    const written = { args, isLate, weather: { refusing, full } };
     let step: Applied | undefined;
     const onStep = (one: Applied | undefined): void => {
       step = one;
     };
-    if (batch !== undefined) return { reply: this.applyBatch(life.host, batch, life, onStep, { args, isLate }), step };
-    return op === undefined ? undefined : { reply: this.applyControl(life.host, op, life, onStep, { args, isLate }), step };
+    if (batch !== undefined) return { reply: this.applyBatch(life.host, batch, life, onStep, written), step };
+    return op === undefined ? undefined : { reply: this.applyControl(life.host, op, life, onStep, written), step };
   }
 
   /** Applies a late copy: no caller waits for its answer. */

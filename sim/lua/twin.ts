@@ -38,8 +38,18 @@ export const SCRIPTS: Scripts = { batch: BATCH_SCRIPT, control: CONTROL_SCRIPT }
 
 const shaOf = (script: string): string => createHash('sha1').update(script).digest('hex');
 
+/** What the server refuses as a request arrives. */
+export interface StoreWeather {
+  readonly refusing: Refusing;
+  readonly full: boolean;
+}
+
+const refusingOf = ({ refusing, full }: StoreWeather): Refusing => (refusing === 'none' && full ? 'oom' : refusing);
+
 /** A step as the adapter encoded it, if it did. `isLate`: no caller reads its answer. */
 export interface Written {
+  /** Left out: the server takes everything, as it does from an operator. */
+  readonly weather?: StoreWeather;
   readonly args?: readonly string[] | undefined;
   readonly isLate?: boolean;
 }
@@ -92,31 +102,35 @@ export class LuaTwin {
   }
 
   /** The core has applied the batch. */
-  batch(state: PartitionState, batch: Batch, reply: BatchReply, { args, isLate }: Written = {}): void {
-    this.follow(this.scripts.batch, args ?? encodeBatch(batch, ''));
+  batch(state: PartitionState, batch: Batch, reply: BatchReply, { args, isLate, weather }: Written = {}): void {
+    this.follow(this.scripts.batch, args ?? encodeBatch(batch, ''), weather);
     // A late copy may carry more steps than the copy that was applied, and would decode the answer to that one wrongly.
     if (isLate !== true) this.same(`batch ${batch.n} of ${batch.incarnation}`, reply, () => decodeBatchReply(this.text, batch));
     this.look(state);
   }
 
-  control(state: PartitionState, op: ControlOp, answer: ControlAnswer, { args }: Written = {}): void {
-    this.follow(this.scripts.control, args ?? encodeControl(op, ''));
+  control(state: PartitionState, op: ControlOp, answer: ControlAnswer, { args, weather }: Written = {}): void {
+    this.follow(this.scripts.control, args ?? encodeControl(op, ''), weather);
     if (!PAGES.has(op.op)) this.same(op.op, answer, () => decodeControl(op, this.text));
     this.look(state);
   }
 
-  private follow(script: string, args: readonly string[]): void {
+  /** By the core the server takes this step, so a script that is refused differs. */
+  private follow(script: string, args: readonly string[], weather?: StoreWeather): void {
+    this.redis.refusing = weather === undefined ? 'none' : refusingOf(weather);
     try {
       this.text = this.redis.run(script, KEYS, args) as string;
     } catch (error) {
       this.text = '';
       this.tell(`a script failed: ${(error as Error).message}`);
+    } finally {
+      this.redis.refusing = 'none';
     }
   }
 
   /** Runs a script that the server must refuse. Returns its error, or its answer if it wrote nothing. */
-  refused(asked: ScriptAsked, { refusing, full }: { readonly refusing: Refusing; readonly full: boolean }): unknown {
-    this.redis.refusing = refusing === 'none' && full ? 'oom' : refusing;
+  refused(asked: ScriptAsked, weather: StoreWeather): unknown {
+    this.redis.refusing = refusingOf(weather);
     try {
       const answer = this.redis.run(this.textOf(asked), asked.keys, asked.args);
       if (this.redis.hasWritten) this.tell(`the server refuses such writes (${this.redis.refusing}), and a script got through`);
