@@ -31,6 +31,8 @@ export interface ClusterOptions {
   readonly scripts?: Scripts | undefined;
   /** What the weather hits, instead of what is drawn. */
   readonly hits?: readonly string[] | undefined;
+  /** No fault is injected. */
+  readonly isCalm?: boolean;
 }
 
 export interface CallOptions {
@@ -52,6 +54,11 @@ export interface Call {
   settled: (() => void) | undefined;
 }
 
+interface Took {
+  readonly tookMs: number;
+  readonly elapsedMs: number;
+}
+
 /** Slack on top of what the config promises: granules of the runtime's timers, and their lateness. */
 const SLACK_MS = 400;
 const RESTART_MS = 400;
@@ -59,23 +66,25 @@ const RESTART_MS = 400;
 const PAUSE_TTLS_MAX = 5;
 
 export function typeFactsOf(settings: Settings): Record<string, TypeFacts> {
-  const { depthMax, maxAttempts, onInterrupt } = settings;
+  const { depthMax, maxAttempts, onInterrupt, backoffDelayMs: backoffMs } = settings;
   return {
     plain: { maxAttempts: 1, onInterrupt: 'dead-letter', depthMax, fenced: false },
     fenced: { maxAttempts: 1, onInterrupt: 'dead-letter', depthMax, fenced: true },
-    retried: { maxAttempts, onInterrupt, depthMax, fenced: true },
+    retried: { maxAttempts, onInterrupt, depthMax, fenced: true, backoffMs },
   };
 }
 
-function factsOf(settings: Settings, workMs: number): RunFacts {
+function factsOf(settings: Settings, workMs: number, isCalm: boolean): RunFacts {
   const { nodeTTLMs: leaseTtlMs, leaseMarginMs, takeoverHoldMs, depthMaxTotal, reconcileIntervalMs } = settings;
   return {
     ...{ leaseTtlMs, leaseMarginMs, takeoverHoldMs, depthMaxTotal, types: typeFactsOf(settings) },
     concurrentHandlersMax: settings.concurrentHandlersMax,
+    workersMax: settings.workersMax,
     deadLetters: { max: settings.deadLetters?.max ?? 0, ttlMs: 1000 * (settings.deadLetters?.ttl ?? 0) },
     blockedAfterMs: (settings.handlerTimeoutMs > 0 ? settings.handlerTimeoutMs : 30_000) + 2 * reconcileIntervalMs + 1000,
     settleMs: 15_000 + 2 * workMs + 4 * (leaseTtlMs + takeoverHoldMs + reconcileIntervalMs),
     independentMs: 2 * reconcileIntervalMs + leaseTtlMs + takeoverHoldMs + 1000,
+    ...(isCalm && { calmAfterJoinMs: 2 * settings.heartbeatMs + settings.leaderDebounceMs + 100 }),
   };
 }
 
@@ -95,11 +104,11 @@ export class Cluster {
   private counter = 0;
 
   constructor(private readonly options: ClusterOptions) {
-    const { world, settings, machine = MACHINE, keepsLog = false, workMs = 0, hits, adapter, scripts } = options;
+    const { world, settings, machine = MACHINE, keepsLog = false, workMs = 0, hits, adapter, scripts, isCalm = false } = options;
     this.world = world;
     this.weather = new Weather(() => world.nowMs, hits === undefined ? undefined : new Set(hits));
     this.history = new History(() => world.nowMs);
-    this.facts = factsOf(settings, workMs);
+    this.facts = factsOf(settings, workMs, isCalm);
     const observer = new Observer(this.history);
     const pauses = world.stream('pauses');
     const processes = {
@@ -229,6 +238,12 @@ export class Cluster {
     for (const name of names) this.weather.cutFromStore.delete(name);
   }
 
+  /** Each way between that node and the store takes `ms` longer. */
+  slowStore(name: string, ms: number): void {
+    if (ms > 0) this.weather.slowStore.set(name, ms);
+    else this.weather.slowStore.delete(name);
+  }
+
   /** Everything between nodes takes up to `ms` longer, and calls to the store up to `storeMs`. */
   delay(ms: number, storeMs = 0): void {
     this.weather.netDelayMs = ms;
@@ -299,14 +314,17 @@ export class Cluster {
     this.history.add({
       ...{ kind: 'invoke', ...where, call: job.c, how, entity, op, amount, id: id ?? '', probe },
       deadlineMs: promiseMs + SLACK_MS,
+      ...(how === 'wait' && { timeoutMs }),
     });
     const sinceMs = at.runningMs();
     const tookMs = (): number => at.runningMs() - sinceMs;
+    const fromMs = at.clockMs();
     const ok = (more: { id?: string; seq?: number; result?: string }): void => {
       this.history.add({ kind: 'ok', ...where, call: job.c, tookMs: tookMs(), ...more });
       this.settle(call, 'ok', '', more.result ?? '');
     };
-    const failed = (error: unknown): void => this.failed(call, where, error, tookMs());
+    const failed = (error: unknown): void =>
+      this.failed(call, where, error, { tookMs: tookMs(), elapsedMs: at.clockMs() - fromMs });
     try {
       const message = outgoingOf({ entity, job }, id);
       if (how === 'enqueue') node.enqueue(message).then((receipt) => ok({ id: receipt.id, seq: receipt.sequence }), failed);
@@ -317,13 +335,13 @@ export class Cluster {
     return call;
   }
 
-  private failed(call: Call, where: { node: string; incarnation: number }, error: unknown, tookMs: number): void {
+  private failed(call: Call, where: { node: string; incarnation: number }, error: unknown, took: Took): void {
     const code = errorCodeOf(error);
     const definite = error instanceof AtomicQueuesError && error.definite;
     if (code === 'OTHER') this.history.add({ kind: 'defect', ...where, what: `a call failed with ${String(error)}` });
     const isTold = definite || code === 'HANDLER_FAILED' || code === 'INTERRUPTED';
-    if (isTold) this.history.add({ kind: 'fail', ...where, call: call.name, code, definite, tookMs });
-    else this.history.add({ kind: 'unknown', ...where, call: call.name, code, tookMs });
+    if (isTold) this.history.add({ kind: 'fail', ...where, call: call.name, code, definite, ...took });
+    else this.history.add({ kind: 'unknown', ...where, call: call.name, code, ...took });
     this.settle(call, isTold ? 'fail' : 'unknown', code, '');
   }
 

@@ -21,12 +21,16 @@ export interface RunFacts {
   /** `deadLetters` of the configuration; left out: unbounded. */
   readonly deadLetters?: LetterLimits;
   readonly concurrentHandlersMax: number;
+  /** Entities with live messages that one node allows. Left out: not known. */
+  readonly workersMax?: number;
   /** A handler that runs for longer is reported as blocking its entity. */
   readonly blockedAfterMs: number;
   /** After the last fault has healed, everything accepted is terminal within this time. */
   readonly settleMs: number;
   /** A message to an idle entity of a healed cluster is done within this time, whatever others do. */
   readonly independentMs: number;
+  /** Given if no fault is injected: so many ms after the last join, nothing waits for a sweep and no call is refused without need. */
+  readonly calmAfterJoinMs?: number;
 }
 
 export interface TypeFacts {
@@ -35,6 +39,8 @@ export interface TypeFacts {
   readonly depthMax: number;
   /** Effects carry the fence, and the resource refuses lower ones. */
   readonly fenced: boolean;
+  /** Shortest wait before the second attempt, in ms; it doubles with each further one. Left out: not known. */
+  readonly backoffMs?: number;
 }
 
 interface Base {
@@ -55,6 +61,8 @@ export interface Invoke extends Base {
   readonly id: string;
   /** It must settle within this time, of the node's own running time; slack included. */
   readonly deadlineMs: number;
+  /** Of a call that waits: it must not time out sooner. */
+  readonly timeoutMs?: number;
   /** Sent after the heal, to see that new work is accepted. */
   readonly probe: boolean;
 }
@@ -75,6 +83,8 @@ export interface Fail extends Base {
   /** True: certainly not accepted, or certainly not run. */
   readonly definite: boolean;
   readonly tookMs: number;
+  /** By the clock of its node, which goes on while the process is paused. Left out: not known. */
+  readonly elapsedMs?: number;
 }
 /** The caller was told that nobody knows. */
 export interface Unknown extends Base {
@@ -82,6 +92,7 @@ export interface Unknown extends Base {
   readonly call: string;
   readonly code: ErrorCode | 'OTHER';
   readonly tookMs: number;
+  readonly elapsedMs?: number;
 }
 
 export interface Appended extends Base {

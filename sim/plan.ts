@@ -25,6 +25,8 @@ export interface Plan {
   readonly healAtMs: number;
   /** Nodes that, once down, never come back. */
   readonly gone: readonly string[];
+  /** It was drawn without faults, so that the checkers may demand more (L4, L5). */
+  readonly isCalm?: true;
   /** What windows of bad weather hit, by name (`Weather.hit`). Without it that is drawn in the run. */
   readonly hits?: readonly string[];
 }

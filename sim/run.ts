@@ -53,6 +53,7 @@ export function runPlan(plan: Plan, { drain, machine, scripts }: RunOptions): Ru
     hits: plan.hits,
     adapter: adapterOf(plan.store),
     scripts,
+    isCalm: plan.isCalm === true,
     ...(machine === undefined ? {} : { machine }),
   });
   for (const name of plan.gone) cluster.gone.add(name);

@@ -100,7 +100,12 @@ export class SimNode {
 
   /** Own running time of the process, pauses left out. */
   runningMs(): number {
-    return (this.clock?.monotonicMs() ?? 0) - this.pausedMs;
+    return this.clockMs() - this.pausedMs;
+  }
+
+  /** Its monotonic clock. */
+  clockMs(): number {
+    return this.clock?.monotonicMs() ?? 0;
   }
 
   start(): void {

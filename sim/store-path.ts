@@ -23,8 +23,10 @@ export class StorePath {
 
   /** Draws how long one way takes now. */
   drawDelayMs(): number {
-    const { storeDelayMs } = this.server.weather;
-    return this.chance.between(LATENCY_MS.low, LATENCY_MS.high) + (storeDelayMs > 0 ? this.chance.next() * storeDelayMs : 0);
+    const { storeDelayMs, slowStore } = this.server.weather;
+    const slowMs = slowStore.size === 0 ? 0 : (slowStore.get(this.life.host) ?? 0);
+    const latencyMs = this.chance.between(LATENCY_MS.low, LATENCY_MS.high);
+    return latencyMs + slowMs + (storeDelayMs > 0 ? this.chance.next() * storeDelayMs : 0);
   }
 
   /** Returns that delay, or a longer one if something that was sent before would arrive later: a connection keeps the order. */

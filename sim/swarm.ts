@@ -15,6 +15,10 @@ export interface SwarmOptions {
   readonly store?: StoreKind | undefined;
 }
 
+/** Share of seeds without any fault. */
+const CALM_SHARE = 0.1;
+/** Nodes of such a seed start within this time, so that most of its work comes to a settled cluster. */
+const CALM_START_MS = 300;
 /** Share of seeds in which some assumption of the invariants may be broken. */
 const EXCUSING_SHARE = 0.4;
 /** Of those, the share in which the store loses writes, which ends the group. */
@@ -31,14 +35,17 @@ const FAULTS_FROM_MS = 800;
 
 export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
   const shape = new Stream(seed, 'shape');
-  const drawn = drawNodes(shape, options.nodes);
+  const isCalm = new Stream(seed, 'calm').chance(CALM_SHARE);
+  const drawn = drawNodes(shape, options.nodes).map((node) =>
+    isCalm ? { ...node, startMs: node.startMs % CALM_START_MS } : node,
+  );
   const limits = drawSettings(new Stream(seed, 'settings'));
   const faultsMs = shape.int(9000, 16_000);
-  const excusing = shape.chance(EXCUSING_SHARE);
+  const excusing = shape.chance(EXCUSING_SHARE) && !isCalm;
   const messages = drawMessages(new Stream(seed, 'workload'), drawWorkload(shape, faultsMs, limits, excusing), drawn);
   const conditions = drawConditions(new Stream(seed, 'conditions'), limits, faultsMs);
-  const faults = [...drawFaults(new Stream(seed, 'faults'), drawn, limits, faultsMs, excusing), ...conditions];
-  const gone = drawn.length > 1 && shape.chance(0.15) ? [shape.pick(drawn).name] : [];
+  const faults = isCalm ? [] : [...drawFaults(new Stream(seed, 'faults'), drawn, limits, faultsMs, excusing), ...conditions];
+  const gone = drawn.length > 1 && shape.chance(0.15) && !isCalm ? [shape.pick(drawn).name] : [];
   const nodes = withTypes(new Stream(seed, 'types'), drawn, gone);
   const letters = new Stream(seed, 'dead letters');
   const deadLetters = letters.chance(LETTER_LIMITS_SHARE)
@@ -55,6 +62,7 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
     faults: faults.sort((a, b) => a.atMs - b.atMs),
     healAtMs: FAULTS_FROM_MS + faultsMs,
     gone,
+    ...(isCalm ? { isCalm } : {}),
   };
 }
 

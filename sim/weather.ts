@@ -45,6 +45,8 @@ export class Weather {
   crashBeforeApply = 0;
   /** Share of applied batches after which the caller's process is paused. */
   pauseAfterApply = 0;
+  /** Hosts whose calls to the store take so many ms longer, each way. */
+  readonly slowStore = new Map<string, number>();
   /** Hosts that do not reach the store. */
   readonly cutFromStore = new Set<string>();
   /** Pairs 'from>to' that do not reach each other. */
@@ -86,6 +88,7 @@ export class Weather {
     this.refusing = 'none';
     this.storeDown = false;
     this.crashAfterApply = this.crashBeforeApply = this.pauseAfterApply = 0;
+    this.slowStore.clear();
     this.cutFromStore.clear();
     this.cutPairs.clear();
   }

@@ -10,7 +10,8 @@ import { Master } from '../../src/runtime/master.js';
 import { Membership } from '../../src/runtime/membership.js';
 import { Ownership } from '../../src/runtime/ownership.js';
 import { Recovery } from '../../src/runtime/recovery.js';
-import { Replies, type Waiter } from '../../src/runtime/replies.js';
+import { Replies, type Waiter, type WaitOptions } from '../../src/runtime/replies.js';
+import { Router } from '../../src/runtime/router.js';
 import { StoreSession } from '../../src/runtime/session.js';
 import { EntityWorker } from '../../src/runtime/worker.js';
 import { MACHINE, type Machine } from '../machine.js';
@@ -283,6 +284,42 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
       replaceMethod(Ownership, 'mayStart', (original) => (self, chained) => {
         const isTaken = peek<{ taken: number }>(self, 'slots').taken > 0;
         return original(self, chained) === true && (chained === true || !isTaken);
+      }),
+  },
+  {
+    name: 'refused-petition-waits',
+    does: 'a message whose petition is refused is left to the sweep',
+    expected: ['L4'],
+    install: () =>
+      replaceMethod(Router, 'placed', (original) => (self, entity, records, owner, refusal) => {
+        if (refusal === undefined) original(self, entity, records, owner, refusal);
+      }),
+  },
+  {
+    name: 'withdraw-without-wake',
+    does: 'the owner is not woken when the message is withdrawn whose next attempt it waits for',
+    expected: ['L4'],
+    install: () => replaceMethod(Router, 'wake', () => () => undefined),
+  },
+  {
+    name: 'wake-lost-in-flight',
+    does: 'a wake that comes while a begin or a retry is in flight is forgotten',
+    expected: ['L4'],
+    scenario: 'wake-before-the-answer',
+    install: () =>
+      replaceMethod(EntityWorker, 'waitUntil', (original) => (self, storeMs) => {
+        poke(self, 'wokenMeanwhile', false);
+        return original(self, storeMs);
+      }),
+  },
+  {
+    name: 'deadline-too-soon',
+    does: 'a call times out after half of its time',
+    expected: ['L5'],
+    install: () =>
+      replaceMethod(Replies, 'wait', (original) => (self, entity, id, wait, carried) => {
+        const { timeoutMs, ...rest } = wait as WaitOptions;
+        return original(self, entity, id, { ...rest, timeoutMs: timeoutMs / 2 }, carried);
       }),
   },
 ];

@@ -228,6 +228,16 @@ export const STORE_CANARIES: readonly Canary[] = [
         return apply(op);
       }),
   },
+  {
+    name: 'limit-too-low',
+    does: 'an append is refused one message below the limit of its entity',
+    expected: ['L5'],
+    machine: () =>
+      withSteps((_state, _me, op, _now, apply) => {
+        if (op.op === 'append' && op.depthMax > 1) return apply({ ...op, depthMax: op.depthMax - 1 });
+        return apply(op);
+      }),
+  },
 ];
 
 const withoutHold = (op: JoinOp): JoinOp => ({ ...op, settings: { ...op.settings, takeoverHoldMs: 0 } });
@@ -280,9 +290,9 @@ function lateCopiesApply(): ReturnType<typeof withCalls> {
 
 function withdrawRunning(state: PartitionState, op: WithdrawOp): AnswerOf['withdraw'] {
   const rec = state.entities.get(op.entity);
-  if (rec?.running === undefined) return { ok: true };
+  if (rec?.running === undefined) return { ok: true, owner: 0 };
   rec.running = undefined;
   state.depth--;
   if (rec.pending.length === 0) state.active--;
-  return { ok: true };
+  return { ok: true, owner: 0 };
 }

@@ -9,6 +9,8 @@ import { oneVerdict } from './i5-one-verdict.js';
 import { epochs } from './i6-epochs.js';
 import { bounds } from './i7-bounds.js';
 import { independence, liveness, settles } from './l-liveness.js';
+import { promptness } from './l4-promptness.js';
+import { needlessness } from './l5-need.js';
 import { type InvariantId, View, type Violation } from './view.js';
 
 export interface Verdict {
@@ -21,7 +23,7 @@ export interface Verdict {
 
 const CHECKERS = [
   ...[atMostOnce, singleWriter, fencedWriter, fifo, nothingLost, oneVerdict, epochs, bounds],
-  ...[liveness, settles, independence, bank],
+  ...[liveness, settles, independence, promptness, needlessness, bank],
 ];
 
 /** Judges a run by its history alone. */
@@ -61,6 +63,8 @@ export const IN_WORDS: Readonly<Record<InvariantId, string>> = {
   L1: 'after the heal everything accepted becomes terminal and new work is accepted',
   L2: 'every promise settles by its deadline',
   L3: 'what one entity does delays others by no more than a stated bound',
+  L4: 'while nothing is wrong, neither work nor a result waits for a sweep',
+  L5: 'no call is refused, given up early or left unknown without need',
   bank: 'the effects on an account have one order that explains every result',
   defect: 'the library throws nothing that nobody handles',
   lua: 'the Redis scripts answer and store what the core does',

@@ -16,7 +16,24 @@ import type {
   TypeFacts,
 } from '../history.js';
 
-export const INVARIANTS = ['I1', 'I2', 'I2f', 'I3', 'I4', 'I5', 'I6', 'I7', 'L1', 'L2', 'L3', 'bank', 'defect', 'lua'] as const;
+export const INVARIANTS = [
+  'I1',
+  'I2',
+  'I2f',
+  'I3',
+  'I4',
+  'I5',
+  'I6',
+  'I7',
+  'L1',
+  'L2',
+  'L3',
+  'L4',
+  'L5',
+  'bank',
+  'defect',
+  'lua',
+] as const;
 export type InvariantId = (typeof INVARIANTS)[number];
 
 export interface Violation {
@@ -64,6 +81,8 @@ export interface EntityView {
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
+/** The longest wait between two attempts, in ms: the configuration of a simulated node leaves it at its default. */
+const BACKOFF_MS_MAX = 30_000;
 
 export class View {
   facts!: RunFacts;
@@ -90,6 +109,7 @@ export class View {
   readonly deaths = new Map<string, { index: number; atMs: number }[]>();
   /** Index of the last join, by node. */
   readonly joined = new Map<string, number>();
+  private readonly joinsMs: number[] = [];
   private readonly open = new Map<string, Handling>();
 
   constructor(readonly events: readonly HistoryEvent[]) {
@@ -146,7 +166,10 @@ export class View {
         this.handling(event);
         return;
       case 'node':
-        if (event.state === 'joined') this.joined.set(event.node, event.index);
+        if (event.state === 'joined') {
+          this.joined.set(event.node, event.index);
+          this.joinsMs.push(event.atMs);
+        }
         if (event.state === 'crashed' || event.state === 'exited') this.died(event.node, event.index, event.atMs);
         return;
       case 'fault':
@@ -200,6 +223,36 @@ export class View {
     else if (event.fault === 'storeJump' && (event.jumpMs ?? 0) > 0) this.jumpsMs.push(atMs);
     else if (event.fault === 'pause') span(this.pauses, node, event, event.leaseLeftMs ?? 0);
     else if (event.fault === 'clock') span(this.clocks, node, event, event.rate ?? 1);
+  }
+
+  /** When a run without faults has settled, in ms; undefined where faults are injected. */
+  calmFromMs(): number | undefined {
+    const { calmAfterJoinMs } = this.facts;
+    if (calmAfterJoinMs === undefined) return undefined;
+    return Math.max(0, ...this.joinsMs) + calmAfterJoinMs;
+  }
+
+  /** Shortest wait in ms after that attempt has failed. */
+  backoffMs(entity: string, attempt: number): number {
+    const { backoffMs = 0 } = this.typeFacts(entity);
+    return attempt === 0 ? 0 : Math.min(backoffMs * 2 ** (attempt - 1), BACKOFF_MS_MAX);
+  }
+
+  /** The call that was told this: the last one of that name on that node before it. */
+  invokeOf({ call, node, index }: { call: string; node: string; index: number }): Invoke | undefined {
+    return this.invokes.findLast((i) => i.call === call && i.node === node && i.index <= index);
+  }
+
+  /** False if a second caller has sent the same message. */
+  isSoleCaller(call: string): boolean {
+    return this.invokes.find((i) => i.call === call) === this.invokes.findLast((i) => i.call === call);
+  }
+
+  /** How the first message of that call ended; undefined while it is live. */
+  endOf({ call, entity }: Invoke): Transition | undefined {
+    const { appends, transitions } = this.entity(entity);
+    const seq = appends.find((a) => a.call === call && a.replayOf === '')?.seq;
+    return transitions.find((t) => t.seq === seq && isTerminal(t.to));
   }
 
   /** Handlings on that node that never ended, though it lives. */

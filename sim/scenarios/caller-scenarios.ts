@@ -1,7 +1,7 @@
 /** What callers see: links that carry one way only, calls in a circle, and calls that are made again. */
 import type { Call } from '../cluster.js';
 import type { Target } from '../job.js';
-import { entityOf, eventsOf, placed, type Scenario, startedOn, toldTo } from './scenario.js';
+import { endOf, entityOf, eventsOf, placed, type Scenario, startedOn, toldTo } from './scenario.js';
 
 const THREE = ['n1', 'n2', 'n3'];
 
@@ -53,6 +53,76 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
       must(
         'nobody lost its lease',
         eventsOf(sim, 'node').every((e) => e.state !== 'lease-lost'),
+      );
+    },
+  },
+  {
+    name: 'refused-petition',
+    shows: 'a master that answers no more petitions now delays no message: the preferred node takes the entity at once',
+    settings: { petitionsMax: 1, reconcileIntervalMs: 3000 },
+    run(sim, must) {
+      sim.start(...THREE);
+      sim.run(2000);
+      const calls = Array.from({ length: 12 }, (_, i) => sim.send('n3', `plain:${i}`, { c: `w${i}` }, { how: 'wait' }));
+      must(
+        'every call is answered long before a sweep',
+        sim.until(() => calls.every((c) => c.outcome === 'ok'), 50, 5),
+      );
+      const refusals = eventsOf(sim, 'told').filter(({ message }) => message.kind === 'placed' && message.refusal !== undefined);
+      must('some petitions were refused', refusals.length > 0);
+    },
+  },
+  {
+    name: 'withdrawn-in-backoff',
+    shows: 'a message that is withdrawn while it waits for its next attempt holds up nothing behind it',
+    settings: { backoffDelayMs: 4000, reconcileIntervalMs: 3000 },
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const entity = 'retried:a';
+      const { other } = placed(sim, entity);
+      for (const isBehind of [true, false]) {
+        const which = isBehind ? 'what waits behind it' : 'what comes after it';
+        const failing = { c: `first-${isBehind}`, how: 'throw' } as const;
+        const first = sim.send(other, entity, failing, { how: 'wait', onTimeout: 'withdraw', timeoutMs: 300 });
+        sim.run(100);
+        const send = (): Call => sim.send(other, entity, { c: `second-${isBehind}` }, { how: 'wait' });
+        const before = isBehind ? send() : undefined;
+        sim.run(250);
+        must(`${which}: the first message is withdrawn`, endOf(sim, first) === 'withdrawn');
+        const second = before ?? send();
+        must(
+          `${which} does not wait until the first would have been tried again`,
+          sim.until(() => second.outcome === 'ok', 50, 5),
+        );
+      }
+    },
+  },
+  {
+    name: 'wake-before-the-answer',
+    shows: 'a wake that overtakes the answer to the retry of the message is not forgotten',
+    settings: { backoffDelayMs: 4000, reconcileIntervalMs: 3000, storeCallTimeoutMs: 400 },
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, 'retried:a');
+      sim.slowStore(owner, 60);
+      const first = sim.send(
+        other,
+        'retried:a',
+        { c: 'first', how: 'throw' },
+        { how: 'wait', onTimeout: 'withdraw', timeoutMs: 200 },
+      );
+      const second = sim.send(other, 'retried:a', { c: 'second' }, { how: 'wait' });
+      must(
+        'the first message is withdrawn',
+        sim.until(() => endOf(sim, first) === 'withdrawn', 300, 1),
+      );
+      const retriedMs = eventsOf(sim, 'transition').find((e) => e.to === 'enqueued')?.atMs ?? 0;
+      must('while the answer to its retry is on the way', sim.world.nowMs < retriedMs + 55);
+      must(
+        'the second one does not wait until the first would have been tried again',
+        sim.until(() => second.outcome === 'ok', 400, 5),
       );
     },
   },

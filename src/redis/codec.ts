@@ -180,6 +180,8 @@ function decodeAnswer(op: SessionOp, text: string, me: number): Answer {
     }
     case 'retry':
       return { ok: true, notBeforeMs: Number(text) };
+    case 'withdraw':
+      return { ok: true, owner: Number(text) };
     case 'takeover':
       return decodeTakeover(text);
     case 'expire':

@@ -172,17 +172,18 @@ e.headFor, e.headSeq, e.headRecord = first, s, record set_message(e.key, s, reco
 if not e then return refuse('FENCED') end if e.running ~= s or s == '0' or e.attempt ~= attempt then return refuse('NOT_RUNNING') end local contract = contract_of(ME, type_of(key))
 if attempt + 0 >= (contract and contract.max or 1) then return refuse('EXHAUSTED') end local notBefore = now + delay
 put_back(e, s, again(message_of(key, s), int(attempt + 1), int(notBefore), why), notBefore) return int(notBefore) end local function id_of(record)
-local id = match(record, '^[^\31]*\31%d+\31%d+\31%d\31%d+\31([^\31]*)\31') return id end local function withdraw(key, id, s) local e = entity_of(key)
-local record = e and s ~= '0' and message_of(key, s) or nil if record and id_of(record) ~= id then record = nil end if record and e.running == s then return refuse('RUNNING', s) end if not record then
-return refuse(kept_of(key .. RS .. id) and 'TERMINAL' or 'ABSENT') end if e.headSeq == s then e.headFor = false end if int(e.first + 1) == s then e.first = s else e.holes = int(e.holes + 1) end
-normalise(e) finish_message(e, s, true, record, 'withdrawn', '', '', nil) settle(e) return '' end local function release(key, fence, handoff) local e = owned_by_me(key, fence)
-if not e then return refuse('FENCED') end if e.running ~= '0' then return refuse('RUNNING', e.running) end local pending = pending_count(e)
-if handoff ~= '1' and pending > 0 then return refuse('MORE', int(pending)) end e.owner = '0' ownsDelta[ME] = (ownsDelta[ME] or 0) - 1 settle(e) return '' end local QUERY = '\29'
-local INTERRUPTED = '{"name":"Interrupted","message":"the node that ran the handler was lost"}' local function disown(e) local incarnation = e.owner e.owner = '0' local m = member_of(incarnation)
-if not m then return end ownsDelta[incarnation] = (ownsDelta[incarnation] or 0) - 1 if m[9] ~= '1' or owns_count(incarnation) > 0 then return end members[incarnation] = false
-memberDel[#memberDel + 1] = incarnation for type in gmatch(m[10], '[^,]+') do contractDel[#contractDel + 1] = incarnation .. FS .. type end end local function takeover(key, incarnation)
-local e = entity_of(key) if not e or e.owner ~= incarnation then return refuse('OWNED', e and e.owner) end local m = member_of(incarnation) if m and m[9] ~= '1' then return refuse('NOT_DEAD') end
-if e.running == '0' then disown(e) settle(e) return e.hold end local contract, s, attempt, record = contract_of(incarnation, type_of(key)), e.running, e.attempt, message_of(key, e.running)
+local notBefore, id = match(record, '^[^\31]*\31%d+\31(%d+)\31%d\31%d+\31([^\31]*)\31') return id, notBefore end local function withdraw(key, id, s) local e = entity_of(key)
+local record = e and s ~= '0' and message_of(key, s) or nil local known, notBefore if record then known, notBefore = id_of(record) end if known ~= id then record = nil end
+if record and e.running == s then return refuse('RUNNING', s) end if not record then return refuse(kept_of(key .. RS .. id) and 'TERMINAL' or 'ABSENT') end if e.headSeq == s then e.headFor = false end
+if int(e.first + 1) == s then e.first = s else e.holes = int(e.holes + 1) end normalise(e) finish_message(e, s, true, record, 'withdrawn', '', '', nil) if notBefore + 0 <= now then settle(e) return ''
+end e.ready = false settle(e) return e.owner end local function release(key, fence, handoff) local e = owned_by_me(key, fence) if not e then return refuse('FENCED') end
+if e.running ~= '0' then return refuse('RUNNING', e.running) end local pending = pending_count(e) if handoff ~= '1' and pending > 0 then return refuse('MORE', int(pending)) end e.owner = '0'
+ownsDelta[ME] = (ownsDelta[ME] or 0) - 1 settle(e) return '' end local QUERY = '\29' local INTERRUPTED = '{"name":"Interrupted","message":"the node that ran the handler was lost"}'
+local function disown(e) local incarnation = e.owner e.owner = '0' local m = member_of(incarnation) if not m then return end ownsDelta[incarnation] = (ownsDelta[incarnation] or 0) - 1
+if m[9] ~= '1' or owns_count(incarnation) > 0 then return end members[incarnation] = false memberDel[#memberDel + 1] = incarnation
+for type in gmatch(m[10], '[^,]+') do contractDel[#contractDel + 1] = incarnation .. FS .. type end end local function takeover(key, incarnation) local e = entity_of(key)
+if not e or e.owner ~= incarnation then return refuse('OWNED', e and e.owner) end local m = member_of(incarnation) if m and m[9] ~= '1' then return refuse('NOT_DEAD') end if e.running == '0' then
+disown(e) settle(e) return e.hold end local contract, s, attempt, record = contract_of(incarnation, type_of(key)), e.running, e.attempt, message_of(key, e.running)
 local requeued = contract and contract.retries and attempt + 0 < contract.max local name, waiter, id = match(record, '^([^\31]*)\31%d+\31%d+\31%d\31(%d+)\31([^\31]*)\31')
 local isQuery = contract and find(contract.names, FS .. QUERY .. name .. FS, 1, true) ~= nil local holdUntil = now + holdMs if holdUntil > e.hold + 0 then e.hold = int(holdUntil) end disown(e)
 if requeued then put_back(e, s, again(record, int(attempt + 1), '0', INTERRUPTED)) else e.running, e.attempt, e.keep = '0', '0', '0'

@@ -338,7 +338,7 @@ export class Enqueue {
 
   /** A caller gave up on a message that may still be taken back. */
   withdraw(waiter: Waiter, why: string): void {
-    const { replies, clock, config } = this.parts;
+    const { replies, clock, config, router } = this.parts;
     const isTakenBack = waiter.append?.takeBack() === true;
     if (isTakenBack || this.session === undefined) {
       replies.giveUp(waiter, why, isTakenBack);
@@ -353,7 +353,10 @@ export class Enqueue {
       const { entity, id, seq } = waiter;
       const step: Step<WithdrawOp> = {
         op: { op: 'withdraw', entity, id, seq },
-        answered: (answer) => end(answer.ok),
+        answered: (answer) => {
+          end(answer.ok);
+          if (answer.ok && answer.owner !== 0) router.wake(entity, answer.owner);
+        },
         refused: () => end(false),
         unknown: () => end(false),
       };

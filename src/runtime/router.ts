@@ -94,6 +94,12 @@ export class Router {
     return places.filter((incarnation) => incarnation !== membership.incarnation).sort((a, b) => a - b);
   }
 
+  /** Work of an entity that `owner` owns can begin sooner than that node knows. */
+  wake(entity: string, owner: number): void {
+    if (owner === this.parts.membership.incarnation) this.parts.ownership.workers.get(entity)?.ring();
+    else this.ring(entity, owner);
+  }
+
   /** A peer says that there is work: for an entity owned here, or one that it takes to be ours. */
   rung(entity: string, record: MessageRecord | undefined): void {
     const { ownership } = this.parts;
@@ -151,18 +157,16 @@ export class Router {
   }
 
   /**
-   * A refusal costs the caller nothing but time: the message is logged, and the sweep places it. Without a master that is the
-   * sweep of whom the ring names, who is told at once instead.
+   * A refused petition costs its caller little time: the router wakes the node that rendezvous hashing prefers, and that node claims the
+   * entity. The sweep finds what this hint does not reach.
    */
   private placed(entity: string, records: readonly MessageRecord[], owner: number, refusal: PetitionRefusal | undefined): void {
     const { replies, network, membership, ownership, view } = this.parts;
-    const place = refusal === 'NO_MASTER' ? view.placeOf(entity)?.incarnation : undefined;
+    const to = refusal === undefined ? owner : view.placeOf(entity)?.incarnation;
     for (const record of records) {
-      if (refusal !== undefined) {
-        replies.noteRefusal(entity, record.id, refusal);
-        if (place !== undefined) network.send(place, { kind: 'ring', entity, message: record });
-      } else if (owner !== membership.incarnation) network.send(owner, { kind: 'ring', entity, message: record });
-      else ownership.activate(entity, record.chain !== '')?.arrived(record);
+      if (refusal !== undefined) replies.noteRefusal(entity, record.id, refusal);
+      if (to === membership.incarnation) ownership.activate(entity, record.chain !== '')?.arrived(record);
+      else if (to !== undefined) network.send(to, { kind: 'ring', entity, message: record });
     }
   }
 

@@ -59,6 +59,8 @@ export class EntityWorker implements Idle, Due {
   idlePlace: Idle['idlePlace'];
   dueAtMs = 0;
   attempt: Attempt | undefined;
+  /** A wake came while a begin or a retry was in flight, so what the log answers to that may be out of date. */
+  private wokenMeanwhile = false;
   private holdsSlot = false;
   private queuedForSlot = false;
   private inbox: Inbox | undefined;
@@ -132,6 +134,7 @@ export class EntityWorker implements Idle, Due {
   /** The log has something for this entity. */
   ring(): void {
     this.more = true;
+    this.wokenMeanwhile = true;
     // What it waits for is over by the store's clock, which may have jumped since the wait was reckoned.
     if (this.phase === 'waiting') {
       this.table.due.cancel(this);
@@ -164,6 +167,7 @@ export class EntityWorker implements Idle, Due {
   private start(): void {
     if (this.phase === 'idle') this.table.idle.remove(this);
     this.phase = 'starting';
+    this.wokenMeanwhile = false;
     this.takeSlot();
   }
 
@@ -217,9 +221,13 @@ export class EntityWorker implements Idle, Due {
   }
 
   private waitUntil(storeMs: number): void {
+    this.more = true;
+    if (this.wokenMeanwhile) {
+      this.rest();
+      return;
+    }
     this.phase = 'waiting';
     this.freeSlot();
-    this.more = true;
     this.table.due.schedule(this, storeMs - this.table.storeNowMs() + 1, WAIT_GRANULE_MS);
   }
 
@@ -369,6 +377,7 @@ export class EntityWorker implements Idle, Due {
   /** `failed`: how the message ends if the log has no attempt left for it. */
   private retry(attempt: Attempt, delayMs: number, failed: Outcome): void {
     this.phase = 'retrying';
+    this.wokenMeanwhile = false;
     const { record } = attempt;
     const { error } = failed;
     const op: RetryOp = {

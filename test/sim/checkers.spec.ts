@@ -7,6 +7,7 @@ import {
   claim,
   effect,
   end,
+  FACTS,
   final,
   healed,
   historyOf,
@@ -195,6 +196,67 @@ describe('the checkers', () => {
     ['defect', 'something unhandled', [{ kind: 'defect', ...ON1, what: 'boom' }]],
   ])('%s: reject %s', (id, _what, events) => {
     expect(broken(events)).toContain(id);
+  });
+
+  it('want promptness only where nothing is wrong and a slot is free', () => {
+    const calm = { ...FACTS, calmAfterJoinMs: 0, concurrentHandlersMax: 1 };
+    const found = (...events: Raw[]): string[] => check(historyOf(events, calm)).violations.map((v) => v.invariant);
+    const begun = (call: string, entity: string, seq: number, at: number): Raw[] => [
+      { ...move(entity, seq, 'dispatched'), at },
+      start(call, entity, seq),
+    ];
+    const waits = [append('c1', A, 1), ...begun('c1', A, 1, 200)];
+    expect(found(...waits)).toEqual(['L4']);
+    expect(broken(waits)).toEqual([]);
+    expect(found(append('c1', A, 1), ...begun('c1', A, 1, 40))).toEqual([]);
+    // Its node had no free slot meanwhile.
+    const busy = [append('c1', F, 1), move(F, 1, 'dispatched'), start('c1', F, 1)];
+    const free = [end(F, 1, '5'), move(F, 1, 'completed', { result: '5' })];
+    expect(found(...busy, append('c2', A, 2), { ...free[0], at: 190 } as Raw, free[1] as Raw, ...begun('c2', A, 2, 200))).toEqual(
+      [],
+    );
+    // What waits for its next attempt does so until then, and no longer if it is withdrawn.
+    const facts = { ...calm, types: { ...calm.types, retried: { ...calm.types.retried, backoffMs: 300 } } };
+    const retried = [
+      append('c1', R, 1),
+      ...begun('c1', R, 1, 10),
+      { ...end(R, 1, ''), outcome: 'failed' } as Raw,
+      append('c2', R, 2),
+    ];
+    const again = [...retried, { ...move(R, 1, 'enqueued'), at: 20 }];
+    const isLate = (...events: Raw[]): boolean =>
+      check(historyOf([...again, ...events], facts as never)).violations.some((v) => v.invariant === 'L4');
+    expect(isLate(...begun('c1', R, 1, 330))).toBe(false);
+    expect(isLate(...begun('c1', R, 1, 400))).toBe(true);
+    const withdrawn = { ...move(R, 1, 'withdrawn'), from: 'enqueued', at: 100 } as Raw;
+    expect(isLate(withdrawn, ...begun('c2', R, 2, 300))).toBe(true);
+    expect(isLate(withdrawn, ...begun('c2', R, 2, 140))).toBe(false);
+    const late = { ...ok('c1', '5'), at: 100 };
+    expect(found(invoke('c1', A), ...whole('c1', A, 1, 5).slice(1, -1), late)).toEqual(['L4']);
+    expect(found(invoke('c1', A), invoke('c1', A, {}, ON2), ...whole('c1', A, 1, 5).slice(1, -1), late)).toEqual([]);
+  });
+
+  it('know a refusal that nothing asked for', () => {
+    const told = (code: string, more: object = {}): Raw =>
+      ({ kind: 'fail', ...ON1, call: 'c9', code, definite: true, tookMs: 1, ...more }) as Raw;
+    const full = [1, 2, 3].map((seq) => append(`c${seq}`, A, seq, { depth: seq, total: seq }));
+    expect(broken([...full, invoke('c9', A), told('QUEUE_DEPTH_EXCEEDED')])).toEqual([]);
+    expect(broken([...full.slice(1), invoke('c9', A), told('QUEUE_DEPTH_EXCEEDED')])).toEqual(['L5']);
+    expect(broken([...full.slice(1), invoke('c9', A), full[0] as Raw, told('QUEUE_DEPTH_EXCEEDED')])).toEqual([]);
+    const facts = { ...FACTS, workersMax: 2, calmAfterJoinMs: 0 };
+    const calm = (...events: Raw[]): string[] => check(historyOf(events, facts)).violations.map((v) => v.invariant);
+    expect(calm(append('c1', F, 1), invoke('c9', A), told('WORKER_LIMIT_EXCEEDED'))).toEqual(['L5']);
+    expect(calm(append('c1', F, 1), append('c2', R, 1), invoke('c9', A), told('WORKER_LIMIT_EXCEEDED'))).toEqual([]);
+    const waiting = invoke('c9', A, { timeoutMs: 500 });
+    const over = (elapsedMs: number): Raw => told('REPLY_TIMEOUT', { kind: 'unknown', definite: undefined, elapsedMs });
+    expect(broken([waiting, over(400)])).toEqual(['L5']);
+    expect(broken([waiting, over(500)])).toEqual([]);
+    const ended = whole('c9', A, 1, 5).slice(1, -1);
+    expect(calm(waiting, ...ended, { ...over(500), at: 300 } as Raw)).toEqual(['L5']);
+    expect(calm(waiting, { ...over(500), at: 300 } as Raw, ...ended)).toEqual([]);
+    expect(calm(waiting, told('STORE_UNAVAILABLE'))).toEqual(['L5']);
+    expect(calm({ kind: 'node', ...ON1, state: 'suspended' })).toEqual(['L5']);
+    expect(broken([{ kind: 'node', ...ON1, state: 'suspended' }, waiting, told('STORE_UNAVAILABLE')])).toEqual([]);
   });
 
   it('lets what the log had begun start after a loss of writes, and nothing begin again', () => {

@@ -21,10 +21,10 @@ export const FACTS: RunFacts = {
 export type Raw = Parameters<History['add']>[0] & { at?: number };
 
 /** Stamps events one millisecond apart, or at their `at`. */
-export function historyOf(events: readonly Raw[]): HistoryEvent[] {
+export function historyOf(events: readonly Raw[], facts: RunFacts = FACTS): HistoryEvent[] {
   let nowMs = 0;
   const history = new History(() => nowMs);
-  history.add({ kind: 'run', node: '', incarnation: 0, facts: FACTS });
+  history.add({ kind: 'run', node: '', incarnation: 0, facts });
   for (const { at, ...event } of events) {
     nowMs = at ?? nowMs + 1;
     history.add(event as Raw);

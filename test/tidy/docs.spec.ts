@@ -14,7 +14,7 @@ const CODES = [
   ...['SHUTTING_DOWN', 'OUTCOME_UNKNOWN', 'CALL_CYCLE', 'PAYLOAD_TOO_LARGE', 'STORE_LOST', 'WITHDRAWN'],
 ];
 
-const INVARIANTS = ['I1', 'I2', 'I2f', 'I3', 'I4', 'I5', 'I6', 'I7', 'L1', 'L2', 'L3'];
+const INVARIANTS = ['I1', 'I2', 'I2f', 'I3', 'I4', 'I5', 'I6', 'I7', 'L1', 'L2', 'L3', 'L4', 'L5'];
 
 function page(path: string): string {
   try {

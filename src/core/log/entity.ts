@@ -293,8 +293,11 @@ export function withdraw(state: PartitionState, op: WithdrawOp, nowMs: number): 
   rec.pending.take(op.seq);
   // Nobody but the caller waits, and it is told here: only a given id is kept.
   end(state, op.entity, rec, { ...message, waiter: 0 }, 'withdrawn', { result: '', error: '' }, 0, nowMs);
+  // Only a head waits for its next attempt. What comes behind it can begin now.
+  const heldUp = message.notBeforeMs > nowMs;
+  if (heldUp) state.ready.delete(op.entity);
   settle(state, op.entity, rec, nowMs);
-  return { ok: true };
+  return { ok: true, owner: heldUp ? rec.owner : 0 };
 }
 
 export function release(state: PartitionState, me: number, op: ReleaseOp, nowMs: number): AnswerOf['release'] {

@@ -290,13 +290,18 @@ export interface Done {
   readonly ok: true;
 }
 
+export interface WithdrawAnswer extends Done {
+  /** The owner, if the message waited for its next attempt: what comes behind it can begin now. 0 otherwise. */
+  readonly owner: number;
+}
+
 export interface AnswerOf {
   append: AppendAnswer | (Refusal & { readonly known?: undefined });
   claim: ClaimAnswer | Refusal;
   begin: BeginAnswer | Refusal;
   finish: FinishAnswer | Refusal;
   retry: RetryAnswer | Refusal;
-  withdraw: Done | Refusal;
+  withdraw: WithdrawAnswer | Refusal;
   release: Done | Refusal;
   takeover: TakeoverAnswer | Refusal;
   late: Done | Refusal;

@@ -1,16 +1,18 @@
 -- withdraw: ends a message that has not begun.
 -- args     id, sequence
--- answer   nothing
+-- answer   the owner, if the message waited for its next attempt; else nothing
 -- refuses  RUNNING(sequence) TERMINAL ABSENT
 local function id_of(record)
-  local id = match(record, '^[^\31]*\31%d+\31%d+\31%d\31%d+\31([^\31]*)\31')
-  return id
+  local notBefore, id = match(record, '^[^\31]*\31%d+\31(%d+)\31%d\31%d+\31([^\31]*)\31')
+  return id, notBefore
 end
 
 local function withdraw(key, id, s)
   local e = entity_of(key)
   local record = e and s ~= '0' and message_of(key, s) or nil
-  if record and id_of(record) ~= id then record = nil end
+  local known, notBefore
+  if record then known, notBefore = id_of(record) end
+  if known ~= id then record = nil end
   if record and e.running == s then return refuse('RUNNING', s) end
   if not record then
     return refuse(kept_of(key .. RS .. id) and 'TERMINAL' or 'ABSENT')
@@ -20,6 +22,12 @@ local function withdraw(key, id, s)
   if int(e.first + 1) == s then e.first = s else e.holes = int(e.holes + 1) end
   normalise(e)
   finish_message(e, s, true, record, 'withdrawn', '', '', nil)
+  if notBefore + 0 <= now then
+    settle(e)
+    return ''
+  end
+  -- What comes behind it can begin now.
+  e.ready = false
   settle(e)
-  return ''
+  return e.owner
 end
