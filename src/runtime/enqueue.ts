@@ -344,11 +344,10 @@ export class Enqueue {
       replies.giveUp(waiter, why, isTakenBack);
       return;
     }
-    const limit = clock.setTimer(config.storeCallTimeoutMs, () => replies.giveUp(waiter, why, false));
-    const end = (withdrawn: boolean): void => {
-      limit.cancel();
-      replies.giveUp(waiter, why, withdrawn);
-    };
+    const end = (withdrawn: boolean): void => replies.giveUp(waiter, why, withdrawn);
+    const limit = clock.setTimer(config.storeCallTimeoutMs, () => end(false));
+    // Whatever ends the wait: the outcome, the end of the node, the answer to the withdrawal.
+    waiter.promise.catch(() => undefined).finally(() => limit.cancel());
     const withdraw = (): void => {
       const { entity, id, seq } = waiter;
       const step: Step<WithdrawOp> = {

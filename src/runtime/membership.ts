@@ -29,6 +29,7 @@ import type { Pulse } from '../ports/pulse.js';
 import type { Random } from '../ports/random.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 import { asError } from './error-record.js';
+import { Pauses } from './waits.js';
 
 const CLOSED_TEXT =
   'the store has lost acknowledged writes and was closed by a node that noticed it; find out what is missing, then reopen it (docs/guide.md in this package)';
@@ -82,6 +83,9 @@ export class Membership {
   /** When the newest acknowledged beat left. */
   private provedAtMs = Number.NEGATIVE_INFINITY;
   private readonly watched = new Map<number, Watched>();
+  private readonly pauses: Pauses;
+  /** The node stops or has closed: it becomes no incarnation any more. */
+  private isLast = false;
 
   constructor(
     private readonly store: Store,
@@ -92,7 +96,9 @@ export class Membership {
     private readonly contracts: readonly Contract[],
     private readonly events: MembershipEvents,
     private readonly schemas: readonly PublishedSchemas[] = [],
-  ) {}
+  ) {
+    this.pauses = new Pauses(clock);
+  }
 
   /** True while this node may start handlers: the last synchronous check before each. */
   leaseValid(): boolean {
@@ -129,23 +135,25 @@ export class Membership {
   /**
    * Becomes a new incarnation. Waits for the lease of a predecessor of the same serverId, then buries it.
    * Throws CONFIG_INVALID for a living twin or another schema, STORE_LOST for a closed store, STORE_UNAVAILABLE (`patient` false)
-   * if the store does not answer.
+   * if the store does not answer, SHUTTING_DOWN after `endJoins`.
    */
   async join(patient: boolean): Promise<void> {
     const token = this.random.token();
     let twinSinceMs: number | undefined;
-    for (;;) {
+    while (!this.isLast) {
       const sentMs = this.clock.monotonicMs();
       const answer = await this.attempt(() => this.store.control(this.joinOp(token)), patient);
       if (answer === undefined) {
-        await this.sleep(this.config.timing.heartbeatMs);
+        await this.pauseBeforeJoin(this.config.timing.heartbeatMs);
         continue;
       }
       // What is said of a twin holds until this node is let in.
       if (answer.ok || !this.isTwinOverdue(twinSinceMs)) this.events.health(undefined);
       if (answer.ok) {
         this.joined(answer, token, sentMs);
-        return;
+        if (!this.isLast) return;
+        await this.leave(0);
+        break;
       }
       if (answer.code === 'SCHEMA')
         throw new AtomicQueuesError(
@@ -160,12 +168,23 @@ export class Membership {
       twinSinceMs ??= sentMs;
       await this.waitForTwin(answer.at, twinSinceMs, patient);
     }
+    throw new AtomicQueuesError('SHUTTING_DOWN', 'the node was stopped before it had joined');
+  }
+
+  private async pauseBeforeJoin(ms: number): Promise<void> {
+    if (!this.isLast) await this.pauses.pause(ms);
+  }
+
+  /** Ends a join that is under way: it rejects, and leaves again if the store lets it in after all. Ends pauses, too. */
+  endJoins(): void {
+    this.isLast = true;
+    this.pauses.end();
   }
 
   /** Closes the store to every node: it lost acknowledged writes. Tries until it is told, or until `isOver`. */
   async shutStore(generation: string, isOver: () => boolean): Promise<void> {
     while (!isOver() && (await this.attempt(() => this.store.control({ op: 'shut', generation }), true)) === undefined)
-      await this.sleep(this.config.timing.heartbeatMs);
+      await this.pauses.pause(this.config.timing.heartbeatMs);
   }
 
   private joinOp(token: string): JoinOp {
@@ -359,7 +378,7 @@ export class Membership {
         this.events.health(new Error(text));
       }
     }
-    await this.sleep(heartbeatMs / 2);
+    await this.pauseBeforeJoin(heartbeatMs / 2);
   }
 
   /** Whether a twin that was first met at `sinceMs` can only be there because it lives. */
@@ -377,9 +396,5 @@ export class Membership {
       this.events.health(failure);
       return undefined;
     }
-  }
-
-  private sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => this.clock.setTimer(ms, resolve));
   }
 }

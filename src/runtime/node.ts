@@ -18,6 +18,7 @@ import type { Store } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
 import { type ContextHost, EntityContext } from './context.js';
 import { Directory } from './directory.js';
+import { drainWithinGrace } from './drain.js';
 import { DueTimes } from './due-times.js';
 import { type BulkOutcome, Enqueue, type OutgoingMessage, type Receipt } from './enqueue.js';
 import { asError } from './error-record.js';
@@ -26,14 +27,15 @@ import { Membership } from './membership.js';
 import { Ownership } from './ownership.js';
 import { Peers } from './peers.js';
 import { whyGiveUp } from './progress.js';
-import { PlainPulse } from './pulse.js';
+import { PlainPulse, pulseEveryMs } from './pulse.js';
 import { Recovery } from './recovery.js';
 import { Replies, type WaitOptions } from './replies.js';
 import { Router } from './router.js';
 import { StoreSession } from './session.js';
 import { PublishedShapes } from './shapes.js';
-import { blockedOf, type LogDepth, type NodeState, type NodeStatus, peersOf } from './status.js';
+import { blockedOf, depthOf, type LogDepth, type NodeState, type NodeStatus, peersOf, roleOf } from './status.js';
 import { View } from './view.js';
+import { within } from './waits.js';
 
 export interface NodeOptions {
   readonly config: ResolvedConfig;
@@ -55,19 +57,17 @@ export interface NodeOptions {
   onClosed?(why: AtomicQueuesError): void;
 }
 
-/** Part of the grace period that remains for handlers once their signal has aborted. */
-const ABORT_LEAD = 0.25;
-const DRAIN_POLL_MS = 10;
 const NONE: LogDepth = { messages: 0, entities: 0, deadLetters: 0 };
-
-/** The beat is also the health check: a tiny write through the script path, since a PING passes while writes are refused. */
-export const pulseEveryMs = ({ timing, health }: ResolvedConfig): number => Math.min(timing.heartbeatMs, health.storeCheckMs);
 
 export class Node {
   private state: NodeState = 'new';
   private closedBy: AtomicQueuesError | undefined;
   private session: StoreSession | undefined;
   private stopping: Promise<void> | undefined;
+  /** Why this incarnation is dead, if that was heard before its first session. */
+  private earlyEviction: string | undefined;
+  /** The join that is under way. */
+  private joining: Promise<void> | undefined;
   /** It is about to be stopped, and at work until then. */
   private isUnready = false;
   /** The incarnation before this one, 0 for none. */
@@ -144,11 +144,16 @@ export class Node {
 
   /**
    * Connects, joins and recovers what dead incarnations left. Rejects with STORE_UNAVAILABLE, CONFIG_INVALID (living twin,
-   * other schema) or STORE_LOST; the node is then closed.
+   * other schema) or STORE_LOST; the node is then closed. Rejects with SHUTTING_DOWN if it is stopped meanwhile.
    */
   async start(): Promise<void> {
-    if (this.state !== 'new') throw new AtomicQueuesError('CONFIG_INVALID', `the node was started before (${this.state})`);
+    if (this.state !== 'new') throw new AtomicQueuesError('CONFIG_INVALID', `a node starts once; this one is ${this.state}`);
     this.state = 'starting';
+    this.joining = this.joinFirst();
+    await this.joining;
+  }
+
+  private async joinFirst(): Promise<void> {
     const { store } = this.options;
     store.onReplaced((why) => this.noticeLoss(why));
     try {
@@ -156,15 +161,31 @@ export class Node {
       await this.membership.join(false);
       // The first caller, and the first handler that sends, shall know who takes what.
       await this.recovery.look();
+      if (!this.is('starting')) throw this.closedBy ?? new AtomicQueuesError('SHUTTING_DOWN', 'the node was stopped');
     } catch (error) {
-      this.state = 'closed';
-      this.closedBy = asError(error);
-      // What fails now is not why the start did.
-      const ends = [() => this.membership.leave(0), () => this.pulse.close(), () => store.close()];
-      for (const end of ends) await end().catch(() => undefined);
-      throw this.closedBy;
+      await this.startFailed(error);
     }
     this.openSession();
+  }
+
+  private async startFailed(error: unknown): Promise<never> {
+    const isStopped = this.is('draining') || this.is('stopped');
+    if (!isStopped) this.state = 'closed';
+    this.closedBy ??= isStopped
+      ? new AtomicQueuesError('SHUTTING_DOWN', 'the node was stopped while it started', { cause: error })
+      : asError(error);
+    // What fails now is not why the start did. What a stop ends, it ends by itself.
+    const ends = [
+      () => this.membership.leave(0),
+      ...(isStopped ? [] : [() => this.pulse.close(), () => this.options.store.close()]),
+    ];
+    for (const end of ends) await end().catch(() => undefined);
+    throw this.closedBy;
+  }
+
+  /** Asks anew, also where the compiler remembers another state from before an await. */
+  private is(state: NodeState): boolean {
+    return this.state === state;
   }
 
   private openSession(): void {
@@ -177,6 +198,7 @@ export class Node {
       full: (waiting, why) => trace.emit(waiting > 0 ? 'sends-wait' : 'sends-go-on', { why }),
     });
     this.session = session;
+    this.joining = undefined;
     network.listen(incarnation, (message, from) => this.receive(message, from));
     this.ownership.open(session);
     this.recovery.start(session, this.former);
@@ -184,6 +206,8 @@ export class Node {
     this.state = 'running';
     trace.emit('joined', { incarnation, serverId: config.serverId });
     this.enqueuing.openSession(session);
+    this.fenced(this.earlyEviction);
+    this.earlyEviction = undefined;
   }
 
   // ---- calls ---------------------------------------------------------------------------------------------------
@@ -263,6 +287,7 @@ export class Node {
   /** This incarnation is dead, if `why` says so. The process goes on as another one, beside what still runs of this one. */
   private fenced(why: string | undefined): void {
     const { incarnation } = this.membership;
+    if (this.is('starting')) this.earlyEviction ??= why;
     if (why === undefined || incarnation === 0 || this.session?.incarnation !== incarnation) return;
     this.options.trace.emit('lease-lost', { incarnation, why });
     const error = new AtomicQueuesError('FENCED', `incarnation ${incarnation} was declared dead: ${why}`, { definite: false });
@@ -274,7 +299,7 @@ export class Node {
       return;
     }
     this.state = 'rejoining';
-    void this.rejoin();
+    this.joining = this.rejoin();
   }
 
   private endSession(incarnation: number, error: AtomicQueuesError): void {
@@ -296,7 +321,7 @@ export class Node {
     } catch (error) {
       const why = asError(error);
       if (why.code === 'STORE_LOST') this.noticeLoss(why.message);
-      else this.close(why);
+      else if (this.is('rejoining')) this.close(why);
     }
   }
 
@@ -322,6 +347,7 @@ export class Node {
   private close(why: AtomicQueuesError): void {
     this.state = 'closed';
     this.closedBy = why;
+    this.membership.endJoins();
     this.enqueuing.rejectAll(why.message, why, why);
     this.replies.rejectAll(why);
     this.options.onClosed?.(why);
@@ -346,15 +372,18 @@ export class Node {
   }
 
   private async drain(): Promise<void> {
-    const { store, network, trace } = this.options;
+    const { store, network, trace, clock, config } = this.options;
     this.refuseNew();
+    this.membership.endJoins();
     this.ownership.draining = true;
     this.view.leave(this.membership.incarnation);
     this.master.resign();
-    await this.drainWithinGrace();
+    const isDone = (): boolean => this.ownsNothing() && this.ownership.running.size === 0 && !this.owesAnswers();
+    await drainWithinGrace({ clock, config, ownership: this.ownership, isOver: () => this.session === undefined, isDone });
     const running = this.ownership.running.size;
     this.recovery.stop();
     this.master.stop();
+    if (this.joining !== undefined) await this.withinCallTimeout(this.joining, undefined);
     const { messages: pending } = this.session === undefined ? NONE : await this.withinCallTimeout(this.depth(), NONE);
     // What still runs is not handed over: the lease lapses, and the next owner makes it a dead letter.
     const lastBatch = this.session?.lastAcknowledged ?? 0;
@@ -371,24 +400,8 @@ export class Node {
     await network.close();
     await store.close().catch(() => undefined);
     this.state = 'stopped';
+    this.membership.endJoins();
     trace.emit('stopped', { running, pending });
-  }
-
-  private async drainWithinGrace(): Promise<void> {
-    const { config, clock } = this.options;
-    const endMs = clock.monotonicMs() + config.shutdownGraceMs;
-    const abortMs = endMs - config.shutdownGraceMs * ABORT_LEAD;
-    let aborted = false;
-    this.ownership.sendLateReports();
-    while (this.session !== undefined && clock.monotonicMs() < endMs) {
-      this.ownership.releaseIdle();
-      if (this.ownsNothing() && this.ownership.running.size === 0 && !this.owesAnswers()) return;
-      if (!aborted && clock.monotonicMs() >= abortMs) {
-        aborted = true;
-        this.ownership.suspend(new AtomicQueuesError('SHUTTING_DOWN', 'the shutdown grace is nearly over'));
-      }
-      await this.sleep(DRAIN_POLL_MS);
-    }
   }
 
   /** Callers here wait for what other nodes do, who will answer as long as this one is a member. */
@@ -401,12 +414,7 @@ export class Node {
   }
 
   private withinCallTimeout<T>(call: Promise<T>, otherwise: T): Promise<T> {
-    const late = this.sleep(this.options.config.storeCallTimeoutMs).then(() => otherwise);
-    return Promise.race([call.catch(() => otherwise), late]);
-  }
-
-  private sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => this.options.clock.setTimer(ms, resolve));
+    return within(this.options.clock, this.options.config.storeCallTimeoutMs, call, otherwise);
   }
 
   /** True while anything is begun, waited for, or about to begin here: also a retry that waits for its backoff. */
@@ -425,26 +433,15 @@ export class Node {
     return {
       isReady: state === 'running' && !suspended && !health.degraded && !this.isUnready,
       ...{ state, serverId: config.serverId, serviceGroup: config.serviceGroup, incarnation },
-      ...{ role: this.role, epoch: this.master.highestEpoch, network: this.options.network.problem?.() },
+      ...{ role: roleOf(ownership, this.master), epoch: this.master.highestEpoch, network: this.options.network.problem?.() },
       ...{ suspended, leaseLeftMs: membership.leaseLeftMs(), degraded: health.degraded ? health.why : undefined },
       ...{ owned: ownership.workers.size, running: ownership.running.size, waiting: this.replies.size, blocked, awaitingRoom },
       peers: incarnation === 0 ? [] : peersOf(this.view.members, incarnation, this.peers),
     };
   }
 
-  private get role(): NodeStatus['role'] {
-    if (!this.ownership.handlesAny) return 'producer';
-    if (!this.master.leads) return 'replica';
-    return this.master.role === 'ready' ? 'master' : 'rebuilding';
-  }
-
   /** Asks the store. Rejects with STORE_UNAVAILABLE. */
-  async depth(): Promise<LogDepth> {
-    try {
-      const { depth, active, letters } = await this.options.store.control({ op: 'counts' });
-      return { messages: depth, entities: active, deadLetters: letters };
-    } catch (error) {
-      throw asError(error);
-    }
+  depth(): Promise<LogDepth> {
+    return depthOf(this.options.store);
   }
 }

@@ -1,7 +1,11 @@
+import type { ResolvedConfig } from '../core/config.js';
 import type { Identity } from '../core/log/control-operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import { endingOf, type Pulse, type PulseListener } from '../ports/pulse.js';
 import { type Store, StoreCallError } from '../ports/store.js';
+
+/** The beat is also the health check: a tiny write through the script path, since a PING passes while writes are refused. */
+export const pulseEveryMs = ({ timing, health }: ResolvedConfig): number => Math.min(timing.heartbeatMs, health.storeCheckMs);
 
 interface Run {
   readonly member: Identity;

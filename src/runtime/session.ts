@@ -148,6 +148,7 @@ export class StoreSession {
     this.ended = true;
     let isCertain = false;
     for (const batch of this.flying.splice(0)) {
+      batch.resend?.cancel();
       // Numbers are applied in order: nothing behind a batch that was certainly not applied can have been.
       isCertain ||= batch.answers === undefined && isFree(batch);
       for (const step of batch.former ?? batch.steps) {

@@ -2,7 +2,11 @@ import type { CircuitBreaker } from '../core/breaker.js';
 import { unescapeId } from '../core/ids.js';
 import type { Member } from '../core/log/control-operations.js';
 import type { PeerLink } from '../ports/network.js';
+import type { Store } from '../ports/store.js';
 import type { Attempt } from './attempt.js';
+import { asError } from './error-record.js';
+import type { Master } from './master.js';
+import type { Ownership } from './ownership.js';
 import type { Peers } from './peers.js';
 
 export type NodeState = 'new' | 'starting' | 'running' | 'rejoining' | 'draining' | 'stopped' | 'closed';
@@ -93,3 +97,19 @@ export const peersOf = (members: readonly Member[], me: number, peers: Peers): r
       link: peers.link(incarnation) ?? 'none',
       breaker: peers.breaker(incarnation),
     }));
+
+export function roleOf({ handlesAny }: Ownership, { leads, role }: Master): NodeStatus['role'] {
+  if (!handlesAny) return 'producer';
+  if (!leads) return 'replica';
+  return role === 'ready' ? 'master' : 'rebuilding';
+}
+
+/** Asks the store. Rejects with STORE_UNAVAILABLE. */
+export async function depthOf(store: Store): Promise<LogDepth> {
+  try {
+    const { depth, active, letters } = await store.control({ op: 'counts' });
+    return { messages: depth, entities: active, deadLetters: letters };
+  } catch (error) {
+    throw asError(error);
+  }
+}
