@@ -59,13 +59,17 @@ export class RedisStore implements Store {
   #isUnchecked = false;
   /** The check that is under way. */
   #check: Promise<void> | undefined;
+  /** Since a reconnect it was not read whether this is still the same store. */
+  #isUncompared = false;
+  /** The comparison that is under way. */
+  #comparison: Promise<void> | undefined;
 
   constructor(options: RedisStoreOptions) {
     const { connection, storeCallTimeoutMs, connectTimeoutMs = CONNECT_TIMEOUT_MS, clock } = options;
     this.#connection = new Connection({ connection, storeCallTimeoutMs, connectTimeoutMs, clock }, () => {
-      this.#isUnchecked = true;
-      this.#check = undefined;
-      void this.#compare();
+      this.#isUnchecked = this.#isUncompared = true;
+      this.#check = this.#comparison = undefined;
+      this.#beginComparison();
     });
     // One hash tag, so that a partition's keys stay together on a cluster.
     this.#base = `${options.keyPrefix}:{${options.partition ?? 0}}:`;
@@ -114,7 +118,7 @@ export class RedisStore implements Store {
   }
 
   async control<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> {
-    if (this.#isUnchecked) await this.#checkSettings();
+    while (this.#isUnchecked) await this.#checkSettings();
     const answer = (await this.#run(CONTROL, encodeControl(op, this.#now()), (text) =>
       decodeControl(op, text),
     )) as ControlAnswerOf[O['op']];
@@ -123,6 +127,7 @@ export class RedisStore implements Store {
   }
 
   #run<T>(script: Script, args: string[], decode: (text: string) => T, patience = 1): Promise<T> {
+    if (this.#isUncompared && this.#comparison === undefined) this.#beginComparison();
     const { length } = this.#keys;
     // One array: a call with so many arguments as a large batch has would overflow the stack.
     const all = this.#keys.concat(args);
@@ -141,23 +146,34 @@ export class RedisStore implements Store {
     return this.#storeNowMs === undefined ? '' : String(this.#storeNowMs());
   }
 
+  /** Compares the store with the one before the reconnect. If a read fails, the next call begins another comparison. */
+  #beginComparison(): void {
+    const comparison = this.#compare().then((isDone) => {
+      if (this.#comparison !== comparison) return;
+      this.#comparison = undefined;
+      if (isDone) this.#isUncompared = false;
+    });
+    this.#comparison = comparison;
+  }
+
   /**
    * After a reconnect: another run id alone is a restart, which keeps its data; with another generation, or none, it is not
-   * the store that we knew. A store that lost only its tail shows it by a gap.
+   * the store that we knew. A store that lost only its tail shows it by a gap. Returns false if the server could not be asked.
    */
-  async #compare(): Promise<void> {
+  async #compare(): Promise<boolean> {
     try {
       await this.#checkSettings();
       const runId = await runIdOf(this.#connection);
-      if (runId === this.#runId || this.#generation === '') return;
+      if (runId === this.#runId || this.#generation === '') return true;
       const generation = await this.#connection.call((client) => client.hget(`${this.#base}meta`, 'generation'));
       this.#runId = runId;
-      if (generation === this.#generation) return;
+      if (generation === this.#generation) return true;
       const found = generation === null ? 'is empty' : 'holds the data of another generation';
       for (const listener of this.#listeners) listener(`after a reconnect Redis has another run id and ${found}`);
+      return true;
     } catch (error) {
-      // The connection broke again: the next one compares; batches find out by themselves.
-      if (!(error instanceof StoreCallError)) throw error;
+      if (error instanceof StoreCallError) return false;
+      throw error;
     }
   }
 
