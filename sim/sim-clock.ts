@@ -59,8 +59,10 @@ class SimTimer extends SimEvent implements Timer {
     private readonly clock: SimClock,
     private readonly dueMs: number,
     private readonly run: () => void,
+    private readonly isUsers: boolean,
   ) {
     super(clock.life);
+    if (!isUsers) clock.life.timers++;
   }
 
   /** Of the clock's own time. */
@@ -87,7 +89,7 @@ class SimTimer extends SimEvent implements Timer {
   private close(): void {
     if (!this.open) return;
     this.open = false;
-    this.clock.life.timers--;
+    if (!this.isUsers) this.clock.life.timers--;
   }
 }
 
@@ -116,8 +118,17 @@ export class SimClock implements Clock {
   }
 
   setTimer(delayMs: number, fire: () => void): Timer {
-    const timer = new SimTimer(this, this.monotonicMs() + Math.max(0, delayMs), fire);
-    this.life.timers++;
+    if (this.life.isStopped) this.life.onLateAct(`sets a timer of ${Math.round(delayMs)} ms`);
+    return this.timer(delayMs, fire, false);
+  }
+
+  /** A timer of user code. */
+  userTimer(delayMs: number, fire: () => void): Timer {
+    return this.timer(delayMs, fire, true);
+  }
+
+  private timer(delayMs: number, fire: () => void, isUsers: boolean): Timer {
+    const timer = new SimTimer(this, this.monotonicMs() + Math.max(0, delayMs), fire, isUsers);
     this.push(timer, delayMs);
     return timer;
   }
@@ -134,5 +145,31 @@ export class SimClock implements Clock {
 
   push(event: SimEvent, delayMs: number): void {
     this.world.push(event, Math.max(0, delayMs) / this.host.rate + this.lateness.next() * LATE_MS_MAX);
+  }
+}
+
+/** The clock of user code in a process: its timers are no timers of the runtime, and none fires after the node has stopped. */
+export class UserClock implements Clock {
+  constructor(
+    private readonly clock: SimClock,
+    private readonly life: Life,
+  ) {}
+
+  monotonicMs(): number {
+    return this.clock.monotonicMs();
+  }
+
+  wallMs(): number {
+    return this.clock.wallMs();
+  }
+
+  setTimer(delayMs: number, fire: () => void): Timer {
+    return this.clock.userTimer(delayMs, () => {
+      if (!this.life.isStopped) fire();
+    });
+  }
+
+  defer(run: () => void): void {
+    this.clock.defer(run);
   }
 }

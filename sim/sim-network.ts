@@ -40,6 +40,10 @@ export class Hub {
     for (const delivery of arriving) this.world.push(delivery, 0);
   }
 
+  listens(incarnation: number): boolean {
+    return this.listeners.has(incarnation);
+  }
+
   heal(): void {
     for (const pair of [...this.stuck.keys()]) {
       const [from = '', to = ''] = pair.split('>');
@@ -93,7 +97,9 @@ export class SimNetwork implements Network {
 
   send(to: number, message: PeerMessage): void {
     const { hub, life } = this;
-    if (!life.alive || this.incarnation === 0) return;
+    if (!life.alive) return;
+    if (life.isStopped) life.onLateAct(`sends a ${message.kind}`);
+    if (this.incarnation === 0) return;
     const listener = hub.listeners.get(to);
     if (listener === undefined) return;
     const { weather } = hub;

@@ -9,7 +9,7 @@ import type { Bank } from './bank.js';
 import type { History, NodeChange, TypeFacts } from './history.js';
 import { idOf, type Job, QUERIES, type Target, TYPES, typeOf } from './job.js';
 import { configOf, type NodePlan, type Settings } from './plan.js';
-import { HostClock, SimClock } from './sim-clock.js';
+import { HostClock, SimClock, UserClock } from './sim-clock.js';
 import { SimHandler } from './sim-handler.js';
 import { type Hub, SimNetwork } from './sim-network.js';
 import { SimRandom, type Stream } from './sim-random.js';
@@ -32,6 +32,8 @@ export interface NodeSurroundings {
   ended(node: SimNode, why: 'start-failed' | 'closed' | 'stopped'): void;
 }
 
+/** How long a process lives on after its node has stopped. */
+const AFTER_STOP_MS = 3000;
 const WALL_START_MS = 1_690_000_000_000;
 const NAMES: readonly Job['op'][] = ['deposit', 'withdraw', 'read'];
 
@@ -126,7 +128,7 @@ export class SimNode {
         adapter?.storeOf(server, life, this.storeChance, this.config.storeCallTimeoutMs, clock) ??
         new SimStore(server, life, this.storeChance, this.config.storeCallTimeoutMs),
       network: new SimNetwork(hub, life, this.netChance),
-      handler: new SimHandler(clock, bank, history, {
+      handler: new SimHandler(new UserClock(clock, life), bank, history, {
         node: this.name,
         incarnation: () => this.incarnation,
         facts: (type) => typeFacts[type] as TypeFacts,
@@ -182,7 +184,7 @@ export class SimNode {
     if (why.code !== 'STORE_LOST') this.around.world.after(0, life, () => this.end(life, 'closed'));
   }
 
-  private end(life: Life, why: 'start-failed' | 'closed' | 'stopped'): void {
+  private end(life: Life, why: 'start-failed' | 'closed'): void {
     if (this.life !== life) return;
     this.note('exited', {});
     this.kill();
@@ -191,6 +193,10 @@ export class SimNode {
 
   private kill(): void {
     if (this.life !== undefined) this.around.world.kill(this.life);
+    this.forget();
+  }
+
+  private forget(): void {
     this.life = undefined;
     this.node = undefined;
     this.clock = undefined;
@@ -210,7 +216,29 @@ export class SimNode {
     const { life, node } = this;
     if (life === undefined || node === undefined) return;
     this.note('draining', {});
-    node.stop().then(() => this.end(life, 'stopped'));
+    node.stop().then(() => this.stopped(life));
+  }
+
+  /** The process may live on, as a test runner or a larger application does. Its runtime must be silent, and no member. */
+  private stopped(life: Life): void {
+    if (this.life !== life) return;
+    const { world, hub, ended } = this.around;
+    const { incarnation } = this;
+    const defect = (what: string): void =>
+      this.around.history.add({
+        kind: 'defect',
+        node: this.name,
+        incarnation,
+        what: `after stop() has resolved, the node ${what}`,
+      });
+    if (life.timers > 0) defect(`still has ${life.timers} timers`);
+    if (hub.listens(incarnation)) defect('still receives messages');
+    life.isStopped = true;
+    life.onLateAct = defect;
+    this.note('exited', {});
+    this.forget();
+    world.after(AFTER_STOP_MS, undefined, () => world.kill(life));
+    ended(this, 'stopped');
   }
 
   /** SIGSTOP, or with `suspended` the whole machine: its monotonic clock stands still too. Answers the lease left. */

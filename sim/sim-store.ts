@@ -165,6 +165,7 @@ export class SimStore implements Store {
 
   private call(batch: Batch | undefined, op: ControlOp | undefined): Promise<BatchReply | ControlAnswer> {
     if (!this.life.alive) return never();
+    if (this.life.isStopped) this.life.onLateAct(`calls the store (${op?.op ?? 'batch'})`);
     return new Promise((resolve, reject) => this.path.leaveLater(new StoreCall(this, batch, op, resolve, reject)));
   }
 

@@ -18,8 +18,12 @@ export const onGrid = (ms: number): number => Math.ceil(ms * GRID_PER_MS) / GRID
 export class Life {
   alive = true;
   paused = false;
-  /** Timers that are set, for the check that idle nodes come back to their baseline. */
+  /** Its node has stopped. The process goes on for a while, and its runtime must do nothing any more. */
+  isStopped = false;
+  /** Timers that its runtime has set, for the check that idle nodes come back to their baseline. */
   timers = 0;
+  /** Is called with what the runtime does after it has stopped. */
+  onLateAct: (what: string) => void = () => undefined;
   readonly backlog: SimEvent[] = [];
 
   constructor(

@@ -24,6 +24,7 @@ import type { Membership } from './membership.js';
 import type { Ownership } from './ownership.js';
 import type { Peers } from './peers.js';
 import type { View } from './view.js';
+import { Pauses } from './waits.js';
 
 export interface MasterParts {
   readonly clock: Clock;
@@ -70,6 +71,9 @@ export class Master {
   private readonly table = new AssignmentTable();
   private leadsUntilMs = 0;
   private timer: Timer | undefined;
+  private isOn = false;
+  /** Ends when every member has answered, or this node leads no longer. */
+  private readonly answersWait: Pauses;
   private ticket = 0;
   private readonly open = new Map<number, OpenAssignment>();
   /** Entities of open assignments. */
@@ -87,6 +91,7 @@ export class Master {
   private readonly rebuildFaults: DutyFaults;
 
   constructor(private readonly parts: MasterParts) {
+    this.answersWait = new Pauses(parts.clock);
     this.faults = new DutyFaults(parts.trace, 'master');
     this.rebuildFaults = new DutyFaults(parts.trace, 'rebuild');
   }
@@ -101,10 +106,12 @@ export class Master {
   }
 
   start(): void {
+    this.isOn = true;
     this.schedule();
   }
 
   stop(): void {
+    this.isOn = false;
     this.timer?.cancel();
     this.stepDown();
     this.formerTable = [];
@@ -134,7 +141,7 @@ export class Master {
     } catch (error) {
       this.faults.report(error);
     }
-    if (this.parts.membership.incarnation === me && me !== 0) this.schedule();
+    if (this.isOn && this.parts.membership.incarnation === me) this.schedule();
   }
 
   private mayLead(): boolean {
@@ -208,6 +215,7 @@ export class Master {
     this.role = 'follower';
     this.leadsUntilMs = 0;
     this.rebuild = undefined;
+    this.answersWait.end();
     this.formerTable = [...this.table.entries()];
     this.table.clear();
     for (const [ticket] of this.open) this.endAssignment(ticket, 'NOT_MASTER');
@@ -217,17 +225,14 @@ export class Master {
 
   /** Asks every member what it owns, and reads from the store what those own that do not answer in time. */
   private async startRebuild(): Promise<void> {
-    const { membership, ownership, view, network, config, clock } = this.parts;
+    const { membership, ownership, view, network, config } = this.parts;
     const { epoch } = this;
     for (const entity of ownership.workers.keys()) this.table.set(entity, membership.incarnation);
     const others = view.group.filter((m) => m.incarnation !== membership.incarnation).map((m) => m.incarnation);
     const rebuild: Rebuild = { waitsFor: new Set(others) };
     this.rebuild = rebuild;
     for (const other of others) network.send(other, { kind: 'list-workers', ticket: epoch, epoch });
-    if (others.length > 0)
-      await new Promise<void>((resolve) => {
-        clock.setTimer(config.deadlines.syncMs, resolve);
-      });
+    if (others.length > 0) await this.answersWait.pause(config.deadlines.syncMs);
     for (const silent of rebuild.waitsFor) {
       if (this.rebuild !== rebuild) return;
       await this.readOwned(silent);
@@ -256,6 +261,7 @@ export class Master {
 
   private finishRebuild(): void {
     this.rebuild = undefined;
+    this.answersWait.end();
     if (this.role !== 'rebuilding') return;
     this.role = 'ready';
     this.parts.trace.emit('rebuilt', { epoch: this.epoch, entities: this.table.size });

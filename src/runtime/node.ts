@@ -395,6 +395,7 @@ export class Node {
     this.session = undefined;
     this.enqueuing.rejectAll('the node has stopped', unsent);
     this.replies.rejectAll(unknown);
+    this.router.clear();
     this.ownership.dispose();
     await this.pulse.close();
     await network.close();
