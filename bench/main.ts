@@ -1,8 +1,10 @@
-/** npm run bench: speed and memory, on both stores, beside peers on demand. Exit 0: held, 1: a floor or a run failed, 2: wrong usage. */
+/** npm run bench: speed, memory and growth, on both stores, beside peers on demand. Exit 0: held, 1: a floor or a run failed, 2: wrong usage. */
 import { judge } from './floors.js';
 import { BenchOptions, parseOptions, USAGE, UsageError } from './options.js';
 import { floorLine, label, machine, runLine, table, versions, workloadsJson } from './report.js';
-import { Run, runAll } from './runner.js';
+import { Bench, Run, runAll } from './runner.js';
+import { slopeFloors, slopesJson, slopesOf, slopeTable } from './scale/limits.js';
+import { Measured, runScale } from './scale/runner.js';
 import { installPeers } from './sides/peers.js';
 import { Summary } from './summary.js';
 
@@ -17,28 +19,35 @@ function broken(run: Run): string[] {
   return [`${label(run.series)}: ${disorder} out of order, ${repeats} repeated, ${overlap} overlapping`];
 }
 
+const NOT_RUN: Bench = { runs: [], redisVersion: undefined };
+const NOT_MEASURED: Measured = { samples: [], errors: [], redisVersion: undefined };
+
 async function bench(options: BenchOptions): Promise<number> {
   if (options.peers) installPeers(say);
-  const { runs, redisVersion } = await runAll(options, (run) => say(runLine(run)));
+  const { runs, redisVersion } = options.workloads.length > 0 ? await runAll(options, (run) => say(runLine(run))) : NOT_RUN;
+  const scaled = options.sizes.length > 0 ? await runScale(options, say) : NOT_MEASURED;
   const summary = new Summary(runs);
-  const floors = judge(summary);
-  const errors = runs.flatMap(broken);
+  const slopes = slopesOf(scaled.samples);
+  const floors = [...judge(summary), ...slopeFloors(slopes)];
+  const errors = [...runs.flatMap(broken), ...scaled.errors];
   say('');
-  for (const line of [...table(summary.rows), '', ...floors.map(floorLine)]) say(line);
+  if (runs.length > 0) for (const line of [...table(summary.rows), '']) say(line);
+  if (slopes.length > 0) for (const line of [...slopeTable(slopes), '']) say(line);
+  for (const floor of floors) say(floorLine(floor));
   for (const error of errors) say(`FAILED ${error}`);
-  if (options.json) {
-    const { rounds, scale } = options;
-    const found = {
-      machine: machine(),
-      versions: versions(redisVersion, options.peers),
-      rounds,
-      scale,
-      ...workloadsJson(summary),
-      floors,
-      errors,
-    };
-    process.stdout.write(`${JSON.stringify(found)}\n`);
-  }
+  const found = {
+    machine: machine(),
+    versions: versions(redisVersion ?? scaled.redisVersion, options.peers),
+    rounds: options.rounds,
+    scale: options.scale,
+    ...workloadsJson(summary),
+    ...(slopes.length > 0 && { slopes: slopesJson(slopes) }),
+    floors,
+    errors,
+  };
+  if (slopes.length > 0)
+    say(`${JSON.stringify(found.machine)} ${JSON.stringify(found.versions)}, medians of ${options.rounds} rounds`);
+  if (options.json) process.stdout.write(`${JSON.stringify(found)}\n`);
   return errors.length === 0 && floors.every(({ held }) => held) ? 0 : 1;
 }
 

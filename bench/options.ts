@@ -1,9 +1,13 @@
 /** The bench's command line. A wrong one is told in a line, and ends with exit 2. */
 import { parseArgs } from 'node:util';
 import { Fsync, Store, WORKLOADS, Workload } from './plan.js';
+import { SIZES } from './scale/plan.js';
 
 export interface BenchOptions {
+  /** Without workload `scale`, which has a runner of its own. */
   readonly workloads: readonly Workload[];
+  /** The values of n of workload `scale`; empty: it is not run. */
+  readonly sizes: readonly number[];
   readonly stores: readonly Store[];
   readonly fsyncs: readonly Fsync[];
   readonly peers: boolean;
@@ -18,12 +22,14 @@ export class UsageError extends Error {
 }
 
 export const USAGE = `npm run bench -- [options]
-  --workload NAME          many, hot, reply, idle or cluster; several with commas (all)
+  --workload NAME          many, hot, reply, idle, cluster or scale; several with commas (all but scale)
+                           scale: the cost of one item at n = 10^3, 10^4 and 10^5, and its growth (25 minutes)
   --store memory|redis     one store only (both)
   --fsync everysec|always  one setting of Redis only (both)
   --peers                  groupmq and BullMQ on the same work, and the floors against them (Redis)
   --rounds N               medians of N interleaved rounds, 1 to 99 (3)
-  --scale F                fewer or more entities, messages and calls, 0.001 to 10 (1)
+  --scale F                fewer or more entities, messages and calls, 0.001 to 10 (1); not of workload scale
+  --n-max N                the largest n of workload scale: 1000, 10000 or 100000 (100000)
   --json                   one JSON object as the last line of standard output`;
 
 const FIELDS = {
@@ -33,6 +39,7 @@ const FIELDS = {
   peers: { type: 'boolean' },
   rounds: { type: 'string' },
   scale: { type: 'string' },
+  'n-max': { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const;
@@ -47,11 +54,17 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
   if (!stores.includes('redis') && (peers || values.fsync !== undefined)) {
     throw new UsageError(`--store memory goes without ${peers ? '--peers' : '--fsync'}: that is about Redis`);
   }
-  const workloads = (values.workload ?? WORKLOADS.join(',')).split(',').map((name) => oneOf('--workload', name, WORKLOADS));
+  const named = (values.workload ?? WORKLOADS.join(',')).split(',');
+  const chosen = named.map((name) => oneOf('--workload', name, [...WORKLOADS, 'scale'] as const));
+  const workloads = chosen.filter((name) => name !== 'scale');
+  const nMax = Number(oneOf('--n-max', values['n-max'] ?? String(SIZES.at(-1)), SIZES.map(String)));
+  const sizes = chosen.includes('scale') ? SIZES.filter((n) => n <= nMax) : [];
+  if (sizes.length === 0 && values['n-max'] !== undefined) throw new UsageError('--n-max goes with --workload scale only');
   const rounds = number('--rounds', values.rounds ?? '3', 1, 99);
   if (!Number.isInteger(rounds)) throw new UsageError(`--rounds ${values.rounds}: must be a whole number`);
   const scale = number('--scale', values.scale ?? '1', 0.001, 10);
-  return { workloads, stores, fsyncs, peers, rounds, scale, json: values.json ?? false, help: values.help ?? false };
+  const { json = false, help = false } = values;
+  return { workloads, sizes, stores, fsyncs, peers, rounds, scale, json, help };
 }
 
 function read(argv: readonly string[]) {

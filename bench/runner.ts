@@ -1,9 +1,9 @@
 /** Runs all measurements: rounds outside, sides inside, so that a slow minute of the machine meets all sides alike. */
-import { fork } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { LocalRedis, startLocalRedis } from '../demo/local-redis.js';
 import { findRedisServer } from '../demo/machine.js';
+import { forked } from './forked.js';
 import { BenchOptions, UsageError } from './options.js';
 import { ChildAnswer, Fsync, Job, jobsOf, Outcome, Series, Store, seriesOf } from './plan.js';
 
@@ -18,8 +18,6 @@ export interface Bench {
   readonly runs: readonly Run[];
   readonly redisVersion: string | undefined;
 }
-
-const CHILD_TIMEOUT_MS = 300_000;
 
 interface Place {
   readonly store: Store;
@@ -51,10 +49,15 @@ async function start({ stores, fsyncs }: BenchOptions): Promise<Place[]> {
   const places: Place[] = [];
   if (stores.includes('memory')) places.push({ store: 'memory', fsync: undefined, server: undefined });
   if (!stores.includes('redis')) return places;
+  for (const fsync of fsyncs) places.push({ store: 'redis', fsync, server: await startServer(fsync) });
+  return places;
+}
+
+/** Starts a server of this run's own. Throws a UsageError if there is no program for it. */
+export async function startServer(fsync: Fsync): Promise<LocalRedis> {
   const binary = findRedisServer();
   if (!binary) throw new UsageError('no redis-server or valkey-server on PATH; install one, or run with --store memory');
-  for (const fsync of fsyncs) places.push({ store: 'redis', fsync, server: await startLocalRedis(binary, fsync) });
-  return places;
+  return startLocalRedis(binary, fsync);
 }
 
 async function measure(series: Series, round: number, redisPort: number | undefined, scale: number): Promise<Run> {
@@ -77,7 +80,10 @@ async function emptied(port: number): Promise<void> {
 
 async function versionOf(places: readonly Place[]): Promise<string | undefined> {
   const server = places.find((place) => place.server)?.server;
-  if (!server) return undefined;
+  return server && versionOfServer(server);
+}
+
+export async function versionOfServer(server: LocalRedis): Promise<string | undefined> {
   const admin = new Redis({ port: server.port });
   const version = /(?:valkey|redis)_version:(\S+)/.exec(await admin.info('server'))?.[1];
   admin.disconnect();
@@ -85,28 +91,7 @@ async function versionOf(places: readonly Place[]): Promise<string | undefined> 
 }
 
 function child(job: Job): Promise<ChildAnswer> {
-  return new Promise((resolve) => {
-    const worker = fork(new URL('./child.js', import.meta.url), {
-      execArgv: ['--expose-gc'],
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      // a peer's warnings about itself are not our news
-      env: job.side === 'atomic-queues' ? process.env : { ...process.env, NODE_NO_WARNINGS: '1' },
-    });
-    let answer: ChildAnswer = { error: 'the child process ended without an answer' };
-    const late = setTimeout(() => {
-      answer = { error: `killed after ${CHILD_TIMEOUT_MS / 1000} s` };
-      worker.kill('SIGKILL');
-    }, CHILD_TIMEOUT_MS);
-    worker.on('message', (message: ChildAnswer) => {
-      answer = message;
-    });
-    worker.once('error', (error) => {
-      answer = { error: error.message };
-    });
-    worker.once('exit', () => {
-      clearTimeout(late);
-      resolve(answer);
-    });
-    worker.send(job);
-  });
+  // a peer's warnings about itself are not our news
+  const env = job.side === 'atomic-queues' ? process.env : { ...process.env, NODE_NO_WARNINGS: '1' };
+  return forked<Job, ChildAnswer>(new URL('./child.js', import.meta.url), job, env);
 }

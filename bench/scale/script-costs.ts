@@ -295,3 +295,26 @@ async function retention(w: ScriptWorld, { me }: Stock): Promise<void> {
   w.nowMs = START_MS + 2 * ENTRY_TTL_MS;
   await w.measure('expire', EXPIRE_MAX, () => expire(5));
 }
+
+/** Returns microseconds of Redis for one step, or for one member of what a step reads, where n members live. */
+export async function memberCosts(port: number, admin: Redis, n: number): Promise<Map<string, number>> {
+  const w = new ScriptWorld(port, admin, n);
+  await w.store.open();
+  const me = await w.join();
+  const { identity } = me;
+  for (const _ of range(n - 1)) await w.join();
+  await w.control('beat, n members', (i) => ({ op: 'beat', ...identity, beat: i + 1, acknowledged: 0 }));
+  await w.control('report, n members', () => ({ op: 'report', ...identity, eligible: true, unreachable: [] }));
+  await w.ops('claim, n members', me, (i) => ({ op: 'claim', entity: mine(i) }));
+  await w.ops('append that begins, n members', me, (i) => append('s', { entity: mine(i) }));
+  const perMember = () => n;
+  await w.control('lead, for each of n members', () => ({ op: 'lead', ...identity }), perMember);
+  await w.control('members, for each of n', () => ({ op: 'members' }), perMember);
+  const joined: Session[] = [];
+  await w.measure('join, for each of n members', n, async () => {
+    for (const _ of range(CALLS)) joined.push(await w.join());
+  });
+  await w.control('leave, for each of n members', (i) => ({ op: 'leave', ...joined[i]!.remembered }), perMember);
+  await w.store.close();
+  return w.costs;
+}

@@ -29,6 +29,13 @@ export async function logEveryCall(admin: Redis): Promise<void> {
   await admin.config('SET', 'slowlog-max-len', '1024');
 }
 
+/** Undoes `logEveryCall`. */
+export async function writeFileAgain(admin: Redis): Promise<void> {
+  await admin.flushall();
+  await admin.config('SET', 'slowlog-log-slower-than', '-1');
+  await admin.config('SET', 'appendonly', 'yes');
+}
+
 export class ScriptWorld {
   /** Microseconds of Redis for one item, by the name of what was measured. */
   readonly costs = new Map<string, number>();
