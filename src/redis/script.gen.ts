@@ -350,13 +350,13 @@ local m = member_of(incarnation) if not m then return '0' end if m[9] ~= '1' the
 if m[7] ~= beatSeen then return refuse('BEATING', m[7]) end local bad = open_writes() if bad then return bad end seal(incarnation, m) end return int(owns_count(incarnation)) end
 local function report(its, incarnation, token, eligible, unreachable) local stranger = stranger_of(its, incarnation, token) if stranger then return refuse(stranger) end
 local m = member_of(incarnation) local bad = open_writes() if bad then return bad end m[11], m[12] = eligible, unreachable call('HSET', MEMBER, incarnation, concat(m, FS)) return '' end
-local function precedes(a, b) for i = 1, #a < #b and #a or #b do local x, y = byte(a, i), byte(b, i) if x ~= y then return x < y end end return #a < #b end
-local function is_cut_off(incarnation, group, count) local reports = 0 for other, m in pairs(group) do
-if other ~= incarnation and find(',' .. m[12] .. ',', ',' .. incarnation .. ',', 1, true) then reports = reports + 1 end end return reports * 2 > count - 1 end local function lowest_of(list)
-local lowest, name for incarnation, m in pairs(list) do if not lowest or precedes(m[1], name) then lowest, name = incarnation, m[1] end end return lowest end local function group_of(me)
+local function precedes(a, b) for i = 1, #a < #b and #a or #b do local x, y = byte(a, i), byte(b, i) if x ~= y then return x < y end end return #a < #b end local function reports_in(group)
+local reports = {} for by, m in pairs(group) do local seen = { [by] = true } for other in gmatch(m[12], '[^,]+') do
+if not seen[other] then seen[other], reports[other] = true, (reports[other] or 0) + 1 end end end return reports end local function lowest_of(list) local lowest, name
+for incarnation, m in pairs(list) do if not lowest or precedes(m[1], name) then lowest, name = incarnation, m[1] end end return lowest end local function group_of(me)
 local group, eligible, count = {}, {}, 0 for incarnation, m in pairs((live_members())) do if m[8] + 0 > now and m[2] == me[2] and m[10] ~= '' then group[incarnation], count = m, count + 1 end end
-for incarnation, m in pairs(group) do if m[11] == '1' and not is_cut_off(incarnation, group, count) then eligible[incarnation] = m end end return group, eligible end
-local function lead(its, incarnation, token) local stranger = stranger_of(its, incarnation, token) if stranger then return refuse(stranger) end local me = member_of(incarnation)
+local reports = reports_in(group) for incarnation, m in pairs(group) do if m[11] == '1' and (reports[incarnation] or 0) * 2 <= count - 1 then eligible[incarnation] = m end end return group, eligible
+end local function lead(its, incarnation, token) local stranger = stranger_of(its, incarnation, token) if stranger then return refuse(stranger) end local me = member_of(incarnation)
 if me[8] + 0 <= now then return refuse('FENCED') end local record = hget(LEADER, me[2]) local leader, epoch, untilMs if record then leader, epoch, untilMs = match(record, '^(%d+)\31(%d+)\31(%d+)') end
 local leaderTtl, debounce = hget(META, 'leaderTtl'), hget(META, 'leaderDebounce')
 if not leaderTtl or not debounce or (not hget(META, 'epoch') and call('HLEN', LEADER) > 0) then return refuse('LOST') end local newUntil = int(now + leaderTtl)

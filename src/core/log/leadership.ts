@@ -23,7 +23,8 @@ interface Candidate {
  */
 export function candidateOf<C extends Candidate>(group: readonly C[], lapsed: number): C | undefined {
   const others = group.filter((m) => m.incarnation !== lapsed);
-  const eligible = others.filter((m) => m.eligible && !isCutOff(m, group));
+  const cutOff = cutOffIn(group);
+  const eligible = others.filter((m) => m.eligible && !cutOff.has(m.incarnation));
   const from = eligible.length > 0 ? eligible : others;
   return from.reduce<C | undefined>(
     (lowest, m) => (lowest === undefined || m.serverId < lowest.serverId ? m : lowest),
@@ -31,11 +32,15 @@ export function candidateOf<C extends Candidate>(group: readonly C[], lapsed: nu
   );
 }
 
-/** A registration that is kept fresh says nothing about whether anybody can call the node. */
-function isCutOff(member: Candidate, group: readonly Candidate[]): boolean {
-  let reports = 0;
-  for (const other of group) if (other !== member && other.unreachable.includes(member.incarnation)) reports++;
-  return reports * 2 > group.length - 1;
+/**
+ * Returns the incarnations that more than half of the others in the group report unreachable. A registration that is kept fresh says nothing
+ * about whether other nodes can call the node. One pass over the reports: a pass for each member would be quadratic in the members.
+ */
+function cutOffIn(group: readonly Candidate[]): ReadonlySet<number> {
+  const reports = new Map<number, number>();
+  for (const { incarnation: by, unreachable } of group)
+    for (const other of new Set(unreachable)) if (other !== by) reports.set(other, (reports.get(other) ?? 0) + 1);
+  return new Set([...reports].filter(([, count]) => count * 2 > group.length - 1).map(([incarnation]) => incarnation));
 }
 
 export function lead(state: PartitionState, op: LeadOp, nowMs: number): ControlAnswerOf['lead'] {
@@ -50,9 +55,10 @@ export function lead(state: PartitionState, op: LeadOp, nowMs: number): ControlA
   const isOfGroup = (m: MemberRecord): boolean => m.group === me.group && m.contracts.size > 0;
   const group = [...state.members.values()].filter((m) => !m.dead && m.leaseUntilMs > nowMs && isOfGroup(m));
   if (inForce) {
-    const others = group.filter((m) => m !== me && m.eligible && !isCutOff(m, group));
+    const cutOff = cutOffIn(group);
+    const others = group.filter((m) => m !== me && m.eligible && !cutOff.has(m.incarnation));
     // Sticky: a lower id does not topple a working master, but one that is not eligible makes way for one that is.
-    const mayStay = (me.eligible && !isCutOff(me, group)) || others.length === 0;
+    const mayStay = (me.eligible && !cutOff.has(op.incarnation)) || others.length === 0;
     if (!mayStay) return refuse('NOT_LOWEST', candidateOf(others, 0)?.incarnation);
     leader.untilMs = nowMs + leaderTtlMs;
     return { ok: true, epoch: leader.epoch, untilMs: leader.untilMs };

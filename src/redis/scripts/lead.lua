@@ -12,13 +12,17 @@ local function precedes(a, b)
   return #a < #b
 end
 
--- Whether most of the others report it unreachable.
-local function is_cut_off(incarnation, group, count)
-  local reports = 0
-  for other, m in pairs(group) do
-    if other ~= incarnation and find(',' .. m[12] .. ',', ',' .. incarnation .. ',', 1, true) then reports = reports + 1 end
+-- By how many others of the group each incarnation is reported unreachable. A pass over the reports for each member would make a
+-- call quadratic in the members.
+local function reports_in(group)
+  local reports = {}
+  for by, m in pairs(group) do
+    local seen = { [by] = true }
+    for other in gmatch(m[12], '[^,]+') do
+      if not seen[other] then seen[other], reports[other] = true, (reports[other] or 0) + 1 end
+    end
   end
-  return reports * 2 > count - 1
+  return reports
 end
 
 local function lowest_of(list)
@@ -35,8 +39,10 @@ local function group_of(me)
   for incarnation, m in pairs((live_members())) do
     if m[8] + 0 > now and m[2] == me[2] and m[10] ~= '' then group[incarnation], count = m, count + 1 end
   end
+  local reports = reports_in(group)
   for incarnation, m in pairs(group) do
-    if m[11] == '1' and not is_cut_off(incarnation, group, count) then eligible[incarnation] = m end
+    -- One that most of the others cannot reach does not lead.
+    if m[11] == '1' and (reports[incarnation] or 0) * 2 <= count - 1 then eligible[incarnation] = m end
   end
   return group, eligible
 end
