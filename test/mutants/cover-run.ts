@@ -9,9 +9,9 @@ import { type Block, blockAt, instrumented } from './cover.js';
 import type { Mutant } from './mutant.js';
 import type { Options } from './options.js';
 import { type Covered, playablesOf, reaching } from './playable.js';
-import { type CoveredSpec, loadersOf, stepsFor } from './specs.js';
+import { type CoveredSpec, Loaders, stepsFor } from './specs.js';
 import { failuresIn, playCommand, vitestArgs } from './stages.js';
-import { BUILD, Tree } from './tree.js';
+import { BUILD, GENERATED, Tree } from './tree.js';
 
 /** The unchanged code does not pass what mutants are judged by. */
 export class BaselineError extends Error {
@@ -50,12 +50,11 @@ export function keyOf(...words: readonly (string | number)[]): string {
 }
 
 export class Cover {
-  private readonly sources = readSources(['src', 'test', 'sim', 'demo', 'bench', 'chaos', 'scripts'], '.ts');
-
   constructor(
     private readonly blocks: ReadonlyMap<string, readonly Block[]>,
     private readonly played: readonly Covered[],
     private readonly specs: readonly CoveredSpec[],
+    private readonly loaders: Loaders,
   ) {}
 
   private blockOf({ path, start }: Mutant): number | undefined {
@@ -67,7 +66,7 @@ export class Cover {
   }
 
   stepsFor(mutant: Mutant): readonly (readonly string[])[] {
-    return stepsFor(mutant.path, this.blockOf(mutant), this.specs, loadersOf(this.sources, [mutant.path]));
+    return stepsFor(mutant.path, this.blockOf(mutant), this.specs, this.loaders);
   }
 }
 
@@ -98,12 +97,13 @@ export async function readCover(texts: Texts, options: Options, say: (line: stri
     say('playing the unchanged code');
     return withTree((tree) => coverSim(tree, options));
   });
-  if (stage === 'sim') return new Cover(blocks, played, []);
+  if (stage === 'sim') return new Cover(blocks, played, [], new Loaders([]));
+  const loaders = new Loaders(readSources(['src', 'test', 'sim', 'demo', 'bench', 'chaos', 'scripts'], '.ts'));
   const specs = await kept('cover-tests.json', keyOf(), () => {
     say('testing the unchanged code');
-    return withTree((tree) => coverTests(tree, [...texts.keys()], say));
+    return withTree((tree) => coverTests(tree, loaders.specsOf([...texts.keys(), GENERATED]), say));
   });
-  return new Cover(blocks, played, specs);
+  return new Cover(blocks, played, specs, loaders);
 }
 
 async function coverSim(tree: Tree, options: Options): Promise<readonly Covered[]> {
@@ -129,9 +129,12 @@ const prefixOf = (spec: string, compiledDir: string, output: string): string =>
     '',
   ].join(' ');
 
-async function coverTests(tree: Tree, paths: readonly string[], say: (line: string) => void): Promise<readonly CoveredSpec[]> {
-  const sources = readSources(['src', 'test', 'sim', 'demo', 'bench', 'chaos', 'scripts'], '.ts');
-  const specs = [...loadersOf(sources, [...paths, 'src/redis/script.gen.ts'])].sort();
+async function coverTests(
+  tree: Tree,
+  loading: ReadonlySet<string>,
+  say: (line: string) => void,
+): Promise<readonly CoveredSpec[]> {
+  const specs = [...loading].sort();
   const [output, journal] = [join(tree.dir, 'cover.ndjson'), join(tree.dir, 'journal.ndjson')];
   for (const spec of specs) tree.putText(spec, prefixOf(spec, tree.compiledDir, output) + readFileSync(spec, 'utf8'));
   rmSync(journal, { force: true });

@@ -9,7 +9,7 @@ import { linesOf, reportOf } from './report.js';
 import type { Killer, Result } from './results.js';
 import { sampleOf, sharesOf } from './sample.js';
 import { scoresOf } from './score.js';
-import { stepsFor } from './specs.js';
+import { Loaders, stepsFor } from './specs.js';
 import { failuresIn, playedOf } from './stages.js';
 
 const mutant = (id: string, area: Area = 'core', path = `src/${area}/x.ts`): Mutant => {
@@ -140,15 +140,25 @@ describe('what a mutant is tried with', () => {
     expect(reaching(all, 'src/redis/scripts/x.lua', undefined).map(({ kind }) => kind)).toEqual(['lua']);
   });
 
+  it('is, where no block is known, the tests that load the file', () => {
+    const loaders = new Loaders([
+      { path: 'src/core/x.ts', text: "import { y } from './y.js';" },
+      { path: 'test/core/x.spec.ts', text: "import { x } from '../../src/core/x.js';" },
+      { path: 'test/cli/x.spec.ts', text: "import { x } from '../../src/core/x.js';" },
+    ]);
+    expect([...loaders.specsOf(['src/core/y.ts'])]).toEqual(['test/core/x.spec.ts']);
+  });
+
   it('is the tests that reach it, quick ones first', () => {
     const specs = [
       { spec: 'test/contract/slow.spec.ts', ms: 9000, blocks: [1] },
       { spec: 'test/core/b.spec.ts', ms: 20, blocks: [1] },
       { spec: 'test/core/a.spec.ts', ms: 10, blocks: [2] },
     ];
-    expect(stepsFor('src/core/x.ts', 1, specs, new Set())).toEqual([['test/core/b.spec.ts'], ['test/contract/slow.spec.ts']]);
-    expect(stepsFor('src/core/x.ts', undefined, specs, new Set(['test/core/a.spec.ts']))).toEqual([['test/core/a.spec.ts']]);
-    expect(stepsFor('src/redis/scripts/x.lua', undefined, specs, new Set())).toEqual([['test/contract/slow.spec.ts']]);
+    const loaders = { specsOf: () => new Set(['test/core/a.spec.ts']) };
+    expect(stepsFor('src/core/x.ts', 1, specs, loaders)).toEqual([['test/core/b.spec.ts'], ['test/contract/slow.spec.ts']]);
+    expect(stepsFor('src/core/x.ts', undefined, specs, loaders)).toEqual([['test/core/a.spec.ts']]);
+    expect(stepsFor('src/redis/scripts/x.lua', undefined, specs, loaders)).toEqual([['test/contract/slow.spec.ts']]);
   });
 });
 

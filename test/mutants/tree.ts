@@ -10,7 +10,8 @@ import { transpiled } from './operators.js';
 
 export const BUILD = 'build/mutants';
 
-const GENERATED = 'src/redis/script.gen.ts';
+/** Holds the assembled scripts. */
+export const GENERATED = 'src/redis/script.gen.ts';
 
 /** All files of the working tree that git does not ignore. */
 function filesOfTree(): readonly string[] {
