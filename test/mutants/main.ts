@@ -1,6 +1,7 @@
 /** npm run mutants: measures what the simulator and the tests notice, by small changes of the code. */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { findRedisServer } from '../../demo/machine.js';
 import { readCatalog } from './catalog.js';
 import { killAllGroups } from './child.js';
 import { BaselineError, keyOf, readCover } from './cover-run.js';
@@ -51,6 +52,8 @@ async function main(options: Options): Promise<number> {
     return 0;
   }
   const results = new ResultFile(join(BUILD, 'results.jsonl'), termsOf(options), options.resume);
+  if (options.stage === 'tests' && findRedisServer() === undefined)
+    say('neither redis-server nor valkey-server is on PATH: tests that need one do not run, and kill no mutant');
   const startMs = performance.now();
   const cover = await readCover(texts, options, say);
   await new Runner({ options, texts, results, cover, onResult: progressOf(chosen.length) }, chosen).runAll();

@@ -78,11 +78,12 @@ describe('the score', () => {
     ...[survived('c', 'sim'), survived('c', 'tests'), survived('d', 'sim'), survived('d', 'tests')],
     ...[killed('e', 'scenarios'), { id: 'f', stage: 'sim', outcome: 'invalid', ms: 0 } as const],
   ];
+  const reached = results.map((result) => ({ ...result, reached: result.id === 'd' && result.stage === 'sim' ? 0 : 3 }));
   const judged: Judged[] = [{ id: 'c', verdict: 'redundant', why: 'A reason.' }];
 
   it('is of what is neither redundant nor no program', () => {
-    const { runtime, lua, all, core } = scoresOf(tried, results, judged);
-    expect(runtime).toMatchObject({ mutants: 4, seeds: 1, tests: 1, survived: 2, redundant: 1, unjudged: 1 });
+    const { runtime, lua, all, core } = scoresOf(tried, reached, judged);
+    expect(runtime).toMatchObject({ mutants: 4, seeds: 1, tests: 1, survived: 2, unreached: 1, redundant: 1, unjudged: 1 });
     expect(runtime).toMatchObject({ simScore: 33.3, allScore: 66.7 });
     expect(lua).toMatchObject({ mutants: 1, scenarios: 1, simScore: 100 });
     expect(all).toMatchObject({ mutants: 5, allScore: 75 });
@@ -101,6 +102,18 @@ describe('the score', () => {
     expect(linesOf(reportOf(found, { stage: 'sim', minSim: undefined, minAll: 90 })).at(-1)).toBe(
       'FAILED: all tests kill 75 %, not 90 %',
     );
+  });
+
+  it('comes with each survivor, and with what reaches it', () => {
+    const lines = linesOf(
+      reportOf({ known: new Set('c'), tried, results: reached, judged }, { stage: 'sim', minSim: 0, minAll: 0 }),
+    );
+    expect(lines.slice(0, 4)).toEqual([
+      'survivor c (redundant)',
+      '  src/runtime/x.ts:1: reached by 3 seeds and scenarios, which play alike; by 3 test files',
+      '  - 1',
+      '  + 0',
+    ]);
   });
 
   it('names what is judged and killed by now', () => {

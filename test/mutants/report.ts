@@ -2,7 +2,7 @@
 import { JUDGED_PATH, type Judged, listFaults } from './judged.js';
 import type { Mutant } from './mutant.js';
 import type { Options } from './options.js';
-import type { Result } from './results.js';
+import type { Result, Stage } from './results.js';
 import { type AreaScore, finalResults, type Scores, scoresOf } from './score.js';
 
 export interface Report {
@@ -21,6 +21,9 @@ export interface Survivor {
   readonly after: string;
   /** Whether any seed of the simulator played differently. */
   readonly isSeen: boolean;
+  /** Seeds and scenarios, and test files, that reach it. */
+  readonly played: number;
+  readonly tested: number;
   readonly verdict: string | undefined;
 }
 
@@ -40,11 +43,14 @@ export function reportOf(
   const last = finalResults(results);
   const verdicts = new Map(judged.map(({ id, verdict }) => [id, verdict]));
   const outcomeOf = ({ id }: Mutant) => last.get(id)?.outcome;
-  const seen = new Map(results.filter(({ stage }) => stage === 'sim').map(({ id, isSeen }) => [id, isSeen === true]));
+  const of = (stage: Stage) => new Map(results.filter((result) => result.stage === stage).map((result) => [result.id, result]));
+  const [sim, tests] = [of('sim'), of('tests')];
   const survivors = tried
     .filter((mutant) => outcomeOf(mutant) === 'survived')
     .map(({ id, path, line, before, after }) => {
-      return { id, at: `${path}:${line}`, before, after, isSeen: seen.get(id) === true, verdict: verdicts.get(id) };
+      const { isSeen = false, reached: played = 0 } = sim.get(id) ?? {};
+      const { reached: tested = 0 } = tests.get(id) ?? {};
+      return { id, at: `${path}:${line}`, before, after, isSeen, played, tested, verdict: verdicts.get(id) };
     });
   const scores = scoresOf(tried, results, judged);
   const faults = [...listFaults(judged, known), ...missed(scores, options)];
@@ -69,9 +75,9 @@ function missed(scores: Scores, { minSim, minAll }: Pick<Options, 'minSim' | 'mi
 const shown = (score: number | undefined): string => (score === undefined ? '-' : `${score} %`);
 
 function lineOf(name: string, score: AreaScore): string {
-  const { mutants, seeds, scenarios, tests, survived, redundant, late, hole, simScore, allScore } = score;
+  const { mutants, seeds, scenarios, tests, survived, unreached, redundant, late, hole, simScore, allScore } = score;
   return [
-    `${name}: ${mutants} mutants; killed by seeds ${seeds}, by scenarios ${scenarios}, by tests ${tests}`,
+    `${name}: ${mutants} mutants, ${unreached} of them out of the simulator's reach; killed by seeds ${seeds}, by scenarios ${scenarios}, by tests ${tests}`,
     `survived ${survived} (redundant ${redundant}, late ${late}, hole ${hole})`,
     `score of the simulator ${shown(simScore)}, of all ${shown(allScore)}`,
   ].join('; ');
@@ -79,9 +85,10 @@ function lineOf(name: string, score: AreaScore): string {
 
 export function linesOf({ scores, survivors, outdated, faults }: Report): readonly string[] {
   return [
-    ...survivors.flatMap(({ id, at, before, after, isSeen, verdict }) => [
-      `survivor ${id} (${verdict ?? 'not judged'}; ${isSeen ? 'seeds play differently' : 'all seeds play alike'})`,
-      ...[`  ${at}`, `  - ${before}`, `  + ${after}`],
+    ...survivors.flatMap(({ id, at, before, after, isSeen, played, tested, verdict }) => [
+      `survivor ${id} (${verdict ?? 'not judged'})`,
+      `  ${at}: reached by ${played} seeds and scenarios, which play ${isSeen ? 'differently' : 'alike'}; by ${tested} test files`,
+      ...[`  - ${before}`, `  + ${after}`],
     ]),
     ...outdated.map((id) => `judged, and killed now: ${id}`),
     ...Object.entries(scores).map(([name, score]) => lineOf(name, score)),

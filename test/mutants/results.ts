@@ -16,6 +16,8 @@ export interface Result {
   readonly what?: string;
   /** Of a survivor of the simulator: whether any seed played differently at all. */
   readonly isSeen?: boolean;
+  /** Seeds and scenarios, or test files, that reach its block. */
+  readonly reached?: number;
   readonly ms: number;
 }
 

@@ -55,8 +55,8 @@ export class Runner {
   }
 
   /** Returns whether it survives. */
-  private record(mutant: Mutant, stage: Result['stage'], { outcome, by, what, isSeen, ms }: Outcome): boolean {
-    const result = { id: mutant.id, stage, outcome, by, what, isSeen, ms };
+  private record(mutant: Mutant, stage: Result['stage'], { outcome, by, what, isSeen, reached, ms }: Outcome): boolean {
+    const result = { id: mutant.id, stage, outcome, by, what, isSeen, reached, ms };
     this.run.results.add(result);
     this.run.onResult(mutant, result);
     return outcome === 'survived';

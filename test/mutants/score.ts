@@ -10,6 +10,8 @@ export interface AreaScore {
   scenarios: number;
   tests: number;
   survived: number;
+  /** Those that no seed and no scenario reaches. */
+  unreached: number;
   redundant: number;
   late: number;
   hole: number;
@@ -25,7 +27,7 @@ export type AreaName = Area | 'core and runtime' | 'all';
 export type Scores = Readonly<Record<AreaName, AreaScore>>;
 
 const noScore = (): AreaScore => ({
-  ...{ mutants: 0, seeds: 0, scenarios: 0, tests: 0, survived: 0, redundant: 0, late: 0, hole: 0, unjudged: 0 },
+  ...{ mutants: 0, seeds: 0, scenarios: 0, tests: 0, survived: 0, unreached: 0, redundant: 0, late: 0, hole: 0, unjudged: 0 },
   ...{ simScore: undefined, allScore: undefined },
 });
 
@@ -58,12 +60,16 @@ function finish(score: AreaScore): AreaScore {
 export function scoresOf(mutants: readonly Mutant[], results: readonly Result[], judged: readonly Judged[]): Scores {
   const verdicts = new Map(judged.map(({ id, verdict }) => [id, verdict]));
   const last = finalResults(results);
+  const unreached = new Set(results.filter(({ stage, reached }) => stage === 'sim' && reached === 0).map(({ id }) => id));
   const scores = { core: noScore(), runtime: noScore(), 'core and runtime': noScore(), lua: noScore(), all: noScore() };
   for (const { id, area } of mutants) {
     const result = last.get(id);
     if (result === undefined || result.outcome === 'invalid') continue;
     const names: AreaName[] = area === 'lua' ? ['lua', 'all'] : [area, 'core and runtime', 'all'];
-    for (const name of names) count(scores[name], result, verdicts.get(id));
+    for (const name of names) {
+      count(scores[name], result, verdicts.get(id));
+      if (unreached.has(id)) scores[name].unreached++;
+    }
   }
   for (const score of Object.values(scores)) finish(score);
   return scores;

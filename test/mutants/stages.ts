@@ -19,11 +19,11 @@ const SLOWER_MAX = 4;
 const SLACK_MS = 30_000;
 
 export async function playSim(tree: Tree, list: readonly Covered[]): Promise<Outcome> {
-  if (list.length === 0) return { outcome: 'survived', isSeen: false, ms: 0 };
+  if (list.length === 0) return { outcome: 'survived', isSeen: false, reached: 0, ms: 0 };
   const totalMs = list.reduce((sum, { ms }) => sum + ms, 0) * SLOWER_MAX + SLACK_MS;
   const silenceMs = list.some(({ kind }) => kind === 'lua') ? SILENCE_MS.lua : SILENCE_MS.machine;
   const playables = list.map(({ kind, seed, scenario, hash }): Playable => ({ kind, seed, scenario, hash }));
-  return playedOf(await runNode(playCommand(tree, playables), { totalMs, silenceMs }));
+  return { ...playedOf(await runNode(playCommand(tree, playables), { totalMs, silenceMs })), reached: list.length };
 }
 
 export function playCommand(tree: Tree, list: readonly Playable[], ...more: readonly string[]): Command {
@@ -84,22 +84,32 @@ export function failuresIn(journal: string): readonly Failure[] {
 
 /** Runs the tests step by step until one fails. Each failing test is tried twice, since other work may slow a test down. */
 export async function runTests(tree: Tree, steps: readonly (readonly string[])[], totalMs: number): Promise<Outcome> {
-  const journal = join(tree.dir, 'journal.ndjson');
+  const reached = steps.flat().length;
   let ms = 0;
   for (const specs of steps) {
-    rmSync(journal, { force: true });
-    const failure = (): string | undefined =>
-      existsSync(journal) ? failuresIn(readFileSync(journal, 'utf8'))[0]?.what : undefined;
-    const ended = await runNode(
-      { args: vitestArgs(specs), cwd: tree.dir, env: { AQ_TEST_JOURNAL: journal } },
-      { totalMs: totalMs - ms, silenceMs: totalMs, isOver: () => failure() !== undefined },
-    );
-    ms += ended.ms;
-    const what = failure() ?? (ended.cut === undefined ? undefined : 'the tests take too long');
-    if (what !== undefined) return { outcome: 'killed', by: 'tests', what, ms };
-    if (ended.code !== 0) return { outcome: 'killed', by: 'tests', what: shortened(ended.lines.at(-1)), ms };
+    const { what, ms: stepMs } = await runSpecs(tree, specs, totalMs - ms);
+    ms += stepMs;
+    if (what !== undefined) return { outcome: 'killed', by: 'tests', what, reached, ms };
   }
-  return { outcome: 'survived', ms };
+  return { outcome: 'survived', reached, ms };
+}
+
+/** Returns what failed first; undefined if nothing did. */
+async function runSpecs(
+  tree: Tree,
+  specs: readonly string[],
+  totalMs: number,
+): Promise<{ what: string | undefined; ms: number }> {
+  const journal = join(tree.dir, 'journal.ndjson');
+  rmSync(journal, { force: true });
+  const failure = (): string | undefined =>
+    existsSync(journal) ? failuresIn(readFileSync(journal, 'utf8'))[0]?.what : undefined;
+  const { cut, code, lines, ms } = await runNode(
+    { args: vitestArgs(specs), cwd: tree.dir, env: { AQ_TEST_JOURNAL: journal } },
+    { totalMs, silenceMs: totalMs, isOver: () => failure() !== undefined },
+  );
+  const what = failure() ?? (cut === undefined ? undefined : 'the tests take too long');
+  return { what: what ?? (code === 0 ? undefined : shortened(lines.at(-1))), ms };
 }
 
 /** With `isBailing`, the first failure ends them. */
