@@ -208,7 +208,15 @@ describe('what a process has printed', () => {
 
 describe('the command line', () => {
   it('has defaults', () => {
-    expect(optionsOf([], 2)).toMatchObject({ count: 300, seed: 1, workers: 2, stage: 'tests', minSim: undefined });
+    expect(optionsOf([], 2)).toMatchObject({
+      count: 300,
+      seed: 1,
+      seeds: 120,
+      luaSeeds: 10,
+      workers: 2,
+      stage: 'tests',
+      minSim: undefined,
+    });
   });
 
   it.each([

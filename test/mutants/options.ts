@@ -33,7 +33,7 @@ export const USAGE = `npm run mutants -- [options]
   --only ID      this mutant, by its id or the start of it; may be repeated
   --list         print the drawn mutants and end
   --stage NAME   sim: seeds and scenarios of the simulator. tests: then, for its survivors, the tests that load the file (tests)
-  --seeds N      seeds of the simulator for each mutant (150)
+  --seeds N      seeds of the simulator for each mutant (120)
   --lua-seeds N  seeds beside the scripts, for mutants of Lua and of src/core/log (10)
   --from N       the first of those seeds (1)
   --workers N    mutants at once, 1 to 64 (the number of cores)
@@ -75,7 +75,7 @@ export function optionsOf(args: readonly string[], cores: number): Options {
   return {
     count: number('count', 1, 100_000) ?? 300,
     seed: number('seed', 0, 2 ** 32) ?? 1,
-    seeds: number('seeds', 1, 1_000_000) ?? 100,
+    seeds: number('seeds', 1, 1_000_000) ?? 120,
     luaSeeds: number('lua-seeds', 1, 1_000_000) ?? 10,
     from: number('from', 0, 2 ** 32) ?? 1,
     workers: number('workers', 1, 64) ?? cores,

@@ -8,7 +8,7 @@ import { importsOf, type Source } from '../tidy/source.js';
 const LEFT_OUT = new RegExp(
   `^test/(${[
     '(chaos|cli|cluster|demo|docs|http|kill|mutants|pack|support|tidy|types)/',
-    'sim/(canaries|determinism|command|lua|sim)\\.',
+    'sim/(canaries|command|determinism|lua|report|scenarios|sim)\\.',
     'nest/(bundle|process|blocked-loop|network-problem)\\.',
     'grpc/processes\\.',
     'redis/(refused-node|lost-keys|full|costs|tls)\\.',

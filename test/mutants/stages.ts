@@ -51,7 +51,7 @@ const shortened = (text = ''): string => text.slice(0, WHAT_MAX);
 // ---- the tests -------------------------------------------------------------------------------------------------------
 
 /** A hanging test ends by its own limit, which is far beyond what each of them takes. */
-const TEST_MS_MAX = 60_000;
+const TEST_MS_MAX = 120_000;
 
 interface JournalLine {
   readonly kind: string;
