@@ -3,8 +3,9 @@
  * hold, letGo, cutStore, healStore, heal, delay, step, run. Everything that plans, scenarios and faults do to the world goes through here.
  */
 import { AtomicQueuesError } from '../src/core/errors.js';
+import type { EntityRecord, PartitionState } from '../src/core/log/state.js';
 import { Bank } from './bank.js';
-import { History, type RunFacts, type TypeFacts } from './history.js';
+import { History, type RunFacts, type StoreAtRest, type TypeFacts } from './history.js';
 import type { Job } from './job.js';
 import type { Scripts } from './lua/twin.js';
 import { MACHINE, type Machine } from './machine.js';
@@ -85,6 +86,18 @@ function factsOf(settings: Settings, workMs: number, isCalm: boolean): RunFacts 
     settleMs: 15_000 + 2 * workMs + 4 * (leaseTtlMs + takeoverHoldMs + reconcileIntervalMs),
     independentMs: 2 * reconcileIntervalMs + leaseTtlMs + takeoverHoldMs + 1000,
     ...(isCalm && { calmAfterJoinMs: 2 * settings.heartbeatMs + settings.leaderDebounceMs + 100 }),
+  };
+}
+
+function storeAtRest(state: PartitionState, nowMs: number, graceMs: number): StoreAtRest {
+  const isIdle = (rec: EntityRecord): boolean =>
+    rec.owner === 0 && rec.running === undefined && rec.pending.length === 0 && rec.holdUntilMs + graceMs < nowMs;
+  return {
+    members: [...state.members.values()].filter(({ dead }) => !dead).length,
+    sessions: state.sessions.size,
+    idleRecords: [...state.entities.values()].filter(isIdle).length,
+    overdue: [...state.kept.values()].filter(({ expiresAtMs }) => expiresAtMs + graceMs < nowMs).length,
+    led: [...state.leaders].filter(([, { untilMs }]) => untilMs > nowMs).map(([group]) => group),
   };
 }
 
@@ -368,14 +381,14 @@ export class Cluster {
       if (rec.running !== undefined) live.push([entity, rec.running.seq]);
       for (const m of rec.pending) live.push([entity, m.seq]);
     }
-    const nodes = [...this.nodes.values()].map((n) => {
-      const status = n.node?.status();
-      const { state: nodeState = 'down', running = 0, waiting = 0, owned = 0 } = status ?? {};
-      return { node: n.name, state: nodeState, running, waiting, owned, timers: n.life?.timers ?? 0 };
-    });
+    const nodes = [...this.nodes.values()].map((n) => n.atRest());
+    const handling = [...this.nodes.values()].filter((n) => n.handles && n.node?.status().state === 'running');
+    const groups = [...new Set(handling.map((n) => n.group))];
     const balances: Record<string, number> = {};
     for (const [entity, { balance }] of this.bank.accounts) balances[entity] = balance;
     const { depth, active } = state;
-    this.history.add({ kind: 'final', node: '', incarnation: 0, live, depth, active, ready: state.ready.size, nodes, balances });
+    const store = storeAtRest(state, this.server.nowMs(), 2 * this.options.settings.cleanupIntervalMs);
+    const counts = { depth, active, ready: state.ready.size };
+    this.history.add({ kind: 'final', node: '', incarnation: 0, live, ...counts, nodes, store, groups, balances });
   }
 }

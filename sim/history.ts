@@ -266,6 +266,10 @@ export interface Final extends Base {
   readonly active: number;
   readonly ready: number;
   readonly nodes: readonly NodeAtRest[];
+  /** Left out: not looked at. */
+  readonly store?: StoreAtRest;
+  /** Service groups with a running node that handles something. */
+  readonly groups?: readonly string[];
   /** The user's balances. */
   readonly balances: Readonly<Record<string, number>>;
 }
@@ -276,6 +280,19 @@ export interface NodeAtRest {
   readonly waiting: number;
   readonly timers: number;
   readonly owned: number;
+  /** Sizes of the collections that it holds, by where; those that are empty are left out. Left out: not looked at. */
+  readonly holds?: Readonly<Record<string, number>>;
+}
+export interface StoreAtRest {
+  /** Members that are not dead, and sessions. */
+  readonly members: number;
+  readonly sessions: number;
+  /** Records of entities that have nothing live, no owner and no hold. */
+  readonly idleRecords: number;
+  /** Ids and results that are kept for longer than retention says, by more than two clean-ups. */
+  readonly overdue: number;
+  /** Groups whose master's record is in force. */
+  readonly led: readonly string[];
 }
 /** Something that the library must never let happen: an unhandled rejection, a call that threw. */
 export interface Defect extends Base {

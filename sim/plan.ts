@@ -61,6 +61,10 @@ export interface Settings {
   readonly idleTimeoutMs: number;
   readonly handlerTimeoutMs: number;
   readonly shutdownGraceMs: number;
+  readonly cleanupIntervalMs: number;
+  /** As in the configuration, in seconds. */
+  readonly entryTTL: number;
+  readonly resultTTL: number;
   readonly maxAttempts: number;
   readonly backoffDelayMs: number;
   readonly onInterrupt: 'dead-letter' | 'retry';
@@ -123,6 +127,7 @@ export function configOf(settings: Settings, serverId: string, group: string): R
     onLeaseLost: settings.onLeaseLost,
     deadLetters: settings.deadLetters,
     shutdownGraceMs: settings.shutdownGraceMs,
+    wal: { cleanupInterval: settings.cleanupIntervalMs, entryTTL: settings.entryTTL, resultTTL: settings.resultTTL },
     enqueueTimeoutMs: settings.enqueueTimeoutMs,
     storeCallTimeoutMs: settings.storeCallTimeoutMs,
     grpc: {

@@ -6,7 +6,7 @@ import type { TraceEvents } from '../src/ports/trace.js';
 import type { OutgoingMessage } from '../src/runtime/enqueue.js';
 import { Node } from '../src/runtime/node.js';
 import type { Bank } from './bank.js';
-import type { History, NodeChange, TypeFacts } from './history.js';
+import type { History, NodeChange, NodeAtRest, TypeFacts } from './history.js';
 import { idOf, type Job, QUERIES, type Target, TYPES, typeOf } from './job.js';
 import { configOf, type NodePlan, type Settings } from './plan.js';
 import { HostClock, SimClock, UserClock } from './sim-clock.js';
@@ -83,6 +83,21 @@ export class SimNode {
     this.storeChance = world.stream(`store ${plan.name}`);
     this.netChance = world.stream(`net ${plan.name}`);
     this.random = new SimRandom(world.stream(`random ${plan.name}`));
+  }
+
+  /** What is left in it at the end of a run. What runs on for ever holds what it needs. */
+  atRest(): NodeAtRest {
+    const { state = 'down', running = 0, waiting = 0, owned = 0 } = this.node?.status() ?? {};
+    const holds = this.node !== undefined && running === 0 ? { holds: heldBy(this.node) } : {};
+    return { node: this.name, state, running, waiting, owned, timers: this.life?.timers ?? 0, ...holds };
+  }
+
+  get group(): string {
+    return this.config.serviceGroup;
+  }
+
+  get handles(): boolean {
+    return this.contracts.length > 0;
   }
 
   get isUp(): boolean {

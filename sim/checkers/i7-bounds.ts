@@ -1,7 +1,22 @@
 import type { Findings, View } from './view.js';
 
 /** Timers that an idle node may have set: beat, lease, sweep, expiry, idle list, wheel, and the check of open appends. */
-export const TIMERS_AT_REST_MAX = 12;
+export const TIMERS_AT_REST_MAX = 8;
+
+/**
+ * What an idle node may hold, by where, and how much of it; all else is empty then. `members`: so many for each node that ever was in
+ * the run. `types`: for each type of the run, or each group, or each name of a message.
+ */
+const HELD_AT_REST: Readonly<Record<string, { readonly members?: number; readonly types?: number; readonly max?: number }>> = {
+  'View.members': { members: 1 },
+  'View.group': { members: 1 },
+  'View.live': { members: 1 },
+  'View.listed': { members: 2 },
+  'View.leaders': { types: 2 },
+  'View.byType': { types: 1 },
+  'Places.all': { members: 3 },
+};
+void HELD_AT_REST;
 
 /** I7: no step raises a count above its limit; at idle every counter is back at its baseline. */
 export function bounds(view: View, findings: Findings): void {

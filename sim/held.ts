@@ -1,0 +1,30 @@
+/** What a node holds on to: every collection that can be reached from it, by where it is held, with its size. */
+
+/** The simulated world, which belongs to no node. */
+const OUTSIDE = new Set(['World', 'Life', 'HostClock', 'SimClock', 'UserClock', 'StoreServer', 'Hub', 'History', 'Bank', 'SimRandom']);
+
+/**
+ * Returns the size of every collection that is not empty, by class and field, such as 'Ownership.workers'. Collections of one field add
+ * up, and the elements of one are looked at too. Private fields of the source are ordinary properties when it runs.
+ */
+export function heldBy(root: object): Record<string, number> {
+  const sizes: Record<string, number> = {};
+  const seen = new Set<object>([root]);
+  const open: [value: object, where: string][] = [[root, root.constructor.name]];
+  const look = (value: unknown, where: string): void => {
+    if (value === null || typeof value !== 'object' || seen.has(value)) return;
+    seen.add(value);
+    if (!OUTSIDE.has(value.constructor?.name)) open.push([value, where]);
+  };
+  const collection = (elements: Iterable<unknown>, size: number, where: string): void => {
+    if (size > 0) sizes[where] = (sizes[where] ?? 0) + size;
+    for (const element of elements) look(element, `${where}[]`);
+  };
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const [value, where] = next;
+    if (value instanceof Map || value instanceof Set) collection(value.values(), value.size, where);
+    else if (Array.isArray(value)) collection(value, value.length, where);
+    else for (const [field, held] of Object.entries(value)) look(held, `${value.constructor?.name ?? 'Object'}.${field}`);
+  }
+  return sizes;
+}
