@@ -53,6 +53,15 @@ const commandArb = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const), node: small }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('dies' as const), node: small, x: small }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('failovers' as const), x: small }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('edge' as const),
+      of: fc.constantFrom(...(['retention', 'hold', 'shed'] as const)),
+      node: small,
+      x: small,
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('otherGeneration' as const), node: small }) },
   {
     weight: 8,

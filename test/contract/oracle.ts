@@ -3,16 +3,32 @@
  * question. It judges the answers of the core; it knows nothing of how the core keeps its state.
  */
 import assert from 'node:assert';
-import type { Contract, ControlAnswer, ControlOp, JoinOp, PurgeOp, ReadyAnswer } from '../../src/core/log/control-operations.js';
+import type {
+  Contract,
+  ControlAnswer,
+  ControlOp,
+  Letter,
+  LettersAnswer,
+  LookupOp,
+  OwnedAnswer,
+  PurgeOp,
+  ReadyAnswer,
+  Settings,
+} from '../../src/core/log/control-operations.js';
 import type {
   Answer,
   AppendOp,
   FinishOp,
+  LateOp,
   NewMessage,
+  Outcome,
   RefusalCode,
   SessionOp,
   TakeoverOp,
+  TerminalState,
 } from '../../src/core/log/operations.js';
+import { Cluster } from './cluster.js';
+import { Kept, keyOf } from './kept.js';
 import { READY_ALL, type Witness } from './scenario.js';
 
 interface Message {
@@ -22,6 +38,8 @@ interface Message {
   readonly name: string;
   readonly given: boolean;
   readonly digest: string;
+  /** The incarnation that waits for the outcome; 0: none. */
+  readonly waiter: number;
   state: 'pending' | 'running' | 'ended';
   attempt: number;
   notBeforeMs: number;
@@ -31,27 +49,39 @@ interface Owner {
   fence: number;
   holdUntilMs: number;
 }
-interface Living {
-  readonly workersMax: number;
-  readonly contracts: readonly Contract[];
-  isDead: boolean;
+/** A message that died. */
+interface Dead {
+  readonly message: Message;
+  readonly attempt: number;
+  readonly incarnation: number;
+  readonly reason: Letter['reason'];
+  readonly diedAtMs: number;
+  late: Letter['late'];
+  lateDetail: string;
+  replayedAs: string;
+  isPurged: boolean;
 }
+/** The error of a message whose node was lost. */
+const INTERRUPTED_ERROR = '{"name":"Interrupted","message":"the node that ran the handler was lost"}';
+
+/** Before the first join. */
+const NO_SETTINGS: Settings = {
+  ...{ depthMax: 0, entryTtlMs: 0, resultTtlMs: 0, takeoverHoldMs: 0, leaseTtlMs: 0, leaderTtlMs: 0, leaderDebounceMs: 0 },
+};
+
 /** What an operation has to be refused with; undefined: it has to be done. */
 type Verdict = RefusalCode | undefined;
 
 export class Oracle implements Witness {
   readonly messages: Message[] = [];
   readonly #owners = new Map<string, Owner>();
-  readonly #members = new Map<number, Living>();
+  readonly #cluster = new Cluster((incarnation) => this.#owned(incarnation).length);
   readonly #begun = new Set<string>();
-  /** `untilMs`: when it may be forgotten; undefined while its message lives. */
-  #given: { key: string; seq: number; digest: string; untilMs: number | undefined }[] = [];
-  #join: JoinOp | undefined;
+  readonly #kept = new Kept();
+  #generation = '';
   #fence = 0;
   /** What died, in order: the first letter is 1. */
-  readonly #letters: Message[] = [];
-  /** When each letter that is there was made, by its number. */
-  readonly #present = new Map<number, number>();
+  readonly #letters: Dead[] = [];
 
   // ---- questions
 
@@ -83,7 +113,15 @@ export class Oracle implements Witness {
   }
 
   #contract(me: number, entity: string): Contract | undefined {
-    return this.#members.get(me)?.contracts.find((c) => entity.startsWith(`${c.type}:`));
+    return this.#cluster.contracts(me).find((c) => entity.startsWith(`${c.type}:`));
+  }
+
+  #owned(incarnation: number): string[] {
+    return [...this.#owners].filter(([, { owner }]) => owner === incarnation).map(([entity]) => entity);
+  }
+
+  get #settings() {
+    return this.#cluster.join?.settings ?? NO_SETTINGS;
   }
 
   #holds(me: number, op: { entity: string; fence: number }): boolean {
@@ -100,34 +138,25 @@ export class Oracle implements Witness {
     return this.#contract(me, entity)?.names.includes(head.name) ? undefined : 'UNDECLARED';
   }
 
-  #workersMax(): number {
-    const living = [...this.#members.values()].filter((m) => !m.isDead && m.contracts.length > 0);
-    return living.some((m) => m.workersMax === 0) ? 0 : living.reduce((sum, m) => sum + m.workersMax, 0);
-  }
-
   #overLimit(entity: string, depthMax: number): Verdict {
-    const totalMax = this.#join?.settings.depthMax ?? 0;
+    const totalMax = this.#settings.depthMax;
     const depth = this.live(entity).length;
     if (totalMax > 0 && this.live().length >= totalMax) return 'QUEUE_DEPTH_EXCEEDED';
     if (depthMax > 0 && depth >= depthMax) return 'QUEUE_DEPTH_EXCEEDED';
-    const workersMax = this.#workersMax();
+    const workersMax = this.#cluster.workersMax();
     return depth === 0 && workersMax > 0 && this.active() >= workersMax ? 'WORKER_LIMIT_EXCEEDED' : undefined;
   }
 
   // ---- changes
 
-  #add(entity: string, { id, name, given, digest }: Pick<NewMessage, 'id' | 'name' | 'given' | 'digest'>, seq: number): Message {
+  #add(entity: string, added: Pick<NewMessage, 'id' | 'name' | 'given' | 'digest' | 'waiter'>, seq: number): Message {
     for (const m of this.messages) if (m.entity === entity) assert(m.seq < seq, `sequence ${seq} of ${entity} was given before`);
-    const added: Message = { entity, seq, id, name, given, digest, state: 'pending', attempt: 1, notBeforeMs: 0 };
-    this.messages.push(added);
-    if (given) this.#keep(added, undefined);
-    return added;
-  }
-
-  #keep({ entity, id, seq, digest }: Message, untilMs: number | undefined): void {
-    const key = `${entity} ${id}`;
-    this.#given = this.#given.filter((g) => g.key !== key);
-    this.#given.push({ key, seq, digest, untilMs });
+    const { id, name, given, digest, waiter } = added;
+    const message: Message = { entity, seq, id, name, given, digest, waiter, state: 'pending', attempt: 1, notBeforeMs: 0 };
+    this.messages.push(message);
+    const key = keyOf(entity, id);
+    if (given) this.#kept.put({ key, seq, digest, untilMs: undefined, state: 'live', result: '', error: '' });
+    return message;
   }
 
   #begin(message: Message): void {
@@ -139,19 +168,31 @@ export class Oracle implements Witness {
     message.state = 'running';
   }
 
-  #end(message: Message, nowMs: number): void {
+  /** `me`: who ends it, and tells a caller of its own. */
+  #end(
+    message: Message,
+    me: number,
+    state: TerminalState,
+    { result, error }: Pick<Outcome, 'result' | 'error'>,
+    nowMs: number,
+  ): void {
     message.state = 'ended';
-    if (message.given) this.#keep(message, nowMs + (this.#join?.settings.entryTtlMs ?? 0));
+    const { entity, id, seq, digest, given, waiter } = message;
+    const isAwaited = waiter !== 0 && waiter !== me && state !== 'withdrawn';
+    if (!given && !isAwaited) return;
+    const untilMs = nowMs + (given ? this.#settings.entryTtlMs : this.#settings.resultTtlMs);
+    this.#kept.put({ key: keyOf(entity, id), seq, digest, untilMs, state, result, error });
   }
 
   // ---- judgement
 
   applied(op: SessionOp, me: number, answer: Answer, nowMs: number): void {
+    assert(this.#cluster.isAlive(me), `a batch of ${me} was applied, which is no member`);
     const judged = this.#judge(op, me, answer, nowMs);
     const got = answer.ok ? undefined : answer.code;
     assert.strictEqual(got, judged, `${JSON.stringify(op)} by ${me}: ${JSON.stringify(answer)}, the oracle says ${judged}`);
-    if (op.op === 'expire' && op.max > 0) for (const entity of this.#owners.keys()) this.#endHold(entity, nowMs);
-    if (answer.ok && 'entity' in op) this.#endHold(op.entity, nowMs);
+    const isKnown = 'known' in answer && answer.known !== undefined;
+    if (answer.ok && 'entity' in op && op.op !== 'late' && !isKnown) this.#endHold(op.entity, nowMs);
   }
 
   /** Forgets a hold that has ended, once nothing else is left of the entity: a clock that is set back does not restore it. */
@@ -168,6 +209,7 @@ export class Oracle implements Witness {
         return this.#claim(op.entity, me, answer);
       case 'begin': {
         const verdict = this.#holds(me, op) ? this.#whyNotBegin(me, op.entity, nowMs) : 'FENCED';
+        if (verdict === 'HELD') assert(!answer.ok && answer.at === this.#owner(op.entity).holdUntilMs);
         if (verdict === undefined && 'attempt' in answer) this.#beginHead(op.entity, answer);
         return verdict;
       }
@@ -182,7 +224,7 @@ export class Oracle implements Witness {
         return undefined;
       }
       case 'withdraw':
-        return this.#withdraw(op, nowMs, answer);
+        return this.#withdraw(op, nowMs);
       case 'release': {
         if (!this.#holds(me, op)) return 'FENCED';
         if (this.#running(op.entity) !== undefined) return 'RUNNING';
@@ -192,15 +234,35 @@ export class Oracle implements Witness {
       }
       case 'takeover':
         return this.#takeover(op, answer, nowMs);
-      case 'expire': {
-        if (op.max > 0) this.#given = this.#given.filter(({ untilMs }) => untilMs === undefined || untilMs > nowMs);
+      case 'expire':
+        assert.deepStrictEqual(answer, { ok: true, count: op.max > 0 ? this.#expire(nowMs) : 0 });
         return undefined;
-      }
       case 'shed':
+        this.#kept.shed(this.#settings, nowMs);
         return undefined;
       case 'late':
-        return answer.ok ? undefined : answer.code;
+        return this.#late(op);
     }
+  }
+
+  /** Returns how many ids and ended holds were forgotten. */
+  #expire(nowMs: number): number {
+    const before = this.#owners.size;
+    const count = this.#kept.expire(nowMs);
+    for (const entity of [...this.#owners.keys()]) this.#endHold(entity, nowMs);
+    return count + before - this.#owners.size;
+  }
+
+  /** A note needs the dead letter of that attempt: before the end of the attempt there is none, and there may come one. */
+  #late({ entity, seq, attempt, incarnation, outcome, detail }: LateOp): Verdict {
+    const dead = this.#letters.find(
+      (d) => d.message.entity === entity && d.message.seq === seq && d.attempt === attempt && !d.isPurged,
+    );
+    if (dead?.incarnation === incarnation) {
+      Object.assign(dead, { late: outcome, lateDetail: detail });
+      return undefined;
+    }
+    return this.#owner(entity).owner === incarnation || this.#cluster.isAlive(incarnation) ? 'NOT_YET' : 'NO_LETTER';
   }
 
   #beginHead(entity: string, told: { seq: number; attempt: number }): void {
@@ -210,10 +272,14 @@ export class Oracle implements Witness {
   }
 
   #append(op: AppendOp, me: number, answer: Answer, nowMs: number): Verdict {
-    const known = this.#given.find((g) => op.message.given && g.key === `${op.entity} ${op.message.id}`);
+    const known = op.message.given ? this.#kept.find(op.entity, op.message.id) : undefined;
     if (known !== undefined) {
-      assert(!answer.ok || ('known' in answer && answer.known !== undefined));
-      return known.digest === op.message.digest ? undefined : 'ID_REUSED';
+      if (known.digest !== op.message.digest) return 'ID_REUSED';
+      assert('known' in answer && answer.known !== undefined && !answer.known.cut);
+      this.#kept.judge({ entity: op.entity, id: op.message.id }, answer.known);
+      const { owner } = this.#owner(op.entity);
+      assert.deepStrictEqual([answer.seq, answer.depth, answer.owner], [known.seq, this.live(op.entity).length, owner]);
+      return undefined;
     }
     const over = this.#overLimit(op.entity, op.depthMax);
     if (over !== undefined || !('depth' in answer && 'begun' in answer)) return over;
@@ -238,7 +304,7 @@ export class Oracle implements Witness {
     if (was.owner === me) assert.strictEqual(answer.fence, was.fence);
     else assert(answer.fence > this.#fence, 'a fence only grows');
     this.#fence = Math.max(this.#fence, answer.fence);
-    assert.strictEqual(answer.pending, this.#pending(entity).length);
+    assert.deepStrictEqual([answer.pending, answer.holdUntilMs], [this.#pending(entity).length, was.holdUntilMs]);
     this.#owners.set(entity, { ...was, owner: me, fence: answer.fence });
     return undefined;
   }
@@ -249,12 +315,12 @@ export class Oracle implements Witness {
     if (running?.seq !== op.seq || running.attempt !== op.attempt) return 'NOT_RUNNING';
     // Tried out on a copy of the list: the message ends, the sends are added one by one, and one refusal undoes all.
     const before = this.messages.map((m) => ({ ...m }));
-    const givenBefore = this.#given.map((g) => ({ ...g }));
-    this.#end(running, nowMs);
+    const keptBefore = this.#kept.all;
+    this.#end(running, me, op.outcome.state, op.outcome, nowMs);
     const verdict = this.#overLimitOfSends(op);
     if (verdict !== undefined) {
       this.messages.splice(0, this.messages.length, ...before);
-      this.#given = givenBefore;
+      this.#kept.restore(keptBefore);
     } else if ('sent' in answer) {
       assert.strictEqual(answer.sent.length, op.sends.length);
       op.sends.forEach((send, i) => {
@@ -264,34 +330,33 @@ export class Oracle implements Witness {
       const begins = op.next >= 0 && this.#whyNotBegin(me, op.entity, nowMs) === undefined;
       assert.strictEqual(answer.next !== undefined, begins);
       if (answer.next !== undefined) this.#beginHead(op.entity, answer.next);
-      if (op.outcome.state === 'failed' && op.outcome.noDeadLetter !== true) this.#die(running, nowMs);
+      if (op.outcome.state === 'failed' && op.outcome.noDeadLetter !== true) this.#die(running, 'failed', me, nowMs);
     }
     return verdict;
   }
 
   #overLimitOfSends(op: FinishOp): Verdict {
     const size = this.messages.length;
-    const totalMax = this.#join?.settings.depthMax ?? 0;
+    const totalMax = this.#settings.depthMax;
     let verdict: Verdict;
     if (totalMax > 0 && op.sends.length > 0 && this.live().length + op.sends.length > totalMax) verdict = 'QUEUE_DEPTH_EXCEEDED';
     for (const { entity, depthMax, message } of op.sends) {
       verdict ??= this.#overLimit(entity, depthMax);
-      const { id, name, given, digest } = message;
+      const { id, name, given, digest, waiter } = message;
       const seq = Number.MAX_SAFE_INTEGER;
-      this.messages.push({ entity, seq, id, name, given, digest, state: 'pending', attempt: 1, notBeforeMs: 0 });
+      this.messages.push({ entity, seq, id, name, given, digest, waiter, state: 'pending', attempt: 1, notBeforeMs: 0 });
     }
     this.messages.length = size;
     return verdict;
   }
 
-  #withdraw(op: { entity: string; id: string; seq: number }, nowMs: number, answer: Answer): Verdict {
+  #withdraw(op: { entity: string; id: string; seq: number }, nowMs: number): Verdict {
     const message = this.messages.find((m) => m.entity === op.entity && m.seq === op.seq && m.id === op.id);
     if (message?.state === 'running') return 'RUNNING';
     if (message?.state !== 'pending') {
-      assert(!answer.ok && (answer.code === 'TERMINAL' || answer.code === 'ABSENT'));
-      return answer.code;
+      return this.#kept.find(op.entity, op.id) === undefined ? 'ABSENT' : 'TERMINAL';
     }
-    this.#end(message, nowMs);
+    this.#end(message, 0, 'withdrawn', { result: '', error: '' }, nowMs);
     return undefined;
   }
 
@@ -303,59 +368,107 @@ export class Oracle implements Witness {
       return answer.ok ? undefined : answer.code;
     }
     if (was.owner !== op.incarnation) return 'OWNED';
-    if (this.#members.get(op.incarnation)?.isDead === false) return 'NOT_DEAD';
+    if (this.#cluster.isAlive(op.incarnation)) return 'NOT_DEAD';
     const contract = this.#contract(op.incarnation, op.entity);
-    const holdUntilMs = Math.max(was.holdUntilMs, nowMs + (this.#join?.settings.takeoverHoldMs ?? 0));
-    this.#owners.set(op.entity, { ...was, owner: 0, holdUntilMs: running === undefined ? was.holdUntilMs : holdUntilMs });
+    const heldMs = Math.max(was.holdUntilMs, nowMs + this.#settings.takeoverHoldMs);
+    const holdUntilMs = running === undefined ? was.holdUntilMs : heldMs;
+    assert.strictEqual('holdUntilMs' in answer ? answer.holdUntilMs : undefined, holdUntilMs, 'the hold of a take-over');
+    this.#owners.set(op.entity, { ...was, owner: 0, holdUntilMs });
     if (running === undefined || !('interrupted' in answer)) return undefined;
     const again = contract?.onInterrupt === 'retry' && running.attempt < contract.maxAttempts;
     assert.deepStrictEqual([answer.interrupted?.seq, answer.interrupted?.requeued], [running.seq, again]);
     if (again) Object.assign(running, { state: 'pending', attempt: running.attempt + 1, notBeforeMs: 0 });
     else {
-      this.#end(running, nowMs);
+      this.#end(running, 0, 'interrupted', { result: '', error: INTERRUPTED_ERROR }, nowMs);
       assert.strictEqual(answer.interrupted?.deadLetter, contract?.queries?.includes(running.name) !== true);
-      if (answer.interrupted.deadLetter) this.#die(running, nowMs);
+      if (answer.interrupted.deadLetter) this.#die(running, 'interrupted', op.incarnation, nowMs);
     }
     return undefined;
   }
 
-  #die(message: Message, nowMs: number): void {
-    this.#present.set(this.#letters.push(message), nowMs);
+  #die(message: Message, reason: Letter['reason'], incarnation: number, nowMs: number): void {
+    const { attempt } = message;
+    const none = { late: '', lateDetail: '', replayedAs: '', isPurged: false } as const;
+    this.#letters.push({ message, attempt, incarnation, reason, diedAtMs: nowMs, ...none });
   }
 
   #purge({ letter, limits }: PurgeOp, answer: ControlAnswer, nowMs: number): void {
     if (!answer.ok && answer.code !== 'WITHIN_LIMITS') return;
-    const diedMs = this.#present.get(Number(letter)) ?? Number.NaN;
+    const dead = this.#letters[Number(letter) - 1];
+    assert(dead !== undefined && !dead.isPurged);
+    const present = this.#letters.filter(({ isPurged }) => !isPurged);
     const { max, ttlMs } = limits ?? { max: 0, ttlMs: 0 };
-    const isOldest = Number(letter) === Math.min(...this.#present.keys());
-    const isPast = (max > 0 && this.#present.size > max && isOldest) || (ttlMs > 0 && nowMs - diedMs >= ttlMs);
+    const isPast = (max > 0 && present.length > max && present[0] === dead) || (ttlMs > 0 && nowMs - dead.diedAtMs >= ttlMs);
     assert.deepStrictEqual(answer.ok, limits === undefined || isPast);
-    if (answer.ok) this.#present.delete(Number(letter));
+    if (!answer.ok) return;
+    dead.isPurged = true;
+    const { entity, id, seq, given } = dead.message;
+    if (given) this.#kept.purge(entity, id, seq);
+  }
+
+  #lookup({ entity, id, seq, generation }: LookupOp, answer: ControlAnswer): void {
+    const isForeign = generation !== undefined && generation !== this.#generation;
+    assert.strictEqual(!answer.ok && answer.code === 'LOST', isForeign);
+    if (isForeign) return;
+    const known = this.#kept.find(entity, id);
+    const isLive = this.live(entity).some((m) => m.id === id && m.seq === seq);
+    assert.strictEqual(answer.ok ? undefined : answer.code, known !== undefined || isLive ? undefined : 'ABSENT');
+    if (!('state' in answer)) return;
+    if (known !== undefined) this.#kept.judge({ entity, id }, answer);
+    else assert.deepStrictEqual([answer.state, answer.result, answer.error], ['live', '', '']);
+  }
+
+  #listed({ letters }: LettersAnswer): void {
+    for (const { id, entity, message, reason, incarnation, diedAtMs, late, lateDetail, replayedAs } of letters) {
+      const dead = this.#letters[Number(id) - 1];
+      assert(dead !== undefined && !dead.isPurged, `there is no letter ${id}`);
+      assert.deepStrictEqual(
+        { entity, seq: message.seq, attempt: message.attempt, reason, incarnation, diedAtMs, late, lateDetail, replayedAs },
+        {
+          ...{ entity: dead.message.entity, seq: dead.message.seq, attempt: dead.attempt, reason: dead.reason },
+          ...{ incarnation: dead.incarnation, diedAtMs: dead.diedAtMs, late: dead.late, lateDetail: dead.lateDetail },
+          replayedAs: dead.replayedAs,
+        },
+      );
+    }
   }
 
   controlled(op: ControlOp, answer: ControlAnswer, nowMs: number): void {
     if (op.op === 'purge') this.#purge(op, answer, nowMs);
+    if (op.op === 'lookup') this.#lookup(op, answer);
+    if (op.op === 'join') {
+      this.#cluster.joined(op, answer, nowMs);
+      if (answer.ok) this.#generation ||= op.generation;
+    }
+    if (op.op === 'shut' && op.generation === this.#generation) this.#generation = 'closed';
+    if (op.op === 'beat') this.#cluster.beat(op, answer, nowMs);
+    if (op.op === 'report') this.#cluster.report(op, answer);
+    if (op.op === 'leave') this.#cluster.left(op.incarnation, answer);
+    if (op.op === 'bury') this.#cluster.buried(op, answer, nowMs);
+    if (op.op === 'members' && 'members' in answer) this.#cluster.listed(op, answer);
+    if (op.op === 'letters' && 'letters' in answer && 'next' in answer) this.#listed(answer);
+    if (op.op === 'owned' && op.incarnation !== 0)
+      assert.deepStrictEqual([...(answer as OwnedAnswer).entities].sort(), this.#owned(op.incarnation).sort());
     if (!answer.ok) return;
-    if (op.op === 'join' && 'incarnation' in answer && !this.#members.has(answer.incarnation)) {
-      this.#join = op;
-      this.#members.set(answer.incarnation, { workersMax: op.workersMax, contracts: op.contracts, isDead: false });
-    }
-    if (op.op === 'bury' || op.op === 'leave') {
-      const member = this.#members.get(op.incarnation);
-      if (member !== undefined) member.isDead = true;
-    }
     if (op.op === 'replay' && 'seq' in answer) {
-      const { entity, name, id, seq, digest, given } = this.#letters[Number(op.letter) - 1]!;
+      const dead = this.#letters[Number(op.letter) - 1]!;
+      const { entity, name, id, seq, digest, given } = dead.message;
       // A caller's id goes on with the replay, unless a later message has it.
-      const goesOn = given && (this.#given.find((g) => g.key === `${entity} ${id}`)?.seq ?? seq) === seq;
+      const goesOn = given && (this.#kept.find(entity, id)?.seq ?? seq) === seq;
       assert.strictEqual(answer.id === id, goesOn, `the replay of ${id} is ${answer.id}`);
-      this.#add(entity, { id: answer.id, name, given: goesOn, digest: goesOn ? digest : '' }, answer.seq);
+      this.#add(entity, { id: answer.id, name, given: goesOn, digest: goesOn ? digest : '', waiter: 0 }, answer.seq);
+      dead.replayedAs = answer.id;
     }
     if (op.op === 'counts' && 'depth' in answer) {
       const lastLetter = this.#letters.length;
       assert.deepStrictEqual(
         { depth: answer.depth, active: answer.active, letters: answer.letters, lastLetter: answer.lastLetter },
-        { depth: this.live().length, active: this.active(), letters: this.#present.size, lastLetter },
+        {
+          depth: this.live().length,
+          active: this.active(),
+          letters: this.#letters.filter(({ isPurged }) => !isPurged).length,
+          lastLetter,
+        },
       );
     }
     if (op.op === 'ready' && op.max === READY_ALL) {

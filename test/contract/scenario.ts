@@ -7,10 +7,10 @@ import { typeOfKey } from '../../src/core/ids.js';
 import { applyBatch, applyControl } from '../../src/core/log/apply.js';
 import type { ControlAnswer, ControlOp, LetterFilter } from '../../src/core/log/control-operations.js';
 import type { Answer, AppendOp, Batch, BatchReply, SessionOp } from '../../src/core/log/operations.js';
-import { PartitionState } from '../../src/core/log/state.js';
+import { type EntityRecord, PartitionState } from '../../src/core/log/state.js';
 import type { Command, OpCommand, Scenario } from './draws.js';
 import { contractsOf, identityOf, type NodeState, remembered, strange, tokenOf } from './members.js';
-import { ENTITIES, SessionOps } from './session-ops.js';
+import { ENTITIES, LARGE_RESULT, SessionOps } from './session-ops.js';
 
 export const START_MS = 1_700_000_000_000;
 /** A page that has room for all of them. */
@@ -82,6 +82,9 @@ export class Driver {
         return;
       case 'dies':
         this.#dies(this.#node(command.node), command.x);
+        return;
+      case 'edge':
+        this.#edge(command);
         return;
       case 'otherGeneration': {
         const node = this.#node(command.node);
@@ -186,6 +189,43 @@ export class Driver {
     const heard = (['completed', 'completed', 'failed', undefined] as const)[x % 4];
     if (heard === undefined) return;
     this.#send(this.#numbered(node, [{ op: 'late', entity, seq, attempt, incarnation: me, outcome: heard, detail: '"d"' }]));
+  }
+
+  /** Something ends: goes to one ms before that, to that, or to one ms after it, and asks then. */
+  #edge({ of, node: which, x }: Extract<Command, { do: 'edge' }>): void {
+    const node = this.#node(which);
+    const lateByMs = (x % 3) - 1;
+    const send = (...ops: SessionOp[]): void => this.#send(this.#numbered(node, ops));
+    if (of === 'retention') {
+      const due = this.state.expiry.peek();
+      if (due === undefined) return;
+      this.#nowMs = Math.max(this.#nowMs, due.atMs + lateByMs);
+      send({ op: 'expire', max: 1000 });
+      const [entity = '', id = ''] = due.kept.split('\x1e');
+      if (due.kept !== '') this.#control({ op: 'lookup', entity, id, seq: 1 });
+    } else if (of === 'hold') {
+      const isHeld = ({ holdUntilMs, owner }: EntityRecord): boolean =>
+        holdUntilMs > this.#nowMs && (owner === 0 || owner === node.incarnation);
+      const [entity, rec] = [...this.state.entities].find(([, record]) => isHeld(record)) ?? [];
+      if (entity === undefined || rec === undefined) return;
+      send({ op: 'claim', entity });
+      this.#nowMs += x % 5;
+      send({ op: 'release', entity, fence: rec.fence, handoff: true }, { op: 'claim', entity });
+      this.#nowMs = Math.max(this.#nowMs, rec.holdUntilMs + lateByMs);
+      send({ op: 'begin', entity, fence: rec.fence, have: 0 });
+    } else {
+      const entity = 'account:d';
+      const { resultTtlMs } = this.state.settings;
+      send(...this.#ops.arrival(entity, 2 * x));
+      const { owner, fence = 0, running } = this.state.entities.get(entity) ?? {};
+      if (owner !== node.incarnation || running === undefined) return;
+      const { seq, attempt, id } = running;
+      const outcome = { state: 'completed' as const, result: LARGE_RESULT, error: '' };
+      send({ op: 'finish', entity, fence, seq, attempt, outcome, sends: [], next: -1 });
+      this.#nowMs += resultTtlMs + lateByMs;
+      send({ op: 'shed', from: 0 });
+      this.#control({ op: 'lookup', entity, id, seq });
+    }
   }
 
   // ---- control operations

@@ -12,7 +12,7 @@ const TRAFFIC = ['account:t0', 'account:t1', 'account:t2', 'order:t3', 'account:
 const BUSY = [0, 0, 0, 0, 0, 2, 2, 1, 3, 4, 5, 6];
 const NAMES = ['Deposit', 'Deposit', 'Withdraw', 'Deposit', 'Secret', 'Dep'];
 /** In bytes, not in characters. */
-const LARGE_RESULT = `"${'é'.repeat(600)}"`;
+export const LARGE_RESULT = `"${'é'.repeat(600)}"`;
 
 export class SessionOps {
   #ids = 0;
@@ -146,7 +146,7 @@ export class SessionOps {
       op: 'late',
       entity: at.entity,
       seq: at.message.seq,
-      attempt: at.message.attempt,
+      attempt: at.message.attempt + (c.bent === 3 ? 1 : 0),
       incarnation,
       outcome,
       detail: '"d"',
