@@ -1,0 +1,64 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { GrpcNetwork } from '../../src/grpc/network.js';
+import { StrandingLink } from '../redis/stranding-link.js';
+import { until } from '../runtime/harness.js';
+import { entityOf, GENERATION, grpcOptions, ring } from './support.js';
+
+const KEEPALIVE = { keepaliveTimeMs: 3000, keepaliveTimeoutMs: 1000 };
+const MONITOR = { debounceMs: 300, pingMs: 300, silentMsMax: KEEPALIVE.keepaliveTimeoutMs };
+/** Silence before a ping, and how often that is looked at. */
+const NOTICED_MS = 750 + 250 + MONITOR.pingMs + 250 + 2 * MONITOR.debounceMs;
+const SLACK_MS = 1500;
+
+describe('a connection over gRPC whose other end is gone without a word', () => {
+  const closing: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const close of closing.splice(0).reverse()) await close();
+  });
+
+  it.each([
+    ['the one that dialed sends', true],
+    ['the other one sends', false],
+  ])('is suspected, given up by its keepalive, and dialed anew: %s', async (_, dialerSends) => {
+    const link = new StrandingLink();
+    const got: Record<'a' | 'b', string[]> = { a: [], b: [] };
+    const make = (serverId: 'a' | 'b'): GrpcNetwork => {
+      const network = new GrpcNetwork(grpcOptions(serverId, { ...KEEPALIVE, monitor: MONITOR }));
+      closing.push(() => network.close());
+      return network;
+    };
+    const [a, b] = [make('a'), make('b')];
+    await Promise.all([a.open(), b.open()]);
+    const port = await link.listen(a.port);
+    closing.push(() => link.close());
+    a.listen(1, (what) => got.a.push(entityOf(what)));
+    b.listen(2, (what) => got.b.push(entityOf(what)));
+    // The higher incarnation dials, through the proxy; the way back is there for probes alone.
+    const peers = [
+      { incarnation: 1, serverId: 'a', group: 'default', address: `127.0.0.1:${port}` },
+      { incarnation: 2, serverId: 'b', group: 'default', address: '127.0.0.1:1' },
+    ];
+    for (const network of [a, b]) network.update({ generation: GENERATION, storeNowMs: Date.now(), peers });
+    await until('they are linked', () => a.stats().links === 1 && b.stats().links === 1);
+
+    const suspected: boolean[] = [];
+    b.onSuspect((_incarnation, isSuspect) => suspected.push(isSuspect));
+    link.strand();
+    const startMs = performance.now();
+    let n = 0;
+    const [from, to, heard] = dialerSends ? [b, 1, got.a] : [a, 2, got.b];
+    await until('it is suspected', () => suspected.includes(true), NOTICED_MS + SLACK_MS);
+    await until(
+      'it is heard again',
+      () => {
+        from.send(to, ring(`again ${n++}`));
+        return heard.length > 0;
+      },
+      KEEPALIVE.keepaliveTimeMs + KEEPALIVE.keepaliveTimeoutMs + NOTICED_MS + 2 * SLACK_MS,
+    );
+    expect(performance.now() - startMs).toBeGreaterThan(KEEPALIVE.keepaliveTimeoutMs);
+    await until('nobody is suspected', () => b.link(1) === 'up' && a.link(2) === 'up');
+    expect(suspected.at(-1)).toBe(false);
+    expect(b.stats()).toMatchObject({ links: 1, channels: 1, problem: undefined });
+  });
+});
