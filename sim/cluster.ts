@@ -80,6 +80,7 @@ function factsOf(settings: Settings, workMs: number, isCalm: boolean): RunFacts 
   return {
     ...{ leaseTtlMs, leaseMarginMs, takeoverHoldMs, depthMaxTotal, types: typeFactsOf(settings) },
     concurrentHandlersMax: settings.concurrentHandlersMax,
+    leaderTtlMs: settings.leaderTTLMs,
     workersMax: settings.workersMax,
     deadLetters: { max: settings.deadLetters?.max ?? 0, ttlMs: 1000 * (settings.deadLetters?.ttl ?? 0) },
     blockedAfterMs: (settings.handlerTimeoutMs > 0 ? settings.handlerTimeoutMs : 30_000) + 2 * reconcileIntervalMs + 1000,
@@ -89,15 +90,16 @@ function factsOf(settings: Settings, workMs: number, isCalm: boolean): RunFacts 
   };
 }
 
-function storeAtRest(state: PartitionState, nowMs: number, graceMs: number): StoreAtRest {
+/** `dueMs`: what was due before that time of the store must have been cleaned up. */
+function storeAtRest(state: PartitionState, dueMs: number, led: readonly string[]): StoreAtRest {
   const isIdle = (rec: EntityRecord): boolean =>
-    rec.owner === 0 && rec.running === undefined && rec.pending.length === 0 && rec.holdUntilMs + graceMs < nowMs;
+    rec.owner === 0 && rec.running === undefined && rec.pending.length === 0 && rec.holdUntilMs < dueMs;
   return {
     members: [...state.members.values()].filter(({ dead }) => !dead).length,
     sessions: state.sessions.size,
     idleRecords: [...state.entities.values()].filter(isIdle).length,
-    overdue: [...state.kept.values()].filter(({ expiresAtMs }) => expiresAtMs + graceMs < nowMs).length,
-    led: [...state.leaders].filter(([, { untilMs }]) => untilMs > nowMs).map(([group]) => group),
+    overdue: [...state.kept.values()].filter(({ expiresAtMs }) => expiresAtMs < dueMs).length,
+    led,
   };
 }
 
@@ -114,6 +116,9 @@ export class Cluster {
   readonly gone = new Set<string>();
   /** The store has lost acknowledged writes. */
   storeLost = false;
+  private readonly led = new Set<string>();
+  /** By the store's clock. */
+  private healedMs = Number.POSITIVE_INFINITY;
   private counter = 0;
 
   constructor(private readonly options: ClusterOptions) {
@@ -133,6 +138,9 @@ export class Cluster {
     const twinOf = adapter && ((nowMs: () => number) => adapter.twinOf(nowMs, scripts, differs));
     this.server = new StoreServer({ world, weather, observer, machine, processes, keepsLog, ...(twinOf && { twinOf }) });
     this.hub = new Hub(world, this.weather);
+    this.hub.sent = (from, message) => {
+      if (message.kind === 'assign' || message.kind === 'list-workers') this.commanded(from, message.epoch);
+    };
     this.history.add({ kind: 'run', node: '', incarnation: 0, facts: this.facts });
   }
 
@@ -219,6 +227,14 @@ export class Cluster {
     this.fault('pause', 'end', name, {});
   }
 
+  /** A master must act only within its term, which its own clock counts from before the store's does. */
+  private commanded({ host }: Life, epoch: number): void {
+    const { group, incarnation } = this.node(host);
+    const leader = this.server.state.leaders.get(group);
+    if (leader?.epoch === epoch && leader.untilMs > this.server.nowMs()) return;
+    this.history.add({ kind: 'epoch', node: host, incarnation, group, epoch, what: 'overdue' });
+  }
+
   // ---- links ---------------------------------------------------------------------------------------------------
 
   partition(one: readonly string[], other: readonly string[]): void {
@@ -272,6 +288,7 @@ export class Cluster {
       node.setRate(1);
       if (!this.gone.has(node.name)) this.boot(node);
     }
+    this.healedMs = this.server.nowMs();
     this.history.add({ kind: 'healed', node: '', incarnation: 0 });
   }
 
@@ -372,6 +389,24 @@ export class Cluster {
     return this.server.state.depth;
   }
 
+  /** Lets time pass until every group has had a master, at most for as long as a change of masters may take. */
+  waitForMasters(): void {
+    const { leaderTTLMs, leaderDebounceMs, leaderRenewalMs, nodeTTLMs } = this.options.settings;
+    const areLed = (): boolean => {
+      const nowMs = this.server.nowMs();
+      for (const [group, { untilMs }] of this.server.state.leaders) if (untilMs > nowMs) this.led.add(group);
+      return this.groups().every((group) => this.led.has(group));
+    };
+    this.led.clear();
+    this.until(areLed, leaderTTLMs + leaderDebounceMs + 4 * leaderRenewalMs + 2 * nodeTTLMs);
+  }
+
+  /** Service groups with a running node that handles something. */
+  private groups(): readonly string[] {
+    const handling = [...this.nodes.values()].filter((n) => n.handles && n.node?.status().state === 'running');
+    return [...new Set(handling.map((n) => n.group))];
+  }
+
   /** Records what is left, for the checkers of loss and of bounds. */
   finish(): void {
     const { state, twin } = this.server;
@@ -382,12 +417,13 @@ export class Cluster {
       for (const m of rec.pending) live.push([entity, m.seq]);
     }
     const nodes = [...this.nodes.values()].map((n) => n.atRest());
-    const handling = [...this.nodes.values()].filter((n) => n.handles && n.node?.status().state === 'running');
-    const groups = [...new Set(handling.map((n) => n.group))];
+    const groups = this.groups();
     const balances: Record<string, number> = {};
     for (const [entity, { balance }] of this.bank.accounts) balances[entity] = balance;
     const { depth, active } = state;
-    const store = storeAtRest(state, this.server.nowMs(), 2 * this.options.settings.cleanupIntervalMs);
+    const dueMs = this.server.nowMs() - 2 * this.options.settings.cleanupIntervalMs;
+    // Until all had healed, there may have been no node to clean up.
+    const store = storeAtRest(state, this.healedMs < dueMs ? dueMs : 0, [...this.led]);
     const counts = { depth, active, ready: state.ready.size };
     this.history.add({ kind: 'final', node: '', incarnation: 0, live, ...counts, nodes, store, groups, balances });
   }

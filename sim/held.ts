@@ -1,7 +1,14 @@
 /** What a node holds on to: every collection that can be reached from it, by where it is held, with its size. */
 
 /** The simulated world, which belongs to no node. */
-const OUTSIDE = new Set(['World', 'Life', 'HostClock', 'SimClock', 'UserClock', 'StoreServer', 'Hub', 'History', 'Bank', 'SimRandom']);
+const OUTSIDE = new Set(
+  'World Life HostClock SimClock UserClock SimRandom StoreServer SimStore SimClient Wire LuaTwin Hub SimNetwork History Bank'.split(
+    ' ',
+  ),
+);
+
+/** Containers of src/core: what they hold belongs to the field that holds them. */
+const CONTAINERS = new Set(['Fifo', 'SeqQueue', 'MinHeap', 'DueTimes']);
 
 /**
  * Returns the size of every collection that is not empty, by class and field, such as 'Ownership.workers'. Collections of one field add
@@ -24,7 +31,10 @@ export function heldBy(root: object): Record<string, number> {
     const [value, where] = next;
     if (value instanceof Map || value instanceof Set) collection(value.values(), value.size, where);
     else if (Array.isArray(value)) collection(value, value.length, where);
-    else for (const [field, held] of Object.entries(value)) look(held, `${value.constructor?.name ?? 'Object'}.${field}`);
+    else {
+      const name = value.constructor?.name ?? 'Object';
+      for (const [field, held] of Object.entries(value)) look(held, CONTAINERS.has(name) ? where : `${name}.${field}`);
+    }
   }
   return sizes;
 }

@@ -16,6 +16,8 @@ export interface RunFacts {
   readonly leaseTtlMs: number;
   readonly leaseMarginMs: number;
   readonly takeoverHoldMs: number;
+  /** Left out: not known. */
+  readonly leaderTtlMs?: number;
   readonly types: Readonly<Record<string, TypeFacts>>;
   readonly depthMaxTotal: number;
   /** `deadLetters` of the configuration; left out: unbounded. */
@@ -103,6 +105,8 @@ export interface Appended extends Base {
   readonly call: string;
   readonly given: boolean;
   readonly replayOf: string;
+  /** The replay was forced, although the handler of the dead letter had returned late. */
+  readonly isForced?: boolean;
   /** Its handler changes nothing, so no dead letter may be left of it. */
   readonly isQuery?: boolean;
   /** Not terminal after this step: of the entity, of the whole prefix; and entities that have such. */
@@ -145,6 +149,16 @@ export interface LetterMade extends Base {
   readonly attempt: number;
   readonly reason: 'failed' | 'interrupted';
 }
+/** The log took a note of how an interrupted handler ended after all. */
+export interface LateNote extends Base {
+  readonly kind: 'late';
+  readonly entity: string;
+  readonly seq: number;
+  readonly attempt: number;
+  /** The incarnation in which the handler ran. */
+  readonly of: number;
+  readonly outcome: 'completed' | 'failed' | 'not-run';
+}
 /** A dead letter was deleted. */
 export interface LetterDropped extends Base {
   readonly kind: 'drop';
@@ -158,8 +172,11 @@ export interface Epoch extends Base {
   readonly kind: 'epoch';
   readonly group: string;
   readonly epoch: number;
-  /** `lead`: the store named this incarnation master. The others: this node accepted, or refused, a command of that epoch. */
-  readonly what: 'lead' | 'accept' | 'refuse';
+  /**
+   * `lead`: the store named this incarnation master; `again`: it did so once more under the same epoch, though the term before was over.
+   * `accept`, `refuse`: this node did so with a command of that epoch. `overdue`: this node sent a command after its term.
+   */
+  readonly what: 'lead' | 'again' | 'accept' | 'refuse' | 'overdue';
 }
 
 /** The store counts that incarnation as dead from now on. */
@@ -291,7 +308,7 @@ export interface StoreAtRest {
   readonly idleRecords: number;
   /** Ids and results that are kept for longer than retention says, by more than two clean-ups. */
   readonly overdue: number;
-  /** Groups whose master's record is in force. */
+  /** Groups that had a master at some time in the last part of the run. */
   readonly led: readonly string[];
 }
 /** Something that the library must never let happen: an unhandled rejection, a call that threw. */
@@ -318,6 +335,7 @@ export type HistoryEvent =
   | Transition
   | Owned
   | LetterMade
+  | LateNote
   | LetterDropped
   | Epoch
   | Bury

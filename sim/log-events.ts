@@ -83,6 +83,11 @@ export class LogEvents {
         this.add({ kind: 'own', ...by, entity: op.entity, owner: by.incarnation, fence, how: 'claim' });
         return;
       }
+      case 'late': {
+        const { entity, seq, attempt, incarnation: of, outcome } = op;
+        this.add({ kind: 'late', ...by, entity, seq, attempt, of, outcome });
+        return;
+      }
       case 'release':
         this.add({ kind: 'own', ...by, entity: op.entity, owner: 0, fence: op.fence, how: 'release' });
     }
@@ -97,7 +102,7 @@ export class LogEvents {
   appended(
     by: By,
     entity: string,
-    message: Pick<NewMessage, 'id' | 'name' | 'payload' | 'given' | 'replayOf'>,
+    message: Pick<NewMessage, 'id' | 'name' | 'payload' | 'given' | 'replayOf'> & { readonly isForced?: boolean },
     seq: number,
   ): void {
     const { id, given, replayOf } = message;
@@ -106,7 +111,8 @@ export class LogEvents {
     const isQuery = QUERIES.includes(message.name);
     const depth = this.count(entity, 1);
     const counts = { depth, total: this.total, active: this.live.size, workersMax: this.store.workersMax() };
-    this.add({ kind: 'append', ...by, entity, id, seq, call, given, replayOf, ...(isQuery && { isQuery }), ...counts });
+    const more = { ...(isQuery && { isQuery }), ...(message.isForced && { isForced: true }) };
+    this.add({ kind: 'append', ...by, entity, id, seq, call, given, replayOf, ...more, ...counts });
   }
 
   private count(entity: string, by: 1 | -1): number {

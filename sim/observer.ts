@@ -12,8 +12,8 @@ export class Observer {
   private isClosed = false;
   /** When each dead letter that is there was made, by the store's clock. */
   private died = new Map<string, number>();
-  /** Last epoch by group: a renewal is no news. */
-  private readonly epochs = new Map<string, number>();
+  /** The last term by group, by the store's clock: a renewal within it is no news. */
+  private readonly terms = new Map<string, { readonly epoch: number; readonly untilMs: number }>();
   /** As the step that is told has left it. */
   private state = new PartitionState();
   private readonly log: LogEvents;
@@ -61,9 +61,11 @@ export class Observer {
     if (op.op === 'lead') {
       const { epoch } = answer as { epoch: number };
       const group = state.members.get(op.incarnation)?.group ?? '';
-      if (this.epochs.get(group) === epoch) return;
-      this.epochs.set(group, epoch);
-      this.history.add({ kind: 'epoch', node, incarnation: op.incarnation, group, epoch, what: 'lead' });
+      const term = this.terms.get(group);
+      this.terms.set(group, { epoch, untilMs: (answer as { untilMs: number }).untilMs });
+      const isRenewal = term?.epoch === epoch;
+      if (isRenewal && term.untilMs > storeNowMs) return;
+      this.history.add({ kind: 'epoch', node, incarnation: op.incarnation, group, epoch, what: isRenewal ? 'again' : 'lead' });
     } else if (op.op === 'shut') {
       if (state.generation === CLOSED && !this.isClosed)
         this.history.add({ kind: 'fault', node: 'store', incarnation: 0, fault: 'storeClosed', phase: 'once' });
@@ -79,7 +81,7 @@ export class Observer {
       if (letter === undefined) return;
       this.state = state;
       const { name, payload } = letter.message;
-      const message = { id, name, payload, given: false, replayOf: letter.id };
+      const message = { id, name, payload, given: false, replayOf: letter.id, isForced: op.force };
       this.log.appended({ node, incarnation: 0 }, letter.entity, message, seq);
     }
   }

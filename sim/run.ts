@@ -37,6 +37,8 @@ export interface RunOptions {
 
 const POLL_MS = 250;
 const PROBES_MAX = 10;
+/** The longest that a window of slow links holds up a message between nodes. */
+const HINT_MS_MAX = 6000;
 /** Time between the end of the work and the look at what is left, beyond the idle time of workers. */
 const REST_MS = 1500;
 
@@ -191,6 +193,7 @@ class PlanRun {
     cluster.run(plan.healAtMs);
     for (const end of [...this.ends]) end();
     cluster.heal();
+    const healedMs = cluster.world.nowMs;
     const { settleMs, independentMs } = cluster.facts;
     const { replyTimeoutMs, storeCallTimeoutMs, idleTimeoutMs, heartbeatMs } = plan.settings;
     // What left before the heal is answered by then, or past its deadline: a beat that the fault swallowed may still cost a lease.
@@ -201,7 +204,16 @@ class PlanRun {
     cluster.until(() => cluster.depth === 0, 2 * independentMs, POLL_MS);
     cluster.until(() => this.nobodyWaits(), replyTimeoutMs + storeCallTimeoutMs + independentMs, POLL_MS);
     cluster.run(idleTimeoutMs + REST_MS);
+    // A hint that was late may still have an owner look at an entity that has nothing.
+    cluster.run(Math.max(0, healedMs + HINT_MS_MAX - cluster.world.nowMs));
+    cluster.until(() => this.ownsNothing(), idleTimeoutMs + REST_MS, POLL_MS);
+    cluster.waitForMasters();
     cluster.finish();
+  }
+
+  private ownsNothing(): boolean {
+    for (const { node } of this.cluster.nodes.values()) if ((node?.status().owned ?? 0) > 0) return false;
+    return true;
   }
 
   /** A reply that was lost is read back from the log some time later, at the caller's deadline at the latest. */

@@ -20,6 +20,8 @@ export class Hub {
   readonly hits = { netLoss: 0, netDouble: 0, netReorder: 0, netCut: 0 };
   /** Told of every message as it arrives. */
   heard: (to: Life, from: Life, message: PeerMessage) => void = () => undefined;
+  /** Is called with every message as it leaves. */
+  sent: (from: Life, message: PeerMessage) => void = () => undefined;
   /** What has got stuck, by 'from>to'. */
   private readonly stuck = new Map<string, SimEvent[]>();
 
@@ -100,6 +102,7 @@ export class SimNetwork implements Network {
     if (!life.alive) return;
     if (life.isStopped) life.onLateAct(`sends a ${message.kind}`);
     if (this.incarnation === 0) return;
+    hub.sent(life, message);
     const listener = hub.listeners.get(to);
     if (listener === undefined) return;
     const { weather } = hub;

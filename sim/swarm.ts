@@ -51,7 +51,13 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
   const deadLetters = letters.chance(LETTER_LIMITS_SHARE)
     ? { deadLetters: { max: letters.pick([0, 1, 2, 5]), ttl: letters.pick([0, 1, 4]) } }
     : {};
-  const settings = { ...limits, ...deadLetters, workersMax: Math.max(limits.workersMax, workersForProbes(nodes, gone)) };
+  const retention = drawRetention(new Stream(seed, 'retention'), faults);
+  const settings = {
+    ...limits,
+    ...deadLetters,
+    ...retention,
+    workersMax: Math.max(limits.workersMax, workersForProbes(nodes, gone)),
+  };
   return {
     version: PLAN_VERSION,
     seed,
@@ -123,6 +129,9 @@ function drawSettings(chance: Stream): Settings {
     idleTimeoutMs: chance.logBetween(20, 5000),
     handlerTimeoutMs: chance.chance(0.5) ? 0 : chance.logBetween(50, 2000),
     shutdownGraceMs: chance.logBetween(50, 3000),
+    cleanupIntervalMs: 5000,
+    entryTTL: 86_400,
+    resultTTL: 60,
     maxAttempts,
     backoffDelayMs: chance.logBetween(1, 500),
     onInterrupt: chance.pick(['dead-letter', 'retry'] as const),
@@ -131,6 +140,23 @@ function drawSettings(chance: Stream): Settings {
     workersMax: chance.chance(0.2) ? chance.int(3, 12) : 10_000,
     concurrentHandlersMax: chance.chance(0.3) ? chance.int(1, 6) : 1000,
     onLeaseLost: chance.chance(0.2) ? 'exit' : 'rejoin',
+  };
+}
+
+/**
+ * How long what has ended is kept, and how often the store is cleaned up. An id of a caller outlives its resends, unless the store's clock
+ * jumps ahead: then it keeps its long default.
+ */
+function drawRetention(
+  chance: Stream,
+  faults: readonly FaultPlan[],
+): Pick<Settings, 'cleanupIntervalMs' | 'entryTTL' | 'resultTTL'> {
+  const jumps = faults.some(({ kind }) => kind === 'storeJumpAhead');
+  const entryTTL = chance.pick([20, 30, 86_400]);
+  return {
+    cleanupIntervalMs: chance.logBetween(100, 20_000),
+    entryTTL: jumps ? 86_400 : entryTTL,
+    resultTTL: chance.pick([1, 5, 60]),
   };
 }
 

@@ -322,6 +322,39 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
         return original(self, entity, id, { ...rest, timeoutMs: timeoutMs / 2 }, carried);
       }),
   },
+  {
+    name: 'late-end-unreported',
+    does: 'a handler whose end the log did not take leaves no note for the dead letter',
+    expected: ['I5'],
+    install: () => replaceMethod(EntityWorker, 'outcomeUnknown', () => () => undefined),
+  },
+  {
+    name: 'assignment-kept',
+    does: 'a master forgets no entity that it has placed',
+    expected: ['I7'],
+    install: () =>
+      replaceMethod(Master, 'assign', (original) => (self, entity, ...args) => {
+        original(self, entity, ...args);
+        peek<Map<unknown, unknown>>(self, 'open').set(entity, {
+          entity,
+          to: 0,
+          timer: { cancel: () => undefined },
+          end: () => undefined,
+        });
+      }),
+  },
+  {
+    name: 'timers-after-stop',
+    does: 'the timers of open petitions are left when the node stops',
+    expected: ['defect'],
+    install: () => replaceMethod(Router, 'clear', () => () => undefined),
+  },
+  {
+    name: 'nobody-stands',
+    does: 'no node stands for election',
+    expected: ['L1'],
+    install: () => replaceMethod(Master, 'wantsToLead', () => () => false),
+  },
 ];
 
 /** Before that the appends of a batch could only be taken out if no copy of it may have been applied. */

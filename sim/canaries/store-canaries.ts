@@ -238,6 +238,18 @@ export const STORE_CANARIES: readonly Canary[] = [
         return apply(op);
       }),
   },
+  {
+    name: 'backoff-ignored',
+    does: 'a retry may begin at once',
+    expected: ['I7'],
+    machine: () => withSteps((_state, _me, op, _now, apply) => apply(op.op === 'retry' ? { ...op, delayMs: 0 } : op)),
+  },
+  {
+    name: 'term-without-end',
+    does: 'a master whose record has lapsed is named again under its old epoch',
+    expected: ['I6'],
+    machine: termWithoutEnd,
+  },
 ];
 
 const withoutHold = (op: JoinOp): JoinOp => ({ ...op, settings: { ...op.settings, takeoverHoldMs: 0 } });
@@ -295,4 +307,19 @@ function withdrawRunning(state: PartitionState, op: WithdrawOp): AnswerOf['withd
   state.depth--;
   if (rec.pending.length === 0) state.active--;
   return { ok: true, owner: 0 };
+}
+
+function termWithoutEnd(): Machine {
+  return withCalls({
+    control(state, op, nowMs) {
+      const before = op.op === 'lead' ? state.leaders.get(state.members.get(op.incarnation)?.group ?? '') : undefined;
+      const { incarnation, epoch = 0 } = before ?? {};
+      const answer = MACHINE.applyControl(state, op, nowMs);
+      if (op.op !== 'lead' || !answer.ok || incarnation !== op.incarnation) return answer;
+      const group = state.members.get(op.incarnation)?.group ?? '';
+      const leader = state.leaders.get(group);
+      if (leader !== undefined) state.leaders.set(group, { ...leader, epoch });
+      return { ...answer, epoch };
+    },
+  });
 }

@@ -5,6 +5,7 @@ import { singleWriter } from './i2-single-writer.js';
 import { fencedWriter } from './i2f-fenced-writer.js';
 import { fifo } from './i3-fifo.js';
 import { nothingLost } from './i4-nothing-lost.js';
+import { lateNotes } from './i5-late-notes.js';
 import { oneVerdict } from './i5-one-verdict.js';
 import { epochs } from './i6-epochs.js';
 import { bounds } from './i7-bounds.js';
@@ -22,7 +23,7 @@ export interface Verdict {
 }
 
 const CHECKERS = [
-  ...[atMostOnce, singleWriter, fencedWriter, fifo, nothingLost, oneVerdict, epochs, bounds],
+  ...[atMostOnce, singleWriter, fencedWriter, fifo, nothingLost, oneVerdict, lateNotes, epochs, bounds],
   ...[liveness, settles, independence, promptness, needlessness, bank],
 ];
 

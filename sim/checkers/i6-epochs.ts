@@ -1,4 +1,4 @@
-import type { Findings, View } from './view.js';
+import { type Findings, overdueExcuseOf, type View } from './view.js';
 
 /** I6: no epoch has two masters, and nobody accepts a lower epoch than it has accepted. */
 export function epochs(view: View, findings: Findings): void {
@@ -6,7 +6,17 @@ export function epochs(view: View, findings: Findings): void {
   const accepted = new Map<string, number>();
   for (const event of view.events) {
     if (event.kind !== 'epoch' || event.what === 'refuse' || event.index > view.lossIndex) continue;
-    const { group, epoch, incarnation, node, what, index } = event;
+    const { group, epoch, incarnation, node, what, atMs, index } = event;
+    if (what === 'again') {
+      findings.violated('I6', `${node} was named master again under epoch ${epoch}, though its term was over`, index);
+      continue;
+    }
+    if (what === 'overdue') {
+      const excuse = overdueExcuseOf(view, node, atMs);
+      if (excuse === undefined) findings.violated('I6', `${node} gave a command of epoch ${epoch} after its term`, index);
+      else findings.excuse('I6', excuse);
+      continue;
+    }
     if (what === 'lead') {
       const key = `${group} ${epoch}`;
       const master = masters.get(key);

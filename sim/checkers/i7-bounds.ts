@@ -1,22 +1,37 @@
-import type { Findings, View } from './view.js';
+import type { Final, Transition } from '../history.js';
+import type { EntityView, Findings, View } from './view.js';
 
 /** Timers that an idle node may have set: beat, lease, sweep, expiry, idle list, wheel, and the check of open appends. */
 export const TIMERS_AT_REST_MAX = 8;
 
-/**
- * What an idle node may hold, by where, and how much of it; all else is empty then. `members`: so many for each node that ever was in
- * the run. `types`: for each type of the run, or each group, or each name of a message.
- */
-const HELD_AT_REST: Readonly<Record<string, { readonly members?: number; readonly types?: number; readonly max?: number }>> = {
-  'View.members': { members: 1 },
-  'View.group': { members: 1 },
-  'View.live': { members: 1 },
-  'View.listed': { members: 2 },
-  'View.leaders': { types: 2 },
-  'View.byType': { types: 1 },
-  'Places.all': { members: 3 },
-};
-void HELD_AT_REST;
+/** What an idle node may hold, by where (sim/held.ts): so much for each node of the run. All that is in neither list must be empty. */
+const HELD_FOR_EACH_NODE = sizes([
+  [1, 'View.members View.live View.group View.leaders Membership.watched Peers.breakers Peers.missedAtMs AssignmentTable.loads'],
+  [1, 'Declared.byMember Declared.groups'],
+  [2, 'View.listed'],
+  // Three types, with three messages each.
+  [3, 'Declared.byMember[] Object.types Object.queries'],
+  [10, 'Object.names Object.unreachable'],
+]);
+const HELD_IN_ALL = sizes([
+  [3, 'Directory.own Directory.known Ownership.settings Object.configuredTypes PublishedShapes.own Object.queries Object.types'],
+  [12, 'PublishedShapes.own[] Object.names'],
+  // One queue for each idle timeout that is configured.
+  [3, 'IdleList.queues'],
+  // The batch of a clean-up that is on its way.
+  [1, 'StoreSession.flying Object.steps'],
+  // Rows that a master keeps for its successor: SETTLED_ROWS_MAX of src/runtime/master.ts.
+  // It trims them when it places the next entity, so they may be as many more as it placed at once.
+  [1100, 'AssignmentTable.rows Master.formerTable'],
+  [2200, 'Master.formerTable[]'],
+  // What was handed off in the last ten seconds, each with its entity and its time.
+  [64, 'AvoidedEntities.untilMs AvoidedEntities.ends'],
+  [128, 'AvoidedEntities.ends[]'],
+]);
+
+function sizes(rows: readonly (readonly [size: number, where: string])[]): ReadonlyMap<string, number> {
+  return new Map(rows.flatMap(([size, where]) => where.split(' ').map((one) => [one, size] as const)));
+}
 
 /** I7: no step raises a count above its limit; at idle every counter is back at its baseline. */
 export function bounds(view: View, findings: Findings): void {
@@ -34,7 +49,23 @@ export function bounds(view: View, findings: Findings): void {
     if (depth === 1 && workersMax > 0 && active > workersMax && !wasActive(view, event))
       findings.violated('I7', `${active} entities are active, allowed ${workersMax}`, index);
   }
+  for (const entity of view.entities.values()) backoffs(view, entity, findings);
   atRest(view, findings);
+}
+
+/** A retry begins no sooner than its wait is over, by the store's clock; stamps are whole milliseconds. */
+function backoffs(view: View, { entity, transitions }: EntityView, findings: Findings): void {
+  let putBack: Transition | undefined;
+  for (const step of transitions) {
+    if (step.to === 'dispatched' && putBack?.seq === step.seq) {
+      const from = putBack.atMs;
+      const waitedMs = step.atMs - from;
+      const isClockRight = !view.jumpsMs.some((jumpMs) => jumpMs >= from && jumpMs <= step.atMs);
+      if (isClockRight && waitedMs < view.backoffMs(entity, putBack.attempt) - 1)
+        findings.violated('I7', `${entity} #${step.seq} was tried again after ${Math.round(waitedMs)} ms`, step.index);
+    }
+    putBack = step.to === 'enqueued' ? step : undefined;
+  }
 }
 
 /** Replays and sends from within a finish count as if what they replace had left already. */
@@ -50,13 +81,29 @@ function atRest(view: View, findings: Findings): void {
   if (final.depth !== 0) findings.violated('I7', `nothing is live, and the depth is ${final.depth}`, index);
   if (final.active !== 0) findings.violated('I7', `nothing is live, and ${final.active} entities count as active`, index);
   if (final.ready !== 0) findings.violated('I7', `nothing is live, and the ready set holds ${final.ready}`, index);
+  storeAtRest(final, findings);
   for (const node of final.nodes) {
     if (node.state !== 'running') continue;
-    const { waiting, timers } = node;
+    const { waiting, timers, owned } = node;
+    if (owned > 0) findings.violated('I7', `${node.node} is idle and owns ${owned} entities`, index);
     // A handler that never ends runs on, whatever became of its message.
     const running = node.running - view.stuckOn(node.node);
     if (running + waiting > 0)
       findings.violated('I7', `${node.node} is idle with ${running} running and ${waiting} waiting`, index);
+    for (const [where, size] of Object.entries(node.holds ?? {})) {
+      const max = (HELD_IN_ALL.get(where) ?? 0) + (HELD_FOR_EACH_NODE.get(where) ?? 0) * final.nodes.length;
+      if (size > max) findings.violated('I7', `${node.node} is idle and holds ${size} in ${where}, allowed ${max}`, index);
+    }
     if (timers > TIMERS_AT_REST_MAX) findings.violated('I7', `${node.node} is idle with ${timers} timers`, index);
   }
+}
+
+function storeAtRest({ store, nodes, index }: Final, findings: Findings): void {
+  if (store === undefined) return;
+  const running = nodes.filter(({ state }) => state === 'running').length;
+  const { members, sessions, idleRecords, overdue } = store;
+  if (members !== running) findings.violated('I7', `${running} nodes run, and the store has ${members} members`, index);
+  if (sessions !== running) findings.violated('I7', `${running} nodes run, and the store has ${sessions} sessions`, index);
+  if (idleRecords > 0) findings.violated('I7', `the store keeps ${idleRecords} records of entities that have nothing`, index);
+  if (overdue > 0) findings.violated('I7', `the store keeps ${overdue} ids or results past their time`, index);
 }

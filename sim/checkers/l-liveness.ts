@@ -39,6 +39,9 @@ export function liveness(view: View, findings: Findings): void {
       findings.excuse('L1', 'behind a handler that never ends');
     else findings.violated('L1', `${entity} is blocked for ${Math.round(forMs)} ms and was not reported`, final.index);
   }
+  for (const group of final.groups ?? [])
+    if (final.store?.led.includes(group) === false)
+      findings.violated('L1', `the group ${group} has no master long after the heal`, final.index);
   for (const node of final.nodes)
     if (node.state !== 'running' && node.state !== 'down')
       findings.violated('L1', `${node.node} is ${node.state} long after the heal`, final.index);

@@ -7,6 +7,7 @@ import type {
   Final,
   HistoryEvent,
   Invoke,
+  LateNote,
   LetterDropped,
   LetterMade,
   Owned,
@@ -75,6 +76,8 @@ export interface EntityView {
   readonly handlings: Handling[];
   readonly effects: Effect[];
   readonly letters: LetterMade[];
+  /** Notes of late ends. */
+  readonly notes: LateNote[];
   readonly owned: Owned[];
   /** Reported as blocked, ever. */
   blocked: boolean;
@@ -119,7 +122,17 @@ export class View {
   entity(entity: string): EntityView {
     let view = this.entities.get(entity);
     if (view === undefined) {
-      view = { entity, appends: [], transitions: [], handlings: [], effects: [], letters: [], owned: [], blocked: false };
+      view = {
+        entity,
+        appends: [],
+        transitions: [],
+        handlings: [],
+        effects: [],
+        letters: [],
+        notes: [],
+        owned: [],
+        blocked: false,
+      };
       this.entities.set(entity, view);
     }
     return view;
@@ -153,6 +166,9 @@ export class View {
         return;
       case 'letter':
         this.entity(event.entity).letters.push(event);
+        return;
+      case 'late':
+        this.entity(event.entity).notes.push(event);
         return;
       case 'drop':
         this.drops.push(event);
@@ -318,6 +334,15 @@ export function excuseOf(view: View, earlier: Handling, laterMs: number): string
 export function lateStartExcuseOf(view: View, { start: { node, atMs } }: Handling): string | undefined {
   const suspensions = (view.pauses.get(node) ?? []).filter((p) => p.suspended);
   return pastLeaseOf(view, suspensions, atMs, atMs, atMs) ?? outOfBoundOf(view, node, atMs, atMs);
+}
+
+/** Why a node may have acted as master after its term: its clock, or that of the store, was wrong. */
+export function overdueExcuseOf(view: View, node: string, atMs: number): string | undefined {
+  const { leaderTtlMs = view.facts.leaseTtlMs } = view.facts;
+  const fromMs = atMs - 2 * leaderTtlMs;
+  if (view.jumpsMs.some((jumpMs) => jumpMs >= fromMs && jumpMs <= atMs)) return 'the clock of the store jumped within the term';
+  if ((view.pauses.get(node) ?? []).some((p) => p.suspended && p.toMs >= fromMs)) return 'its node was suspended within the term';
+  return outOfBoundOf(view, node, atMs, atMs);
 }
 
 /** `lostMs`: when the entity was taken from the node, or later. */

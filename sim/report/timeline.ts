@@ -26,6 +26,8 @@ export function wordsOf(event: HistoryEvent, nameOf: NameOf = byNumber): string 
       return `the log: ${event.entity} ${event.how === 'claim' ? `is owned by ${nameOf(event.owner)}, fence ${event.fence}` : `is owned by nobody (${event.how})`}`;
     case 'letter':
       return `dead letter ${event.letter}: ${event.entity} #${event.seq}, ${event.reason}`;
+    case 'late':
+      return `the dead letter of ${event.entity} #${event.seq} says: its handler ended late, ${event.outcome}`;
     case 'drop':
       return `dead letter ${event.letter} is deleted, ${event.left} are left`;
     case 'epoch':
@@ -65,6 +67,8 @@ const EPOCH_WORDS = {
   lead: (epoch: number, who: string) => `the log: ${who} leads, epoch ${epoch}`,
   accept: (epoch: number) => `accepts a command of epoch ${epoch}`,
   refuse: (epoch: number) => `REFUSES a command of epoch ${epoch}`,
+  again: (epoch: number, who: string) => `the log: ${who} leads AGAIN, epoch ${epoch}`,
+  overdue: (epoch: number) => `gives a command of epoch ${epoch} AFTER its term`,
 };
 
 function messageWords(message: PeerMessage, nameOf: NameOf): string {

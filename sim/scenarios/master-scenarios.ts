@@ -46,6 +46,33 @@ export const MASTER_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'lapse-by-a-jump',
+    shows:
+      'a master whose record has lapsed because the clock of the store jumped leads under a new epoch, and commands under it (I6)',
+    run(sim, must) {
+      led(sim);
+      sim.server.jumpMs += 10_000;
+      must(
+        'it is named again, under the next epoch',
+        sim.until(() => epochsOf(sim).join() === '1,2', 1000, 10),
+      );
+      sim.run(300);
+      const from = eventsOf(sim, 'told').length;
+      const entities = THREE.flatMap((place) => [entityOf(place, THREE, 'fenced'), entityOf(place, THREE, 'retried')]);
+      const calls = entities.map((entity, i) => sim.send('n2', entity, { c: `w${i}` }, { how: 'wait' }));
+      sim.until(() => calls.every((c) => c.outcome === 'ok'), 1000);
+      const commands = eventsOf(sim, 'told')
+        .slice(from)
+        .map(({ message }) => message)
+        .filter((m) => m.kind === 'assign');
+      must('it places entities', commands.length > 0);
+      must(
+        'under the new epoch only',
+        commands.every((m) => m.epoch === 2),
+      );
+    },
+  },
+  {
     name: 'rebuild',
     shows: 'a new master refuses petitions until it knows what each member owns; a silent one is read from the store (H11)',
     golden: true,

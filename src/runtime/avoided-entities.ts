@@ -20,14 +20,18 @@ export class AvoidedEntities {
     return (this.untilMs.get(entity) ?? 0) > this.clock.monotonicMs();
   }
 
-  /** Adds an entity, and forgets those whose time is over. */
   add(entity: string): void {
+    const untilMs = this.clock.monotonicMs() + AVOIDED_MS;
+    this.untilMs.set(entity, untilMs);
+    this.ends.push([entity, untilMs]);
+  }
+
+  /** Forgets those whose time is over. */
+  forget(): void {
     const nowMs = this.clock.monotonicMs();
     for (let first = this.ends.peek(); first !== undefined && first[1] <= nowMs; first = this.ends.peek()) {
       this.ends.shift();
       if (this.untilMs.get(first[0]) === first[1]) this.untilMs.delete(first[0]);
     }
-    this.untilMs.set(entity, nowMs + AVOIDED_MS);
-    this.ends.push([entity, nowMs + AVOIDED_MS]);
   }
 }

@@ -51,9 +51,7 @@ interface OpenAssignment {
   end(refusal: PetitionRefusal | undefined): void;
 }
 
-interface Rebuild {
-  readonly waitsFor: Set<number>;
-}
+type Rebuild = { readonly waitsFor: Set<number> };
 
 const PAGE = 500;
 /** Rows kept in addition to those of open assignments. They are only handed to a successor; no decision reads them. */
@@ -86,7 +84,6 @@ export class Master {
   private formerTable: [string, number][] = [];
   private lowerSinceMs = 0;
   private lowerId = 0;
-
   private readonly faults: DutyFaults;
   private readonly rebuildFaults: DutyFaults;
 
@@ -185,11 +182,13 @@ export class Master {
   private async lead(me: number): Promise<void> {
     const sentMs = this.parts.clock.monotonicMs();
     const answer = await this.parts.store.control({ op: 'lead', ...this.parts.membership.identity });
-    if (me !== this.parts.membership.incarnation) return;
+    if (!this.isOn || me !== this.parts.membership.incarnation) return;
     if (!answer.ok) {
       this.stepDown();
       return;
     }
+    // The record had lapsed by the store's clock: this is another term.
+    if (answer.epoch !== this.epoch) this.stepDown();
     const { leaderTTLMs, leaseMarginMs } = this.parts.config.timing;
     this.leadsUntilMs = sentMs + leaderTTLMs - leaseMarginMs;
     this.parts.membership.noteEpoch(answer.epoch);
@@ -440,7 +439,7 @@ export class Master {
     assignment.end(refusal);
   }
 
-  /** Forgets what it keeps about peers that are gone. */
+  /** Forgets peers that are gone. */
   viewChanged(): void {
     const { view, peers } = this.parts;
     peers.keep((peer) => view.isLive(peer));

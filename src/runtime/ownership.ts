@@ -79,7 +79,7 @@ export class Ownership {
   private readonly parked = new Set<EntityWorker>();
   /** Handlers of former incarnations that still run, by entity. */
   private readonly ghosts = new Map<string, Attempt>();
-  private readonly avoided: AvoidedEntities;
+  readonly avoided: AvoidedEntities;
   /** Where the rebalance that is under way goes on; undefined if none is. */
   private rebalanceWalk: Iterator<EntityWorker, undefined> | undefined;
   private rebalanceReleased = 0;
@@ -291,6 +291,7 @@ export class Ownership {
     this.idle.clear();
     this.session = undefined;
     for (const attempt of this.running) this.due.cancel(attempt);
+    for (const worker of this.workers.values()) this.due.cancel(worker);
   }
 
   // ---- attempts ------------------------------------------------------------------------------------------------

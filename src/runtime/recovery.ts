@@ -184,6 +184,7 @@ export class Recovery {
     for (const { entity, owner } of ready.entities) this.attend(entity, owner, session.incarnation);
     ownership.sendLateReports();
     ownership.reportBlockedAfter(BLOCKED_AFTER_MS);
+    ownership.avoided.forget();
     const hasMoreReplies = await this.lookUpReplies();
     if (this.session !== session) return undefined;
     const isWhole = this.sweptTo === '';

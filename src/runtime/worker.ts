@@ -400,7 +400,9 @@ export class EntityWorker implements Idle, Due {
       this.inbox.unshift({ ...record, attempt: record.attempt + 1, notBeforeMs: answer.notBeforeMs, error });
       this.waitUntil(answer.notBeforeMs);
     };
-    this.table.submit({ op, answered, refused: ignore, unknown: ignore } satisfies Step<RetryOp>);
+    // The session ended. If the retry was not applied, the take-over makes a dead letter, and this becomes its note.
+    const ended = (): void => this.outcomeUnknown(attempt, 'failed', error);
+    this.table.submit({ op, answered, refused: ended, unknown: ended } satisfies Step<RetryOp>);
   }
 
   // ---- release -------------------------------------------------------------------------------------------------

@@ -16,13 +16,17 @@ describe('an avoided entity', () => {
   it('is forgotten once its time is over, also if it never comes back', () => {
     const clock = still();
     const ownership = new Ownership({ clock, contracts: [], handler: {} } as unknown as OwnershipParts);
-    const { avoided } = ownership as unknown as { avoided: { readonly size: number } };
+    const { avoided } = ownership;
     for (let i = 0; i < 10_000; i++) {
       clock.nowMs += 10;
       ownership.handOff({ entity: `account:${i}`, release: () => undefined } as unknown as EntityWorker);
     }
-    // Those of the last ten seconds.
+    // The sweep forgets all but those of the last ten seconds, and in the end those too.
+    avoided.forget();
     expect(avoided.size).toBe(1000);
+    clock.nowMs += 10_000;
+    avoided.forget();
+    expect(avoided.size).toBe(0);
   });
 });
 

@@ -236,6 +236,55 @@ describe('the checkers', () => {
     expect(found(invoke('c1', A), invoke('c1', A, {}, ON2), ...whole('c1', A, 1, 5).slice(1, -1), late)).toEqual([]);
   });
 
+  it('want a note of each late end, true to it, and no replay that passes over one', () => {
+    const ended = (outcome: string): Raw[] => [
+      ...[append('c1', F, 1), move(F, 1, 'dispatched'), start('c1', F, 1), move(F, 1, 'interrupted')],
+      { kind: 'letter', ...ON2, letter: '1', entity: F, id: 'id-c1', seq: 1, attempt: 1, reason: 'interrupted' },
+      { ...end(F, 1, ''), outcome } as Raw,
+    ];
+    const note = (outcome: 'completed' | 'failed' | 'not-run'): Raw =>
+      ({ kind: 'late', ...ON1, entity: F, seq: 1, attempt: 1, of: 1, outcome }) as Raw;
+    const isFalse = (...events: Raw[]): boolean => broken([...events, healed, final()]).includes('I5');
+    expect(isFalse(...ended('completed'), note('completed'))).toBe(false);
+    expect(isFalse(...ended('completed'))).toBe(true);
+    expect(isFalse(...ended('completed'), note('failed'))).toBe(true);
+    expect(isFalse(...ended('failed'), note('not-run'))).toBe(true);
+    expect(isFalse(...ended('completed').slice(0, -1), note('completed'))).toBe(true);
+    const replay = (isForced: boolean): Raw => append('c1', F, 2, { replayOf: '1', ...(isForced && { isForced }) });
+    expect(isFalse(...ended('completed'), note('completed'), replay(false))).toBe(true);
+    expect(isFalse(...ended('completed'), note('completed'), replay(true))).toBe(false);
+    expect(isFalse(...ended('failed'), note('failed'), replay(false))).toBe(false);
+  });
+
+  it('want a term to end, a retry to wait, and nothing left at rest', () => {
+    const epoch = (what: 'lead' | 'again' | 'overdue', at?: number): Raw =>
+      ({ kind: 'epoch', ...ON1, group: 'g', epoch: 1, what, ...(at === undefined ? {} : { at }) }) as Raw;
+    expect(broken([epoch('lead')])).toEqual([]);
+    expect(broken([epoch('lead'), epoch('again')])).toEqual(['I6']);
+    expect(broken([epoch('lead'), epoch('overdue')])).toEqual(['I6']);
+    const asleep: Raw = { kind: 'fault', ...ON1, fault: 'pause', phase: 'begin', note: 'suspended', leaseLeftMs: 300 };
+    expect(broken([epoch('lead'), asleep, epoch('overdue')])).toEqual([]);
+    const facts = { ...FACTS, types: { ...FACTS.types, retried: { ...FACTS.types.retried, backoffMs: 300 } } };
+    const retried = (at: number): Raw[] => [
+      ...[append('c1', R, 1), move(R, 1, 'dispatched'), { ...move(R, 1, 'enqueued'), from: 'dispatched', at: 10 } as Raw],
+      { ...move(R, 1, 'dispatched', { attempt: 2 }), at },
+    ];
+    const found = (...events: Raw[]): string[] => check(historyOf(events, facts as never)).violations.map((v) => v.invariant);
+    expect(found(...retried(200))).toEqual(['I7']);
+    expect(found(...retried(310))).toEqual([]);
+    const node = { node: 'n1', state: 'running', running: 0, waiting: 0, timers: 1, owned: 0 };
+    const store = { members: 1, sessions: 1, idleRecords: 0, overdue: 0, led: ['g'] };
+    const rest = (of: object, more: object = {}): string[] =>
+      broken([final({ nodes: [node], groups: ['g'], store: { ...store, ...of }, ...more })]);
+    expect(rest({})).toEqual([]);
+    for (const wrong of [{ members: 2 }, { sessions: 2 }, { idleRecords: 1 }, { overdue: 1 }])
+      expect(rest(wrong)).toEqual(['I7']);
+    expect(broken([healed, final({ nodes: [node], groups: ['g'], store: { ...store, led: [] } })])).toEqual(['L1']);
+    for (const wrong of [{ owned: 1 }, { timers: 9 }, { holds: { 'Replies.waiters': 1 } }, { holds: { 'View.members': 9 } }])
+      expect(rest({}, { nodes: [{ ...node, ...wrong }] })).toEqual(['I7']);
+    expect(rest({}, { nodes: [{ ...node, holds: { 'View.members': 1 } }] })).toEqual([]);
+  });
+
   it('know a refusal that nothing asked for', () => {
     const told = (code: string, more: object = {}): Raw =>
       ({ kind: 'fail', ...ON1, call: 'c9', code, definite: true, tookMs: 1, ...more }) as Raw;
@@ -382,6 +431,7 @@ describe('linearizability', () => {
       { ...end(F, 1, ''), outcome: 'failed' } as Raw,
       move(F, 1, 'interrupted'),
       { kind: 'letter', ...ON2, letter: '1', entity: F, id: 'id-c1', seq: 1, attempt: 1, reason: 'interrupted' },
+      { kind: 'late', ...ON1, entity: F, seq: 1, attempt: 1, of: 1, outcome: 'failed' },
     ];
     const write = { ...effect(F, 1, 1, true), balance: 5 } as Raw;
     const next = (balance: number): Raw[] => [...whole('c2', F, 2, balance), healed, final({ balances: { [F]: balance } })];
