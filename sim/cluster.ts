@@ -34,6 +34,8 @@ export interface ClusterOptions {
   readonly hits?: readonly string[] | undefined;
   /** No fault is injected. */
   readonly isCalm?: boolean;
+  /** How far the clock of the store is set back in all, in ms: what counts by it takes so much longer. */
+  readonly setBackMs?: number;
 }
 
 export interface CallOptions {
@@ -75,7 +77,7 @@ export function typeFactsOf(settings: Settings): Record<string, TypeFacts> {
   };
 }
 
-function factsOf(settings: Settings, workMs: number, isCalm: boolean): RunFacts {
+function factsOf(settings: Settings, workMs: number, isCalm: boolean, setBackMs: number): RunFacts {
   const { nodeTTLMs: leaseTtlMs, leaseMarginMs, takeoverHoldMs, depthMaxTotal, reconcileIntervalMs } = settings;
   return {
     ...{ leaseTtlMs, leaseMarginMs, takeoverHoldMs, depthMaxTotal, types: typeFactsOf(settings) },
@@ -84,7 +86,7 @@ function factsOf(settings: Settings, workMs: number, isCalm: boolean): RunFacts 
     workersMax: settings.workersMax,
     deadLetters: { max: settings.deadLetters?.max ?? 0, ttlMs: 1000 * (settings.deadLetters?.ttl ?? 0) },
     blockedAfterMs: (settings.handlerTimeoutMs > 0 ? settings.handlerTimeoutMs : 30_000) + 2 * reconcileIntervalMs + 1000,
-    settleMs: 15_000 + 2 * workMs + 4 * (leaseTtlMs + takeoverHoldMs + reconcileIntervalMs),
+    settleMs: 15_000 + setBackMs + 2 * workMs + 4 * (leaseTtlMs + takeoverHoldMs + reconcileIntervalMs),
     independentMs: 2 * reconcileIntervalMs + leaseTtlMs + takeoverHoldMs + 1000,
     ...(isCalm && { calmAfterJoinMs: 2 * settings.heartbeatMs + settings.leaderDebounceMs + 100 }),
   };
@@ -122,11 +124,22 @@ export class Cluster {
   private counter = 0;
 
   constructor(private readonly options: ClusterOptions) {
-    const { world, settings, machine = MACHINE, keepsLog = false, workMs = 0, hits, adapter, scripts, isCalm = false } = options;
+    const {
+      world,
+      settings,
+      machine = MACHINE,
+      keepsLog = false,
+      workMs = 0,
+      hits,
+      adapter,
+      scripts,
+      isCalm = false,
+      setBackMs = 0,
+    } = options;
     this.world = world;
     this.weather = new Weather(() => world.nowMs, hits === undefined ? undefined : new Set(hits));
     this.history = new History(() => world.nowMs);
-    this.facts = factsOf(settings, workMs, isCalm);
+    this.facts = factsOf(settings, workMs, isCalm, setBackMs);
     const observer = new Observer(this.history);
     const pauses = world.stream('pauses');
     const processes = {
@@ -398,7 +411,8 @@ export class Cluster {
       return this.groups().every((group) => this.led.has(group));
     };
     this.led.clear();
-    this.until(areLed, leaderTTLMs + leaderDebounceMs + 4 * leaderRenewalMs + 2 * nodeTTLMs);
+    const { setBackMs = 0 } = this.options;
+    this.until(areLed, leaderTTLMs + leaderDebounceMs + 4 * leaderRenewalMs + 2 * nodeTTLMs + setBackMs);
   }
 
   /** Service groups with a running node that handles something. */

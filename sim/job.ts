@@ -30,6 +30,9 @@ export interface Target {
 export const TYPES = ['plain', 'fenced', 'retried'] as const;
 export type EntityType = (typeof TYPES)[number];
 
+/** All messages, of each type. */
+export const NAMES: readonly Job['op'][] = ['deposit', 'withdraw', 'read'];
+
 /** Messages that change nothing, of each type: they leave no dead letter. */
 export const QUERIES: readonly string[] = ['read'];
 

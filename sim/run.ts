@@ -56,6 +56,7 @@ export function runPlan(plan: Plan, { drain, machine, scripts }: RunOptions): Ru
     adapter: adapterOf(plan.store),
     scripts,
     isCalm: plan.isCalm === true,
+    setBackMs: plan.faults.reduce((sum, { kind, amount = 0 }) => sum + (kind === 'storeJumpBack' ? -amount : 0), 0),
     ...(machine === undefined ? {} : { machine }),
   });
   for (const name of plan.gone) cluster.gone.add(name);

@@ -8,7 +8,7 @@ import { Node } from '../src/runtime/node.js';
 import type { Bank } from './bank.js';
 import { heldBy } from './held.js';
 import type { History, NodeAtRest, NodeChange, TypeFacts } from './history.js';
-import { idOf, type Job, QUERIES, type Target, TYPES, typeOf } from './job.js';
+import { idOf, NAMES, QUERIES, type Target, TYPES, typeOf } from './job.js';
 import { configOf, type NodePlan, type Settings } from './plan.js';
 import { HostClock, SimClock, UserClock } from './sim-clock.js';
 import { SimHandler } from './sim-handler.js';
@@ -36,7 +36,6 @@ export interface NodeSurroundings {
 /** How long a process lives on after its node has stopped. */
 const AFTER_STOP_MS = 3000;
 const WALL_START_MS = 1_690_000_000_000;
-const NAMES: readonly Job['op'][] = ['deposit', 'withdraw', 'read'];
 
 export const outgoingOf = ({ entity, job }: Target, id: string | undefined): OutgoingMessage => ({
   type: typeOf(entity),

@@ -16,6 +16,9 @@ import type { Life, World } from './world.js';
 const START_MS = 1_700_000_000_000;
 const WRITES = new Set<ControlOp['op']>(['join', 'beat', 'leave', 'bury', 'report', 'lead', 'replay', 'purge', 'shut']);
 
+/** As Redis says it of a script that somebody ended before its first write. */
+export const SCRIPT_KILLED = 'ERR Error running script: Script killed by user with SCRIPT KILL.';
+
 const STORE_HITS = {
   requestLost: 0,
   replyLost: 0,
@@ -102,7 +105,8 @@ export class StoreServer {
       this.processes.crash(life);
       return undefined;
     }
-    const refusal = this.refusal(batch, op);
+    const isKilled = batch !== undefined && weather.hit('scriptKilled', life.host, chance);
+    const refusal = isKilled ? SCRIPT_KILLED : this.refusal(batch, op);
     if (refusal !== undefined) {
       hits.refused++;
       return { refusal };

@@ -4,7 +4,7 @@
  */
 import { FAULTS } from './faults/faults.js';
 import { STORE_CONDITIONS, STORE_LOSSES } from './faults/link-faults.js';
-import { TYPES } from './job.js';
+import { NAMES, TYPES } from './job.js';
 import { type FaultPlan, NODES_MAX, type NodePlan, PLAN_VERSION, type Plan, type Settings, type StoreKind } from './plan.js';
 import { Stream } from './sim-random.js';
 import { drawMessages, type WorkloadShape } from './workload.js';
@@ -29,6 +29,8 @@ const AIMED_SHARE = 0.4;
 const TOGETHER_SHARE = 0.4;
 /** Share of seeds with each condition of the store. */
 const CONDITION_SHARE = 0.25;
+/** Share of seeds in which some nodes do not declare every message. */
+const FEWER_NAMES_SHARE = 0.15;
 /** Share of seeds in which dead letters have limits. */
 const LETTER_LIMITS_SHARE = 0.2;
 const FAULTS_FROM_MS = 800;
@@ -46,7 +48,7 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
   const conditions = drawConditions(new Stream(seed, 'conditions'), limits, faultsMs);
   const faults = isCalm ? [] : [...drawFaults(new Stream(seed, 'faults'), drawn, limits, faultsMs, excusing), ...conditions];
   const gone = drawn.length > 1 && shape.chance(0.15) && !isCalm ? [shape.pick(drawn).name] : [];
-  const nodes = withTypes(new Stream(seed, 'types'), drawn, gone);
+  const nodes = withNames(new Stream(seed, 'names'), withTypes(new Stream(seed, 'types'), drawn, gone), gone);
   const letters = new Stream(seed, 'dead letters');
   const deadLetters = letters.chance(LETTER_LIMITS_SHARE)
     ? { deadLetters: { max: letters.pick([0, 1, 2, 5]), ttl: letters.pick([0, 1, 4]) } }
@@ -74,7 +76,7 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
 
 function drawNodes(chance: Stream, fixed: number | undefined): NodePlan[] {
   const count = fixed ?? chance.pick([1, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7]);
-  const groups = chance.pick([1, 1, 1, 2, 3]);
+  const groups = chance.pick([1, 1, 1, 2, 3, 5]);
   return Array.from({ length: count }, (_, i) => ({
     name: `n${i + 1}`,
     startMs: chance.chance(0.8) ? chance.int(0, 300) : chance.int(0, 6000),
@@ -97,6 +99,20 @@ function withTypes(chance: Stream, nodes: readonly NodePlan[], gone: readonly st
   }));
   const stay = split.filter(({ name }) => !gone.includes(name));
   return TYPES.every((type) => stay.some(({ types }) => types.includes(type))) ? split : nodes;
+}
+
+/**
+ * Versions of a service declare different messages, as in a rolling deploy: some nodes lack one. Each message keeps a node that stays and
+ * declares it for all types that the node without it handles.
+ */
+function withNames(chance: Stream, nodes: readonly NodePlan[], gone: readonly string[]): readonly NodePlan[] {
+  if (nodes.length < 2 || !chance.chance(FEWER_NAMES_SHARE)) return nodes;
+  const missing = chance.pick(NAMES);
+  const older = new Set(nodes.filter(() => chance.chance(0.4)).map(({ name }) => name));
+  const declare = nodes.filter(({ name }) => !older.has(name) && !gone.includes(name));
+  const isDeclared = TYPES.every((type) => declare.some(({ types = TYPES }) => types.includes(type)));
+  if (!isDeclared) return nodes;
+  return nodes.map((node) => (older.has(node.name) ? { ...node, names: NAMES.filter((name) => name !== missing) } : node));
 }
 
 /** What a node must take at least, since the healed cluster is probed from every node at once, and who only sends adds no worker. */
@@ -161,7 +177,7 @@ function drawRetention(
 }
 
 function drawWorkload(chance: Stream, faultsMs: number, settings: Settings, excusing: boolean): WorkloadShape {
-  const messages = chance.logBetween(80, 320);
+  const messages = chance.logBetween(110, 360);
   return {
     entities: chance.pick([4, 12, 20, 20, 24, 40]),
     messages,
@@ -178,6 +194,8 @@ function drawWorkload(chance: Stream, faultsMs: number, settings: Settings, excu
     given: chance.pick([0, 0.2, 0.6]),
     sends: chance.pick([0, 0.1, 0.3]),
     asks: chance.pick([0, 0, 0.1]),
+    doubles: chance.pick([0, 0, 0.2]),
+    chainMax: chance.pick([1, 1, 2, 3]),
     // Handlers that outlive their signal break an assumption, and such that never end block their entity.
     deaf: excusing ? chance.pick([0, 0.1, 0.3]) : 0,
     dead: excusing ? chance.pick([0, 0, 0.01]) : 0,

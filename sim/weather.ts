@@ -8,6 +8,7 @@ export type Share =
   | 'requestLost'
   | 'replyLost'
   | 'lateCopy'
+  | 'scriptKilled'
   | 'storeReorder'
   | 'crashAfterApply'
   | 'crashBeforeApply'
@@ -32,6 +33,8 @@ export class Weather {
   requestLost = 0;
   replyLost = 0;
   lateCopy = 0;
+  /** Share of batches whose script somebody ends before its first write, so that of two on their way one may be refused. */
+  scriptKilled = 0;
   storeReorder = 0;
   /** Added to each way of a store call. */
   storeDelayMs = 0;
@@ -84,7 +87,7 @@ export class Weather {
 
   clear(): void {
     this.netLoss = this.netDouble = this.netReorder = this.netDelayMs = 0;
-    this.requestLost = this.replyLost = this.lateCopy = this.storeReorder = this.storeDelayMs = 0;
+    this.requestLost = this.replyLost = this.lateCopy = this.scriptKilled = this.storeReorder = this.storeDelayMs = 0;
     this.refusing = 'none';
     this.storeDown = false;
     this.crashAfterApply = this.crashBeforeApply = this.pauseAfterApply = 0;

@@ -20,6 +20,10 @@ export interface WorkloadShape {
   readonly given: number;
   readonly sends: number;
   readonly asks: number;
+  /** Share of calls with an id that a second caller makes at the same time, elsewhere. */
+  readonly doubles: number;
+  /** How deep handlers that send or ask may follow each other. */
+  readonly chainMax: number;
   /** Share of handlers that wind down slowly once their signal aborts, and the longest time that takes. */
   readonly lags: number;
   readonly lagMsMax: number;
@@ -27,6 +31,11 @@ export interface WorkloadShape {
   readonly deaf: number;
   readonly dead: number;
 }
+
+/** Share of handlers down a chain that send or ask on. */
+const CHAIN_SHARE = 0.3;
+/** A second caller with the same id comes within this time. */
+const DOUBLE_MS_MAX = 40;
 
 export function drawMessages(chance: Stream, shape: WorkloadShape, nodes: readonly NodePlan[]): MessagePlan[] {
   const entities = Array.from({ length: shape.entities }, (_, i) => `${TYPES[i % TYPES.length]}:${i}`);
@@ -38,7 +47,13 @@ export function drawMessages(chance: Stream, shape: WorkloadShape, nodes: readon
     const burst = chance.chance(0.1) ? chance.int(2, 5) : 1;
     const entity = draws.entity();
     const node = chance.pick(nodes).name;
-    for (let b = 0; b < burst && i + b < shape.messages; b++) messages.push(draws.message(`m${i + b}`, atMs, node, entity));
+    for (let b = 0; b < burst && i + b < shape.messages; b++) {
+      const message = draws.message(`m${i + b}`, atMs, node, entity);
+      messages.push(message);
+      const others = nodes.filter((other) => other.name !== node);
+      if (message.id !== undefined && others.length > 0 && chance.chance(shape.doubles))
+        messages.push({ ...message, atMs: atMs + chance.int(0, DOUBLE_MS_MAX), node: chance.pick(others).name });
+    }
     i += burst - 1;
   }
   return messages.sort((a, b) => a.atMs - b.atMs);
@@ -80,16 +95,17 @@ class Draws {
       ...(lagMs > 0 ? { lagMs } : {}),
     };
     const sends: Target[] = [];
-    if (depth === 0 && chance.chance(shape.sends))
+    if (depth < shape.chainMax && chance.chance(depth === 0 ? shape.sends : CHAIN_SHARE))
       for (let i = chance.int(1, 2); i > 0; i--) {
         const to = this.entity();
-        sends.push({ entity: to, job: this.job(`${c}.${i}`, to, 1) });
+        sends.push({ entity: to, job: this.job(`${c}.${i}`, to, depth + 1) });
       }
-    const asks = depth === 0 && chance.chance(shape.asks) ? this.entity() : entity;
+    const asks =
+      depth < shape.chainMax && chance.chance(depth === 0 ? shape.asks : CHAIN_SHARE * shape.asks) ? this.entity() : entity;
     return {
       ...job,
       ...(sends.length > 0 ? { sends } : {}),
-      ...(asks !== entity ? { ask: { entity: asks, job: this.job(`${c}.a`, asks, 1) } } : {}),
+      ...(asks !== entity ? { ask: { entity: asks, job: this.job(`${c}.a`, asks, depth + 1) } } : {}),
     };
   }
 

@@ -43,6 +43,8 @@ class Told {
   private readonly unknown = new Set<string>();
   /** Index of the newest invocation, by call. */
   private readonly invoked = new Map<string, number>();
+  /** How many calls of that name were made on that node, by both. */
+  private readonly callers = new Map<string, number>();
 
   constructor(
     private readonly appends: ReadonlyMap<string, readonly Appended[]>,
@@ -53,8 +55,11 @@ class Told {
   ) {}
 
   check(event: HistoryEvent): void {
-    if (event.kind === 'invoke') this.invoked.set(event.call, event.index);
-    else if (event.kind === 'ok') this.ok(event);
+    if (event.kind === 'invoke') {
+      const caller = `${event.call} ${event.node}`;
+      this.callers.set(caller, (this.callers.get(caller) ?? 0) + 1);
+      this.invoked.set(event.call, event.index);
+    } else if (event.kind === 'ok') this.ok(event);
     else if (event.kind === 'fail') this.fail(event);
     else if (event.kind === 'unknown') this.left(event);
   }
@@ -71,6 +76,11 @@ class Told {
     const isAskedOfReplay = newest !== undefined && newest.index < (this.invoked.get(call) ?? 0);
     const asked = isAskedOfReplay ? [newest] : [append, ...replays];
     return asked.flatMap(({ entity, seq }) => this.ends.get(`${entity} ${seq}`) ?? []);
+  }
+
+  /** Whether the caller that was told this has logged the message, and not another one that sent the same id from elsewhere. */
+  private isOwn({ call, node }: Fail, append: Appended): boolean {
+    return append.node === node && this.callers.get(`${call} ${node}`) === 1;
   }
 
   private ok(event: Ok): void {
@@ -100,16 +110,17 @@ class Told {
       this.findings.violated('I5', `call ${call} was told it failed, the log says ${says}`, index);
     if (!definite) return;
     const append = this.appends.get(call)?.[0];
-    // A definite timeout is of a message that was withdrawn in the log, or that never left its process; then only a former call
+    const isOthers = append !== undefined && !this.isOwn(event, append);
+    // A definite timeout is of a message that was withdrawn in the log, or that never left its process; then only another call
     // with the same id can be in the log.
-    const neverLeft = code === 'REPLY_TIMEOUT' && (append === undefined || this.unknown.has(call));
+    const neverLeft = code === 'REPLY_TIMEOUT' && (append === undefined || isOthers || this.unknown.has(call));
     if (code === 'REPLY_TIMEOUT' || code === 'WITHDRAWN') {
       if (end?.to !== 'withdrawn' && !neverLeft)
         this.findings.violated('I5', `call ${call} was told it was withdrawn, the log says ${says}`, index);
       return;
     }
     // A caller that sent again with its own id after an unknown outcome may be refused, and yet be in the log.
-    if (append !== undefined && !this.unknown.has(call))
+    if (append !== undefined && !isOthers && !this.unknown.has(call))
       this.findings.violated('I5', `call ${call} was told it was not accepted (${code}), and is in the log`, append.index);
   }
 }

@@ -44,6 +44,7 @@ class Told {
     const { code } = this.event;
     if (code === 'QUEUE_DEPTH_EXCEEDED' || code === 'WORKER_LIMIT_EXCEEDED') this.limit(code);
     else if (code === 'REPLY_TIMEOUT') this.timeout();
+    else if (code === 'WITHDRAWN' && !this.view.isSoleCaller(this.event.call)) return;
     else if (this.isCalm && code !== 'HANDLER_FAILED') this.violated('though nothing was wrong');
   }
 

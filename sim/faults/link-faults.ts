@@ -71,6 +71,23 @@ const isolation: FaultKind = {
   },
 };
 
+/** One node is far from the store, or its machine is busy. */
+const slowStore: FaultKind = {
+  kind: 'slowStore',
+  excuses: false,
+  perRun: 1.5,
+  draw: (chance) => ({ forMs: chance.int(500, 6000), amount: chance.logBetween(5, 400) }),
+  begin(cluster, { node = '', amount = 0 }) {
+    if (cluster.weather.slowStore.has(node)) return undefined;
+    cluster.slowStore(node, amount);
+    cluster.fault('slowStore', 'begin', node, {});
+    return () => {
+      cluster.slowStore(node, 0);
+      cluster.fault('slowStore', 'end', node, {});
+    };
+  },
+};
+
 const storeWide = (kind: string, longestMs: number, set: (weather: Weather, on: boolean) => void): FaultKind => ({
   kind,
   excuses: false,
@@ -139,6 +156,7 @@ export const LINK_FAULTS: readonly FaultKind[] = [
   window('requestLost', [0.02, 0.2]),
   window('replyLost', [0.02, 0.2, 0.5]),
   window('lateCopy', [0.05, 0.3]),
+  window('scriptKilled', [0.05, 0.3]),
   window('storeReorder', [0.1, 0.5]),
   window('storeDelayMs', [10, 100, 700]),
   window('crashAfterApply', [0.01, 0.05], 1),
@@ -152,6 +170,7 @@ export const LINK_FAULTS: readonly FaultKind[] = [
     for (const one of others) for (const other of others) if (one !== other) cluster.oneWay(one, other);
   }),
   fromStore,
+  slowStore,
   isolation,
   storeWide('storeDown', 4000, (weather, on) => {
     weather.storeDown = on;
@@ -162,7 +181,7 @@ export const LINK_FAULTS: readonly FaultKind[] = [
   storeWide('refuseReadonly', 4000, (weather, on) => {
     weather.refusing = on ? 'readonly' : 'none';
   }),
-  storeJump('storeJumpBack', false, [-3000, -400, -50]),
+  storeJump('storeJumpBack', false, [-10_000, -3000, -400, -50]),
   storeJump('storeJumpAhead', true, [50, 400, 3000, 60_000]),
   replayLetters,
 ];
