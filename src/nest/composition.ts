@@ -47,18 +47,27 @@ export interface RunningNode {
 /** Throws CONFIG_INVALID with every fault. */
 export const configOf = (given: unknown): ResolvedConfig => resolveConfig(given, systemEnvironment());
 
-/** Builds a node on the machine's clock, randomness and the configured store, and starts it. Rejects as `Node.start` does. */
-export const startNode = (parts: Parts): Promise<RunningNode> => callOutside(() => start(parts));
+/**
+ * Builds a node on the machine's clock, randomness and the configured store, and starts it. Rejects as `Node.start` does; with
+ * SHUTTING_DOWN once `stopping` is aborted, when nothing of the node is left.
+ */
+export const startNode = (parts: Parts, stopping: AbortSignal): Promise<RunningNode> => callOutside(() => start(parts, stopping));
 
-async function start(parts: Parts): Promise<RunningNode> {
+async function start(parts: Parts, stopping: AbortSignal): Promise<RunningNode> {
   const { config, contracts, schemas, handler, route, logger, onDeadLetter } = parts;
   const clock = new SystemClock();
   const trace = new LoggerTrace(logger, config.verbose, onDeadLetter);
   const store = new StoreOutside(await storeOf(config, clock));
   const network = await networkOf(config, clock, trace, logger);
+  let running: Running | undefined;
+  const stop = (): Promise<void> => running?.stop() ?? network.port.close();
+  const onStop = (): void => void stop().catch(() => undefined);
+  stopping.addEventListener('abort', onStop);
   try {
+    refuseIf(stopping);
     // First of all that holds something: where the port is taken, no thread and no connection is there yet.
     await network.open();
+    refuseIf(stopping);
     const node = new Node({
       ...{ config, clock, store, handler, trace, contracts, schemas, route },
       random: new SystemRandom(),
@@ -71,13 +80,25 @@ async function start(parts: Parts): Promise<RunningNode> {
     });
     const patienceMs = OTHERS_GRACES * config.shutdownGraceMs;
     const late = (): void => logger.warn(lateText(patienceMs));
-    const running = await Running.start(node, new DeadLetterBox(store, clock, () => node.admit()), patienceMs, late);
+    running = new Running(node, new DeadLetterBox(store, clock, () => node.admit()), patienceMs, late);
+    refuseIf(stopping);
+    await running.start();
     await network.ready();
+    refuseIf(stopping);
     return running;
   } catch (error) {
+    // A node whose start fails closes its store and its pulse; one that is stopped closes its network, too.
+    if (stopping.aborted) await stop();
     await network.port.close();
     throw error;
+  } finally {
+    stopping.removeEventListener('abort', onStop);
   }
+}
+
+/** Throws SHUTTING_DOWN if `stopping` is aborted. */
+function refuseIf(stopping: AbortSignal): void {
+  if (stopping.aborted) throw new AtomicQueuesError('SHUTTING_DOWN', 'the application was shut down while it started');
 }
 
 /**
@@ -95,13 +116,7 @@ class Running implements RunningNode, Ending {
   readonly #keepAlive = new KeepAlive(() => this.#isBusy());
   #unlisten = (): void => {};
 
-  static async start(node: Node, deadLetters: DeadLetterBox, patienceMs: number, late: () => void): Promise<Running> {
-    const running = new Running(node, deadLetters, patienceMs, late);
-    await running.#start();
-    return running;
-  }
-
-  private constructor(
+  constructor(
     readonly node: Node,
     readonly deadLetters: DeadLetterBox,
     readonly patienceMs: number,
@@ -110,6 +125,22 @@ class Running implements RunningNode, Ending {
 
   touch(): void {
     this.#keepAlive.touch();
+  }
+
+  /** Rejects as `Node.start` does. */
+  async start(): Promise<void> {
+    this.#isChanging = true;
+    this.touch();
+    try {
+      await this.node.start();
+      this.#unlisten = onTermination(this);
+    } catch (error) {
+      // A stop that is under way holds the process until its own end.
+      if (this.#stopping === undefined) this.#keepAlive.close();
+      throw error;
+    } finally {
+      this.#isChanging = this.#stopping !== undefined;
+    }
   }
 
   stop(): Promise<void> {
@@ -126,20 +157,6 @@ class Running implements RunningNode, Ending {
     const isFirst = this.#stopping === undefined;
     await this.stop();
     return isFirst;
-  }
-
-  async #start(): Promise<void> {
-    this.#isChanging = true;
-    this.touch();
-    try {
-      await this.node.start();
-      this.#unlisten = onTermination(this);
-    } catch (error) {
-      this.#keepAlive.close();
-      throw error;
-    } finally {
-      this.#isChanging = false;
-    }
   }
 
   async #stop(): Promise<void> {

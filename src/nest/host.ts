@@ -41,6 +41,7 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
   #running: RunningNode | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
+  readonly #abortStart = new AbortController();
 
   /** Throws CONFIG_INVALID with every fault of `config`. */
   constructor(config: unknown, discovery: DiscoveryService) {
@@ -87,7 +88,7 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
   #runs(): RunningNode {
     const running = this.#running;
     if (running === undefined) {
-      const [text, advice] = this.#stopping === undefined ? NOT_STARTED : ['the application has been shut down', ''];
+      const [text, advice] = this.#stopping === undefined ? NOT_STARTED : [SHUT_DOWN, ''];
       throw new AtomicQueuesError('SHUTTING_DOWN', `${text}: nothing was logged${advice}`);
     }
     running.touch();
@@ -112,8 +113,10 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
     guardDirectExecution(this.#explored.buses, this.#config.directExecution, route, sendForSaga);
   }
 
-  /** Rejects with STORE_UNAVAILABLE, CONFIG_INVALID, STORE_LOST. */
+  /** Rejects with STORE_UNAVAILABLE, CONFIG_INVALID, STORE_LOST; with SHUTTING_DOWN after a `stop`, or if one ends this start. */
   start(): Promise<void> {
+    // Nest closes some kinds of application without waiting for their `init`, which then goes on.
+    if (this.#stopping !== undefined) return Promise.reject(new AtomicQueuesError('SHUTTING_DOWN', SHUT_DOWN));
     this.#starting ??= this.#start();
     return this.#starting;
   }
@@ -123,15 +126,18 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
     for (const notice of [...this.#config.notices, ...(this.#explored?.notices ?? []), noticeOfCopies()])
       if (notice !== undefined) this.#logger.warn(notice);
     const published = registry.types().map((type) => publish(type, registry.shapesOf(type)));
-    this.#running = await startNode({
-      config: this.#config,
-      contracts: published.map(({ type, version }) => this.#contractOf(type, version)),
-      schemas: published.map(({ type, text }) => ({ type, text })),
-      handler: new BusHandlers(registry, this.#config, (text) => this.#logger.error(text)),
-      route: (message, headers) => outgoing.ofSend(message, headers),
-      logger: this.#logger,
-      onDeadLetter: (event) => this.deadLetterListeners.tell(event),
-    });
+    this.#running = await startNode(
+      {
+        config: this.#config,
+        contracts: published.map(({ type, version }) => this.#contractOf(type, version)),
+        schemas: published.map(({ type, text }) => ({ type, text })),
+        handler: new BusHandlers(registry, this.#config, (text) => this.#logger.error(text)),
+        route: (message, headers) => outgoing.ofSend(message, headers),
+        logger: this.#logger,
+        onDeadLetter: (event) => this.deadLetterListeners.tell(event),
+      },
+      this.#abortStart.signal,
+    );
     this.#logger.log(this.#summary());
     this.#warnOfTypesThatNobodyHandles();
   }
@@ -145,13 +151,15 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
     }
   }
 
+  /** Drains the node, and ends a start that is under way. Resolves when nothing of the node is left. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
   }
 
   async #stop(): Promise<void> {
-    // A start that is under way or has failed leaves nothing that a stop could miss.
+    this.#abortStart.abort();
+    // A start that was ended or has failed leaves nothing that a stop could miss.
     await this.#starting?.catch(() => undefined);
     await this.#running?.stop();
     this.#running = undefined;
@@ -177,4 +185,5 @@ const NOT_STARTED = [
   'the application has not started yet',
   '; send when every onApplicationBootstrap hook has ended, which is when app.init() or app.listen() has resolved',
 ] as const;
+const SHUT_DOWN = 'the application has been shut down';
 const NOTHING_YET = new MessageRegistry();
