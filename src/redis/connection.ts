@@ -139,6 +139,11 @@ export class Connection {
   #handshake: Timer | undefined;
   #lastError: Error | undefined;
   #isOpened = false;
+  /**
+   * The client has emitted 'ready' for this connection, and `onReconnect` was called. The client sets its status earlier, and other
+   * promise reactions can run between the two: their calls would reach a server that is not checked yet.
+   */
+  #isReady = false;
   #leftMs = Number.NEGATIVE_INFINITY;
   /** Bytes that had come in when the last answer was whole, and when the calls were last looked at. */
   #bytesAnswered = 0;
@@ -181,18 +186,22 @@ export class Connection {
       this.close();
       throw new StoreCallError(`redis.db: ${cause.message}`, true, true, { cause });
     }
-    this.#isOpened = true;
+    if (this.#client !== client) throw this.#unreachable(new Error('the connection was closed'));
+    this.#isOpened = this.#isReady = true;
   }
 
+  /** Ends the connection at once, whatever the other end does. */
   close(): void {
     const client = this.#client;
     this.#client = undefined;
-    this.#isOpened = false;
+    this.#isOpened = this.#isReady = false;
     this.#lastError = undefined;
     this.#sweep?.cancel();
     this.#handshake?.cancel();
     this.#sweep = this.#handshake = undefined;
     client?.disconnect();
+    // 'disconnect' alone waits for the other end, which may be gone. The open socket would hold the process meanwhile.
+    client?.stream?.destroy();
     for (const call of this.#calls) call.fail(new StoreCallError('the connection to Redis was closed', false));
   }
 
@@ -204,7 +213,7 @@ export class Connection {
   /** As `call`, but resolves with what is read from the answer: each promise more is a part of what a lone message costs. */
   run<A, T>(command: Command<A, T>, patience = 1): Promise<T> {
     const client = this.#client;
-    if (client === undefined || (client.status !== 'ready' && client.status !== undefined)) {
+    if (client === undefined || !this.#isReady || (client.status !== 'ready' && client.status !== undefined)) {
       return Promise.reject(notConnected(this.#lastError));
     }
     return new Promise<T>((resolve, reject) => {
@@ -319,13 +328,17 @@ export class Connection {
     );
     client.on(
       'close',
-      mine(() => this.#handshake?.cancel()),
+      mine(() => {
+        this.#isReady = false;
+        this.#handshake?.cancel();
+      }),
     );
     client.on(
       'ready',
       mine(() => {
         this.#handshake?.cancel();
         if (!this.#isOpened) return;
+        this.#isReady = true;
         this.#lastError = undefined;
         this.#bytesAnswered = this.#bytesSeen = client.stream?.bytesRead ?? 0;
         this.onReconnect();

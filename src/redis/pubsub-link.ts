@@ -10,7 +10,6 @@ import { reasonIn } from './failures.js';
 export interface PubSubClient {
   readonly status: string;
   readonly options: { autoResubscribe?: boolean };
-  readonly stream?: { destroy(): void };
   publish(channel: string, text: string): Promise<number>;
   subscribe(channel: string): Promise<unknown>;
   unsubscribe(channel: string): Promise<unknown>;
@@ -90,8 +89,6 @@ export class PubSubLink {
     this.#openAgain?.cancel();
     this.#ping?.cancel();
     this.#connection.close();
-    // A hung server would not answer the end of the stream, and the open socket would hold the process.
-    this.#client?.stream?.destroy();
     this.#client = undefined;
   }
 

@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AtomicQueuesError } from '../../src/core/errors.js';
 import type { PeerMessage } from '../../src/ports/network.js';
+import type { RedisClient } from '../../src/redis/connection.js';
 import { RedisNetwork } from '../../src/redis/network.js';
 import type { RedisStore } from '../../src/redis/store.js';
 import type { Node } from '../../src/runtime/node.js';
@@ -11,7 +12,7 @@ import { msg, node, until, world } from '../runtime/harness.js';
 import { fast } from '../runtime/started.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 import { type KeptReply, StrandingLink } from './stranding-link.js';
-import { append, ENTITY, failureOf, join, patiently, redisStore, type Session } from './support.js';
+import { append, ENTITY, failureOf, join, joinOf, patiently, redisStore, type Session } from './support.js';
 
 const CALL_TIMEOUT_MS = 400;
 /** Beyond a deadline, for a loaded machine. */
@@ -283,6 +284,39 @@ describeRedis(
         expect(await admin.dbsize()).toBe(0);
       },
     );
+
+    it.each(['a batch', 'a control operation'])('is not trusted before the client has reported it as ready: %s', async (what) => {
+      const admin = new Redis(other.url);
+      closing.push(() => admin.disconnect());
+      await admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
+      const client = new Redis({ port, lazyConnect: true, enableOfflineQueue: false, retryStrategy: () => 20 });
+      const store = redisStore(port, { storeCallTimeoutMs: CALL_TIMEOUT_MS, connection: () => client as unknown as RedisClient });
+      closing.push(() => store.close());
+      await store.open();
+      const session = await join(store);
+      link.target = other.port;
+      // The client sets its status before it emits the event. This call is made between the two.
+      const calls: Promise<unknown>[] = [];
+      let { status } = client;
+      Object.defineProperty(client, 'status', {
+        get: () => status,
+        set: (next: typeof status) => {
+          status = next;
+          if (next !== 'ready') return;
+          const call = (): Promise<unknown> =>
+            what === 'a batch' ? store.apply(session.batch(append('m1'))) : store.control(joinOf('g2'));
+          queueMicrotask(() => calls.push(call().catch((error: unknown) => error)));
+        },
+      });
+      link.reset();
+      await until('the client connects again', () => calls.length > 0);
+      expect(await calls[0]).toMatchObject({ name: 'StoreCallError', refused: true });
+      expect(await admin.dbsize()).toBe(0);
+      await until('its settings are refused', async () => {
+        const { message } = await failureOf(store.apply(session.batch(append('m2'))));
+        return message.includes('allkeys-lru');
+      });
+    });
 
     it.each(HOW)('closes a node, and the empty store stays empty: the reply with the role %s', async (_, kept) => {
       const it: Node = node(
