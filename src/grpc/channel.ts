@@ -21,6 +21,8 @@ export class PeerChannel {
   readonly #settings: ChannelSettings;
   readonly #client: Client;
   readonly #onLost: () => void;
+  /** Ends one probe each. */
+  readonly #probes = new Set<(why: string) => void>();
   #isClosed = false;
 
   /** `onLost`: there was a connection, and now there is none. That alone is no failure: an idle channel may end so. */
@@ -42,23 +44,28 @@ export class PeerChannel {
     const request = new Writer(0);
     writeProbeRequest(request, { target });
     return new Promise((resolve) => {
-      const call = this.#client.makeUnaryRequest(METHODS.Probe, asIs, asIs, request.finish(), metadata, (error, bytes) => {
+      const end = (outcome: ProbeResponse | string): void => {
         timer.cancel();
+        this.#probes.delete(giveUp);
+        resolve(outcome);
+      };
+      const giveUp = (why: string): void => {
+        end(why);
+        call.cancel();
+      };
+      const call = this.#client.makeUnaryRequest(METHODS.Probe, asIs, asIs, request.finish(), metadata, (error, bytes) => {
         const answer = bytes === undefined ? undefined : decode(bytes, readProbeResponse);
-        resolve(answer ?? error?.message ?? 'the answer cannot be read');
+        end(answer ?? error?.message ?? 'the answer cannot be read');
       });
       // Not a deadline of gRPC: that rests on the wall clock. An answer that came while this process stood still counts.
-      const timer = clock.setTimer(timeoutMs, () =>
-        clock.defer(() => {
-          resolve(`no answer within ${timeoutMs} ms`);
-          call.cancel();
-        }),
-      );
+      const timer = clock.setTimer(timeoutMs, () => clock.defer(() => giveUp(`no answer within ${timeoutMs} ms`)));
+      this.#probes.add(giveUp);
     });
   }
 
   close(): void {
     this.#isClosed = true;
+    for (const giveUp of this.#probes) giveUp('the channel is closed');
     this.#client.close();
   }
 

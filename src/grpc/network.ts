@@ -48,6 +48,7 @@ export class GrpcNetwork implements Network {
   readonly #outbox: Outbox<Waiting>;
   readonly #peers = new Map<number, Peer>();
   readonly #counts = { sent: 0, received: 0, dropped: 0, expired: 0, garbage: 0, rejected: 0 };
+  readonly #selfTests = new Set<PeerChannel>();
   readonly #whenLinked = new Set<() => void>();
   readonly #suspectListeners: ((incarnation: number, isSuspect: boolean) => void)[] = [];
   readonly #dirty = new Set<number>();
@@ -165,9 +166,12 @@ export class GrpcNetwork implements Network {
 
   /** Dials the advertised address. Answers what is wrong with it, undefined if this node answers there. */
   async selfTest(timeoutMs: number): Promise<string | undefined> {
+    if (this.#isClosed) return undefined;
     const { advertisedAddress } = this.#options;
     const channel = new PeerChannel(advertisedAddress, { ...this.#channelSettings(), watchMs: 0 }, () => undefined);
+    this.#selfTests.add(channel);
     const answer = await channel.probe(this.#incarnation, timeoutMs);
+    this.#selfTests.delete(channel);
     channel.close();
     if (this.#isClosed || (typeof answer !== 'string' && answer.isTarget)) return undefined;
     const why = typeof answer === 'string' ? answer : `another node answers there (incarnation ${answer.incarnation})`;
@@ -418,6 +422,7 @@ export class GrpcNetwork implements Network {
     this.#tick?.cancel();
     this.#outbox.clear();
     this.#tellLinked();
+    for (const channel of this.#selfTests) channel.close();
     this.#server.refuseNew();
     this.#reception.close();
     const { clock } = this.#options;

@@ -1,7 +1,10 @@
+import { credentials, Metadata } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
+import { PeerChannel } from '../../src/grpc/channel.js';
 import { GrpcNetwork } from '../../src/grpc/network.js';
 import { StrandingLink } from '../redis/stranding-link.js';
-import { until } from '../runtime/harness.js';
+import { sleep, until } from '../runtime/harness.js';
+import { WatchedClock } from '../runtime/watched.js';
 import { entityOf, GENERATION, grpcOptions, ring } from './support.js';
 
 const KEEPALIVE = { keepaliveTimeMs: 3000, keepaliveTimeoutMs: 1000 };
@@ -60,5 +63,56 @@ describe('a connection over gRPC whose other end is gone without a word', () => 
     await until('nobody is suspected', () => b.link(1) === 'up' && a.link(2) === 'up');
     expect(suspected.at(-1)).toBe(false);
     expect(b.stats()).toMatchObject({ links: 1, channels: 1, problem: undefined });
+  });
+
+  it('leaves no timer and no call behind when it is closed during its self test and its probes', async () => {
+    const [link, clock] = [new StrandingLink(), new WatchedClock()];
+    link.strandsNew = true;
+    const port = await link.listen(1);
+    closing.push(() => link.close());
+    const address = `127.0.0.1:${port}`;
+    const monitor = { debounceMs: 5000, pingMs: 5000, silentMsMax: 5000 };
+    const network = new GrpcNetwork(grpcOptions('a', { clock, monitor, advertisedAddress: address }));
+    closing.push(() => network.close());
+    await network.open();
+    network.listen(2, () => undefined);
+    const peer = { incarnation: 1, serverId: 'b', group: 'default', address };
+    network.update({ generation: GENERATION, storeNowMs: Date.now(), peers: [peer] });
+    const test = network.selfTest(5000);
+    await until('it dials for both', () => link.accepted === 2);
+    // The links are given up, and a probe begins.
+    await sleep(200);
+    const startMs = performance.now();
+    await network.close();
+    expect(await test).toBeUndefined();
+    expect(performance.now() - startMs).toBeLessThan(1500);
+    // The two sockets stay: grpc-js does not close one whose other end has sent nothing yet. They hold no process.
+    await until('its timers are cancelled', () => clock.pending.size === 0, 500);
+    expect(await network.selfTest(5000)).toBeUndefined();
+    await sleep(50);
+    expect(link.accepted).toBe(2);
+    expect([...clock.pending.values()]).toEqual([]);
+  });
+
+  it('ends a probe that is under way when its channel is closed, and the socket with it', async () => {
+    const [link, clock] = [new StrandingLink(), new WatchedClock()];
+    const target = new GrpcNetwork(grpcOptions('a'));
+    closing.push(() => target.close());
+    await target.open();
+    target.listen(1, () => undefined);
+    const port = await link.listen(target.port);
+    closing.push(() => link.close());
+    const settings = { clock, credentials: credentials.createInsecure(), metadata: new Metadata(), options: {}, watchMs: 0 };
+    const channel = new PeerChannel(`127.0.0.1:${port}`, settings, () => undefined);
+    expect(await channel.probe(1, 2000)).toEqual({ incarnation: 1, isTarget: true });
+    link.strand();
+    const probe = channel.probe(1, 5000);
+    await sleep(50);
+    const startMs = performance.now();
+    channel.close();
+    expect(await probe).toBe('the channel is closed');
+    expect(performance.now() - startMs).toBeLessThan(500);
+    await until('the socket is closed', () => link.open === 0, 500);
+    expect([...clock.pending.values()]).toEqual([]);
   });
 });

@@ -25,6 +25,10 @@ export class StrandingLink {
   accepted = 0;
   /** Set for the next request that matches; undefined once it has been met. */
   keeps: KeptReply | undefined;
+  /** Called before anything is done with what a client has written. */
+  onRequest: (() => void) | undefined;
+  /** New connections are stranded from their start. */
+  strandsNew = false;
   readonly #pairs = new Set<Pair>();
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
@@ -62,7 +66,7 @@ export class StrandingLink {
   #accept(client: Socket): void {
     this.accepted++;
     const upstream = dial(this.target, '127.0.0.1');
-    const pair: Pair = { client, upstream, isStranded: false, arrives: false };
+    const pair: Pair = { client, upstream, isStranded: this.strandsNew, arrives: false };
     this.#pairs.add(pair);
     let kept: KeptReply['how'] | undefined;
     for (const socket of [client, upstream]) this.#sockets.add(socket.on('error', () => undefined));
@@ -79,6 +83,7 @@ export class StrandingLink {
       if (!pair.isStranded) client.destroy();
     });
     client.on('data', (data) => {
+      this.onRequest?.();
       if (this.keeps?.to.test(data.toString('latin1').toLowerCase()) === true) {
         kept = this.keeps.how;
         this.keeps = undefined;
