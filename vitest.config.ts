@@ -14,7 +14,7 @@ const SYSTEMS = [
   'test/cli/{status,shut,generate,codegen,page}.spec.ts',
   'test/docs/console.spec.ts',
   'test/redis/{refused-node,lost-keys,full}.spec.ts',
-  'test/{nest/process,grpc/processes}.spec.ts',
+  'test/{nest/process,nest/stops,grpc/processes}.spec.ts',
 ];
 
 /** In that set alone, with up to 10^5 items; in `npm test` with up to 10^4. */

@@ -61,6 +61,8 @@ function clientOf({ connection, connectTimeoutMs }: ConnectionOptions): RedisCli
     keepAlive: KEEP_ALIVE_MS,
     noDelay: true,
     disableClientInfo: true,
+    // `close` destroys the socket. The client's timer for that would hold the process after a socket that is gone already.
+    disconnectTimeout: 0,
     ...more,
     ...rest,
     ...(tls === undefined || tls === false ? {} : { tls: tls === true ? {} : tls }),

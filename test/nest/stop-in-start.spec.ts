@@ -1,9 +1,10 @@
 /** An application that is closed before or while it starts. Nest waits for `init` in some kinds of application only. */
+import { type AddressInfo, createServer } from 'node:net';
 import { Inject, Injectable, Module, OnApplicationBootstrap } from '@nestjs/common';
 import { CommandHandler, ICommandHandler } from '@nestjs/cqrs';
 import { Test } from '@nestjs/testing';
 import { describe, expect, test } from 'vitest';
-import { AtomicQueuesModule, EntityType, QueueBus, QueueEntityId } from '../../src/index.js';
+import { type AtomicQueuesConfig, AtomicQueuesModule, EntityType, QueueBus, QueueEntityId } from '../../src/index.js';
 import { AtomicQueuesHost } from '../../src/nest/host.js';
 import { errorOf } from './app.js';
 
@@ -35,7 +36,7 @@ function gate(): Gate {
 }
 
 /** An application whose own bootstrap hook ends as `hook` does. */
-async function application(hook: () => Promise<void> = () => Promise.resolve()) {
+async function application(hook = (): Promise<void> => Promise.resolve(), config: AtomicQueuesConfig = { store: 'memory' }) {
   @Injectable()
   class Slow implements OnApplicationBootstrap {
     constructor(@Inject(QueueBus) readonly bus: QueueBus) {}
@@ -44,7 +45,7 @@ async function application(hook: () => Promise<void> = () => Promise.resolve()) 
       return hook();
     }
   }
-  @Module({ imports: [AtomicQueuesModule.forRoot({ store: 'memory' })], providers: [WorkHandler, Slow] })
+  @Module({ imports: [AtomicQueuesModule.forRoot(config)], providers: [WorkHandler, Slow] })
   class App {}
   const module = await Test.createTestingModule({ imports: [App] }).compile();
   const host: AtomicQueuesHost = module.get(HOST, { strict: false });
@@ -133,4 +134,26 @@ describe('an application that is closed', () => {
       await expectNextWorks();
     },
   );
+
+  test('while it waits for its gRPC port: at once, and the port stays free', async () => {
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+    const { port } = taken.address() as AddressInfo;
+    const address = `127.0.0.1:${port}`;
+    // The node listens before it connects to anything.
+    const grpc = { enabled: true, listenAddress: address, advertisedAddress: address };
+    const app = await application(undefined, { redis: { host: '127.0.0.1', port: 1 }, grpc });
+    app.host.explore();
+    const starting = errorOf('SHUTTING_DOWN', app.host.start());
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    const startMs = performance.now();
+    await app.host.stop();
+    expect(performance.now() - startMs).toBeLessThan(500);
+    await starting;
+    await expectStopped(app);
+    await new Promise((resolve) => taken.close(resolve));
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    await new Promise<void>((resolve, reject) => taken.once('error', reject).listen(port, '127.0.0.1', resolve));
+    taken.close();
+  });
 });

@@ -1,4 +1,5 @@
 /** Connections whose other end is gone without a word, and reads that fail right after a reconnect. */
+import type { Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AtomicQueuesError } from '../../src/core/errors.js';
@@ -84,6 +85,34 @@ describeRedis(
         ]);
         expect(await store.control({ op: 'counts' })).toMatchObject({ depth: 3 });
         expect({ dialed: link.accepted - before, open: link.open }).toEqual({ dialed: 1, open: 1 });
+      },
+    );
+
+    it.each(['stands', 'is opened', 'was lost'])(
+      'the store: closes its socket at once, and dials no more (the link %s)',
+      async (how) => {
+        const client = new Redis({ port, lazyConnect: true, enableOfflineQueue: false, retryStrategy: () => 20 });
+        const store = redisStore(port, {
+          storeCallTimeoutMs: CALL_TIMEOUT_MS,
+          connection: () => client as unknown as RedisClient,
+        });
+        closing.push(() => store.close());
+        if (how === 'is opened') link.strandsNew = true;
+        const opening = store.open();
+        if (how === 'is opened') await until('it dials', () => link.accepted === 1);
+        else await opening;
+        link.strand();
+        link.strandsNew = true;
+        const call = how === 'is opened' ? failureOf(opening) : failureOf(store.control({ op: 'counts' }));
+        if (how === 'was lost') await until('it dials again', () => link.accepted === 2);
+        const startMs = performance.now();
+        await store.close();
+        expect((client as unknown as { stream: Socket }).stream.destroyed).toBe(true);
+        await call;
+        expect(performance.now() - startMs).toBeLessThan(CALL_TIMEOUT_MS / 2);
+        const { accepted } = link;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        expect({ accepted: link.accepted, open: link.open, status: client.status }).toEqual({ accepted, open: 0, status: 'end' });
       },
     );
 
