@@ -86,7 +86,8 @@ describeRedis(
   () => {
     it('is taken, answers and leaves in Redis what the general part does, after each', async () => {
       const server = await startRedis();
-      const [admin, monitor] = [new Redis(server.url), await new Redis(server.url).monitor()];
+      const admin = new Redis(server.url);
+      const monitor = await admin.monitor();
       const stores = ['short', 'general'].map((keyPrefix) => redisStore(server.port, { keyPrefix }));
       for (const store of stores) await store.open();
       const ttls = { resultTtlMs: 1000_000, entryTtlMs: 5000_000 };

@@ -5,7 +5,9 @@
  */
 import 'reflect-metadata';
 import { createHook } from 'node:async_hooks';
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type INestApplication, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -103,11 +105,23 @@ class Stops {
   }
 
   async run(cases: readonly StopCase[]): Promise<void> {
-    const monitor = await this.#admin.monitor();
-    monitor.on('monitor', (_time: string, args: string[], source: string) => this.#commands.push(`${source} ${args[0]}`));
+    const monitor = await this.#monitor();
     for (const one of cases) process.stdout.write(`${JSON.stringify(await this.#play(one))}\n`);
-    monitor.disconnect();
+    monitor.destroy();
     this.#admin.disconnect();
+  }
+
+  /** Not by ioredis: it fails if a line comes together with the reply that precedes all lines. */
+  async #monitor(): Promise<Socket> {
+    const socket = connect(this.order.redisPort, '127.0.0.1');
+    socket.write('MONITOR\r\n');
+    const lines = createInterface(socket);
+    lines.on('line', (line) => {
+      const [, source, command] = /^\+[\d.]+ \[\d+ (\S+)\] "(\w+)"/.exec(line) ?? [];
+      if (source !== undefined) this.#commands.push(`${source} ${command}`);
+    });
+    await once(lines, 'line');
+    return socket;
   }
 
   async #play({ atRequest, isStranded }: StopCase): Promise<StopReport> {
