@@ -48,7 +48,9 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
   const conditions = drawConditions(new Stream(seed, 'conditions'), limits, faultsMs);
   const faults = isCalm ? [] : [...drawFaults(new Stream(seed, 'faults'), drawn, limits, faultsMs, excusing), ...conditions];
   const gone = drawn.length > 1 && shape.chance(0.15) && !isCalm ? [shape.pick(drawn).name] : [];
-  const nodes = withNames(new Stream(seed, 'names'), withTypes(new Stream(seed, 'types'), drawn, gone), gone);
+  const typed = withTypes(new Stream(seed, 'types'), drawn, gone);
+  // Nodes that lack a message pass it on, which takes longer than calm seeds allow.
+  const nodes = isCalm ? typed : withNames(new Stream(seed, 'names'), typed, gone);
   const letters = new Stream(seed, 'dead letters');
   const deadLetters = letters.chance(LETTER_LIMITS_SHARE)
     ? { deadLetters: { max: letters.pick([0, 1, 2, 5]), ttl: letters.pick([0, 1, 4]) } }

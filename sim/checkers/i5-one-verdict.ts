@@ -35,7 +35,9 @@ export function oneVerdict(view: View, findings: Findings): void {
       else if (running === seq) running = 0;
     }
   }
-  const told = new Told(appends, replays, ends, findings);
+  const callers = new Map<string, number>();
+  for (const { call, node } of view.invokes) callers.set(`${call} ${node}`, (callers.get(`${call} ${node}`) ?? 0) + 1);
+  const told = new Told(appends, replays, ends, callers, findings);
   for (const event of view.events) told.check(event);
 }
 
@@ -43,23 +45,20 @@ class Told {
   private readonly unknown = new Set<string>();
   /** Index of the newest invocation, by call. */
   private readonly invoked = new Map<string, number>();
-  /** How many calls of that name were made on that node, by both. */
-  private readonly callers = new Map<string, number>();
 
   constructor(
     private readonly appends: ReadonlyMap<string, readonly Appended[]>,
     /** By entity and id. */
     private readonly replays: ReadonlyMap<string, readonly Appended[]>,
     private readonly ends: ReadonlyMap<string, Transition>,
+    /** How often each call was made on each node, by 'call node'. */
+    private readonly callers: ReadonlyMap<string, number>,
     private readonly findings: Findings,
   ) {}
 
   check(event: HistoryEvent): void {
-    if (event.kind === 'invoke') {
-      const caller = `${event.call} ${event.node}`;
-      this.callers.set(caller, (this.callers.get(caller) ?? 0) + 1);
-      this.invoked.set(event.call, event.index);
-    } else if (event.kind === 'ok') this.ok(event);
+    if (event.kind === 'invoke') this.invoked.set(event.call, event.index);
+    else if (event.kind === 'ok') this.ok(event);
     else if (event.kind === 'fail') this.fail(event);
     else if (event.kind === 'unknown') this.left(event);
   }
