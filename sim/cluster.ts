@@ -3,13 +3,14 @@
  * hold, letGo, cutStore, healStore, heal, delay, step, run. Everything that plans, scenarios and faults do to the world goes through here.
  */
 import { AtomicQueuesError } from '../src/core/errors.js';
+import { thinFacts } from './bandwidth.js';
 import { Bank } from './bank.js';
 import { History, type RunFacts, type TypeFacts } from './history.js';
 import type { Job } from './job.js';
 import type { Scripts } from './lua/twin.js';
 import { MACHINE, type Machine } from './machine.js';
 import { Observer } from './observer.js';
-import type { NodePlan, Settings } from './plan.js';
+import type { LinkPlan, NodePlan, Settings } from './plan.js';
 import { Hub } from './sim-network.js';
 import { errorCodeOf, outgoingOf, SimNode } from './sim-node.js';
 import { type StoreAdapter } from './store-adapter.js';
@@ -33,6 +34,8 @@ export interface ClusterOptions {
   readonly hits?: readonly string[] | undefined;
   /** No fault is injected. */
   readonly isCalm?: boolean;
+  /** What the links to the store carry; left out: any size at once. */
+  readonly link?: LinkPlan | undefined;
 }
 
 export interface CallOptions {
@@ -104,11 +107,23 @@ export class Cluster {
   private counter = 0;
 
   constructor(private readonly options: ClusterOptions) {
-    const { world, settings, machine = MACHINE, keepsLog = false, workMs = 0, hits, adapter, scripts, isCalm = false } = options;
+    const {
+      world,
+      settings,
+      machine = MACHINE,
+      keepsLog = false,
+      workMs = 0,
+      hits,
+      adapter,
+      scripts,
+      isCalm = false,
+      link,
+    } = options;
     this.world = world;
     this.weather = new Weather(() => world.nowMs, hits === undefined ? undefined : new Set(hits));
     this.history = new History(() => world.nowMs);
-    this.facts = factsOf(settings, workMs, isCalm);
+    const facts = factsOf(settings, workMs, isCalm);
+    this.facts = link === undefined ? facts : thinFacts(facts, settings, link);
     const observer = new Observer(this.history);
     const pauses = world.stream('pauses');
     const processes = {
@@ -118,7 +133,16 @@ export class Cluster {
     const { weather, history } = this;
     const differs = (what: string): void => history.add({ kind: 'differs', node: 'store', incarnation: 0, what });
     const twinOf = adapter && ((nowMs: () => number) => adapter.twinOf(nowMs, scripts, differs));
-    this.server = new StoreServer({ world, weather, observer, machine, processes, keepsLog, ...(twinOf && { twinOf }) });
+    this.server = new StoreServer({
+      world,
+      weather,
+      observer,
+      machine,
+      processes,
+      keepsLog,
+      bytesPerMs: link?.bytesPerMs,
+      ...(twinOf && { twinOf }),
+    });
     this.hub = new Hub(world, this.weather);
     this.history.add({ kind: 'run', node: '', incarnation: 0, facts: this.facts });
   }

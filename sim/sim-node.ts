@@ -7,7 +7,7 @@ import type { OutgoingMessage } from '../src/runtime/enqueue.js';
 import { Node } from '../src/runtime/node.js';
 import type { Bank } from './bank.js';
 import type { History, NodeChange, TypeFacts } from './history.js';
-import { idOf, type Job, QUERIES, type Target, TYPES, typeOf } from './job.js';
+import { idOf, type Job, payloadOf, QUERIES, type Target, TYPES, typeOf } from './job.js';
 import { configOf, type NodePlan, type Settings } from './plan.js';
 import { HostClock, SimClock, UserClock } from './sim-clock.js';
 import { SimHandler } from './sim-handler.js';
@@ -41,7 +41,7 @@ export const outgoingOf = ({ entity, job }: Target, id: string | undefined): Out
   type: typeOf(entity),
   entityId: idOf(entity),
   name: job.op,
-  payload: JSON.stringify(job),
+  payload: payloadOf(job),
   id,
 });
 

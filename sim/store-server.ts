@@ -26,6 +26,7 @@ const STORE_HITS = {
   crashAfterApply: 0,
   crashBeforeApply: 0,
   pauseAfterApply: 0,
+  tooSlow: 0,
 };
 
 /** Faults that strike a process in the middle of a store call. */
@@ -58,6 +59,8 @@ export interface StoreServerParts {
   readonly processes: Processes;
   /** It keeps what it needs to lose its tail later. */
   readonly keepsLog: boolean;
+  /** What the link of each process carries, in each direction. Left out: any size at once. */
+  readonly bytesPerMs?: number | undefined;
   /** The scripts beside it, by the store's clock. */
   twinOf?(nowMs: () => number): LuaTwin;
 }
@@ -67,10 +70,13 @@ export class StoreServer {
   /** Changes when the server process is another one: what INFO calls run_id. */
   runId = 1;
   jumpMs = 0;
+  /** When all that is large has crossed, where links are thin. */
+  linksBusyUntilMs = 0;
   readonly hits = { ...STORE_HITS };
   readonly world: World;
   readonly weather: Weather;
   readonly twin: LuaTwin | undefined;
+  readonly bytesPerMs: number | undefined;
   private readonly observer: Observer;
   private readonly machine: Machine;
   private readonly processes: Processes;
@@ -79,12 +85,13 @@ export class StoreServer {
   /** Hosts that knew, when writes were lost, that the store had acknowledged them; undefined: all that had joined. */
   rememberedBy: readonly string[] | undefined;
 
-  constructor({ world, weather, observer, machine, processes, keepsLog, twinOf }: StoreServerParts) {
+  constructor({ world, weather, observer, machine, processes, keepsLog, bytesPerMs, twinOf }: StoreServerParts) {
     this.world = world;
     this.weather = weather;
     this.observer = observer;
     this.machine = machine;
     this.processes = processes;
+    this.bytesPerMs = bytesPerMs;
     this.applied = keepsLog ? new AppliedLog() : undefined;
     this.twin = twinOf?.(() => this.nowMs());
   }

@@ -2,6 +2,7 @@
  * What one seed makes of a run. Swarm testing (Groce et al., ISSTA 2012): each seed turns some kinds of fault off entirely
  * and weighs the others wildly, since a run with a little of everything never goes deep into anything.
  */
+import { withThinLink } from './bandwidth.js';
 import { FAULTS } from './faults/faults.js';
 import { STORE_CONDITIONS, STORE_LOSSES } from './faults/link-faults.js';
 import { TYPES } from './job.js';
@@ -52,7 +53,7 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
     ? { deadLetters: { max: letters.pick([0, 1, 2, 5]), ttl: letters.pick([0, 1, 4]) } }
     : {};
   const settings = { ...limits, ...deadLetters, workersMax: Math.max(limits.workersMax, workersForProbes(nodes, gone)) };
-  return {
+  return withThinLink({
     version: PLAN_VERSION,
     seed,
     ...(options.store === 'lua' ? { store: options.store } : {}),
@@ -63,7 +64,7 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
     healAtMs: FAULTS_FROM_MS + faultsMs,
     gone,
     ...(isCalm ? { isCalm } : {}),
-  };
+  });
 }
 
 function drawNodes(chance: Stream, fixed: number | undefined): NodePlan[] {
