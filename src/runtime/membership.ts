@@ -183,8 +183,12 @@ export class Membership {
 
   /** Closes the store to every node: it lost acknowledged writes. Tries until it is told, or until `isOver`. */
   async shutStore(generation: string, isOver: () => boolean): Promise<void> {
-    while (!isOver() && (await this.attempt(() => this.store.control({ op: 'shut', generation }), true)) === undefined)
+    while (!isOver()) {
+      const answer = await this.attempt(() => this.store.control({ op: 'shut', generation }), true);
+      // A stop that closed the connection meanwhile has ended all pauses already.
+      if (answer !== undefined || isOver()) return;
       await this.pauses.pause(this.config.timing.heartbeatMs);
+    }
   }
 
   private joinOp(token: string): JoinOp {
