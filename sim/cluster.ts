@@ -380,7 +380,7 @@ export class Cluster {
 
   /** Messages in the log that are not terminal. */
   get depth(): number {
-    return this.server.state.depth;
+    return this.server.depth;
   }
 
   /** Records what is left, for the checkers of loss and of bounds. */

@@ -196,6 +196,8 @@ class PlanRun {
     const { replyTimeoutMs, storeCallTimeoutMs, idleTimeoutMs, heartbeatMs } = plan.settings;
     // What left before the heal is answered by then, or past its deadline: a beat that the fault swallowed may still cost a lease.
     cluster.run(Math.max(POLL_MS * 2, storeCallTimeoutMs + heartbeatMs));
+    // A key that is gone is looked for in the background, and is missed when it is missing twice.
+    if (cluster.server.twin?.isApart === true) cluster.run(4 * (plan.settings.reconcileIntervalMs + plan.settings.nodeTTLMs));
     cluster.until(() => cluster.depth === 0 && this.isWell() && !cluster.weather.full && this.hasCrossed(), settleMs, POLL_MS);
     this.probe();
     cluster.run(POLL_MS);

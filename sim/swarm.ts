@@ -4,6 +4,7 @@
  */
 import { withThinLink } from './bandwidth.js';
 import { FAULTS } from './faults/faults.js';
+import { withKeyLoss } from './faults/key-loss.js';
 import { STORE_CONDITIONS, STORE_LOSSES } from './faults/link-faults.js';
 import { TYPES } from './job.js';
 import { type FaultPlan, NODES_MAX, type NodePlan, PLAN_VERSION, type Plan, type Settings, type StoreKind } from './plan.js';
@@ -53,7 +54,7 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
     ? { deadLetters: { max: letters.pick([0, 1, 2, 5]), ttl: letters.pick([0, 1, 4]) } }
     : {};
   const settings = { ...limits, ...deadLetters, workersMax: Math.max(limits.workersMax, workersForProbes(nodes, gone)) };
-  return withThinLink({
+  const plan = withThinLink({
     version: PLAN_VERSION,
     seed,
     ...(options.store === 'lua' ? { store: options.store } : {}),
@@ -65,6 +66,7 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
     gone,
     ...(isCalm ? { isCalm } : {}),
   });
+  return withKeyLoss(plan);
 }
 
 function drawNodes(chance: Stream, fixed: number | undefined): NodePlan[] {

@@ -182,7 +182,7 @@ class WireCall extends SimEvent {
     if (outcome === undefined) return false;
     if ('refusal' in outcome) this.answer = twin.refused(asked, server.weather);
     else {
-      this.answer = twin.text;
+      this.answer = twin.answer;
       this.applied = outcome.step;
     }
     return true;
