@@ -15,6 +15,8 @@ const SHAPE: Omit<WorkloadShape, 'messages' | 'toMs'> = {
     given: 0.3,
     sends: 0.08,
     asks: 0.04,
+    doubles: 0,
+    chainMax: 1,
     lags: 0.1,
     lagMsMax: 200,
     deaf: 0,

@@ -4,13 +4,14 @@
  */
 import { AtomicQueuesError } from '../src/core/errors.js';
 import type { EntityRecord, PartitionState } from '../src/core/log/state.js';
+import { thinFacts } from './bandwidth.js';
 import { Bank } from './bank.js';
 import { History, type RunFacts, type StoreAtRest, type TypeFacts } from './history.js';
 import type { Job } from './job.js';
 import type { Scripts } from './lua/twin.js';
 import { MACHINE, type Machine } from './machine.js';
 import { Observer } from './observer.js';
-import type { NodePlan, Settings } from './plan.js';
+import type { LinkPlan, NodePlan, Settings } from './plan.js';
 import { Hub } from './sim-network.js';
 import { errorCodeOf, outgoingOf, SimNode } from './sim-node.js';
 import { type StoreAdapter } from './store-adapter.js';
@@ -36,6 +37,8 @@ export interface ClusterOptions {
   readonly isCalm?: boolean;
   /** How far the clock of the store is set back in all, in ms: what counts by it takes so much longer. */
   readonly setBackMs?: number;
+  /** What the links to the store carry; left out: any size at once. */
+  readonly link?: LinkPlan | undefined;
 }
 
 export interface CallOptions {
@@ -135,11 +138,13 @@ export class Cluster {
       scripts,
       isCalm = false,
       setBackMs = 0,
+      link,
     } = options;
     this.world = world;
     this.weather = new Weather(() => world.nowMs, hits === undefined ? undefined : new Set(hits));
     this.history = new History(() => world.nowMs);
-    this.facts = factsOf(settings, workMs, isCalm, setBackMs);
+    const facts = factsOf(settings, workMs, isCalm, setBackMs);
+    this.facts = link === undefined ? facts : thinFacts(facts, settings, link);
     const observer = new Observer(this.history);
     const pauses = world.stream('pauses');
     const processes = {
@@ -149,7 +154,16 @@ export class Cluster {
     const { weather, history } = this;
     const differs = (what: string): void => history.add({ kind: 'differs', node: 'store', incarnation: 0, what });
     const twinOf = adapter && ((nowMs: () => number) => adapter.twinOf(nowMs, scripts, differs));
-    this.server = new StoreServer({ world, weather, observer, machine, processes, keepsLog, ...(twinOf && { twinOf }) });
+    this.server = new StoreServer({
+      world,
+      weather,
+      observer,
+      machine,
+      processes,
+      keepsLog,
+      bytesPerMs: link?.bytesPerMs,
+      ...(twinOf && { twinOf }),
+    });
     this.hub = new Hub(world, this.weather);
     this.hub.sent = (from, message) => {
       if (message.kind === 'assign' || message.kind === 'list-workers') this.commanded(from, message.epoch);
@@ -399,7 +413,7 @@ export class Cluster {
 
   /** Messages in the log that are not terminal. */
   get depth(): number {
-    return this.server.state.depth;
+    return this.server.depth;
   }
 
   /** Lets time pass until every group has had a master, at most for as long as a change of masters may take. */

@@ -13,6 +13,15 @@ export interface Job {
   readonly sends?: readonly Target[];
   /** Calls another entity and waits for it. */
   readonly ask?: Target;
+  /** Characters that the payload has besides. */
+  readonly pad?: number;
+  /** Characters that the result has besides: spaces before its number. */
+  readonly padResult?: number;
+}
+
+export function payloadOf(job: Job): string {
+  const text = JSON.stringify(job);
+  return job.pad === undefined ? text : `${text.slice(0, -1)},"padding":"${'x'.repeat(job.pad)}"}`;
 }
 
 /**

@@ -56,6 +56,12 @@ export class Observer {
     }
   }
 
+  /** A node has closed the store. */
+  closed(): void {
+    if (!this.isClosed) this.history.add({ kind: 'fault', node: 'store', incarnation: 0, fault: 'storeClosed', phase: 'once' });
+    this.isClosed = true;
+  }
+
   control(state: PartitionState, node: string, op: ControlOp, answer: ControlAnswer, storeNowMs: number): void {
     if (!answer.ok) return;
     if (op.op === 'lead') {
@@ -67,9 +73,8 @@ export class Observer {
       if (isRenewal && term.untilMs > storeNowMs) return;
       this.history.add({ kind: 'epoch', node, incarnation: op.incarnation, group, epoch, what: isRenewal ? 'again' : 'lead' });
     } else if (op.op === 'shut') {
-      if (state.generation === CLOSED && !this.isClosed)
-        this.history.add({ kind: 'fault', node: 'store', incarnation: 0, fault: 'storeClosed', phase: 'once' });
-      this.isClosed = state.generation === CLOSED;
+      if (state.generation === CLOSED) this.closed();
+      else this.isClosed = false;
     } else if (op.op === 'bury') this.history.add({ kind: 'bury', node, incarnation: 0, buried: op.incarnation });
     else if (op.op === 'purge') {
       const ageMs = storeNowMs - (this.died.get(op.letter) ?? storeNowMs);

@@ -27,8 +27,20 @@ export interface Plan {
   readonly gone: readonly string[];
   /** It was drawn without faults, so that the checkers may demand more (L4, L5). */
   readonly isCalm?: true;
+  /** Left out: the links to the store carry any size at once. */
+  readonly link?: LinkPlan;
   /** What windows of bad weather hit, by name (`Weather.hit`). Without it that is drawn in the run. */
   readonly hits?: readonly string[];
+}
+
+/** What the link of each process to the store carries. */
+export interface LinkPlan {
+  /** In each direction. */
+  readonly bytesPerMs: number;
+  /** Nothing else is wrong: no fault was drawn beside it. */
+  readonly isAlone?: true;
+  /** Time in which it carries all large texts of the run: each twice, as a request and as an answer. */
+  readonly busyMs: number;
 }
 
 export interface NodePlan {

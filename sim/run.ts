@@ -57,6 +57,7 @@ export function runPlan(plan: Plan, { drain, machine, scripts }: RunOptions): Ru
     scripts,
     isCalm: plan.isCalm === true,
     setBackMs: plan.faults.reduce((sum, { kind, amount = 0 }) => sum + (kind === 'storeJumpBack' ? -amount : 0), 0),
+    link: plan.link,
     ...(machine === undefined ? {} : { machine }),
   });
   for (const name of plan.gone) cluster.gone.add(name);
@@ -199,7 +200,9 @@ class PlanRun {
     const { replyTimeoutMs, storeCallTimeoutMs, idleTimeoutMs, heartbeatMs } = plan.settings;
     // What left before the heal is answered by then, or past its deadline: a beat that the fault swallowed may still cost a lease.
     cluster.run(Math.max(POLL_MS * 2, storeCallTimeoutMs + heartbeatMs));
-    cluster.until(() => cluster.depth === 0 && this.isWell() && !cluster.weather.full, settleMs, POLL_MS);
+    // A key that is gone is looked for in the background, and is missed when it is missing twice.
+    if (cluster.server.twin?.isApart === true) cluster.run(4 * (plan.settings.reconcileIntervalMs + plan.settings.nodeTTLMs));
+    cluster.until(() => cluster.depth === 0 && this.isWell() && !cluster.weather.full && this.hasCrossed(), settleMs, POLL_MS);
     this.probe();
     cluster.run(POLL_MS);
     cluster.until(() => cluster.depth === 0, 2 * independentMs, POLL_MS);
@@ -231,6 +234,14 @@ class PlanRun {
       if (status?.state !== 'running' || status.degraded !== undefined || status.suspended) return false;
     }
     return true;
+  }
+
+  /** Where links are thin: nothing of the work waits for them, and no copies of it hold up what comes next. */
+  private hasCrossed(): boolean {
+    const { cluster, plan } = this;
+    if (plan.link === undefined) return true;
+    for (const { node } of cluster.nodes.values()) if (node?.isBusy === true) return false;
+    return cluster.world.nowMs > cluster.server.linksBusyUntilMs;
   }
 
   /** New work must be accepted now, by every node, and be done whatever others still do. */

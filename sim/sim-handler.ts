@@ -124,7 +124,7 @@ class Run {
     }
     if (job.ask !== undefined) await this.host.ask(job.ask, context.signal).catch(() => '');
     await this.sleep(job.ms * 0.4);
-    return JSON.stringify(balance);
+    return ' '.repeat(job.padResult ?? 0) + JSON.stringify(balance);
   }
 
   /** Reads the balance; with the fence, so that whoever comes with a lower one is refused from here on. */

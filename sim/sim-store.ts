@@ -8,7 +8,7 @@ import type { Batch, BatchReply, SessionOp } from '../src/core/log/operations.js
 import { type Store, StoreCallError } from '../src/ports/store.js';
 import type { Applied } from './applied-log.js';
 import type { Stream } from './sim-random.js';
-import { Arrival, StorePath } from './store-path.js';
+import { Arrival, type Direction, StorePath } from './store-path.js';
 import type { StoreServer } from './store-server.js';
 import { type Life, never, SimEvent } from './world.js';
 
@@ -35,6 +35,8 @@ class StoreCall extends SimEvent {
     readonly op: ControlOp | undefined,
     private readonly resolve: Settle,
     private readonly reject: (error: StoreCallError) => void,
+    /** Deadline of this try. */
+    private readonly timeoutMs: number,
   ) {
     super(store.life);
   }
@@ -77,12 +79,22 @@ class StoreCall extends SimEvent {
       this.lose();
       return;
     }
-    world.push(new Arrival(this), store.delayMs());
+    const delayMs = store.delayMs('out', this.batch ?? this.op, this.isHeartbeat);
+    if (store.isThin && delayMs >= this.timeoutMs) {
+      hits.tooSlow++;
+      this.lose();
+      world.push(new LateCopy(this), delayMs);
+    } else world.push(new Arrival(this), delayMs);
+  }
+
+  private get isHeartbeat(): boolean {
+    return this.op?.op === 'beat';
   }
 
   /** Nothing comes back before the deadline of the call. */
   lose(): void {
-    const { server, timeoutMs } = this.store;
+    const { timeoutMs } = this;
+    const { server } = this.store;
     this.fail(this.sentMs + timeoutMs - server.world.nowMs, `no answer within ${timeoutMs} ms`, false);
   }
 
@@ -104,15 +116,15 @@ class StoreCall extends SimEvent {
     const outcome = server.receive(life, chance, { batch, op });
     if (outcome === undefined) return;
     if ('refusal' in outcome) {
-      this.fail(store.delayMs(), outcome.refusal, true);
+      this.fail(store.delayMs('in', outcome.refusal, this.isHeartbeat), outcome.refusal, true);
       return;
     }
     this.reply = outcome.reply;
     this.applied = outcome.step;
-    const backMs = store.delayMs();
+    const backMs = store.delayMs('in', this.reply, this.isHeartbeat);
     const isLost = weather.hit('replyLost', life.host, chance);
     if (isLost) hits.replyLost++;
-    if (isLost || world.nowMs + backMs >= this.sentMs + store.timeoutMs) this.lose();
+    if (isLost || world.nowMs + backMs >= this.sentMs + this.timeoutMs) this.lose();
     else world.push(this, backMs);
   }
 }
@@ -154,30 +166,38 @@ export class SimStore implements Store {
     this.path = new StorePath(server, life, chance);
   }
 
-  apply(batch: Batch): Promise<BatchReply> {
+  /** Patience is for large batches, and counts only where size takes time. */
+  apply(batch: Batch, patience = 1): Promise<BatchReply> {
     this.generation = batch.generation;
-    return this.call(copyOf(batch), undefined) as Promise<BatchReply>;
+    const timeoutMs = this.isThin ? this.timeoutMs * patience : this.timeoutMs;
+    return this.call(copyOf(batch), undefined, timeoutMs) as Promise<BatchReply>;
   }
 
   control<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> {
-    return this.call(undefined, op) as Promise<ControlAnswerOf[O['op']]>;
+    return this.call(undefined, op, this.timeoutMs) as Promise<ControlAnswerOf[O['op']]>;
   }
 
-  private call(batch: Batch | undefined, op: ControlOp | undefined): Promise<BatchReply | ControlAnswer> {
+  private call(batch: Batch | undefined, op: ControlOp | undefined, timeoutMs: number): Promise<BatchReply | ControlAnswer> {
     if (!this.life.alive) return never();
     if (this.life.isStopped) this.life.onLateAct(`calls the store (${op?.op ?? 'batch'})`);
-    return new Promise((resolve, reject) => this.path.leaveLater(new StoreCall(this, batch, op, resolve, reject)));
+    return new Promise((resolve, reject) => this.path.leaveLater(new StoreCall(this, batch, op, resolve, reject, timeoutMs)));
+  }
+
+  /** Whether a call takes time by its bytes. */
+  get isThin(): boolean {
+    return this.path.isThin;
   }
 
   /** How long one way takes now. In order on one connection, unless the weather has it otherwise. */
-  delayMs(): number {
+  delayMs(direction: Direction, content: unknown, isHeartbeat: boolean): number {
     const { weather, hits } = this.server;
     const delayMs = this.path.drawDelayMs();
     if (weather.hit('storeReorder', this.life.host, this.chance)) {
       hits.storeReorder++;
-      return delayMs + this.chance.between(0, 100);
+      const laterMs = this.chance.between(0, 100);
+      return laterMs + (this.isThin ? this.path.inTurnMs(delayMs, direction, content, isHeartbeat) : delayMs);
     }
-    return this.path.inOrderMs(delayMs);
+    return this.path.inTurnMs(delayMs, direction, content, isHeartbeat);
   }
 
   /**

@@ -1,20 +1,35 @@
 /** The network between one process and the store, as both ways of calling the store use it. */
 import type { Stream } from './sim-random.js';
 import type { StoreServer } from './store-server.js';
+import { ThinLine, wireBytes } from './thin-link.js';
 import { type Life, SimEvent } from './world.js';
 
 const LATENCY_MS = { low: 0.15, high: 1.2 };
 const LEAVE_MS_MAX = 0.05;
+/** What is smaller holds up nothing for long. */
+const LARGE_BYTES = 4096;
 const DIAL_MS = { low: 1, high: 10 };
+
+export type Direction = 'out' | 'in';
 
 export class StorePath {
   private lastArrivalMs = 0;
+  /** Undefined: the link carries any size at once. */
+  private readonly lines: Readonly<Record<Direction, ThinLine>> | undefined;
 
   constructor(
     readonly server: StoreServer,
     readonly life: Life,
     readonly chance: Stream,
-  ) {}
+  ) {
+    const { bytesPerMs } = server;
+    this.lines = bytesPerMs === undefined ? undefined : { out: new ThinLine(bytesPerMs), in: new ThinLine(bytesPerMs) };
+  }
+
+  /** Whether a call takes time by its bytes. */
+  get isThin(): boolean {
+    return this.lines !== undefined;
+  }
 
   /** Puts a call in the queue of the process: it leaves a moment later. */
   leaveLater(call: SimEvent): void {
@@ -34,6 +49,27 @@ export class StorePath {
     const { world } = this.server;
     this.lastArrivalMs = Math.max(this.lastArrivalMs, world.nowMs + delayMs);
     return this.lastArrivalMs - world.nowMs;
+  }
+
+  /** The same where what is sent takes time by its size. A heartbeat has a connection of its own, and passes all else there. */
+  inTurnMs(delayMs: number, direction: Direction, content: unknown, isHeartbeat: boolean): number {
+    if (this.lines === undefined) return this.inOrderMs(delayMs);
+    if (isHeartbeat) return delayMs;
+    const { nowMs } = this.server.world;
+    const bytes = wireBytes(content);
+    const afterMs = this.lines[direction].sendMs(nowMs, bytes, delayMs);
+    if (bytes >= LARGE_BYTES) this.server.linksBusyUntilMs = Math.max(this.server.linksBusyUntilMs, nowMs + afterMs);
+    return afterMs;
+  }
+
+  /** Bytes that have come in over a thin link. */
+  bytesIn(): number {
+    return this.lines?.in.transmitted(this.server.world.nowMs) ?? 0;
+  }
+
+  /** The connection broke, and the store sends no more on it. */
+  broken(): void {
+    this.lines?.in.discard(this.server.world.nowMs);
   }
 
   /** Opens a connection. Calls `ended` with whether the store was reached. */

@@ -29,6 +29,7 @@ const STORE_HITS = {
   crashAfterApply: 0,
   crashBeforeApply: 0,
   pauseAfterApply: 0,
+  tooSlow: 0,
 };
 
 /** Faults that strike a process in the middle of a store call. */
@@ -61,19 +62,28 @@ export interface StoreServerParts {
   readonly processes: Processes;
   /** It keeps what it needs to lose its tail later. */
   readonly keepsLog: boolean;
+  /** What the link of each process carries, in each direction. Left out: any size at once. */
+  readonly bytesPerMs?: number | undefined;
   /** The scripts beside it, by the store's clock. */
   twinOf?(nowMs: () => number): LuaTwin;
 }
+
+/** In the place of what a script did not answer. Its error is what the node gets. */
+const NO_REPLY: BatchReply = { status: 'unknown' };
+const NO_ANSWER: ControlAnswer = { ok: false, code: 'LOST', at: 0 };
 
 export class StoreServer {
   state = new PartitionState();
   /** Changes when the server process is another one: what INFO calls run_id. */
   runId = 1;
   jumpMs = 0;
+  /** When all that is large has crossed, where links are thin. */
+  linksBusyUntilMs = 0;
   readonly hits = { ...STORE_HITS };
   readonly world: World;
   readonly weather: Weather;
   readonly twin: LuaTwin | undefined;
+  readonly bytesPerMs: number | undefined;
   private readonly observer: Observer;
   private readonly machine: Machine;
   private readonly processes: Processes;
@@ -82,12 +92,13 @@ export class StoreServer {
   /** Hosts that knew, when writes were lost, that the store had acknowledged them; undefined: all that had joined. */
   rememberedBy: readonly string[] | undefined;
 
-  constructor({ world, weather, observer, machine, processes, keepsLog, twinOf }: StoreServerParts) {
+  constructor({ world, weather, observer, machine, processes, keepsLog, bytesPerMs, twinOf }: StoreServerParts) {
     this.world = world;
     this.weather = weather;
     this.observer = observer;
     this.machine = machine;
     this.processes = processes;
+    this.bytesPerMs = bytesPerMs;
     this.applied = keepsLog ? new AppliedLog() : undefined;
     this.twin = twinOf?.(() => this.nowMs());
   }
@@ -151,6 +162,7 @@ export class StoreServer {
     onStep?: (step: Applied | undefined) => void,
     written?: Written,
   ): BatchReply {
+    if (this.twin?.isApart === true) return this.batchApart(this.twin, host, batch, written);
     const atMs = this.nowMs();
     const last = this.state.sessions.get(batch.incarnation)?.last;
     const reply = this.machine.applyBatch(this.state, batch, atMs);
@@ -170,6 +182,7 @@ export class StoreServer {
     onStep?: (step: Applied | undefined) => void,
     written?: Written,
   ): ControlAnswer {
+    if (this.twin?.isApart === true) return this.controlApart(this.twin, op, written);
     const atMs = this.nowMs();
     const answer = this.machine.applyControl(this.state, op, atMs);
     const step = WRITES.has(op.op) ? this.applied?.control(op, answer, atMs, life) : undefined;
@@ -177,6 +190,25 @@ export class StoreServer {
     this.observer.control(this.state, host, op, answer, atMs);
     this.twin?.control(this.state, op, answer, written);
     return answer;
+  }
+
+  /** The core stands still, since keys of Redis were deleted: what the scripts did is what is recorded. */
+  private batchApart(twin: LuaTwin, host: string, batch: Batch, written: Written | undefined): BatchReply {
+    const { reply = NO_REPLY, isNew } = twin.batchAlone(batch, written);
+    if (reply.status === 'applied' && batch.ops.some(({ op }) => op === 'expire')) this.weather.full = false;
+    if (isNew) this.observer.batch(this.state, host, batch, reply);
+    return reply;
+  }
+
+  private controlApart(twin: LuaTwin, op: ControlOp, written: Written | undefined): ControlAnswer {
+    const answer = twin.controlAlone(op, written) ?? NO_ANSWER;
+    if (op.op === 'shut' && twin.isClosed) this.observer.closed();
+    return answer;
+  }
+
+  /** Deletes a key of Redis, or a field of one, by its number. Returns its name; undefined if it was not there, or another one is gone. */
+  loseKey(which: number): string | undefined {
+    return this.twin?.isApart === false ? this.twin.loseKey(which) : undefined;
   }
 
   /** Why the write is refused now; undefined if it is not. */
@@ -193,7 +225,7 @@ export class StoreServer {
 
   /** The set of what can begin is gone. Returns false if there was nothing in it. */
   loseReady(): boolean {
-    if (this.state.ready.size === 0) return false;
+    if (this.state.ready.size === 0 || this.twin?.isApart === true) return false;
     this.state.ready.clear();
     this.twin?.loseReady();
     return true;
@@ -239,6 +271,11 @@ export class StoreServer {
     }
     this.observer.restarted(this.state);
     this.twin?.restored(steps, this.state);
+  }
+
+  /** Messages in the log that are not terminal. */
+  get depth(): number {
+    return this.twin?.isApart === true ? this.twin.depth : this.state.depth;
   }
 
   get steps(): number {

@@ -2,7 +2,9 @@
  * What one seed makes of a run. Swarm testing (Groce et al., ISSTA 2012): each seed turns some kinds of fault off entirely
  * and weighs the others wildly, since a run with a little of everything never goes deep into anything.
  */
+import { withThinLink } from './bandwidth.js';
 import { FAULTS } from './faults/faults.js';
+import { withKeyLoss } from './faults/key-loss.js';
 import { STORE_CONDITIONS, STORE_LOSSES } from './faults/link-faults.js';
 import { NAMES, TYPES } from './job.js';
 import { type FaultPlan, NODES_MAX, type NodePlan, PLAN_VERSION, type Plan, type Settings, type StoreKind } from './plan.js';
@@ -62,7 +64,7 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
     ...retention,
     workersMax: Math.max(limits.workersMax, workersForProbes(nodes, gone)),
   };
-  return {
+  const plan = withThinLink({
     version: PLAN_VERSION,
     seed,
     ...(options.store === 'lua' ? { store: options.store } : {}),
@@ -73,7 +75,8 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
     healAtMs: FAULTS_FROM_MS + faultsMs,
     gone,
     ...(isCalm ? { isCalm } : {}),
-  };
+  });
+  return withKeyLoss(plan);
 }
 
 function drawNodes(chance: Stream, fixed: number | undefined): NodePlan[] {
@@ -179,7 +182,7 @@ function drawRetention(
 }
 
 function drawWorkload(chance: Stream, faultsMs: number, settings: Settings, excusing: boolean): WorkloadShape {
-  const messages = chance.logBetween(110, 360);
+  const messages = chance.logBetween(130, 400);
   return {
     entities: chance.pick([4, 12, 20, 20, 24, 40]),
     messages,

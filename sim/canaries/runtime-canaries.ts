@@ -313,6 +313,16 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
       }),
   },
   {
+    name: 'one-deadline-for-all',
+    does: 'a large batch that gets no answer is given no more time than any other',
+    expected: ['L5'],
+    install: () =>
+      replaceMethod(StoreSession, 'send', (original) => (self, batch) => {
+        poke(batch as object, 'unanswered', 0);
+        return original(self, batch);
+      }),
+  },
+  {
     name: 'deadline-too-soon',
     does: 'a call times out after half of its time',
     expected: ['L5'],

@@ -42,6 +42,7 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'ready-only-unowned': [6, 7, 23, 53, 56, 78, 86, 107, 108, 113],
   'reply-without-deadline': [1, 3, 4, 5, 6, 7, 8, 10, 11, 74],
   'one-lane': [57, 112, 132],
+  'one-deadline-for-all': [14, 46, 52, 70, 88, 135, 166],
   'lua-plain-claim-keeps-fence': [1],
   'lua-plain-depth-leaks': [1],
   'lua-claim-keeps-fence': [1],

@@ -11,6 +11,7 @@ import { epochs } from './i6-epochs.js';
 import { bounds } from './i7-bounds.js';
 import { independence, liveness, settles } from './l-liveness.js';
 import { promptness } from './l4-promptness.js';
+import { keptLeases } from './l5-leases.js';
 import { needlessness } from './l5-need.js';
 import { type InvariantId, View, type Violation } from './view.js';
 
@@ -24,7 +25,7 @@ export interface Verdict {
 
 const CHECKERS = [
   ...[atMostOnce, singleWriter, fencedWriter, fifo, nothingLost, oneVerdict, lateNotes, epochs, bounds],
-  ...[liveness, settles, independence, promptness, needlessness, bank],
+  ...[liveness, settles, independence, promptness, needlessness, keptLeases, bank],
 ];
 
 /** Judges a run by its history alone. */

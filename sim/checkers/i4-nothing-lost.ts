@@ -1,10 +1,12 @@
 import type { Appended } from '../history.js';
+import { keyMissed } from './i4-lost-key.js';
 import { type EntityView, type Findings, isTerminal, type View } from './view.js';
 
 /** I4: what was accepted reaches exactly one terminal state and is visible until then; each bad end is one dead letter. */
 export function nothingLost(view: View, findings: Findings): void {
   if (view.lossIndex < Number.POSITIVE_INFINITY) {
-    lossNoticed(view, findings);
+    if (view.lostKey === undefined) lossNoticed(view, findings);
+    else keyMissed(view, findings);
     return;
   }
   const live = new Set((view.final?.live ?? []).map(([entity, seq]) => `${entity} ${seq}`));

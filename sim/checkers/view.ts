@@ -93,6 +93,8 @@ export class View {
   healedMs = NEVER;
   /** Index of the event at which the store lost writes. */
   lossIndex = NEVER;
+  /** The key that was deleted beneath the nodes, with its field if that is all; undefined if none was. */
+  lostKey: string | undefined;
   /** It lost all. */
   isEmptied = false;
   /** Living nodes that had an acknowledgement of what was lost; undefined: all that had joined. */
@@ -235,6 +237,9 @@ export class View {
       this.lossIndex = Math.min(this.lossIndex, event.index);
       this.isEmptied = event.note === 'storeEmpty';
       this.rememberedBy = event.rememberedBy === undefined ? undefined : new Set(event.rememberedBy);
+    } else if (event.fault === 'keyLost') {
+      this.lossIndex = Math.min(this.lossIndex, event.index);
+      this.lostKey = event.note;
     } else if (event.fault === 'storeClosed') this.closedIndex = Math.min(this.closedIndex, event.index);
     else if (event.fault === 'storeJump' && (event.jumpMs ?? 0) > 0) this.jumpsMs.push(atMs);
     else if (event.fault === 'pause') span(this.pauses, node, event, event.leaseLeftMs ?? 0);

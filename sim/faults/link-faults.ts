@@ -137,6 +137,7 @@ const replayLetters: FaultKind = {
   draw: (chance) => ({ forMs: 0, amount: chance.int(0, 1) }),
   begin(cluster, { amount = 0 }) {
     const { server } = cluster;
+    if (server.twin?.isApart === true) return undefined;
     const open = [...server.state.letters.values()].filter((l) => l.replayedAs === '').slice(0, 3);
     if (open.length === 0) return undefined;
     for (const { id } of open) {

@@ -12,7 +12,7 @@ import { RedisStore } from '../../src/redis/store.js';
 import type { Applied } from '../applied-log.js';
 import type { Stream } from '../sim-random.js';
 import { copyOf } from '../sim-store.js';
-import { Arrival, StorePath } from '../store-path.js';
+import { Arrival, type Direction, StorePath } from '../store-path.js';
 import { type Request, SCRIPT_KILLED, type StoreServer } from '../store-server.js';
 import { type Life, never, SimEvent } from '../world.js';
 import { type Asked, type Link, type ScriptAsked, SimClient } from './sim-client.js';
@@ -80,8 +80,8 @@ export class Wire {
   }
 
   /** How long one way takes now: in order, as a stream is. */
-  delayMs(): number {
-    return this.path.inOrderMs(this.path.drawDelayMs());
+  delayMs(direction: Direction, content: unknown, isHeartbeat: boolean): number {
+    return this.path.inTurnMs(this.path.drawDelayMs(), direction, content, isHeartbeat);
   }
 }
 
@@ -134,7 +134,7 @@ class WireCall extends SimEvent {
       hits.requestLost++;
       link.isOutHeld = true;
     }
-    if (!link.isOutHeld) world.push(new Arrival(this), wire.delayMs());
+    if (!link.isOutHeld) world.push(new Arrival(this), wire.delayMs('out', this.asked, this.isHeartbeat));
   }
 
   /** Reports the broken connection to its client. */
@@ -163,7 +163,13 @@ class WireCall extends SimEvent {
       server.hits.replyLost++;
       link.isInHeld = true;
     }
-    if (!link.isInHeld) server.world.push(this, wire.delayMs());
+    // On a connection that its client has left, the server has nobody to send it to.
+    const content = link.isOpen ? this.answer : '';
+    if (!link.isInHeld) server.world.push(this, wire.delayMs('in', content, this.isHeartbeat));
+  }
+
+  private get isHeartbeat(): boolean {
+    return this.step?.request.op?.op === 'beat';
   }
 
   /** Returns false if a fault has killed the sender. */
@@ -177,7 +183,7 @@ class WireCall extends SimEvent {
     if ('refusal' in outcome)
       this.answer = outcome.refusal === SCRIPT_KILLED ? new ReplyError(SCRIPT_KILLED) : twin.refused(asked, server.weather);
     else {
-      this.answer = twin.text;
+      this.answer = twin.answer;
       this.applied = outcome.step;
     }
     return true;
@@ -230,12 +236,23 @@ function infoOf({ weather, runId }: StoreServer, section: string): string {
 export class LuaStore implements Store {
   private readonly wire: Wire;
   private readonly store: RedisStore;
+  /** Carries the heartbeats where links are thin, as the thread that sends them in production has a connection of its own. */
+  private readonly heartbeats: LuaStore | undefined;
 
-  constructor(server: StoreServer, life: Life, chance: Stream, storeCallTimeoutMs: number, clock: Clock) {
+  constructor(
+    server: StoreServer,
+    life: Life,
+    chance: Stream,
+    storeCallTimeoutMs: number,
+    clock: Clock,
+    isForHeartbeats = false,
+  ) {
     const wire = new Wire(server, life, chance);
     this.wire = wire;
     const connection = (): SimClient => new SimClient(wire, clock);
     this.store = new RedisStore({ connection, keyPrefix: KEY_PREFIX, storeCallTimeoutMs, clock });
+    if (wire.path.isThin && !isForHeartbeats)
+      this.heartbeats = new LuaStore(server, life, chance, storeCallTimeoutMs, clock, true);
   }
 
   apply(batch: Batch, patience?: number): Promise<BatchReply> {
@@ -244,6 +261,7 @@ export class LuaStore implements Store {
   }
 
   control<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> {
+    if (op.op === 'beat' && this.heartbeats !== undefined) return this.heartbeats.control(op);
     return this.wire.announce({ op, args: encodeControl(op, '') }, () => this.store.control(op));
   }
 
@@ -253,10 +271,12 @@ export class LuaStore implements Store {
 
   async open(): Promise<void> {
     if (!this.wire.life.alive) return never();
-    return this.store.open();
+    await this.store.open();
+    await this.heartbeats?.open();
   }
 
-  close(): Promise<void> {
-    return this.store.close();
+  async close(): Promise<void> {
+    await this.heartbeats?.close();
+    await this.store.close();
   }
 }

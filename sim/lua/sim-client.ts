@@ -33,12 +33,23 @@ export class Link {
   constructor(readonly runId: number) {}
 }
 
+/** What the adapter sees of the connection below the client. */
+class Socket {
+  constructor(private readonly client: SimClient) {}
+
+  get bytesRead(): number {
+    return this.client.bytesRead();
+  }
+
+  destroy(): void {
+    this.client.broken();
+  }
+}
+
 export class SimClient implements RedisClient {
   status = 'wait';
-  readonly stream = {
-    bytesRead: 0,
-    destroy: (): void => this.broken(),
-  };
+  readonly stream = new Socket(this);
+  private answers = 0;
   private readonly events = new EventEmitter();
   private link: Link | undefined;
   /** Of calls that have no answer yet. */
@@ -76,6 +87,7 @@ export class SimClient implements RedisClient {
 
   private shut(): void {
     if (this.link !== undefined) this.link.isOpen = false;
+    this.wire.path.broken();
     this.link = undefined;
     for (const reject of this.pending) reject(brokenError());
     this.pending.clear();
@@ -102,6 +114,11 @@ export class SimClient implements RedisClient {
         },
       );
     });
+  }
+
+  /** Grows with each answer, and on a thin link while one comes in. */
+  bytesRead(): number {
+    return this.answers + this.wire.path.bytesIn();
   }
 
   on(event: string, listener: (...args: never[]) => void): unknown {
@@ -143,7 +160,7 @@ export class SimClient implements RedisClient {
       this.pending.add(reject);
       this.wire.send(this, link, asked, (answer) => {
         this.pending.delete(reject);
-        this.stream.bytesRead++;
+        this.answers++;
         if (answer instanceof Error) reject(answer);
         else resolve(answer);
       });

@@ -27,6 +27,7 @@ export type Refusing = 'none' | 'oom' | 'readonly';
 const WRITES = new Set(['hset', 'hdel', 'hincrby', 'zadd', 'zrem']);
 /** Writes for which a server without memory has no room. */
 const GROWS = new Set(['hset', 'hincrby', 'zadd']);
+const NO_TEXT = 'ERR Lua redis lib command arguments must be strings or integers';
 const SCRIPT_ERROR = 'ERR Error running script, on @user_script:';
 
 // ---- one of each for the process: a run has one server, and runs come one after the other
@@ -154,7 +155,11 @@ function compile(script: string): number {
 /** redis.call: its arguments are on the stack, and so is its answer then. */
 function called(): number {
   const args: string[] = [];
-  for (let i = 1; i <= lua.lua_gettop(L); i++) args.push(textAt(i));
+  for (let i = 1; i <= lua.lua_gettop(L); i++) {
+    const type = lua.lua_type(L, i);
+    if (type !== lua.LUA_TSTRING && type !== lua.LUA_TNUMBER) return lauxlib.luaL_error(L, bytesOf(NO_TEXT));
+    args.push(textAt(i));
+  }
   let answer: Answer;
   try {
     answer = (running as SimRedis).call(args[0] as string, args.slice(1));

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { ControlAnswer, ControlOp } from '../../src/core/log/control-operations.js';
+import { CLOSED } from '../../src/core/log/membership.js';
 import type { Batch, BatchReply } from '../../src/core/log/operations.js';
 import type { PartitionState } from '../../src/core/log/state.js';
 import { decodeBatchReply, encodeBatch } from '../../src/redis/codec.js';
@@ -62,6 +63,9 @@ export class LuaTwin {
   private steps = 0;
   private isOver = false;
   private isReadyKnown = true;
+  /** Keys of Redis were deleted, so that it holds something else than the core: from here on the scripts alone apply each step. */
+  isApart = false;
+  private failure: ReplyError | undefined;
 
   /** `differs` is called once. */
   constructor(
@@ -70,6 +74,11 @@ export class LuaTwin {
     private readonly differs: (what: string) => void,
   ) {
     this.redis = new SimRedis(nowMs);
+  }
+
+  /** What the last script has answered, or why it failed. */
+  get answer(): unknown {
+    return this.failure ?? this.text;
   }
 
   command(name: string, ...args: string[]): unknown {
@@ -118,11 +127,14 @@ export class LuaTwin {
   /** By the core the server takes this step, so a script that is refused differs. */
   private follow(script: string, args: readonly string[], weather?: StoreWeather): void {
     this.redis.refusing = weather === undefined ? 'none' : refusingOf(weather);
+    this.failure = undefined;
     try {
       this.text = this.redis.run(script, KEYS, args) as string;
     } catch (error) {
       this.text = '';
-      this.tell(`a script failed: ${(error as Error).message}`);
+      if (!(error instanceof ReplyError)) throw error;
+      if (this.isApart) this.failure = error;
+      else this.tell(`a script failed: ${(error as Error).message}`);
     } finally {
       this.redis.refusing = 'none';
     }
@@ -174,6 +186,59 @@ export class LuaTwin {
   loseReady(): void {
     this.isReadyKnown = false;
     this.redis.command('del', `${BASE}ready`);
+  }
+
+  /**
+   * Deletes a key of ours, or one field of it, as an operator or an eviction does; `which` says what. Returns its name; undefined if there is
+   * no such key.
+   */
+  loseKey(which: number): string | undefined {
+    const names = Object.keys(KEY_TYPES);
+    const name = names[which % names.length] as string;
+    const rest = Math.floor(which / names.length);
+    const key = BASE + name;
+    const isHash = KEY_TYPES[name] === 'hash';
+    const fields = isHash ? Object.keys(this.redis.hash(key)) : [...this.redis.sortedSet(key).keys()];
+    const field = fields.sort()[Math.floor(rest / 2) % Math.max(1, fields.length)];
+    if (field === undefined) return undefined;
+    const isWhole = rest % 2 === 0;
+    if (isWhole) this.redis.command('del', key);
+    else this.redis.command(isHash ? 'hdel' : 'zrem', key, field);
+    this.isApart = this.isOver = true;
+    return isWhole ? name : `${name} ${field}`;
+  }
+
+  /** Applies a batch where nothing else does. `isNew`: it was not applied before. No reply: the script failed. */
+  batchAlone(batch: Batch, { args, weather }: Written = {}): { readonly reply: BatchReply | undefined; readonly isNew: boolean } {
+    const last = (): unknown => this.redis.command('hget', `${BASE}meta`, `s${batch.incarnation}.${batch.token}`);
+    const before = last();
+    this.follow(this.scripts.batch, args ?? encodeBatch(batch, ''), weather);
+    const isNew = last() !== before;
+    return { reply: this.failure === undefined ? this.decoded(() => decodeBatchReply(this.text, batch)) : undefined, isNew };
+  }
+
+  /** The same for an operation outside of sessions. */
+  controlAlone(op: ControlOp, { args, weather }: Written = {}): ControlAnswer | undefined {
+    this.follow(this.scripts.control, args ?? encodeControl(op, ''), weather);
+    return this.failure === undefined ? this.decoded(() => decodeControl(op, this.text)) : undefined;
+  }
+
+  /** What cannot be read tells the node that, too. */
+  private decoded<T>(decode: () => T): T | undefined {
+    try {
+      return decode();
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Messages that are not terminal, as Redis counts them. */
+  get depth(): number {
+    return Number(this.redis.command('hget', `${BASE}meta`, 'depth'));
+  }
+
+  get isClosed(): boolean {
+    return this.redis.command('hget', `${BASE}meta`, 'generation') === CLOSED;
   }
 
   /** The server is back with no more than these steps. */

@@ -185,6 +185,7 @@ export class Membership {
   async shutStore(generation: string, isOver: () => boolean): Promise<void> {
     while (!isOver()) {
       const answer = await this.attempt(() => this.store.control({ op: 'shut', generation }), true);
+      // A stop that closed the connection meanwhile has ended all pauses already.
       if (answer !== undefined || isOver()) return;
       await this.pauses.pause(this.config.timing.heartbeatMs);
     }
@@ -327,9 +328,10 @@ export class Membership {
 
   /**
    * Buries every member whose lease is over by the store's clock and whose beat stood still for a whole node TTL by this
-   * node's own clock: neither clock alone is trusted. Answers the dead that may still own something.
+   * node's own clock: neither clock alone is trusted. Answers the dead that may still own something. Sends nothing more once
+   * `isOver`: the node has stopped, or has another session.
    */
-  async buryTheDead(view: MembersAnswer): Promise<readonly Member[]> {
+  async buryTheDead(view: MembersAnswer, isOver: () => boolean = () => false): Promise<readonly Member[]> {
     const dead: Member[] = [];
     const present = new Set<number>();
     for (const member of view.members) {
@@ -342,6 +344,7 @@ export class Membership {
       const stoodMs = this.stoodStillMs(member);
       if (member.leaseUntilMs > view.nowMs) continue;
       if (stoodMs < this.config.timing.nodeTTLMs) continue;
+      if (isOver()) return dead;
       const { generation } = view;
       const answer = await this.store.control({ op: 'bury', generation, incarnation: member.incarnation, beatSeen: member.beat });
       // What a member with handlers owned is looked for in any case: the count of it may be lost.

@@ -156,8 +156,9 @@ export class Recovery {
       if (change !== undefined) master.viewChanged();
       if (change === 'joined') ownership.beginRebalance();
       ownership.rebalance((entity) => view.prefers(entity, session.incarnation), REBALANCE_MAX);
-      const dead = await membership.buryTheDead(answer);
+      const dead = await membership.buryTheDead(answer, () => this.session !== session);
       for (const member of dead) await this.takeOver(session, member.incarnation);
+      if (this.session !== session) return undefined;
       if (this.former !== 0 && !view.isMember(this.former)) await this.takeOver(session, this.former);
       this.former = 0;
       if (dead.length > 0) this.hasTakenOver = true;
@@ -222,7 +223,7 @@ export class Recovery {
   private async takeOver(session: StoreSession, incarnation: number): Promise<void> {
     const { store, trace } = this.parts;
     let owned = 0;
-    for (let cursor = '', page: string[]; cursor !== '0'; ) {
+    for (let cursor = '', page: string[]; cursor !== '0' && this.session === session; ) {
       const answer = await store.control({ op: 'owned', incarnation, cursor: cursor === '' ? '0' : cursor });
       cursor = answer.cursor;
       page = [...answer.entities];

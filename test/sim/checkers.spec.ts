@@ -308,6 +308,12 @@ describe('the checkers', () => {
     expect(broken([{ kind: 'node', ...ON1, state: 'suspended' }, waiting, told('STORE_UNAVAILABLE')])).toEqual([]);
   });
 
+  it('want every lease kept where only the links are thin', () => {
+    const lost: Raw = { kind: 'node', ...ON1, state: 'lease-lost', why: 'no step got through' };
+    expect(broken([lost])).toEqual([]);
+    expect(check(historyOf([lost], { ...FACTS, keepsLeases: true })).violations.map((v) => v.invariant)).toEqual(['L5']);
+  });
+
   it('lets what the log had begun start after a loss of writes, and nothing begin again', () => {
     const loss: Raw = { kind: 'fault', node: 'store', incarnation: 0, fault: 'storeLoss', phase: 'once' };
     const begun = [append('c1', A, 1), move(A, 1, 'dispatched')];
