@@ -1,6 +1,7 @@
 /** Many seeds: what a chunk of them adds up to. Sums do not depend on which worker ran what. */
 import { cpuMs } from './ambient.js';
 import type { InvariantId } from './checkers/view.js';
+import { unknownCalls } from './nearby.js';
 import { type RunResult, runPlan } from './run.js';
 import { drawPlan, type SwarmOptions } from './swarm.js';
 
@@ -22,6 +23,13 @@ export interface Totals {
   /** Runs in which something was excused. */
   excusedRuns: number;
   unknown: number;
+  /** Seeds without faults. */
+  calm: number[];
+  /** Messages that a sweep had to find, or a restart: in seeds with faults. */
+  rescued: number;
+  /** Calls that ended unknown, deadlines left out, and those of them that no fault was near to. */
+  unknownCalls: number;
+  unknownFarFromFaults: number;
   violations: SeedViolation[];
   /** Of all runs together, in any order. */
   hash: number;
@@ -30,6 +38,7 @@ export interface Totals {
 
 export const noTotals = (): Totals => ({
   ...{ runs: 0, events: 0, simMs: 0, cpuMs: 0, messages: 0, nodes: 0, excusedRuns: 0, unknown: 0, hash: 0 },
+  ...{ calm: [], rescued: 0, unknownCalls: 0, unknownFarFromFaults: 0 },
   faults: {},
   excused: {},
   violations: [],
@@ -70,6 +79,11 @@ export function addRun(totals: Totals, result: RunResult): void {
   totals.messages += result.messages;
   totals.nodes += plan.nodes.length;
   totals.unknown += result.verdict.unknown;
+  totals.rescued += result.verdict.rescued;
+  const { all, farFromFaults } = unknownCalls(plan, result.history);
+  totals.unknownCalls += all;
+  totals.unknownFarFromFaults += farFromFaults;
+  if (plan.isCalm === true) totals.calm.push(seed);
   if (Object.keys(result.verdict.excused).length > 0) totals.excusedRuns++;
   addAll(totals.faults, result.faults);
   addAll(totals.excused, result.verdict.excused);
@@ -97,6 +111,10 @@ export function addTotals(into: Totals, more: Totals): void {
   into.nodes += more.nodes;
   into.excusedRuns += more.excusedRuns;
   into.unknown += more.unknown;
+  into.rescued += more.rescued;
+  into.unknownCalls += more.unknownCalls;
+  into.unknownFarFromFaults += more.unknownFarFromFaults;
+  into.calm.push(...more.calm);
   into.hash = (into.hash + more.hash) >>> 0;
   addAll(into.faults, more.faults);
   addAll(into.excused, more.excused);

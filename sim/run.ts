@@ -98,6 +98,7 @@ const cutShort = (thrown: string, index: number): Verdict => ({
   violations: [{ invariant: 'defect', what: `the run was ended by an exception: ${thrown}`, index }],
   excused: {},
   unknown: 0,
+  rescued: 0,
 });
 
 /** Does it, and records every rejection that nobody handles meanwhile. */

@@ -82,6 +82,9 @@ export function jsonOf(totals: Totals, options: Pick<Options, 'nodes' | 'store'>
     excused,
     excusedRuns,
     undecided: totals.unknown,
+    calm: { runs: totals.calm.length, seeds: [...totals.calm].sort((a, b) => a - b) },
+    rescued: totals.rescued,
+    unknownCalls: { all: totals.unknownCalls, farFromFaults: totals.unknownFarFromFaults },
     explored: { states: 0, complete: false },
   };
 }
@@ -99,6 +102,9 @@ function summary(totals: Totals, options: Options, realTimeMs: number): void {
   );
   const excused = Object.entries(totals.excused).map(([id, n]) => `${id} ${n}`);
   printNote(`excused in ${totals.excusedRuns} runs: ${excused.length === 0 ? 'nothing' : excused.join(', ')}`);
+  printNote(
+    `${totals.calm.length} calm seeds; ${totals.rescued} messages found by a sweep or a restart in the others; ${totals.unknownCalls} calls ended unknown, ${totals.unknownFarFromFaults} of them far from any fault`,
+  );
   const { checked, diverged } = totals.determinism;
   printNote(`determinism: ${checked} seeds run twice, ${diverged.length} diverged${diverged.length > 0 ? `: ${diverged}` : ''}`);
   printNote(`${totals.violations.length} violations`);

@@ -10,7 +10,7 @@ import { oneVerdict } from './i5-one-verdict.js';
 import { epochs } from './i6-epochs.js';
 import { bounds } from './i7-bounds.js';
 import { independence, liveness, settles } from './l-liveness.js';
-import { promptness } from './l4-promptness.js';
+import { lateBegins, promptness } from './l4-promptness.js';
 import { keptLeases } from './l5-leases.js';
 import { needlessness } from './l5-need.js';
 import { type InvariantId, View, type Violation } from './view.js';
@@ -21,6 +21,8 @@ export interface Verdict {
   readonly excused: Readonly<Record<string, number>>;
   /** Searches that ran out of budget. */
   readonly unknown: number;
+  /** Messages that waited for longer than a hint takes. */
+  readonly rescued: number;
 }
 
 const CHECKERS = [
@@ -49,7 +51,7 @@ export function check(events: readonly HistoryEvent[]): Verdict {
     else if (event.kind === 'differs') findings.violated('lua', event.what, event.index);
   }
   violations.sort((a, b) => a.index - b.index);
-  return { violations, excused, unknown };
+  return { violations, excused, unknown, rescued: lateBegins(view).length };
 }
 
 /** The invariants in words, for reports. */

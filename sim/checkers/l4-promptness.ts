@@ -20,6 +20,22 @@ interface Queue {
 export function promptness(view: View, findings: Findings): void {
   const calmMs = view.calmFromMs();
   if (calmMs === undefined) return;
+  for (const { entity, seq, waitedMs, readyMs, index } of lateBegins(view))
+    if (readyMs >= calmMs) findings.violated('L4', `${entity} #${seq} began ${Math.round(waitedMs)} ms after it could`, index);
+  results(view, calmMs, findings);
+}
+
+interface LateBegin {
+  readonly entity: string;
+  readonly seq: number;
+  readonly index: number;
+  readonly readyMs: number;
+  readonly waitedMs: number;
+}
+
+/** Returns the messages that waited for longer than a hint takes, although their node had a free slot: a sweep found them, or a restart. */
+export function lateBegins(view: View): readonly LateBegin[] {
+  const late: LateBegin[] = [];
   const slots = new Slots(view.facts.concurrentHandlersMax);
   const queues = new Map<string, Queue>();
   const queueOf = (entity: string): Queue => {
@@ -35,19 +51,15 @@ export function promptness(view: View, findings: Findings): void {
       queue.waiting.push(event.seq);
     } else if (event.kind === 'transition') {
       const queue = queueOf(event.entity);
-      const { entity, seq, atMs, index, node } = event;
-      const waitedMs = atMs - queue.readyMs;
-      if (
-        event.to === 'dispatched' &&
-        queue.readyMs >= calmMs &&
-        waitedMs > HINT_MS_MAX &&
-        slots.fullUntilMs(node) < queue.readyMs
-      )
-        findings.violated('L4', `${entity} #${seq} began ${Math.round(waitedMs)} ms after it could`, index);
+      const { entity, seq, to, atMs, index, node } = event;
+      const { readyMs } = queue;
+      const waitedMs = atMs - readyMs;
+      if (to === 'dispatched' && waitedMs > HINT_MS_MAX && slots.fullUntilMs(node) < readyMs)
+        late.push({ entity, seq, index, readyMs, waitedMs });
       moved(view, queue, event);
     }
   }
-  results(view, calmMs, findings);
+  return late;
 }
 
 function moved(view: View, queue: Queue, { entity, seq, from, to, attempt, atMs }: Transition): void {
