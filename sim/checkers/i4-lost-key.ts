@@ -2,17 +2,20 @@ import type { HistoryEvent, Invoke } from '../history.js';
 import { type Findings, isTerminal, type View } from './view.js';
 
 const NEVER = Number.POSITIVE_INFINITY;
+/** How a node says that the log contradicts it. */
+const CONTRADICTED = ' to the owner of ';
 const OVER: ReadonlySet<string> = new Set(['closed', 'down', 'starting', 'new']);
 
 /**
  * A key of the store, or a field of one, was deleted beneath the nodes. Either a node notices and closes the store, and then every node
- * closes; or nothing that was needed is gone, and then every node runs and takes new work, and all that was accepted ends.
+ * closes; or nothing that was needed is gone, and then every node runs and takes new work, and all that was accepted ends. An owner whom the
+ * log contradicts closes alone (docs/decisions/025): the others then have to be at work.
  */
 export function keyMissed(view: View, findings: Findings): void {
   toldAsLogged(view, findings);
   const { final, lostKey } = view;
   if (final === undefined) return;
-  const isNoticed = view.closedIndex < NEVER || final.nodes.some(({ state }) => state === 'closed') || isStartRefused(view);
+  const isNoticed = view.closedIndex < NEVER || isFound(view) || isStartRefused(view);
   for (const { node, state } of final.nodes) {
     if (OVER.has(state)) continue;
     if (isNoticed) findings.violated('I4', `${node} is ${state}, though the loss of ${lostKey} was noticed`, final.index);
@@ -22,6 +25,12 @@ export function keyMissed(view: View, findings: Findings): void {
   probesDone(view, findings);
   allEnded(view, findings);
 }
+
+/** A node has closed for more than a contradiction between its own entity and the log. */
+const isFound = ({ events, lossIndex }: View): boolean =>
+  events.some(
+    (e) => e.index > lossIndex && e.kind === 'node' && e.state === 'store-lost' && e.why?.includes(CONTRADICTED) !== true,
+  );
 
 /** A node that was started later was told that something is gone. */
 const isStartRefused = ({ events, lossIndex }: View): boolean =>

@@ -63,7 +63,9 @@ describe('the checker of a lost key', () => {
     expect(broken(lost, closed, final('closed', 'closed', 'down'))).toEqual([]);
     expect(broken(lost, final('running', 'running'))).toEqual([]);
     expect(broken(lost, closed, final('closed', 'running'))).toEqual(['I4']);
-    expect(broken(lost, final('closed', 'running'))).toEqual(['I4']);
+    const found = (why: string): Raw => ({ kind: 'node', ...ON1, state: 'store-lost', why });
+    expect(broken(lost, found('msg is gone'), final('closed', 'running'))).toEqual(['I4']);
+    expect(broken(lost, found('it answered FENCED to the owner of plain:1'), final('closed', 'running'))).toEqual([]);
     expect(broken(lost, final('running', 'rejoining'))).toEqual(['L1']);
     const refused: Raw = { kind: 'node', ...ON2, state: 'start-failed', why: 'AtomicQueuesError: [STORE_LOST] it is gone' };
     expect(broken(lost, refused, final('running', 'down'))).toEqual(['I4']);
