@@ -122,6 +122,8 @@ export class Cluster {
   /** The store has lost acknowledged writes. */
   storeLost = false;
   private readonly led = new Set<string>();
+  /** The scripts did something else than the core: nothing that comes after it is worth waiting for. */
+  private hasDiffered = false;
   /** By the store's clock. */
   private healedMs = Number.POSITIVE_INFINITY;
   private counter = 0;
@@ -152,7 +154,10 @@ export class Cluster {
       pause: (life: Life): void => this.pauseFor(life, pauses.logBetween(10, PAUSE_TTLS_MAX * settings.nodeTTLMs)),
     };
     const { weather, history } = this;
-    const differs = (what: string): void => history.add({ kind: 'differs', node: 'store', incarnation: 0, what });
+    const differs = (what: string): void => {
+      this.hasDiffered = true;
+      history.add({ kind: 'differs', node: 'store', incarnation: 0, what });
+    };
     const twinOf = adapter && ((nowMs: () => number) => adapter.twinOf(nowMs, scripts, differs));
     this.server = new StoreServer({
       world,
@@ -344,7 +349,7 @@ export class Cluster {
   until(holds: () => boolean, withinMs: number, stepMs = 50): boolean {
     const endMs = this.world.nowMs + withinMs;
     while (!holds()) {
-      if (this.world.nowMs >= endMs) return false;
+      if (this.world.nowMs >= endMs || this.hasDiffered) return false;
       this.run(stepMs);
     }
     return true;
