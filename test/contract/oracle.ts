@@ -224,7 +224,7 @@ export class Oracle implements Witness {
         return undefined;
       }
       case 'withdraw':
-        return this.#withdraw(op, nowMs);
+        return this.#withdraw(op, answer, nowMs);
       case 'release': {
         if (!this.#holds(me, op)) return 'FENCED';
         if (this.#running(op.entity) !== undefined) return 'RUNNING';
@@ -350,12 +350,14 @@ export class Oracle implements Witness {
     return verdict;
   }
 
-  #withdraw(op: { entity: string; id: string; seq: number }, nowMs: number): Verdict {
+  #withdraw(op: { entity: string; id: string; seq: number }, answer: Answer, nowMs: number): Verdict {
     const message = this.messages.find((m) => m.entity === op.entity && m.seq === op.seq && m.id === op.id);
     if (message?.state === 'running') return 'RUNNING';
     if (message?.state !== 'pending') {
       return this.#kept.find(op.entity, op.id) === undefined ? 'ABSENT' : 'TERMINAL';
     }
+    const owner = message.notBeforeMs > nowMs ? this.#owner(op.entity).owner : 0;
+    assert.deepStrictEqual(answer, { ok: true, owner });
     this.#end(message, 0, 'withdrawn', { result: '', error: '' }, nowMs);
     return undefined;
   }
