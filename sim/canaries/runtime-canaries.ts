@@ -299,6 +299,7 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'withdraw-without-wake',
     does: 'the owner is not woken when the message is withdrawn whose next attempt it waits for',
     expected: ['L4'],
+    scenario: 'withdrawn-in-backoff',
     install: () => replaceMethod(Router, 'wake', () => () => undefined),
   },
   {

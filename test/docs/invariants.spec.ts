@@ -6,10 +6,16 @@ import { invariantFaults, type Known, sectionsOf } from './invariants.js';
 
 const page = readFileSync('docs/invariants.md', 'utf8');
 
-/** The functions that judge each run, as sim/checkers/check.ts imports them. */
-const checkers = [...readFileSync('sim/checkers/check.ts', 'utf8').matchAll(/^import \{ ([\w, ]+) \} from '\.\/(.+)\.js';$/gm)]
-  .filter(([, , file]) => file !== 'view')
-  .flatMap(([, names = '', file = '']) => names.split(', ').map((name) => `sim/checkers/${file}.ts#${name}`));
+const checkText = readFileSync('sim/checkers/check.ts', 'utf8');
+const judging = new Set(/const CHECKERS = \[([^;]+)\];/.exec(checkText)?.[1]?.match(/\w+/g) ?? []);
+
+/** The functions that judge each run, as sim/checkers/check.ts imports and lists them. */
+const checkers = [...checkText.matchAll(/^import \{ ([\w, ]+) \} from '\.\/(.+)\.js';$/gm)].flatMap(([, names = '', file = '']) =>
+  names
+    .split(', ')
+    .filter((name) => judging.has(name))
+    .map((name) => `sim/checkers/${file}.ts#${name}`),
+);
 
 const known: Known = {
   ids: ['I1', 'I2', 'I2f', 'I3', 'I4', 'I5', 'I6', 'I7', 'L1', 'L2', 'L3', 'L4', 'L5'],

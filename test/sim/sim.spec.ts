@@ -78,7 +78,12 @@ describe('shrinking', () => {
         const isBroken = p.messages.includes(wanted);
         return {
           ...{ plan: p, history: [], faults: {}, events: 0, simMs: 0, messages: 0, hash: '', hits: [] },
-          verdict: { violations: isBroken ? [{ invariant: 'I1' as const, what: 'x', index: 0 }] : [], excused: {}, unknown: 0, rescued: 0 },
+          verdict: {
+            violations: isBroken ? [{ invariant: 'I1' as const, what: 'x', index: 0 }] : [],
+            excused: {},
+            unknown: 0,
+            rescued: 0,
+          },
         };
       };
       const small = shrink(plan, 'I1', drain, run).plan;
