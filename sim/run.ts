@@ -37,8 +37,6 @@ export interface RunOptions {
 
 const POLL_MS = 250;
 const PROBES_MAX = 10;
-/** The longest that a window of slow links holds up a message between nodes. */
-const HINT_MS_MAX = 6000;
 /** Time between the end of the work and the look at what is left, beyond the idle time of workers. */
 const REST_MS = 1500;
 
@@ -133,6 +131,10 @@ function longestWorkMs({ messages, settings }: Plan): number {
   return Math.max(0, ...byEntity.values());
 }
 
+/** The longest that a window of slow links holds up a message between nodes. */
+const longestDelayMs = ({ faults }: Plan): number =>
+  Math.max(0, ...faults.map(({ kind, amount = 0 }) => (kind === 'netDelayMsWindow' ? amount : 0)));
+
 const hitsOf = ({ server, hub }: Cluster): Record<string, number> => ({ ...server.hits, ...hub.hits });
 
 class PlanRun {
@@ -210,7 +212,7 @@ class PlanRun {
     cluster.until(() => this.nobodyWaits(), replyTimeoutMs + storeCallTimeoutMs + independentMs, POLL_MS);
     cluster.run(idleTimeoutMs + REST_MS);
     // A hint that was late may still have an owner look at an entity that has nothing.
-    cluster.run(Math.max(0, healedMs + HINT_MS_MAX - cluster.world.nowMs));
+    cluster.run(Math.max(0, healedMs + longestDelayMs(plan) - cluster.world.nowMs));
     cluster.until(() => this.ownsNothing(), idleTimeoutMs + REST_MS, POLL_MS);
     cluster.waitForMasters();
     cluster.finish();
