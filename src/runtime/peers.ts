@@ -40,9 +40,12 @@ export class Peers {
 
   /** It did not answer in time. */
   missed(peer: number): void {
+    const breaker = this.breakers.get(peer);
+    // A peer that has gone meanwhile is forgotten already.
+    if (breaker === undefined) return;
     const nowMs = this.clock.monotonicMs();
     this.missedAtMs.set(peer, nowMs);
-    this.breakers.get(peer)?.failed(nowMs);
+    breaker.failed(nowMs);
   }
 
   /** Undefined on a network without links. */

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../src/ports/clock.js';
 import { DueTimes } from '../../src/runtime/due-times.js';
 import { Ownership, type OwnershipParts } from '../../src/runtime/ownership.js';
+import { Peers } from '../../src/runtime/peers.js';
 import type { EntityWorker } from '../../src/runtime/worker.js';
 
 /** A clock that stands until it is set, and whose timers do not fire. */
@@ -27,6 +28,20 @@ describe('an avoided entity', () => {
     clock.nowMs += 10_000;
     avoided.forget();
     expect(avoided.size).toBe(0);
+  });
+});
+
+describe('a peer that has gone', () => {
+  it('is forgotten, also if a request to it runs into its deadline afterwards', () => {
+    const config = { breaker: { failureThreshold: 3, cooldownMs: 100 }, deadlines: { forwardMs: 100 } };
+    const peers = new Peers(still(), config as never, {} as never, {} as never);
+    const { missedAtMs } = peers as unknown as { missedAtMs: ReadonlyMap<number, number> };
+    peers.tryPass(1);
+    peers.missed(1);
+    expect(missedAtMs.size).toBe(1);
+    peers.keep(() => false);
+    peers.missed(1);
+    expect(missedAtMs.size).toBe(0);
   });
 });
 
