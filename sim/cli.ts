@@ -49,16 +49,19 @@ const ONE_OF = ['seed', 'regression', 'scenario', 'list'] as const;
 /** A canary or a recorded plan names its store; scenarios steer single calls of the machine. */
 const HAS_ITS_STORE = ['canary', 'regression', 'scenario'] as const;
 
+/** Returns the whole number that the option was given, undefined if it was left out. Throws UsageError for anything else. */
+export function wholeNumber(name: string, given: unknown, min: number, max: number): number | undefined {
+  if (given === undefined) return undefined;
+  const value = Number(given);
+  if (given === '' || !Number.isSafeInteger(value) || value < min || value > max)
+    throw new UsageError(`--${name} is "${String(given)}"; allowed: a whole number from ${min} to ${max}`);
+  return value;
+}
+
 export function optionsOf(args: readonly string[]): Options {
   const values = parsed(args);
-  const number = (name: keyof typeof KNOWN, min: number, max: number): number | undefined => {
-    const given = values[name];
-    if (given === undefined) return undefined;
-    const value = Number(given);
-    if (given === '' || !Number.isSafeInteger(value) || value < min || value > max)
-      throw new UsageError(`--${name} is "${given}"; allowed: a whole number from ${min} to ${max}`);
-    return value;
-  };
+  const number = (name: keyof typeof KNOWN, min: number, max: number): number | undefined =>
+    wholeNumber(name, values[name], min, max);
   for (const [name, why] of Object.entries(LATER)) if (values[name] !== undefined) throw new UsageError(why);
   const { store = 'machine' } = values;
   if (store !== 'machine' && store !== 'lua') throw new UsageError(`--store is "${String(store)}"; allowed: machine, lua`);

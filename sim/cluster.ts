@@ -2,18 +2,18 @@
  * The simulated cluster and its verbs: start, stop, crash, restart, pause, resume, partition, oneWay, healLinks,
  * hold, letGo, cutStore, healStore, heal, delay, step, run. Everything that plans, scenarios and faults do to the world goes through here.
  */
-import { AtomicQueuesError } from '../src/core/errors.js';
-import type { EntityRecord, PartitionState } from '../src/core/log/state.js';
+import { groupsOf, ledGroups, liveIn, storeAtRest } from './at-rest.js';
 import { thinFacts } from './bandwidth.js';
 import { Bank } from './bank.js';
-import { History, type RunFacts, type StoreAtRest, type TypeFacts } from './history.js';
+import { type Call, type CallOptions, Client } from './client.js';
+import { History, type RunFacts, type TypeFacts } from './history.js';
 import type { Job } from './job.js';
 import type { Scripts } from './lua/twin.js';
 import { MACHINE, type Machine } from './machine.js';
 import { Observer } from './observer.js';
 import type { LinkPlan, NodePlan, Settings } from './plan.js';
 import { Hub } from './sim-network.js';
-import { errorCodeOf, outgoingOf, SimNode } from './sim-node.js';
+import { SimNode } from './sim-node.js';
 import { type StoreAdapter } from './store-adapter.js';
 import { StoreServer } from './store-server.js';
 import { Weather } from './weather.js';
@@ -41,32 +41,6 @@ export interface ClusterOptions {
   readonly link?: LinkPlan | undefined;
 }
 
-export interface CallOptions {
-  readonly how?: 'enqueue' | 'wait';
-  readonly id?: string | undefined;
-  readonly onTimeout?: 'keep' | 'withdraw' | undefined;
-  readonly probe?: boolean;
-  /** Of a call that waits; else as configured. */
-  readonly timeoutMs?: number;
-}
-
-/** How a call stands, as its caller knows it. */
-export interface Call {
-  readonly name: string;
-  outcome: 'open' | 'ok' | 'fail' | 'unknown';
-  code: string;
-  result: string;
-  /** Told when it settles. */
-  settled: (() => void) | undefined;
-}
-
-interface Took {
-  readonly tookMs: number;
-  readonly elapsedMs: number;
-}
-
-/** Slack on top of what the config promises: granules of the runtime's timers, and their lateness. */
-const SLACK_MS = 400;
 const RESTART_MS = 400;
 /** The longest pause in the middle of a store call, in node TTLs. */
 const PAUSE_TTLS_MAX = 5;
@@ -95,19 +69,6 @@ function factsOf(settings: Settings, workMs: number, isCalm: boolean, setBackMs:
   };
 }
 
-/** `dueMs`: what was due before that time of the store must have been cleaned up. */
-function storeAtRest(state: PartitionState, dueMs: number, led: readonly string[]): StoreAtRest {
-  const isIdle = (rec: EntityRecord): boolean =>
-    rec.owner === 0 && rec.running === undefined && rec.pending.length === 0 && rec.holdUntilMs < dueMs;
-  return {
-    members: [...state.members.values()].filter(({ dead }) => !dead).length,
-    sessions: state.sessions.size,
-    idleRecords: [...state.entities.values()].filter(isIdle).length,
-    overdue: [...state.kept.values()].filter(({ expiresAtMs }) => expiresAtMs < dueMs).length,
-    led,
-  };
-}
-
 export class Cluster {
   readonly world: World;
   readonly weather: Weather;
@@ -116,6 +77,7 @@ export class Cluster {
   readonly server: StoreServer;
   readonly hub: Hub;
   readonly nodes = new Map<string, SimNode>();
+  private readonly client: Client;
   readonly facts: RunFacts;
   /** Nodes that stay down once they are. */
   readonly gone = new Set<string>();
@@ -146,6 +108,7 @@ export class Cluster {
     this.weather = new Weather(() => world.nowMs, hits === undefined ? undefined : new Set(hits));
     this.history = new History(() => world.nowMs);
     const facts = factsOf(settings, workMs, isCalm, setBackMs);
+    this.client = new Client(this.history, settings);
     this.facts = link === undefined ? facts : thinFacts(facts, settings, link);
     const observer = new Observer(this.history);
     const pauses = world.stream('pauses');
@@ -364,54 +327,7 @@ export class Cluster {
   }
 
   call(name: string, entity: string, job: Job, options: CallOptions): Call {
-    const call: Call = { name: job.c, outcome: 'open', code: '', result: '', settled: undefined };
-    const { node } = this.node(name);
-    if (node === undefined) throw new Error(`${name} is down`);
-    const { settings } = this.options;
-    const { how = 'enqueue', id, onTimeout, probe = false, timeoutMs = settings.replyTimeoutMs } = options;
-    const promiseMs = how === 'enqueue' ? settings.enqueueTimeoutMs : timeoutMs + settings.storeCallTimeoutMs;
-    const { op, amount } = job;
-    const at = this.node(name);
-    const where = { node: name, incarnation: at.incarnation };
-    this.history.add({
-      ...{ kind: 'invoke', ...where, call: job.c, how, entity, op, amount, id: id ?? '', probe },
-      deadlineMs: promiseMs + SLACK_MS,
-      ...(how === 'wait' && { timeoutMs }),
-    });
-    const sinceMs = at.runningMs();
-    const tookMs = (): number => at.runningMs() - sinceMs;
-    const fromMs = at.clockMs();
-    const ok = (more: { id?: string; seq?: number; result?: string }): void => {
-      this.history.add({ kind: 'ok', ...where, call: job.c, tookMs: tookMs(), ...more });
-      this.settle(call, 'ok', '', more.result ?? '');
-    };
-    const failed = (error: unknown): void =>
-      this.failed(call, where, error, { tookMs: tookMs(), elapsedMs: at.clockMs() - fromMs });
-    try {
-      const message = outgoingOf({ entity, job }, id);
-      if (how === 'enqueue') node.enqueue(message).then((receipt) => ok({ id: receipt.id, seq: receipt.sequence }), failed);
-      else node.enqueueAndWait(message, { timeoutMs, onTimeout }).then((result) => ok({ result }), failed);
-    } catch (error) {
-      failed(error);
-    }
-    return call;
-  }
-
-  private failed(call: Call, where: { node: string; incarnation: number }, error: unknown, took: Took): void {
-    const code = errorCodeOf(error);
-    const definite = error instanceof AtomicQueuesError && error.definite;
-    if (code === 'OTHER') this.history.add({ kind: 'defect', ...where, what: `a call failed with ${String(error)}` });
-    const isTold = definite || code === 'HANDLER_FAILED' || code === 'INTERRUPTED';
-    if (isTold) this.history.add({ kind: 'fail', ...where, call: call.name, code, definite, ...took });
-    else this.history.add({ kind: 'unknown', ...where, call: call.name, code, ...took });
-    this.settle(call, isTold ? 'fail' : 'unknown', code, '');
-  }
-
-  private settle(call: Call, outcome: Call['outcome'], code: string, result: string): void {
-    call.outcome = outcome;
-    call.code = code;
-    call.result = result;
-    call.settled?.();
+    return this.client.call(this.node(name), entity, job, options);
   }
 
   // ---- the end -------------------------------------------------------------------------------------------------
@@ -426,31 +342,21 @@ export class Cluster {
     const { leaderTTLMs, leaderDebounceMs, leaderRenewalMs, nodeTTLMs } = this.options.settings;
     const areLed = (): boolean => {
       const nowMs = this.server.nowMs();
-      for (const [group, { untilMs }] of this.server.state.leaders) if (untilMs > nowMs) this.led.add(group);
-      return this.groups().every((group) => this.led.has(group));
+      for (const group of ledGroups(this.server.state, nowMs)) this.led.add(group);
+      return groupsOf(this.nodes.values()).every((group) => this.led.has(group));
     };
     this.led.clear();
     const { setBackMs = 0 } = this.options;
     this.until(areLed, leaderTTLMs + leaderDebounceMs + 4 * leaderRenewalMs + 2 * nodeTTLMs + setBackMs);
   }
 
-  /** Service groups with a running node that handles something. */
-  private groups(): readonly string[] {
-    const handling = [...this.nodes.values()].filter((n) => n.handles && n.node?.status().state === 'running');
-    return [...new Set(handling.map((n) => n.group))];
-  }
-
   /** Records what is left, for the checkers of loss and of bounds. */
   finish(): void {
     const { state, twin } = this.server;
     twin?.compare(state);
-    const live: [string, number][] = [];
-    for (const [entity, rec] of state.entities) {
-      if (rec.running !== undefined) live.push([entity, rec.running.seq]);
-      for (const m of rec.pending) live.push([entity, m.seq]);
-    }
     const nodes = [...this.nodes.values()].map((n) => n.atRest());
-    const groups = this.groups();
+    const groups = groupsOf(this.nodes.values());
+    const live = liveIn(state);
     const balances: Record<string, number> = {};
     for (const [entity, { balance }] of this.bank.accounts) balances[entity] = balance;
     const { depth, active } = state;

@@ -37,6 +37,8 @@ export interface RunOptions {
 
 const POLL_MS = 250;
 const PROBES_MAX = 10;
+/** A clock of the store that is set back by no more than that costs no more than the usual bounds allow. */
+const SET_BACK_MS = -3000;
 /** Time between the end of the work and the look at what is left, beyond the idle time of workers. */
 const REST_MS = 1500;
 
@@ -54,7 +56,10 @@ export function runPlan(plan: Plan, { drain, machine, scripts }: RunOptions): Ru
     adapter: adapterOf(plan.store),
     scripts,
     isCalm: plan.isCalm === true,
-    setBackMs: plan.faults.reduce((sum, { kind, amount = 0 }) => sum + (kind === 'storeJumpBack' ? -amount : 0), 0),
+    setBackMs: plan.faults.reduce(
+      (sum, { kind, amount = 0 }) => sum + (kind === 'storeJumpBack' && amount < SET_BACK_MS ? -amount : 0),
+      0,
+    ),
     link: plan.link,
     ...(machine === undefined ? {} : { machine }),
   });

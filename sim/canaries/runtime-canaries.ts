@@ -361,7 +361,7 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     install: () => replaceMethod(Router, 'clear', () => () => undefined),
   },
   {
-    name: 'nobody-stands',
+    name: 'no-candidate',
     does: 'no node stands for election',
     expected: ['L1'],
     install: () => replaceMethod(Master, 'wantsToLead', () => () => false),

@@ -53,7 +53,7 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'late-end-unreported': [1, 16, 35, 36, 51, 54],
   'assignment-kept': [1, 4, 5, 7, 8, 15],
   'timers-after-stop': [36, 68, 133],
-  'nobody-stands': [1, 3, 4, 5, 6, 7],
+  'no-candidate': [1, 3, 4, 5, 6, 7],
   'lua-plain-claim-keeps-fence': [1],
   'lua-plain-depth-leaks': [1],
   'lua-claim-keeps-fence': [1],

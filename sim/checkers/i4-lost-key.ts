@@ -8,11 +8,11 @@ const OVER: ReadonlySet<string> = new Set(['closed', 'down', 'starting', 'new'])
 
 /**
  * A key of the store, or a field of one, was deleted beneath the nodes. Either a node notices and closes the store, and then every node
- * closes; or nothing that was needed is gone, and then every node runs and takes new work, and all that was accepted ends. An owner whom the
+ * closes; or nothing that was needed is gone, and then every node runs and takes new work, and all that was accepted ends. An owner that the
  * log contradicts closes alone (docs/decisions/025): the others then have to be at work.
  */
 export function keyMissed(view: View, findings: Findings): void {
-  toldAsLogged(view, findings);
+  resultsAreLogged(view, findings);
   const { final, lostKey } = view;
   if (final === undefined) return;
   const isNoticed = view.closedIndex < NEVER || isFound(view) || isStartRefused(view);
@@ -32,12 +32,12 @@ const isFound = ({ events, lossIndex }: View): boolean =>
     (e) => e.index > lossIndex && e.kind === 'node' && e.state === 'store-lost' && e.why?.includes(CONTRADICTED) !== true,
   );
 
-/** A node that was started later was told that something is gone. */
+/** The start of a later node was refused, since something is gone. */
 const isStartRefused = ({ events, lossIndex }: View): boolean =>
   events.some((e) => e.index > lossIndex && e.kind === 'node' && e.state === 'start-failed' && e.why?.includes('[STORE_LOST]'));
 
-/** What callers were told is in the log, as far as it was written. */
-function toldAsLogged({ entities, events, invokes }: View, findings: Findings): void {
+/** Each result and each receipt that a caller got is in the log. */
+function resultsAreLogged({ entities, events, invokes }: View, findings: Findings): void {
   const entityOf = new Map(invokes.map(({ call, entity }) => [call, entity]));
   for (const event of events) {
     if (event.kind !== 'ok') continue;
@@ -47,7 +47,7 @@ function toldAsLogged({ entities, events, invokes }: View, findings: Findings): 
       result === undefined
         ? log?.appends.some((a) => a.seq === seq && a.index < index)
         : log?.transitions.some((t) => t.to === 'completed' && t.result === result && t.index < index);
-    if (isThere !== true) findings.violated('I5', `call ${call} was told ${result ?? `#${seq}`}, which is not in the log`, index);
+    if (isThere !== true) findings.violated('I5', `call ${call} got ${result ?? `#${seq}`}, which is not in the log`, index);
   }
 }
 

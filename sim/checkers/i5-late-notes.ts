@@ -2,8 +2,8 @@ import type { LateNote } from '../history.js';
 import type { EntityView, Findings, View } from './view.js';
 
 /**
- * I5, of what a dead letter says: a note of a late end tells how that handler ended, each interrupted handler that ended in a living process
- * has one, and no replay passes over a completed one unless it is forced.
+ * I5 for dead letters: the note of a late end agrees with the end of that handler, each interrupted handler that ended in a living process has
+ * a note, and only a forced replay repeats a message whose note says that it completed.
  */
 export function lateNotes(view: View, findings: Findings): void {
   if (view.lossIndex < Number.POSITIVE_INFINITY) return;

@@ -77,7 +77,7 @@ class Told {
     return asked.flatMap(({ entity, seq }) => this.ends.get(`${entity} ${seq}`) ?? []);
   }
 
-  /** Whether the caller that was told this has logged the message, and not another one that sent the same id from elsewhere. */
+  /** Whether the refused caller itself had logged the message. Another caller may have sent the same id from another node. */
   private isOwn({ call, node }: Fail, append: Appended): boolean {
     return append.node === node && this.callers.get(`${call} ${node}`) === 1;
   }

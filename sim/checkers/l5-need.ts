@@ -15,25 +15,30 @@ const TROUBLE: ReadonlySet<NodeChange> = new Set([
 
 /**
  * L5: no call is refused, given up early or left unknown without need. A refusal for a limit, and the deadline of a call, are judged in
- * every run, by what the history counts; in a run without faults nothing else may be told, and no node may be in trouble.
+ * every run, by what the history counts; in a run without faults no call may end in another way, and no node may be in trouble.
  */
 export function needlessness(view: View, findings: Findings): void {
-  const counts = new Counts(view);
+  let counts: Counts | undefined;
+  const countsOf = (): Counts => {
+    counts ??= new Counts(view);
+    return counts;
+  };
   const calmMs = view.calmFromMs() ?? Number.POSITIVE_INFINITY;
   for (const event of view.events) {
     if (event.index > view.lossIndex) return;
     if (event.kind === 'fail' || event.kind === 'unknown') {
       const invoke = view.invokeOf(event);
-      if (invoke !== undefined) new Told(view, counts, invoke, event, invoke.atMs >= calmMs, findings).check();
+      if (invoke !== undefined) new Ending(view, countsOf, invoke, event, invoke.atMs >= calmMs, findings).check();
     } else if (event.kind === 'node' && event.atMs >= calmMs && TROUBLE.has(event.state))
       findings.violated('L5', `${event.node} is ${event.state}, and nothing was wrong`, event.index);
   }
 }
 
-class Told {
+/** How one call ended. */
+class Ending {
   constructor(
     private readonly view: View,
-    private readonly counts: Counts,
+    private readonly counts: () => Counts,
     private readonly invoke: Invoke,
     private readonly event: Fail | Unknown,
     private readonly isCalm: boolean,
@@ -50,14 +55,14 @@ class Told {
 
   private violated(why: string): void {
     const { event } = this;
-    this.findings.violated('L5', `call ${event.call} was told ${event.code} ${why}`, event.index);
+    this.findings.violated('L5', `call ${event.call} ended with ${event.code} ${why}`, event.index);
   }
 
   private limit(code: 'QUEUE_DEPTH_EXCEEDED' | 'WORKER_LIMIT_EXCEEDED'): void {
     const { event, invoke, counts } = this;
     // The sends of a handler were over a limit: its call ends with the code of that.
     if (event.kind === 'unknown') return;
-    if (!counts.wasReached(code, invoke, event)) this.violated('while no limit was reached');
+    if (!counts().wasReached(code, invoke, event)) this.violated('while no limit was reached');
   }
 
   private timeout(): void {

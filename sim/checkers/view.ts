@@ -259,7 +259,7 @@ export class View {
     return attempt === 0 ? 0 : Math.min(backoffMs * 2 ** (attempt - 1), BACKOFF_MS_MAX);
   }
 
-  /** The call that was told this: the last one of that name on that node before it. */
+  /** Returns the call that ended so: the last one of that name on that node before it. */
   invokeOf({ call, node, index }: { call: string; node: string; index: number }): Invoke | undefined {
     return this.invokes.findLast((i) => i.call === call && i.node === node && i.index <= index);
   }

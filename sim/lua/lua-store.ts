@@ -163,7 +163,7 @@ class WireCall extends SimEvent {
       server.hits.replyLost++;
       link.isInHeld = true;
     }
-    // On a connection that its client has left, the server has nobody to send it to.
+    // If the client has left the connection, the answer takes no time on the link.
     const content = link.isOpen ? this.answer : '';
     if (!link.isInHeld) server.world.push(this, wire.delayMs('in', content, this.isHeartbeat));
   }

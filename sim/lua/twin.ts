@@ -223,7 +223,7 @@ export class LuaTwin {
     return this.failure === undefined ? this.decoded(() => decodeControl(op, this.text)) : undefined;
   }
 
-  /** What cannot be read tells the node that, too. */
+  /** An answer that cannot be read reaches the node as well. */
   private decoded<T>(decode: () => T): T | undefined {
     try {
       return decode();

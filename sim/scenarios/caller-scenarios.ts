@@ -1,5 +1,5 @@
 /** What callers see: links that carry one way only, calls in a circle, and calls that are made again. */
-import type { Call } from '../cluster.js';
+import type { Call } from '../client.js';
 import type { Target } from '../job.js';
 import { endOf, entityOf, eventsOf, placed, type Scenario, startedOn, toldTo } from './scenario.js';
 

@@ -1,5 +1,5 @@
 /** What operators do every day: a new version beside the old one, and one node after the other restarted. */
-import type { Call } from '../cluster.js';
+import type { Call } from '../client.js';
 import { endOf, entityOf, eventsOf, type Scenario, startedOn } from './scenario.js';
 
 const FOUR = ['n1', 'n2', 'n3', 'n4'];

@@ -1,5 +1,5 @@
 /** What the log and its callers agree on: lost replies, late copies, gaps, refusals, withdrawals, sends. */
-import type { Call } from '../cluster.js';
+import type { Call } from '../client.js';
 import type { Job } from '../job.js';
 import { endOf, eventsOf, hasState, placed, type Scenario, startedOn } from './scenario.js';
 

@@ -1,7 +1,8 @@
 /** A named run that a person wrote: what happens, in the verbs of the cluster, and what must come out. */
 import { placeOf } from '../../src/core/placement/ring.js';
 import type { PeerMessage } from '../../src/ports/network.js';
-import { type Call, Cluster } from '../cluster.js';
+import type { Call } from '../client.js';
+import { Cluster } from '../cluster.js';
 import type { HistoryEvent } from '../history.js';
 import type { EntityType } from '../job.js';
 import type { Machine } from '../machine.js';

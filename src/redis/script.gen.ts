@@ -171,9 +171,9 @@ local function put_back(e, s, record, notBefore) local first = int(s - 1) e.hole
 e.headFor, e.headSeq, e.headRecord = first, s, record set_message(e.key, s, record) settle(e, notBefore) end local function retry(key, fence, s, attempt, delay, why) local e = owned_by_me(key, fence)
 if not e then return refuse('FENCED') end if e.running ~= s or s == '0' or e.attempt ~= attempt then return refuse('NOT_RUNNING') end local contract = contract_of(ME, type_of(key))
 if attempt + 0 >= (contract and contract.max or 1) then return refuse('EXHAUSTED') end local notBefore = now + delay
-put_back(e, s, again(message_of(key, s), int(attempt + 1), int(notBefore), why), notBefore) return int(notBefore) end local function id_of(record)
+put_back(e, s, again(message_of(key, s), int(attempt + 1), int(notBefore), why), notBefore) return int(notBefore) end local function id_and_wait_of(record)
 local notBefore, id = match(record, '^[^\31]*\31%d+\31(%d+)\31%d\31%d+\31([^\31]*)\31') return id, notBefore end local function withdraw(key, id, s) local e = entity_of(key)
-local record = e and s ~= '0' and message_of(key, s) or nil local known, notBefore if record then known, notBefore = id_of(record) end if known ~= id then record = nil end
+local record = e and s ~= '0' and message_of(key, s) or nil local known, notBefore if record then known, notBefore = id_and_wait_of(record) end if known ~= id then record = nil end
 if record and e.running == s then return refuse('RUNNING', s) end if not record then return refuse(kept_of(key .. RS .. id) and 'TERMINAL' or 'ABSENT') end if e.headSeq == s then e.headFor = false end
 if int(e.first + 1) == s then e.first = s else e.holes = int(e.holes + 1) end normalise(e) finish_message(e, s, true, record, 'withdrawn', '', '', nil) if notBefore + 0 <= now then settle(e) return ''
 end e.ready = false settle(e) return e.owner end local function release(key, fence, handoff) local e = owned_by_me(key, fence) if not e then return refuse('FENCED') end

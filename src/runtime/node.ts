@@ -183,7 +183,7 @@ export class Node {
     throw this.closedBy;
   }
 
-  /** Asks anew, also where the compiler remembers another state from before an await. */
+  /** Reads the state again. After an await the compiler still assumes the state of before. */
   private is(state: NodeState): boolean {
     return this.state === state;
   }

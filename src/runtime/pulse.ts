@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../ports/clock.js';
 import { endingOf, type Pulse, type PulseListener } from '../ports/pulse.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 
-/** The beat is also the health check: a tiny write through the script path, since a PING passes while writes are refused. */
+/** The heartbeat is also the health check: a tiny write through the script path, since a PING passes while writes are refused. */
 export const pulseEveryMs = ({ timing, health }: ResolvedConfig): number => Math.min(timing.heartbeatMs, health.storeCheckMs);
 
 interface Run {

@@ -8,7 +8,6 @@ import type {
   ControlAnswer,
   ControlOp,
   Letter,
-  LettersAnswer,
   LookupOp,
   OwnedAnswer,
   PurgeOp,
@@ -28,16 +27,11 @@ import type {
   TerminalState,
 } from '../../src/core/log/operations.js';
 import { Cluster } from './cluster.js';
+import { DeadLetters, type DeadMessage } from './dead-letters.js';
 import { Kept, keyOf } from './kept.js';
 import { READY_ALL, type Witness } from './scenario.js';
 
-interface Message {
-  readonly entity: string;
-  readonly seq: number;
-  readonly id: string;
-  readonly name: string;
-  readonly given: boolean;
-  readonly digest: string;
+interface Message extends DeadMessage {
   /** The incarnation that waits for the outcome; 0: none. */
   readonly waiter: number;
   state: 'pending' | 'running' | 'ended';
@@ -48,18 +42,6 @@ interface Owner {
   owner: number;
   fence: number;
   holdUntilMs: number;
-}
-/** A message that died. */
-interface Dead {
-  readonly message: Message;
-  readonly attempt: number;
-  readonly incarnation: number;
-  readonly reason: Letter['reason'];
-  readonly diedAtMs: number;
-  late: Letter['late'];
-  lateDetail: string;
-  replayedAs: string;
-  isPurged: boolean;
 }
 /** The error of a message whose node was lost. */
 const INTERRUPTED_ERROR = '{"name":"Interrupted","message":"the node that ran the handler was lost"}';
@@ -80,8 +62,7 @@ export class Oracle implements Witness {
   readonly #kept = new Kept();
   #generation = '';
   #fence = 0;
-  /** What died, in order: the first letter is 1. */
-  readonly #letters: Dead[] = [];
+  readonly #letters = new DeadLetters();
 
   // ---- questions
 
@@ -168,7 +149,7 @@ export class Oracle implements Witness {
     message.state = 'running';
   }
 
-  /** `me`: who ends it, and tells a caller of its own. */
+  /** `me`: the incarnation that ends it, which answers a caller of its own itself. */
   #end(
     message: Message,
     me: number,
@@ -254,14 +235,9 @@ export class Oracle implements Witness {
   }
 
   /** A note needs the dead letter of that attempt: before the end of the attempt there is none, and there may come one. */
-  #late({ entity, seq, attempt, incarnation, outcome, detail }: LateOp): Verdict {
-    const dead = this.#letters.find(
-      (d) => d.message.entity === entity && d.message.seq === seq && d.attempt === attempt && !d.isPurged,
-    );
-    if (dead?.incarnation === incarnation) {
-      Object.assign(dead, { late: outcome, lateDetail: detail });
-      return undefined;
-    }
+  #late(op: LateOp): Verdict {
+    if (this.#letters.note(op)) return undefined;
+    const { entity, incarnation } = op;
     return this.#owner(entity).owner === incarnation || this.#cluster.isAlive(incarnation) ? 'NOT_YET' : 'NO_LETTER';
   }
 
@@ -389,23 +365,14 @@ export class Oracle implements Witness {
   }
 
   #die(message: Message, reason: Letter['reason'], incarnation: number, nowMs: number): void {
-    const { attempt } = message;
-    const none = { late: '', lateDetail: '', replayedAs: '', isPurged: false } as const;
-    this.#letters.push({ message, attempt, incarnation, reason, diedAtMs: nowMs, ...none });
+    this.#letters.add({ message, attempt: message.attempt, incarnation, reason, diedAtMs: nowMs });
   }
 
-  #purge({ letter, limits }: PurgeOp, answer: ControlAnswer, nowMs: number): void {
-    if (!answer.ok && answer.code !== 'WITHIN_LIMITS') return;
-    const dead = this.#letters[Number(letter) - 1];
-    assert(dead !== undefined && !dead.isPurged);
-    const present = this.#letters.filter(({ isPurged }) => !isPurged);
-    const { max, ttlMs } = limits ?? { max: 0, ttlMs: 0 };
-    const isPast = (max > 0 && present.length > max && present[0] === dead) || (ttlMs > 0 && nowMs - dead.diedAtMs >= ttlMs);
-    assert.deepStrictEqual(answer.ok, limits === undefined || isPast);
-    if (!answer.ok) return;
-    dead.isPurged = true;
-    const { entity, id, seq, given } = dead.message;
-    if (given) this.#kept.purge(entity, id, seq);
+  #purge(op: PurgeOp, answer: ControlAnswer, nowMs: number): void {
+    const dead = this.#letters.purge(op, answer, nowMs);
+    if (dead?.message.given !== true) return;
+    const { entity, id, seq } = dead.message;
+    this.#kept.purge(entity, id, seq);
   }
 
   #lookup({ entity, id, seq, generation }: LookupOp, answer: ControlAnswer): void {
@@ -418,21 +385,6 @@ export class Oracle implements Witness {
     if (!('state' in answer)) return;
     if (known !== undefined) this.#kept.judge({ entity, id }, answer);
     else assert.deepStrictEqual([answer.state, answer.result, answer.error], ['live', '', '']);
-  }
-
-  #listed({ letters }: LettersAnswer): void {
-    for (const { id, entity, message, reason, incarnation, diedAtMs, late, lateDetail, replayedAs } of letters) {
-      const dead = this.#letters[Number(id) - 1];
-      assert(dead !== undefined && !dead.isPurged, `there is no letter ${id}`);
-      assert.deepStrictEqual(
-        { entity, seq: message.seq, attempt: message.attempt, reason, incarnation, diedAtMs, late, lateDetail, replayedAs },
-        {
-          ...{ entity: dead.message.entity, seq: dead.message.seq, attempt: dead.attempt, reason: dead.reason },
-          ...{ incarnation: dead.incarnation, diedAtMs: dead.diedAtMs, late: dead.late, lateDetail: dead.lateDetail },
-          replayedAs: dead.replayedAs,
-        },
-      );
-    }
   }
 
   controlled(op: ControlOp, answer: ControlAnswer, nowMs: number): void {
@@ -448,12 +400,12 @@ export class Oracle implements Witness {
     if (op.op === 'leave') this.#cluster.left(op.incarnation, answer);
     if (op.op === 'bury') this.#cluster.buried(op, answer, nowMs);
     if (op.op === 'members' && 'members' in answer) this.#cluster.listed(op, answer);
-    if (op.op === 'letters' && 'letters' in answer && 'next' in answer) this.#listed(answer);
+    if (op.op === 'letters' && 'letters' in answer && 'next' in answer) this.#letters.listed(answer);
     if (op.op === 'owned' && op.incarnation !== 0)
       assert.deepStrictEqual([...(answer as OwnedAnswer).entities].sort(), this.#owned(op.incarnation).sort());
     if (!answer.ok) return;
     if (op.op === 'replay' && 'seq' in answer) {
-      const dead = this.#letters[Number(op.letter) - 1]!;
+      const dead = this.#letters.get(op.letter)!;
       const { entity, name, id, seq, digest, given } = dead.message;
       // A caller's id goes on with the replay, unless a later message has it.
       const goesOn = given && (this.#kept.find(entity, id)?.seq ?? seq) === seq;
@@ -462,14 +414,13 @@ export class Oracle implements Witness {
       dead.replayedAs = answer.id;
     }
     if (op.op === 'counts' && 'depth' in answer) {
-      const lastLetter = this.#letters.length;
       assert.deepStrictEqual(
         { depth: answer.depth, active: answer.active, letters: answer.letters, lastLetter: answer.lastLetter },
         {
           depth: this.live().length,
           active: this.active(),
-          letters: this.#letters.filter(({ isPurged }) => !isPurged).length,
-          lastLetter,
+          letters: this.#letters.present.length,
+          lastLetter: this.#letters.last,
         },
       );
     }

@@ -119,7 +119,7 @@ describe('the store protocol', () => {
   });
 
   it('is kept by the scripts on ioredis-mock', { timeout: LIMIT_MS }, async () => {
-    await agree(2, 40, () => redisTarget(undefined));
+    await agree(3, 40, () => redisTarget(undefined));
   });
 
   it('is spoken by scripts that are generated from their sources', () => {
@@ -145,7 +145,7 @@ describeRedis('the store protocol on a real Redis', () => {
 
   it('is kept by the scripts, which hold what the core holds after each step', { timeout: LIMIT_MS }, async () => {
     await agree(
-      60,
+      100,
       80,
       async () => lookedAt(await redisTarget(server.port), admin),
       () => admin.flushdb(),

@@ -22,7 +22,7 @@ describe('a connection over gRPC whose other end is gone without a word', () => 
   it.each([
     ['the one that dialed sends', true],
     ['the other one sends', false],
-  ])('is suspected, given up by its keepalive, and dialed anew: %s', async (_, dialerSends) => {
+  ])('is suspected, given up by its keepalive, and dialed again: %s', async (_, dialerSends) => {
     const link = new StrandingLink();
     const got: Record<'a' | 'b', string[]> = { a: [], b: [] };
     const make = (serverId: 'a' | 'b'): GrpcNetwork => {
@@ -60,7 +60,7 @@ describe('a connection over gRPC whose other end is gone without a word', () => 
       KEEPALIVE.keepaliveTimeMs + KEEPALIVE.keepaliveTimeoutMs + NOTICED_MS + 2 * SLACK_MS,
     );
     expect(performance.now() - startMs).toBeGreaterThan(KEEPALIVE.keepaliveTimeoutMs);
-    await until('nobody is suspected', () => b.link(1) === 'up' && a.link(2) === 'up');
+    await until('no peer is suspected', () => b.link(1) === 'up' && a.link(2) === 'up');
     expect(suspected.at(-1)).toBe(false);
     expect(b.stats()).toMatchObject({ links: 1, channels: 1, problem: undefined });
   });

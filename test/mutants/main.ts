@@ -2,12 +2,13 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { findRedisServer } from '../../demo/machine.js';
+import { UsageError } from '../../sim/cli.js';
 import { readCatalog } from './catalog.js';
 import { killAllGroups } from './child.js';
 import { BaselineError, keyOf, readCover } from './cover-run.js';
 import { readJudged } from './judged.js';
 import type { Mutant } from './mutant.js';
-import { type Options, optionsOf, USAGE, UsageError } from './options.js';
+import { type Options, optionsOf, USAGE } from './options.js';
 import { linesOf, reportOf } from './report.js';
 import { type Result, ResultFile, ResumeError, type Terms } from './results.js';
 import { Runner } from './runner.js';

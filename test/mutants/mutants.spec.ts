@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { UsageError } from '../../sim/cli.js';
 import { readCatalog } from './catalog.js';
 import { type Block, blockAt, instrumented } from './cover.js';
 import { type Judged, listFaults, readJudged } from './judged.js';
 import type { Area, Mutant } from './mutant.js';
-import { optionsOf, UsageError } from './options.js';
+import { optionsOf } from './options.js';
 import { type Covered, playablesOf, reaching } from './playable.js';
 import { linesOf, reportOf } from './report.js';
 import type { Killer, Result } from './results.js';

@@ -1,5 +1,6 @@
 /** The command line of `npm run mutants`. Wrong usage ends with one line and exit code 2. */
 import { parseArgs } from 'node:util';
+import { UsageError, wholeNumber } from '../../sim/cli.js';
 import type { Stage } from './results.js';
 
 export interface Options {
@@ -20,10 +21,6 @@ export interface Options {
   readonly help: boolean;
   readonly minSim: number | undefined;
   readonly minAll: number | undefined;
-}
-
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
 }
 
 export const USAGE = `npm run mutants -- [options]
@@ -62,14 +59,8 @@ function parsed(args: readonly string[]) {
 
 export function optionsOf(args: readonly string[], cores: number): Options {
   const values = parsed(args);
-  const number = (name: keyof typeof values, min: number, max: number): number | undefined => {
-    const given = values[name];
-    if (given === undefined) return undefined;
-    const value = Number(given);
-    if (given === '' || !Number.isSafeInteger(value) || value < min || value > max)
-      throw new UsageError(`--${name} is "${String(given)}"; allowed: a whole number from ${min} to ${max}`);
-    return value;
-  };
+  const number = (name: keyof typeof values, min: number, max: number): number | undefined =>
+    wholeNumber(name, values[name], min, max);
   const { stage = 'tests' } = values;
   if (stage !== 'sim' && stage !== 'tests') throw new UsageError(`--stage is "${stage}"; allowed: sim, tests`);
   return {

@@ -64,7 +64,7 @@ describeRedis(
     }
 
     it.each([false, true])(
-      'the store: calls in flight settle as unknown, it dials anew, goes on (calls arrive: %s)',
+      'the store: calls in flight settle as unknown, it dials again, goes on (calls arrive: %s)',
       async (arrives) => {
         const { store, session } = await opened();
         const batches = [session.batch(append('m1'), append('m2')), session.batch(append('m3'))];

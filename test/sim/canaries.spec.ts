@@ -20,7 +20,7 @@ const WANTED: Readonly<Record<string, string>> = {
   I6: 'accept-stale-epoch term-without-end',
   'I6,L1': 'epoch-by-renewal',
   I7: 'depth-leak limit-unchecked assignment-kept backoff-ignored',
-  L1: 'claim-live-owner no-sweep sweep-ready-only ready-only-unowned lost-copy-keeps-appends no-audit owned-beside-releases nobody-stands',
+  L1: 'claim-live-owner no-sweep sweep-ready-only ready-only-unowned lost-copy-keeps-appends no-audit owned-beside-releases no-candidate',
   L2: 'reply-without-deadline',
   L3: 'one-lane',
   L4: 'refused-petition-waits withdraw-without-wake wake-lost-in-flight',

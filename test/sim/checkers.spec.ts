@@ -286,26 +286,26 @@ describe('the checkers', () => {
   });
 
   it('know a refusal that nothing asked for', () => {
-    const told = (code: string, more: object = {}): Raw =>
+    const outcome = (code: string, more: object = {}): Raw =>
       ({ kind: 'fail', ...ON1, call: 'c9', code, definite: true, tookMs: 1, ...more }) as Raw;
     const full = [1, 2, 3].map((seq) => append(`c${seq}`, A, seq, { depth: seq, total: seq }));
-    expect(broken([...full, invoke('c9', A), told('QUEUE_DEPTH_EXCEEDED')])).toEqual([]);
-    expect(broken([...full.slice(1), invoke('c9', A), told('QUEUE_DEPTH_EXCEEDED')])).toEqual(['L5']);
-    expect(broken([...full.slice(1), invoke('c9', A), full[0] as Raw, told('QUEUE_DEPTH_EXCEEDED')])).toEqual([]);
+    expect(broken([...full, invoke('c9', A), outcome('QUEUE_DEPTH_EXCEEDED')])).toEqual([]);
+    expect(broken([...full.slice(1), invoke('c9', A), outcome('QUEUE_DEPTH_EXCEEDED')])).toEqual(['L5']);
+    expect(broken([...full.slice(1), invoke('c9', A), full[0] as Raw, outcome('QUEUE_DEPTH_EXCEEDED')])).toEqual([]);
     const facts = { ...FACTS, workersMax: 2, calmAfterJoinMs: 0 };
     const calm = (...events: Raw[]): string[] => check(historyOf(events, facts)).violations.map((v) => v.invariant);
-    expect(calm(append('c1', F, 1), invoke('c9', A), told('WORKER_LIMIT_EXCEEDED'))).toEqual(['L5']);
-    expect(calm(append('c1', F, 1), append('c2', R, 1), invoke('c9', A), told('WORKER_LIMIT_EXCEEDED'))).toEqual([]);
+    expect(calm(append('c1', F, 1), invoke('c9', A), outcome('WORKER_LIMIT_EXCEEDED'))).toEqual(['L5']);
+    expect(calm(append('c1', F, 1), append('c2', R, 1), invoke('c9', A), outcome('WORKER_LIMIT_EXCEEDED'))).toEqual([]);
     const waiting = invoke('c9', A, { timeoutMs: 500 });
-    const over = (elapsedMs: number): Raw => told('REPLY_TIMEOUT', { kind: 'unknown', definite: undefined, elapsedMs });
+    const over = (elapsedMs: number): Raw => outcome('REPLY_TIMEOUT', { kind: 'unknown', definite: undefined, elapsedMs });
     expect(broken([waiting, over(400)])).toEqual(['L5']);
     expect(broken([waiting, over(500)])).toEqual([]);
     const ended = whole('c9', A, 1, 5).slice(1, -1);
     expect(calm(waiting, ...ended, { ...over(500), at: 300 } as Raw)).toEqual(['L5']);
     expect(calm(waiting, { ...over(500), at: 300 } as Raw, ...ended)).toEqual([]);
-    expect(calm(waiting, told('STORE_UNAVAILABLE'))).toEqual(['L5']);
+    expect(calm(waiting, outcome('STORE_UNAVAILABLE'))).toEqual(['L5']);
     expect(calm({ kind: 'node', ...ON1, state: 'suspended' })).toEqual(['L5']);
-    expect(broken([{ kind: 'node', ...ON1, state: 'suspended' }, waiting, told('STORE_UNAVAILABLE')])).toEqual([]);
+    expect(broken([{ kind: 'node', ...ON1, state: 'suspended' }, waiting, outcome('STORE_UNAVAILABLE')])).toEqual([]);
   });
 
   it('want every lease kept where only the links are thin', () => {

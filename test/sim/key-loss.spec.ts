@@ -80,12 +80,12 @@ describe('the checker of a lost key', () => {
     expect(broken(lost, probe, final('down'))).toEqual([]);
   });
 
-  it('wants told only what is in the log', () => {
-    const told: Raw = { kind: 'ok', ...ON1, call: 'c1', result: '5', tookMs: 1 };
+  it('accepts only results and receipts that are in the log', () => {
+    const result: Raw = { kind: 'ok', ...ON1, call: 'c1', result: '5', tookMs: 1 };
     const ended = { ...move(E, 1, 'completed'), result: '5' } as Raw;
     const before = [append('c1', E, 1), lost, invoke('c1', E)];
-    expect(broken(...before, ended, told, final('running'))).toEqual([]);
-    expect(broken(...before, told, ended, final('running'))).toEqual(['I5']);
+    expect(broken(...before, ended, result, final('running'))).toEqual([]);
+    expect(broken(...before, result, ended, final('running'))).toEqual(['I5']);
     const receipt: Raw = { kind: 'ok', ...ON1, call: 'c1', id: 'id', seq: 2, tookMs: 1 };
     expect(broken(...before, ended, receipt, final('running'))).toEqual(['I5']);
   });

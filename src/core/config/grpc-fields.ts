@@ -44,7 +44,7 @@ export const GRPC_FIELDS = {
   'grpc.maxConcurrentPetitions': field(
     integer(0),
     50,
-    'Placements the master answers at once, 0 = unbounded; beyond it messages are placed a little later.',
+    'Placements the master answers at once, 0 = unbounded; beyond it the preferred node of an entity takes it, whatever its load.',
   ),
   'grpc.heartbeatMs': field(
     periodMs,

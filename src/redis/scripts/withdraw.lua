@@ -2,7 +2,7 @@
 -- args     id, sequence
 -- answer   the owner, if the message waited for its next attempt; else nothing
 -- refuses  RUNNING(sequence) TERMINAL ABSENT
-local function id_of(record)
+local function id_and_wait_of(record)
   local notBefore, id = match(record, '^[^\31]*\31%d+\31(%d+)\31%d\31%d+\31([^\31]*)\31')
   return id, notBefore
 end
@@ -11,7 +11,7 @@ local function withdraw(key, id, s)
   local e = entity_of(key)
   local record = e and s ~= '0' and message_of(key, s) or nil
   local known, notBefore
-  if record then known, notBefore = id_of(record) end
+  if record then known, notBefore = id_and_wait_of(record) end
   if known ~= id then record = nil end
   if record and e.running == s then return refuse('RUNNING', s) end
   if not record then

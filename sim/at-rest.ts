@@ -1,0 +1,36 @@
+/** What is left at the end of a run: of the log, of the store, and of the service groups. */
+import type { EntityRecord, PartitionState } from '../src/core/log/state.js';
+import type { StoreAtRest } from './history.js';
+import type { SimNode } from './sim-node.js';
+
+/** Messages that are not terminal. */
+export function liveIn({ entities }: PartitionState): readonly (readonly [entity: string, seq: number])[] {
+  const live: [string, number][] = [];
+  for (const [entity, { running, pending }] of entities) {
+    if (running !== undefined) live.push([entity, running.seq]);
+    for (const { seq } of pending) live.push([entity, seq]);
+  }
+  return live;
+}
+
+/** `dueMs`: what was due before that time of the store must have been cleaned up. `led`: the groups that had a master. */
+export function storeAtRest(state: PartitionState, dueMs: number, led: readonly string[]): StoreAtRest {
+  const isIdle = (rec: EntityRecord): boolean =>
+    rec.owner === 0 && rec.running === undefined && rec.pending.length === 0 && rec.holdUntilMs < dueMs;
+  return {
+    members: [...state.members.values()].filter(({ dead }) => !dead).length,
+    sessions: state.sessions.size,
+    idleRecords: [...state.entities.values()].filter(isIdle).length,
+    overdue: [...state.kept.values()].filter(({ expiresAtMs }) => expiresAtMs < dueMs).length,
+    led,
+  };
+}
+
+/** Groups whose master's record is in force. */
+export const ledGroups = ({ leaders }: PartitionState, nowMs: number): readonly string[] =>
+  [...leaders].filter(([, { untilMs }]) => untilMs > nowMs).map(([group]) => group);
+
+/** Service groups with a running node that handles something. */
+export const groupsOf = (nodes: Iterable<SimNode>): readonly string[] => [
+  ...new Set([...nodes].filter((n) => n.handles && n.node?.status().state === 'running').map((n) => n.group)),
+];

@@ -1,0 +1,86 @@
+/** The clients: they call a node as an application does, and record what they get. */
+import { AtomicQueuesError } from '../src/core/errors.js';
+import type { History } from './history.js';
+import type { Job } from './job.js';
+import type { Settings } from './plan.js';
+import { errorCodeOf, outgoingOf, type SimNode } from './sim-node.js';
+
+export interface CallOptions {
+  readonly how?: 'enqueue' | 'wait';
+  readonly id?: string | undefined;
+  readonly onTimeout?: 'keep' | 'withdraw' | undefined;
+  readonly probe?: boolean;
+  /** Of a call that waits; else as configured. */
+  readonly timeoutMs?: number;
+}
+
+/** How a call stands, as its caller knows it. */
+export interface Call {
+  readonly name: string;
+  outcome: 'open' | 'ok' | 'fail' | 'unknown';
+  code: string;
+  result: string;
+  /** Is called when it settles. */
+  settled: (() => void) | undefined;
+}
+
+interface Took {
+  readonly tookMs: number;
+  readonly elapsedMs: number;
+}
+
+/** Slack on top of what the config promises: granules of the runtime's timers, and their lateness. */
+const SLACK_MS = 400;
+
+export class Client {
+  constructor(
+    private readonly history: History,
+    private readonly settings: Settings,
+  ) {}
+
+  call(at: SimNode, entity: string, job: Job, options: CallOptions): Call {
+    const call: Call = { name: job.c, outcome: 'open', code: '', result: '', settled: undefined };
+    const { node, name, incarnation } = at;
+    if (node === undefined) throw new Error(`${name} is down`);
+    const { settings } = this;
+    const { how = 'enqueue', id, onTimeout, probe = false, timeoutMs = settings.replyTimeoutMs } = options;
+    const promiseMs = how === 'enqueue' ? settings.enqueueTimeoutMs : timeoutMs + settings.storeCallTimeoutMs;
+    const { op, amount } = job;
+    const where = { node: name, incarnation };
+    this.history.add({
+      ...{ kind: 'invoke', ...where, call: job.c, how, entity, op, amount, id: id ?? '', probe },
+      deadlineMs: promiseMs + SLACK_MS,
+      ...(how === 'wait' && { timeoutMs }),
+    });
+    const [sinceMs, fromMs] = [at.runningMs(), at.clockMs()];
+    const took = (): Took => ({ tookMs: at.runningMs() - sinceMs, elapsedMs: at.clockMs() - fromMs });
+    const ok = (more: { id?: string; seq?: number; result?: string }): void => {
+      this.history.add({ kind: 'ok', ...where, call: job.c, tookMs: took().tookMs, ...more });
+      settle(call, 'ok', '', more.result ?? '');
+    };
+    const failed = (error: unknown): void => this.failed(call, where, error, took());
+    try {
+      const message = outgoingOf({ entity, job }, id);
+      if (how === 'enqueue') node.enqueue(message).then((receipt) => ok({ id: receipt.id, seq: receipt.sequence }), failed);
+      else node.enqueueAndWait(message, { timeoutMs, onTimeout }).then((result) => ok({ result }), failed);
+    } catch (error) {
+      failed(error);
+    }
+    return call;
+  }
+
+  private failed(call: Call, where: { node: string; incarnation: number }, error: unknown, took: Took): void {
+    const code = errorCodeOf(error);
+    const definite = error instanceof AtomicQueuesError && error.definite;
+    if (code === 'OTHER') this.history.add({ kind: 'defect', ...where, what: `a call failed with ${String(error)}` });
+    const isVerdict = definite || code === 'HANDLER_FAILED' || code === 'INTERRUPTED';
+    if (isVerdict) this.history.add({ kind: 'fail', ...where, call: call.name, code, definite, ...took });
+    else this.history.add({ kind: 'unknown', ...where, call: call.name, code, ...took });
+    settle(call, isVerdict ? 'fail' : 'unknown', code, '');
+  }
+}
+
+function settle(call: Call, outcome: Call['outcome'], code: string, result: string): void {
+  Object.assign(call, { outcome, code, result });
+  call.settled?.();
+}
