@@ -27,6 +27,7 @@ export interface Call {
 interface Took {
   readonly tookMs: number;
   readonly elapsedMs: number;
+  readonly invoked: number;
 }
 
 /** Slack on top of what the config promises: granules of the runtime's timers, and their lateness. */
@@ -47,13 +48,14 @@ export class Client {
     const promiseMs = how === 'enqueue' ? settings.enqueueTimeoutMs : timeoutMs + settings.storeCallTimeoutMs;
     const { op, amount } = job;
     const where = { node: name, incarnation };
+    const invoked = this.history.events.length;
     this.history.add({
       ...{ kind: 'invoke', ...where, call: job.c, how, entity, op, amount, id: id ?? '', probe },
       deadlineMs: promiseMs + SLACK_MS,
       ...(how === 'wait' && { timeoutMs }),
     });
     const [sinceMs, fromMs] = [at.runningMs(), at.clockMs()];
-    const took = (): Took => ({ tookMs: at.runningMs() - sinceMs, elapsedMs: at.clockMs() - fromMs });
+    const took = (): Took => ({ tookMs: at.runningMs() - sinceMs, elapsedMs: at.clockMs() - fromMs, invoked });
     const ok = (more: { id?: string; seq?: number; result?: string }): void => {
       this.history.add({ kind: 'ok', ...where, call: job.c, tookMs: took().tookMs, ...more });
       settle(call, 'ok', '', more.result ?? '');

@@ -89,6 +89,8 @@ export interface Fail extends Base {
   readonly tookMs: number;
   /** By the clock of its node, which goes on while the process is paused. Left out: not known. */
   readonly elapsedMs?: number;
+  /** Index of its invocation, since a node may be given the same call twice. Left out: the last one. */
+  readonly invoked?: number;
 }
 /** The caller was told that nobody knows. */
 export interface Unknown extends Base {
@@ -97,6 +99,7 @@ export interface Unknown extends Base {
   readonly code: ErrorCode | 'OTHER';
   readonly tookMs: number;
   readonly elapsedMs?: number;
+  readonly invoked?: number;
 }
 
 export interface Appended extends Base {
@@ -303,8 +306,9 @@ export interface NodeAtRest {
   readonly holds?: Readonly<Record<string, number>>;
 }
 export interface StoreAtRest {
-  /** Members that are not dead, and sessions. */
+  /** Members that are not dead; those of them that are listed as taking no new work; and sessions. */
   readonly members: number;
+  readonly unwilling: number;
   readonly sessions: number;
   /** Records of entities that have nothing live, no owner and no hold. */
   readonly idleRecords: number;

@@ -12,6 +12,7 @@ import { Ownership } from '../../src/runtime/ownership.js';
 import { Recovery } from '../../src/runtime/recovery.js';
 import { Replies, type Waiter, type WaitOptions } from '../../src/runtime/replies.js';
 import { Router } from '../../src/runtime/router.js';
+import { SelfReport } from '../../src/runtime/self-report.js';
 import { StoreSession } from '../../src/runtime/session.js';
 import { EntityWorker } from '../../src/runtime/worker.js';
 import { MACHINE, type Machine } from '../machine.js';
@@ -365,6 +366,19 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     does: 'no node stands for election',
     expected: ['L1'],
     install: () => replaceMethod(Master, 'wantsToLead', () => () => false),
+  },
+  {
+    name: 'term-never-over',
+    does: 'a master does not look whether its term is over',
+    expected: ['I6'],
+    install: () => replaceMethod(Master, 'isTermOver', () => () => false),
+    scenario: 'term-over-when-granted',
+  },
+  {
+    name: 'late-report-stays',
+    does: 'a node does not look whether the store lists what it reported last',
+    expected: ['I7', 'L1'],
+    install: () => replaceMethod(SelfReport, 'isListed', () => () => true),
   },
 ];
 

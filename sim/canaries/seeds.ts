@@ -54,6 +54,8 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'assignment-kept': [1, 4, 5, 7, 8, 15],
   'timers-after-stop': [36, 68, 133],
   'no-candidate': [1, 3, 4, 5, 6, 7],
+  'term-never-over': [],
+  'late-report-stays': [6, 23, 24, 32, 38, 43],
   'lua-plain-claim-keeps-fence': [1],
   'lua-plain-depth-leaks': [1],
   'lua-claim-keeps-fence': [1],

@@ -101,8 +101,9 @@ function atRest(view: View, findings: Findings): void {
 function storeAtRest({ store, nodes, index }: Final, findings: Findings): void {
   if (store === undefined) return;
   const running = nodes.filter(({ state }) => state === 'running').length;
-  const { members, sessions, idleRecords, overdue } = store;
+  const { members, unwilling, sessions, idleRecords, overdue } = store;
   if (members !== running) findings.violated('I7', `${running} nodes run, and the store has ${members} members`, index);
+  if (unwilling > 0) findings.violated('I7', `${unwilling} of the nodes that run are listed as taking no new work`, index);
   if (sessions !== running) findings.violated('I7', `${running} nodes run, and the store has ${sessions} sessions`, index);
   if (idleRecords > 0) findings.violated('I7', `the store keeps ${idleRecords} records of entities that have nothing`, index);
   if (overdue > 0) findings.violated('I7', `the store keeps ${overdue} ids or results past their time`, index);

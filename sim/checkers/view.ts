@@ -3,6 +3,7 @@ import type {
   Appended,
   Effect,
   End,
+  Fail,
   FaultEvent,
   Final,
   HistoryEvent,
@@ -15,6 +16,7 @@ import type {
   Start,
   Transition,
   TypeFacts,
+  Unknown,
 } from '../history.js';
 
 export const INVARIANTS = [
@@ -259,8 +261,10 @@ export class View {
     return attempt === 0 ? 0 : Math.min(backoffMs * 2 ** (attempt - 1), BACKOFF_MS_MAX);
   }
 
-  /** Returns the call that ended so: the last one of that name on that node before it. */
-  invokeOf({ call, node, index }: { call: string; node: string; index: number }): Invoke | undefined {
+  /** Returns the invocation of a call that ended; without its index, the last one of that name on that node before it. */
+  invokeOf({ call, node, index, invoked }: Fail | Unknown): Invoke | undefined {
+    const known = invoked === undefined ? undefined : this.events[invoked];
+    if (known?.kind === 'invoke') return known;
     return this.invokes.findLast((i) => i.call === call && i.node === node && i.index <= index);
   }
 

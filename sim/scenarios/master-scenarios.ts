@@ -73,6 +73,40 @@ export const MASTER_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'term-over-when-granted',
+    shows: 'a node that stood still while the store named it master, and reads that after the term, gives no command (I6)',
+    run(sim, must) {
+      sim.start(...THREE);
+      must(
+        'the store names n1',
+        sim.until(() => eventsOf(sim, 'epoch').some(({ what }) => what === 'lead'), 3000, 1),
+      );
+      must('n1 has not read it', masterOf(sim) === undefined);
+      sim.pause('n1');
+      sim.run(1000);
+      sim.resume('n1');
+      sim.run(1000);
+      must(
+        'n1 commands nothing under it',
+        eventsOf(sim, 'told').every(({ message }) => !('epoch' in message) || message.epoch > 1),
+      );
+    },
+  },
+  {
+    name: 'late-report',
+    shows: 'a late copy of an earlier report leaves no node listed as taking no new work (L1)',
+    run(sim, must) {
+      led(sim);
+      const { incarnation = 0 } = sim.nodes.get('n2') ?? {};
+      const { generation, members } = sim.server.state;
+      const { token = '' } = members.get(incarnation) ?? {};
+      const isListed = (): boolean => members.get(incarnation)?.eligible === true;
+      const report = { op: 'report', generation, incarnation, token, eligible: false, unreachable: [] } as const;
+      must('the copy is applied', sim.server.applyControl('n2', report).ok && !isListed());
+      must('the node sees it in the membership snapshot, and reports again', sim.until(isListed, 500, 10));
+    },
+  },
+  {
     name: 'rebuild',
     shows: 'a new master refuses petitions until it knows what each member owns; a silent one is read from the store (H11)',
     golden: true,

@@ -23,6 +23,7 @@ import { DutyFaults } from './duty-faults.js';
 import type { Membership } from './membership.js';
 import type { Ownership } from './ownership.js';
 import type { Peers } from './peers.js';
+import { SelfReport } from './self-report.js';
 import type { View } from './view.js';
 import { Pauses } from './waits.js';
 
@@ -51,13 +52,13 @@ interface OpenAssignment {
   end(refusal: PetitionRefusal | undefined): void;
 }
 
-type Rebuild = { readonly waitsFor: Set<number> };
+interface Rebuild {
+  readonly waitsFor: Set<number>;
+}
 
 const PAGE = 500;
 /** Rows kept in addition to those of open assignments. They are only handed to a successor; no decision reads them. */
 const SETTLED_ROWS_MAX = 1000;
-/** What the store takes a member to say that has not reported yet. */
-const REPORT_OF_A_NEWCOMER = 'true ';
 /** A lower id must have lived for so many node TTLs before a working master hands over to it: a flapping node never leads. */
 const HOLD_DOWN_TTLS = 4;
 
@@ -76,26 +77,30 @@ export class Master {
   private readonly open = new Map<number, OpenAssignment>();
   /** Entities of open assignments. */
   private readonly assigning = new Set<string>();
-  /** What this node has last reported of itself and its peers. */
-  private reported = REPORT_OF_A_NEWCOMER;
   /** Entities placed since the last membership snapshot, by incarnation. */
   private readonly placed = new Map<number, number>();
   private rebuild: Rebuild | undefined;
   private formerTable: [string, number][] = [];
   private lowerSinceMs = 0;
   private lowerId = 0;
+  private readonly selfReport: SelfReport;
   private readonly faults: DutyFaults;
   private readonly rebuildFaults: DutyFaults;
 
   constructor(private readonly parts: MasterParts) {
     this.answersWait = new Pauses(parts.clock);
+    this.selfReport = new SelfReport(parts.store, parts.membership, parts.view, parts.peers);
     this.faults = new DutyFaults(parts.trace, 'master');
     this.rebuildFaults = new DutyFaults(parts.trace, 'rebuild');
   }
 
   /** True while this node may act as master, by its own clock. */
   get leads(): boolean {
-    return this.role !== 'follower' && this.parts.clock.monotonicMs() < this.leadsUntilMs && this.parts.membership.leaseValid();
+    return this.role !== 'follower' && !this.isTermOver() && this.parts.membership.leaseValid();
+  }
+
+  private isTermOver(): boolean {
+    return this.parts.clock.monotonicMs() >= this.leadsUntilMs;
   }
 
   get openPetitions(): number {
@@ -113,14 +118,13 @@ export class Master {
     this.stepDown();
     this.formerTable = [];
     this.parts.peers.clear();
-    this.reported = REPORT_OF_A_NEWCOMER;
+    this.selfReport.reset();
   }
 
   /** Tells the group at once that this node leads no longer and takes nothing new. */
   resign(): void {
-    const me = this.parts.membership.incarnation;
     this.stepDown();
-    if (me !== 0) this.report(me).catch(() => undefined);
+    this.selfReport.send(this.mayLead()).catch(() => undefined);
   }
 
   private schedule(): void {
@@ -133,7 +137,7 @@ export class Master {
     const me = this.parts.membership.incarnation;
     try {
       if (this.role !== 'follower' && !this.leads) this.stepDown();
-      await this.report(me);
+      await this.selfReport.send(this.mayLead());
       if (this.wantsToLead(me)) await this.lead(me);
     } catch (error) {
       this.faults.report(error);
@@ -144,16 +148,6 @@ export class Master {
   private mayLead(): boolean {
     const { isDegraded, membership, ownership } = this.parts;
     return ownership.handlesAny && !isDegraded() && membership.leaseValid() && !ownership.draining;
-  }
-
-  /** Tells the store, when it changes, whether this node may lead and whom it cannot reach: the group's leader is judged by it. */
-  private async report(me: number): Promise<void> {
-    const eligible = this.mayLead();
-    const unreachable = this.parts.peers.unreachable();
-    const report = `${eligible} ${unreachable.join()}`;
-    if (me === 0 || report === this.reported) return;
-    const answer = await this.parts.store.control({ op: 'report', ...this.parts.membership.identity, eligible, unreachable });
-    if (answer.ok) this.reported = report;
   }
 
   private wantsToLead(me: number): boolean {
@@ -192,7 +186,9 @@ export class Master {
     const { leaderTTLMs, leaseMarginMs } = this.parts.config.timing;
     this.leadsUntilMs = sentMs + leaderTTLMs - leaseMarginMs;
     this.parts.membership.noteEpoch(answer.epoch);
-    if (this.role === 'follower') this.takeOffice(answer.epoch);
+    // A process that stood still may read the answer after the term that it grants.
+    if (this.isTermOver()) this.stepDown();
+    else if (this.role === 'follower') this.takeOffice(answer.epoch);
   }
 
   private takeOffice(epoch: number): void {
@@ -439,7 +435,7 @@ export class Master {
     assignment.end(refusal);
   }
 
-  /** Forgets peers that are gone. */
+  /** Forgets what it keeps about peers that are gone. */
   viewChanged(): void {
     const { view, peers } = this.parts;
     peers.keep((peer) => view.isLive(peer));

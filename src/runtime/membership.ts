@@ -370,6 +370,7 @@ export class Membership {
   private async waitForTwin(incarnation: number, sinceMs: number, patient: boolean): Promise<void> {
     const { nodeTTLMs, heartbeatMs } = this.config.timing;
     const view = await this.attempt(() => this.store.control({ op: 'members' }), patient);
+    if (this.isLast) return;
     const twin = view?.members.find((m) => m.incarnation === incarnation);
     if (view !== undefined && twin !== undefined) {
       const stoodMs = this.stoodStillMs(twin);

@@ -58,6 +58,11 @@ export class View {
     return this.listed.has(incarnation);
   }
 
+  /** Undefined for one that does not live. */
+  memberOf(incarnation: number): Member | undefined {
+    return this.live.get(incarnation);
+  }
+
   isLive(incarnation: number): boolean {
     return this.live.has(incarnation);
   }

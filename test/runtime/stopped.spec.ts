@@ -97,6 +97,30 @@ describe('a node that is stopped while it starts', () => {
     await expectSilence(one, true);
   });
 
+  it('as it finds that the lease of its predecessor is over, which it leaves to others', async () => {
+    const w = world();
+    const twin = watched(w);
+    started.push(twin.n);
+    await twin.n.start();
+    twin.store.isCut = true;
+    const one = watched(w);
+    const starting = codeOf(one.n.start());
+    await until('it waits', () => one.store.calls.filter((call) => call === 'members').length > 1);
+    one.store.held = 'members';
+    await until('the lease is over', async () => {
+      const { members, nowMs } = await w.store.control({ op: 'members' });
+      return members[0] !== undefined && members[0].leaseUntilMs < nowMs && one.store.waiting > 0;
+    });
+    await sleep(2 * fast().grpc.nodeTTLMs);
+    const stopping = one.n.stop();
+    one.store.release();
+    expect(await starting).toMatchObject({ code: 'SHUTTING_DOWN' });
+    await stopping;
+    expect(one.store.calls).not.toContain('bury');
+    await expectSilence(one, true);
+    twin.store.isCut = false;
+  });
+
   it('right away, before its first call', async () => {
     const one = watched(world());
     const starting = codeOf(one.n.start());

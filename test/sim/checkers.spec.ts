@@ -273,11 +273,11 @@ describe('the checkers', () => {
     expect(found(...retried(200))).toEqual(['I7']);
     expect(found(...retried(310))).toEqual([]);
     const node = { node: 'n1', state: 'running', running: 0, waiting: 0, timers: 1, owned: 0 };
-    const store = { members: 1, sessions: 1, idleRecords: 0, overdue: 0, led: ['g'] };
+    const store = { members: 1, unwilling: 0, sessions: 1, idleRecords: 0, overdue: 0, led: ['g'] };
     const rest = (of: object, more: object = {}): string[] =>
       broken([final({ nodes: [node], groups: ['g'], store: { ...store, ...of }, ...more })]);
     expect(rest({})).toEqual([]);
-    for (const wrong of [{ members: 2 }, { sessions: 2 }, { idleRecords: 1 }, { overdue: 1 }])
+    for (const wrong of [{ unwilling: 1 }, { members: 2 }, { sessions: 2 }, { idleRecords: 1 }, { overdue: 1 }])
       expect(rest(wrong)).toEqual(['I7']);
     expect(broken([healed, final({ nodes: [node], groups: ['g'], store: { ...store, led: [] } })])).toEqual(['L1']);
     for (const wrong of [{ owned: 1 }, { timers: 9 }, { holds: { 'Replies.waiters': 1 } }, { holds: { 'View.members': 9 } }])
