@@ -25,7 +25,7 @@ const LARGE_RESULT_BYTES = 1024;
 export function letters(state: PartitionState, op: LettersOp): LettersAnswer {
   const page: Letter[] = [];
   // What was deleted before the first one costs nothing: limits delete the oldest.
-  let at = Math.max(Number(op.after), Number(firstLetter(state) ?? state.letter + 1) - 1);
+  let at = Math.max(Number(op.after), oldestLetter(state) - 1);
   for (let looked = 0; at < state.letter && looked < LOOKED_AT_MAX && page.length < op.max; at++) {
     const letter = state.letters.get(String(at + 1));
     if (letter === undefined) continue;
@@ -88,12 +88,15 @@ export function purge(state: PartitionState, op: PurgeOp, nowMs: number): Contro
 }
 
 function isPast(state: PartitionState, { id, diedAtMs }: Letter, { max, ttlMs }: LetterLimits, nowMs: number): boolean {
-  if (max > 0 && state.letters.size > max && firstLetter(state) === id) return true;
+  if (max > 0 && state.letters.size > max && oldestLetter(state) === Number(id)) return true;
   return ttlMs > 0 && diedAtMs + ttlMs <= nowMs;
 }
 
-/** Number of the oldest letter, if there is any: they were put into the map in the order of their numbers. */
-const firstLetter = (state: PartitionState): string | undefined => state.letters.keys().next().value;
+/** Number of the oldest letter; the next one to come if there is none. Each number is passed once, since none is used again. */
+function oldestLetter(state: PartitionState): number {
+  while (state.letterFloor <= state.letter && !state.letters.has(String(state.letterFloor))) state.letterFloor++;
+  return state.letterFloor;
+}
 
 export function lookup(state: PartitionState, op: LookupOp): ControlAnswerOf['lookup'] {
   if (op.generation !== undefined && op.generation !== state.generation) return refuse('LOST');

@@ -90,6 +90,8 @@ export class PartitionState {
   fence = 0;
   incarnation = 0;
   letter = 0;
+  /** No letter below this number is left; see `oldestLetter`. */
+  letterFloor = 1;
   epoch = 0;
   /** Messages accepted and not yet terminal. */
   depth = 0;
