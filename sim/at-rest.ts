@@ -19,7 +19,8 @@ export function storeAtRest(state: PartitionState, dueMs: number, led: readonly 
     rec.owner === 0 && rec.running === undefined && rec.pending.length === 0 && rec.holdUntilMs < dueMs;
   return {
     members: [...state.members.values()].filter(({ dead }) => !dead).length,
-    unwilling: [...state.members.values()].filter(({ dead, eligible }) => !dead && !eligible).length,
+    unwilling: [...state.members.values()].filter(({ dead, eligible, contracts }) => !dead && !eligible && contracts.size > 0)
+      .length,
     sessions: state.sessions.size,
     idleRecords: [...state.entities.values()].filter(isIdle).length,
     overdue: [...state.kept.values()].filter(({ expiresAtMs }) => expiresAtMs < dueMs).length,

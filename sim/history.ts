@@ -306,7 +306,7 @@ export interface NodeAtRest {
   readonly holds?: Readonly<Record<string, number>>;
 }
 export interface StoreAtRest {
-  /** Members that are not dead; those of them that are listed as taking no new work; and sessions. */
+  /** Members that are not dead; those of them that handle something and are listed as taking no new work; and sessions. */
   readonly members: number;
   readonly unwilling: number;
   readonly sessions: number;

@@ -55,7 +55,7 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'timers-after-stop': [36, 68, 133],
   'no-candidate': [1, 3, 4, 5, 6, 7],
   'term-never-over': [],
-  'late-report-stays': [6, 23, 24, 32, 38, 43],
+  'late-report-stays': [38, 48, 62, 68, 79, 81],
   'lua-plain-claim-keeps-fence': [1],
   'lua-plain-depth-leaks': [1],
   'lua-claim-keeps-fence': [1],
