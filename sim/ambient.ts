@@ -173,7 +173,7 @@ const { cpuUsage } = process;
 /** Real milliseconds, for rates only. */
 export const realMs = (): number => now();
 
-/** CPU milliseconds that this process has used. */
+/** CPU milliseconds that this process has used, all its threads together. */
 export const cpuMs = (): number => {
   const { user, system } = cpuUsage();
   return (user + system) / 1000;

@@ -1,5 +1,4 @@
 /** Many seeds: what a chunk of them adds up to. Sums do not depend on which worker ran what. */
-import { cpuMs } from './ambient.js';
 import type { InvariantId } from './checkers/view.js';
 import { unknownCalls } from './nearby.js';
 import { type RunResult, runPlan } from './run.js';
@@ -15,7 +14,6 @@ export interface Totals {
   runs: number;
   events: number;
   simMs: number;
-  cpuMs: number;
   messages: number;
   nodes: number;
   faults: Record<string, number>;
@@ -37,7 +35,7 @@ export interface Totals {
 }
 
 export const noTotals = (): Totals => ({
-  ...{ runs: 0, events: 0, simMs: 0, cpuMs: 0, messages: 0, nodes: 0, excusedRuns: 0, unknown: 0, hash: 0 },
+  ...{ runs: 0, events: 0, simMs: 0, messages: 0, nodes: 0, excusedRuns: 0, unknown: 0, hash: 0 },
   ...{ calm: [], rescued: 0, unknownCalls: 0, unknownFarFromFaults: 0 },
   faults: {},
   excused: {},
@@ -55,9 +53,7 @@ export interface Chunk extends SwarmOptions {
 
 export function runChunk({ from, count, ...options }: Chunk, drain: () => void): Totals {
   const totals = noTotals();
-  const startMs = cpuMs();
   for (let seed = from; seed < from + count; seed++) runSeed(seed, options, drain, totals);
-  totals.cpuMs = cpuMs() - startMs;
   return totals;
 }
 
@@ -106,7 +102,6 @@ export function addTotals(into: Totals, more: Totals): void {
   into.runs += more.runs;
   into.events += more.events;
   into.simMs += more.simMs;
-  into.cpuMs += more.cpuMs;
   into.messages += more.messages;
   into.nodes += more.nodes;
   into.excusedRuns += more.excusedRuns;

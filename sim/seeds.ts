@@ -1,5 +1,5 @@
 /** The campaign over many seeds: progress, violations as they come, and the one JSON object at the end. */
-import { inMacrotask, isTerminal, printNote, printOver, printResult, realMs } from './ambient.js';
+import { cpuMs, inMacrotask, isTerminal, printNote, printOver, printResult, realMs } from './ambient.js';
 import { addTotals, noTotals, type SeedViolation, type Totals } from './campaign.js';
 import type { Options } from './cli.js';
 import { runAll } from './pool.js';
@@ -11,6 +11,7 @@ const REPORTS_MAX = 3;
 
 export async function runSeeds(options: Options): Promise<boolean> {
   const totals = noTotals();
+  const spent = watchTime();
   const startMs = realMs();
   const endMs = options.minutes === undefined ? Number.POSITIVE_INFINITY : startMs + options.minutes * 60_000;
   const last = options.minutes === undefined ? options.from + options.seeds : Number.POSITIVE_INFINITY;
@@ -35,10 +36,23 @@ export async function runSeeds(options: Options): Promise<boolean> {
     },
     options.workers,
   );
+  const time = spent();
   if (isTerminal()) printNote('');
   await report(totals.violations, options);
-  summary(totals, options, realMs() - startMs);
+  summary(totals, options, time);
   return totals.violations.length === 0 && totals.determinism.diverged.length === 0;
+}
+
+/** What a campaign took, in ms: by the clock, and of all cores together. */
+export interface Spent {
+  readonly realMs: number;
+  readonly cpuMs: number;
+}
+
+/** Call the answer for the time since then. */
+export function watchTime(): () => Spent {
+  const [startMs, startCpuMs] = [realMs(), cpuMs()];
+  return () => ({ realMs: realMs() - startMs, cpuMs: cpuMs() - startCpuMs });
 }
 
 const tell = ({ seed, invariant, what }: SeedViolation): void => printNote(`\nVIOLATED ${invariant} at seed ${seed}: ${what}`);
@@ -60,7 +74,7 @@ async function report(violations: readonly SeedViolation[], options: Options): P
     await inMacrotask((drain) => reportSeed(seed, invariant, options, drain));
 }
 
-export function jsonOf(totals: Totals, options: Pick<Options, 'nodes' | 'store'>, realTimeMs: number): Record<string, unknown> {
+export function jsonOf(totals: Totals, options: Pick<Options, 'nodes' | 'store'>, spent: Spent): Record<string, unknown> {
   const { runs, events, simMs, messages, faults, excused, excusedRuns, determinism } = totals;
   return {
     runs,
@@ -68,11 +82,11 @@ export function jsonOf(totals: Totals, options: Pick<Options, 'nodes' | 'store'>
       .sort((a, b) => a.seed - b.seed)
       .map(({ seed, invariant, what }) => ({ seed, scenario: null, invariant, what, replay: replayLine(seed, options) })),
     events,
-    eventsPerSecond: rate(events, realTimeMs),
-    eventsPerCpuSecond: rate(events, totals.cpuMs),
+    eventsPerSecond: rate(events, spent.realMs),
+    eventsPerCpuSecond: rate(events, spent.cpuMs),
     simSeconds: Math.round(simMs / 1000),
-    simSecondsPerSecond: rate(simMs / 1000, realTimeMs),
-    seedsPerCoreHour: rate(runs * 3600, totals.cpuMs),
+    simSecondsPerSecond: rate(simMs / 1000, spent.realMs),
+    seedsPerCoreHour: rate(runs * 3600, spent.cpuMs),
     messages,
     nodesPerRun: runs === 0 ? 0 : Number((totals.nodes / runs).toFixed(2)),
     faults,
@@ -89,10 +103,10 @@ export function jsonOf(totals: Totals, options: Pick<Options, 'nodes' | 'store'>
   };
 }
 
-function summary(totals: Totals, options: Options, realTimeMs: number): void {
-  const json = jsonOf(totals, options, realTimeMs);
+function summary(totals: Totals, options: Options, spent: Spent): void {
+  const json = jsonOf(totals, options, spent);
   printNote(
-    `${totals.runs} seeds, ${Math.round(totals.simMs / 1000)} simulated seconds, ${totals.events} events, ${totals.messages} messages in ${(realTimeMs / 1000).toFixed(1)} s`,
+    `${totals.runs} seeds, ${Math.round(totals.simMs / 1000)} simulated seconds, ${totals.events} events, ${totals.messages} messages in ${(spent.realMs / 1000).toFixed(1)} s`,
   );
   printNote(`${json.eventsPerCpuSecond} events per CPU second, ${json.seedsPerCoreHour} seeds per core and hour`);
   printNote(

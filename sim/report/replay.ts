@@ -1,11 +1,11 @@
 /** Runs one seed, or a plan that was written down, once more. */
-import { cpuMs, printNote, printResult, realMs } from '../ambient.js';
+import { printNote, printResult } from '../ambient.js';
 import { addRun, noTotals } from '../campaign.js';
 import type { InvariantId } from '../checkers/view.js';
 import type { Options } from '../cli.js';
 import type { Plan } from '../plan.js';
 import { type RunResult, runPlan } from '../run.js';
-import { jsonOf } from '../seeds.js';
+import { jsonOf, watchTime } from '../seeds.js';
 import { drawPlan } from '../swarm.js';
 import { reportSeed } from './failure.js';
 import type { Regression } from './regression.js';
@@ -27,7 +27,7 @@ export function replayRegression({ plan, invariant, commit }: Regression, option
 }
 
 function replay(plan: Plan, options: Options, drain: () => void): RunResult {
-  const [startMs, startCpuMs] = [realMs(), cpuMs()];
+  const spent = watchTime();
   const result = runPlan(plan, { drain });
   const { history, verdict, hash } = result;
   if (options.timeline) for (const line of timelineOf(history)) printNote(line);
@@ -35,8 +35,7 @@ function replay(plan: Plan, options: Options, drain: () => void): RunResult {
   if (options.json) {
     const totals = noTotals();
     addRun(totals, result);
-    totals.cpuMs = cpuMs() - startCpuMs;
-    printResult(JSON.stringify({ ...jsonOf(totals, options, realMs() - startMs), traceHash: hash }));
+    printResult(JSON.stringify({ ...jsonOf(totals, options, spent()), traceHash: hash }));
   }
   return result;
 }

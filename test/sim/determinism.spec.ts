@@ -18,6 +18,10 @@ interface Told {
   readonly excused: Readonly<Record<string, number>>;
 }
 
+interface Rates {
+  readonly seedsPerCoreHour: number;
+}
+
 const SEEDS = [2, 7, 19, 33];
 
 const hashesOf = (seeds: readonly number[]): Promise<string[]> =>
@@ -53,6 +57,13 @@ describe('the trace hash of a seed', () => {
 });
 
 describe('a campaign', () => {
+  it('counts the CPU time of several workers once', async () => {
+    const perCoreHour = async (workers: string): Promise<number> =>
+      lastLine<Rates>(await sim('--from', '51', '--seeds', '40', '--workers', workers, '--json')).seedsPerCoreHour;
+    // Each worker compiles for itself, which costs a little more; counted three times it would be more than three times as much.
+    expect((await perCoreHour('1')) / (await perCoreHour('3'))).toBeLessThan(2.5);
+  });
+
   it('adds up to the same with any number of workers, and here', async () => {
     const played = (workers: string) => sim('--from', '51', '--seeds', '21', '--workers', workers, '--json');
     const told = [lastLine<Told>(await played('1')), lastLine<Told>(await played('3'))];
