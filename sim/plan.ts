@@ -29,6 +29,8 @@ export interface Plan {
   readonly isCalm?: true;
   /** Left out: the links to the store carry any size at once. */
   readonly link?: LinkPlan;
+  /** Comes after the heal. Left out: there is none. */
+  readonly crowd?: CrowdPlan;
   /** What windows of bad weather hit, by name (`Weather.hit`). Without it that is drawn in the run. */
   readonly hits?: readonly string[];
 }
@@ -41,6 +43,12 @@ export interface LinkPlan {
   readonly isAlone?: true;
   /** Time in which it carries all large texts of the run: each twice, as a request and as an answer. */
   readonly busyMs: number;
+}
+
+/** Entities whose messages no node declares, until the relief comes. */
+export interface CrowdPlan {
+  readonly entities: number;
+  readonly relief: NodePlan;
 }
 
 export interface NodePlan {

@@ -4,6 +4,7 @@ import { retryDelayMs } from '../src/core/retry.js';
 import { watchRejections } from './ambient.js';
 import { check, type Verdict } from './checkers/check.js';
 import { Cluster } from './cluster.js';
+import { disperse, gather, relieve } from './crowd.js';
 import { FAULTS, faultOf } from './faults/faults.js';
 import type { HistoryEvent } from './history.js';
 import { type Target, typeOf } from './job.js';
@@ -211,9 +212,15 @@ class PlanRun {
     // A key that is gone is looked for in the background, and is missed when it is missing twice.
     if (cluster.server.twin?.isApart === true) cluster.run(4 * (plan.settings.reconcileIntervalMs + plan.settings.nodeTTLMs));
     cluster.until(() => cluster.depth === 0 && this.isWell() && !cluster.weather.full && this.hasCrossed(), settleMs, POLL_MS);
+    const waiting = plan.crowd === undefined ? 0 : gather(cluster, plan.crowd, plan.settings);
     this.probe();
     cluster.run(POLL_MS);
-    cluster.until(() => cluster.depth === 0, 2 * independentMs, POLL_MS);
+    cluster.until(() => cluster.depth <= waiting, 2 * independentMs, POLL_MS);
+    if (plan.crowd !== undefined) {
+      relieve(cluster, plan.crowd);
+      cluster.until(() => cluster.depth === 0, settleMs, POLL_MS);
+      disperse(cluster, plan.settings);
+    }
     cluster.until(() => this.nobodyWaits(), replyTimeoutMs + storeCallTimeoutMs + independentMs, POLL_MS);
     cluster.run(idleTimeoutMs + REST_MS);
     // A hint that was late may still have an owner look at an entity that has nothing.

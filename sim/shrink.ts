@@ -55,6 +55,7 @@ class Shrinker {
   shrink(): Shrunk {
     const whatAtFirst = this.result.verdict.violations.find((v) => v.invariant === this.invariant)?.what;
     this.reduceAll(['faults', 'messages', 'nodes']);
+    this.leaveCrowdOut();
     this.pinHits();
     this.reduceAll(['hits', 'faults', 'messages']);
     return { plan: this.best, result: this.result, runs: this.runs, whatAtFirst };
@@ -67,6 +68,11 @@ class Shrinker {
     this.best = plan;
     this.result = result;
     return true;
+  }
+
+  private leaveCrowdOut(): void {
+    const { crowd, ...rest } = this.best;
+    if (crowd !== undefined) this.fails(rest);
   }
 
   private reduceAll(lists: readonly List[]): void {

@@ -3,6 +3,7 @@
  * and weighs the others wildly, since a run with a little of everything never goes deep into anything.
  */
 import { withThinLink } from './bandwidth.js';
+import { withCrowd } from './crowd.js';
 import { FAULTS } from './faults/faults.js';
 import { withKeyLoss } from './faults/key-loss.js';
 import { STORE_CONDITIONS, STORE_LOSSES } from './faults/link-faults.js';
@@ -76,7 +77,7 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
     gone,
     ...(isCalm ? { isCalm } : {}),
   });
-  return withKeyLoss(plan);
+  return withCrowd(withKeyLoss(plan));
 }
 
 function drawNodes(chance: Stream, fixed: number | undefined): NodePlan[] {

@@ -1,6 +1,6 @@
 /** Guards of the store protocol, switched off one by one. */
 import { HighWater } from '../../src/core/high-water.js';
-import type { ControlOp, JoinOp, LeadAnswer } from '../../src/core/log/control-operations.js';
+import type { ControlOp, JoinOp, LeadAnswer, ReadyAnswer } from '../../src/core/log/control-operations.js';
 import {
   type AnswerOf,
   type AppendOp,
@@ -243,6 +243,18 @@ export const STORE_CANARIES: readonly Canary[] = [
     does: 'a retry may begin at once',
     expected: ['I7'],
     machine: () => withSteps((_state, _me, op, _now, apply) => apply(op.op === 'retry' ? { ...op, delayMs: 0 } : op)),
+  },
+  {
+    name: 'first-page-only',
+    does: 'a sweep sees the first page of the ready entities only',
+    expected: ['L3'],
+    machine: () =>
+      withCalls({
+        control: (state, op, nowMs) => {
+          const answer = MACHINE.applyControl(state, op, nowMs);
+          return op.op === 'ready' ? { ...(answer as ReadyAnswer), next: '' } : answer;
+        },
+      }),
   },
   {
     name: 'term-without-end',

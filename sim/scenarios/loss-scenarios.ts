@@ -119,6 +119,32 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'former-generation',
+    shows: 'a process of a former generation wakes beside the member that has its number now: it closes itself, and nothing else',
+    keepsLog: true,
+    stays: true,
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(1000);
+      sim.pause('n1');
+      // An operator deletes what is left of the store, and starts anew.
+      sim.server.forgetTail(0);
+      sim.start('n2');
+      sim.run(1000);
+      must('n2 has the number of n1', sim.node('n2').incarnation === sim.node('n1').incarnation);
+      sim.resume('n1');
+      const calls = { n1: sim.send('n1', A, { c: 'w1' }), n2: sim.send('n2', A, { c: 'w2' }, { how: 'wait' }) };
+      sim.run(2500);
+      must('n1 has noticed', hasState(sim, 'n1', 'store-lost'));
+      must(
+        'nothing of it is in the log',
+        calls.n1.outcome !== 'ok' && eventsOf(sim, 'append').every(({ call }) => call === 'w2'),
+      );
+      must('n2 works', calls.n2.outcome === 'ok');
+      must('and has not heard of it', !hasState(sim, 'n2', 'closed') && !hasState(sim, 'n2', 'suspended'));
+    },
+  },
+  {
     name: 'evicted-by-what-is-left',
     shows:
       'a store that lost a heartbeat and evicts the node by the one before reports the loss to it, and not only the eviction',

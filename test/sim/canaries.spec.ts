@@ -23,7 +23,7 @@ const WANTED: Readonly<Record<string, string>> = {
   I7: 'depth-leak limit-unchecked assignment-kept backoff-ignored',
   L1: 'claim-live-owner no-sweep sweep-ready-only ready-only-unowned lost-copy-keeps-appends no-audit owned-beside-releases no-candidate',
   L2: 'reply-without-deadline',
-  L3: 'one-lane',
+  L3: 'one-lane first-page-only',
   L4: 'refused-petition-waits withdraw-without-wake wake-lost-in-flight',
   L5: 'limit-too-low deadline-too-soon one-deadline-for-all',
   defect: 'timers-after-stop',
