@@ -19,14 +19,17 @@ export function storeAtRest(state: PartitionState, dueMs: number, led: readonly 
     rec.owner === 0 && rec.running === undefined && rec.pending.length === 0 && rec.holdUntilMs < dueMs;
   return {
     members: [...state.members.values()].filter(({ dead }) => !dead).length,
-    unwilling: [...state.members.values()].filter(({ dead, eligible, contracts }) => !dead && !eligible && contracts.size > 0)
-      .length,
+    unwilling: unwillingIn(state),
     sessions: state.sessions.size,
     idleRecords: [...state.entities.values()].filter(isIdle).length,
     overdue: [...state.kept.values()].filter(({ expiresAtMs }) => expiresAtMs < dueMs).length,
     led,
   };
 }
+
+/** Members that handle something and are listed as taking no new work. */
+export const unwillingIn = ({ members }: PartitionState): number =>
+  [...members.values()].filter(({ dead, eligible, contracts }) => !dead && !eligible && contracts.size > 0).length;
 
 /** Groups whose master's record is in force. */
 export const ledGroups = ({ leaders }: PartitionState, nowMs: number): readonly string[] =>

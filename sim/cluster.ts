@@ -2,7 +2,7 @@
  * The simulated cluster and its verbs: start, stop, crash, restart, pause, resume, partition, oneWay, healLinks,
  * hold, letGo, cutStore, healStore, heal, delay, step, run. Everything that plans, scenarios and faults do to the world goes through here.
  */
-import { groupsOf, ledGroups, liveIn, storeAtRest } from './at-rest.js';
+import { groupsOf, ledGroups, liveIn, storeAtRest, unwillingIn } from './at-rest.js';
 import { thinFacts } from './bandwidth.js';
 import { Bank } from './bank.js';
 import { type Call, type CallOptions, Client } from './client.js';
@@ -11,6 +11,7 @@ import type { Job } from './job.js';
 import type { Scripts } from './lua/twin.js';
 import { MACHINE, type Machine } from './machine.js';
 import { Observer } from './observer.js';
+import { Operator } from './operator.js';
 import type { LinkPlan, NodePlan, Settings } from './plan.js';
 import { Hub } from './sim-network.js';
 import { SimNode } from './sim-node.js';
@@ -87,6 +88,7 @@ export class Cluster {
   /** The scripts did something else than the core: nothing that comes after it is worth waiting for. */
   private hasDiffered = false;
   /** By the store's clock. */
+  readonly operator: Operator;
   private healedMs = Number.POSITIVE_INFINITY;
   private counter = 0;
 
@@ -132,6 +134,7 @@ export class Cluster {
       bytesPerMs: link?.bytesPerMs,
       ...(twinOf && { twinOf }),
     });
+    this.operator = new Operator(this.server, history, world);
     this.hub = new Hub(world, this.weather);
     this.hub.sent = (from, message) => {
       if (message.kind === 'assign' || message.kind === 'list-workers') this.commanded(from, message.epoch);
@@ -337,17 +340,20 @@ export class Cluster {
     return this.server.depth;
   }
 
-  /** Lets time pass until every group has had a master, at most for as long as a change of masters may take. */
-  waitForMasters(): void {
+  /**
+   * Lets time pass until every group has had a master and no node is listed as taking no new work, at most for as long as a change of masters
+   * may take: a late copy of a report stands until its node sees it in the next membership snapshot.
+   */
+  waitForGroups(): void {
     const { leaderTTLMs, leaderDebounceMs, leaderRenewalMs, nodeTTLMs } = this.options.settings;
-    const areLed = (): boolean => {
+    const areWell = (): boolean => {
       const nowMs = this.server.nowMs();
       for (const group of ledGroups(this.server.state, nowMs)) this.led.add(group);
-      return groupsOf(this.nodes.values()).every((group) => this.led.has(group));
+      return unwillingIn(this.server.state) === 0 && groupsOf(this.nodes.values()).every((group) => this.led.has(group));
     };
     this.led.clear();
     const { setBackMs = 0 } = this.options;
-    this.until(areLed, leaderTTLMs + leaderDebounceMs + 4 * leaderRenewalMs + 2 * nodeTTLMs + setBackMs);
+    this.until(areWell, leaderTTLMs + leaderDebounceMs + 4 * leaderRenewalMs + 2 * nodeTTLMs + setBackMs);
   }
 
   /** Records what is left, for the checkers of loss and of bounds. */

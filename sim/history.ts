@@ -10,6 +10,7 @@ import type { ErrorCode } from '../src/core/errors.js';
 import type { LetterLimits } from '../src/core/log/control-operations.js';
 import type { TerminalState } from '../src/core/log/operations.js';
 import type { PeerMessage } from '../src/ports/network.js';
+import type { DeadLetterFilter } from '../src/runtime/dead-letters.js';
 
 /** What the checkers must know of the run's configuration. */
 export interface RunFacts {
@@ -172,6 +173,42 @@ export interface LetterDropped extends Base {
   readonly left: number;
   /** Of the deleted one, by the store's clock. */
   readonly ageMs: number;
+}
+/** What an operator was shown of the log at one moment. */
+export interface Shown extends Base {
+  readonly kind: 'shown';
+  readonly counts: {
+    readonly depth: number;
+    readonly active: number;
+    readonly letters: number;
+    readonly lastLetter: number;
+    /** What a dry run says of a replay of all: how many it would replay, and how many it would refuse without force. */
+    readonly replayable: number;
+    readonly needForce: number;
+  };
+  readonly types: Readonly<Record<string, { readonly running: number; readonly pending: number }>>;
+  /** Some entities with a running message: its sequence, and how many wait, as the survey and as the entity's own page say. */
+  readonly entities: readonly { readonly entity: string; readonly running: number; readonly pending: readonly number[] }[];
+  readonly letters: readonly ShownLetter[];
+  readonly lists: readonly ShownList[];
+  /** The first letter, asked for by its number. */
+  readonly first?: string | undefined;
+  /** What was found under a number that no letter has. */
+  readonly surplus?: string;
+}
+export interface ShownLetter {
+  readonly id: string;
+  readonly entity: string;
+  readonly sequence: number;
+  readonly attempts: number;
+  readonly reason: 'failed' | 'interrupted';
+  /** By the store's clock. */
+  readonly diedAtMs: number;
+  readonly isReplayed: boolean;
+}
+export interface ShownList {
+  readonly filter: DeadLetterFilter;
+  readonly ids: readonly string[];
 }
 export interface Epoch extends Base {
   readonly kind: 'epoch';
@@ -343,6 +380,7 @@ export type HistoryEvent =
   | LetterMade
   | LateNote
   | LetterDropped
+  | Shown
   | Epoch
   | Bury
   | Start

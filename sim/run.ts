@@ -37,9 +37,13 @@ export interface RunOptions {
 }
 
 const POLL_MS = 250;
+/** An operator looks at the log at these shares of the time until the heal, and at the end. */
+const LOOKS = [0.4, 0.8];
 const PROBES_MAX = 10;
 /** A clock of the store that is set back by no more than that costs no more than the usual bounds allow. */
 const SET_BACK_MS = -3000;
+const setBackMs = ({ faults }: Plan): number =>
+  faults.reduce((sum, { kind, amount = 0 }) => sum + (kind === 'storeJumpBack' && amount < SET_BACK_MS ? -amount : 0), 0);
 /** Time between the end of the work and the look at what is left, beyond the idle time of workers. */
 const REST_MS = 1500;
 
@@ -57,10 +61,7 @@ export function runPlan(plan: Plan, { drain, machine, scripts }: RunOptions): Ru
     adapter: adapterOf(plan.store),
     scripts,
     isCalm: plan.isCalm === true,
-    setBackMs: plan.faults.reduce(
-      (sum, { kind, amount = 0 }) => sum + (kind === 'storeJumpBack' && amount < SET_BACK_MS ? -amount : 0),
-      0,
-    ),
+    setBackMs: setBackMs(plan),
     link: plan.link,
     ...(machine === undefined ? {} : { machine }),
   });
@@ -162,6 +163,7 @@ class PlanRun {
     }
     for (const message of plan.messages) cluster.world.after(message.atMs, undefined, () => this.send(message, 0));
     for (const fault of plan.faults) cluster.world.after(fault.atMs, undefined, () => this.begin(fault));
+    for (const share of LOOKS) cluster.world.after(plan.healAtMs * share, undefined, () => cluster.operator.look());
   }
 
   private begin(planned: FaultPlan): void {
@@ -222,11 +224,13 @@ class PlanRun {
       disperse(cluster, plan.settings);
     }
     cluster.until(() => this.nobodyWaits(), replyTimeoutMs + storeCallTimeoutMs + independentMs, POLL_MS);
+    cluster.operator.look();
     cluster.run(idleTimeoutMs + REST_MS);
     // A hint that was late may still have an owner look at an entity that has nothing.
     cluster.run(Math.max(0, healedMs + longestDelayMs(plan) - cluster.world.nowMs));
-    cluster.until(() => this.ownsNothing(), idleTimeoutMs + REST_MS, POLL_MS);
-    cluster.waitForMasters();
+    // The entity of a message that was withdrawn in its backoff is released when that ends by the store's clock.
+    cluster.until(() => this.ownsNothing(), idleTimeoutMs + REST_MS + setBackMs(plan), POLL_MS);
+    cluster.waitForGroups();
     cluster.finish();
   }
 

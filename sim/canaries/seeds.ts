@@ -44,6 +44,8 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'sweep-ready-only': [1, 3, 4, 7, 8, 10],
   'ready-only-unowned': [5, 6, 7, 43, 56, 59],
   'reply-without-deadline': [1, 3, 4, 5, 6, 7],
+  'letter-between-pages': [1, 2, 3, 4, 5, 6],
+  'running-counts-as-pending': [1, 2, 3, 4, 5, 6],
   'first-page-only': [57, 153, 290, 1151, 1491],
   'one-lane': [16, 35, 60, 72, 107],
   'refused-petition-waits': [61, 110, 113, 134, 296],

@@ -1,6 +1,6 @@
 /** Guards of the store protocol, switched off one by one. */
 import { HighWater } from '../../src/core/high-water.js';
-import type { ControlOp, JoinOp, LeadAnswer, ReadyAnswer } from '../../src/core/log/control-operations.js';
+import type { ControlOp, JoinOp, LeadAnswer, ReadyAnswer, SurveyAnswer } from '../../src/core/log/control-operations.js';
 import {
   type AnswerOf,
   type AppendOp,
@@ -243,6 +243,34 @@ export const STORE_CANARIES: readonly Canary[] = [
     does: 'a retry may begin at once',
     expected: ['I7'],
     machine: () => withSteps((_state, _me, op, _now, apply) => apply(op.op === 'retry' ? { ...op, delayMs: 0 } : op)),
+  },
+  {
+    name: 'letter-between-pages',
+    does: 'a page of dead letters begins one letter too late',
+    expected: ['I4'],
+    machine: () =>
+      withCalls({
+        control: (state, op, nowMs) =>
+          MACHINE.applyControl(
+            state,
+            op.op === 'letters' && op.after !== '' ? { ...op, after: String(+op.after + 1) } : op,
+            nowMs,
+          ),
+      }),
+  },
+  {
+    name: 'running-counts-as-pending',
+    does: 'the survey counts a running message among those that wait',
+    expected: ['I4'],
+    machine: () =>
+      withCalls({
+        control: (state, op, nowMs) => {
+          const answer = MACHINE.applyControl(state, op, nowMs);
+          if (op.op !== 'survey') return answer;
+          const { types, ...rest } = answer as SurveyAnswer;
+          return { ...rest, types: types.map((one) => ({ ...one, pending: one.pending + one.running })) };
+        },
+      }),
   },
   {
     name: 'first-page-only',

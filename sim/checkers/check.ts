@@ -5,6 +5,7 @@ import { singleWriter } from './i2-single-writer.js';
 import { fencedWriter } from './i2f-fenced-writer.js';
 import { fifo } from './i3-fifo.js';
 import { nothingLost } from './i4-nothing-lost.js';
+import { shownLog } from './i4-shown.js';
 import { lateNotes } from './i5-late-notes.js';
 import { oneVerdict } from './i5-one-verdict.js';
 import { epochs } from './i6-epochs.js';
@@ -26,7 +27,7 @@ export interface Verdict {
 }
 
 const CHECKERS = [
-  ...[atMostOnce, singleWriter, fencedWriter, fifo, nothingLost, oneVerdict, lateNotes, epochs, bounds],
+  ...[atMostOnce, singleWriter, fencedWriter, fifo, nothingLost, shownLog, oneVerdict, lateNotes, epochs, bounds],
   ...[liveness, settles, independence, promptness, needlessness, keptLeases, bank],
 ];
 

@@ -30,6 +30,8 @@ export function wordsOf(event: HistoryEvent, nameOf: NameOf = byNumber): string 
       return `the dead letter of ${event.entity} #${event.seq} says: its handler ended late, ${event.outcome}`;
     case 'drop':
       return `dead letter ${event.letter} is deleted, ${event.left} are left`;
+    case 'shown':
+      return `an operator is shown depth ${event.counts.depth} and ${event.letters.length} dead letters`;
     case 'epoch':
       return EPOCH_WORDS[event.what](event.epoch, nameOf(event.incarnation));
     case 'bury':

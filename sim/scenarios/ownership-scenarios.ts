@@ -1,6 +1,6 @@
 /** Who may run what: leases, take-over, holds, twins, hand-over. */
 import type { Cluster } from '../cluster.js';
-import { endOf, eventsOf, hasState, placed, type Scenario, startedOn } from './scenario.js';
+import { endOf, entityOf, eventsOf, hasState, placed, type Scenario, startedOn } from './scenario.js';
 
 const A = 'fenced:a';
 
@@ -78,6 +78,40 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
       const heldMs = (started?.atMs ?? 0) - (taken?.atMs ?? 0);
       must(`the next message waits for the hold (${Math.round(heldMs)} ms)`, taken !== undefined && heldMs >= 500);
       must('and then runs', next.outcome === 'ok');
+    },
+  },
+  {
+    name: 'slot-freed-while-suspended',
+    shows:
+      'a slot that is freed while the lease is not proved is given out when it is: nothing stays in the queue for slots (I7)',
+    settings: { concurrentHandlersMax: 1, nodeTTLMs: 1000, leaseMarginMs: 400 },
+    run(sim, must) {
+      const both = ['n1', 'n2'];
+      sim.start('n1');
+      sim.run(1000);
+      sim.send('n1', entityOf('n1', both), { c: 'running', ms: 1000, how: 'deaf' });
+      sim.run(50);
+      const queued = sim.send('n1', entityOf('n2', both), { c: 'queued' }, { how: 'wait' });
+      sim.run(50);
+      sim.start('n2');
+      must(
+        'the newcomer gets what waits for the slot',
+        sim.until(() => queued.outcome === 'ok', 1000),
+      );
+      sim.cutStore('n1');
+      must(
+        'n1 is suspended',
+        sim.until(() => hasState(sim, 'n1', 'suspended'), 1000, 10),
+      );
+      must(
+        'its slot is freed',
+        sim.until(() => eventsOf(sim, 'end').length === 2, 400, 10),
+      );
+      sim.healStore('n1');
+      must(
+        'and its lease is proved again',
+        sim.until(() => hasState(sim, 'n1', 'resumed'), 500, 10),
+      );
     },
   },
   {

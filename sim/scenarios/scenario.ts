@@ -87,7 +87,7 @@ export function playScenario(scenario: Scenario, drain: () => void, machine?: Ma
     sim.heal();
     sim.until(() => sim.depth === 0, 20_000);
     sim.run(4000);
-    sim.waitForMasters();
+    sim.waitForGroups();
     sim.finish();
   });
   return { history: sim.history.events, broken };

@@ -215,6 +215,10 @@ export class Ownership {
 
   slotFreed(): void {
     this.slots.taken--;
+    this.fillSlots();
+  }
+
+  private fillSlots(): void {
     while (this.waiting.length > 0 && this.mayStart(false)) this.waiting.shift()?.slotIsFree();
   }
 
@@ -237,6 +241,8 @@ export class Ownership {
    */
   resume(): void {
     for (const worker of [...this.parked]) worker.leaseProved();
+    // A slot that was freed meanwhile went to nobody.
+    this.fillSlots();
     for (const worker of this.workers.values()) worker.kick();
   }
 

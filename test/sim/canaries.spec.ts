@@ -15,7 +15,7 @@ const WANTED: Readonly<Record<string, string>> = {
   I2: 'bury-live bury-by-store-clock-only no-abort-at-lease-loss no-takeover-hold hold-in-memory lease-by-wall-clock claim-beside-own-past',
   I2f: 'fence-restarts',
   I3: 'begin-beside-running skip-head run-hinted retry-at-tail',
-  I4: 'drop-interrupted ack-before-log unknown-counts-as-evicted failure-as-refusal drop-within-limits',
+  I4: 'drop-interrupted ack-before-log unknown-counts-as-evicted failure-as-refusal drop-within-limits letter-between-pages running-counts-as-pending',
   I5: 'late-copies-apply number-reused refused-on-one-copy fenced-told-rejected reply-before-finish withdraw-running timeout-is-success late-outcome-wins late-end-unreported',
   I6: 'accept-stale-epoch term-without-end term-never-over',
   'I6,L1': 'epoch-by-renewal',

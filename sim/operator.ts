@@ -1,0 +1,104 @@
+/**
+ * An operator who looks at the log while the cluster works: counts, the survey, and the dead letters by every filter, in small pages, as
+ * `bus.deadLetters` and the command line do. What was shown goes into the history, for a checker.
+ */
+import type { ControlAnswerOf, ControlOp } from '../src/core/log/control-operations.js';
+import type { Store } from '../src/ports/store.js';
+import { DeadLetterBox, type DeadLetterFilter } from '../src/runtime/dead-letters.js';
+import type { History, Shown, ShownLetter, ShownList } from './history.js';
+import { TYPES } from './job.js';
+import type { StoreServer } from './store-server.js';
+import type { World } from './world.js';
+
+/** Small, so that most lists take several. */
+const PAGE = 7;
+/** So many entities with a running message are shown one by one. */
+const ENTITIES_MAX = 3;
+
+export class Operator {
+  private readonly box: DeadLetterBox;
+
+  constructor(
+    private readonly server: StoreServer,
+    private readonly history: History,
+    world: World,
+  ) {
+    // Its answers are there at once, so a look is one moment of the run, and nothing of it waits for a timer.
+    const control = async <O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> =>
+      server.applyControl('operator', op) as ControlAnswerOf[O['op']];
+    const clock = { monotonicMs: () => world.nowMs, wallMs: () => server.nowMs(), setTimer: noTimer, defer: noTimer };
+    this.box = new DeadLetterBox({ control } as Store, clock);
+  }
+
+  look(): void {
+    if (this.server.twin?.isApart === true) return;
+    this.shown().then(
+      (shown) => this.history.add({ kind: 'shown', node: '', incarnation: 0, ...shown }),
+      (error: unknown) =>
+        this.history.add({ kind: 'defect', node: '', incarnation: 0, what: `a look at the log: ${String(error)}` }),
+    );
+  }
+
+  private async shown(): Promise<Omit<Shown, 'kind' | 'node' | 'incarnation' | 'index' | 'atMs'>> {
+    const { depth, active, letters: count, lastLetter } = this.ask({ op: 'counts' });
+    const { types, running } = this.ask({ op: 'survey', cursor: '0' });
+    const letters = await this.all({});
+    const lists: ShownList[] = [];
+    for (const filter of filtersOf(letters)) lists.push({ filter, ids: (await this.all(filter)).map(({ id }) => id) });
+    const { done, refused } = await this.box.replayAll({}, { dryRun: true });
+    const found = await this.box.show(String(lastLetter + 1));
+    const [first] = letters;
+    return {
+      counts: { depth, active, letters: count, lastLetter, replayable: done, needForce: refused['needs-force'] ?? 0 },
+      types: Object.fromEntries(types.map(({ type, running, pending }) => [type, { running, pending }])),
+      entities: running.slice(0, ENTITIES_MAX).map(({ entity, pending }) => this.entity(entity, pending)),
+      letters,
+      lists,
+      first: first === undefined ? undefined : (await this.box.show(first.id))?.id,
+      ...(found !== undefined && { surplus: found.id }),
+    };
+  }
+
+  private entity(entity: string, pending: number): Shown['entities'][number] {
+    const answer = this.ask({ op: 'entity', entity, max: 1 });
+    if (!answer.ok) return { entity, running: 0, pending: [pending] };
+    return { entity, running: answer.running?.seq ?? 0, pending: [pending, answer.pendingCount] };
+  }
+
+  private ask<O extends ControlOp>(op: O): ControlAnswerOf[O['op']] {
+    return this.server.applyControl('operator', op) as ControlAnswerOf[O['op']];
+  }
+
+  private async all(filter: DeadLetterFilter): Promise<ShownLetter[]> {
+    const letters: ShownLetter[] = [];
+    for (let after: string | undefined = ''; after !== undefined; ) {
+      const page: Awaited<ReturnType<DeadLetterBox['list']>> = await this.box.list({ ...filter, after, limit: PAGE });
+      for (const { id, entityType, entityId, sequence, attempts, reason, diedAtMs, replayedAs } of page.letters)
+        letters.push({
+          ...{ id, entity: `${entityType}:${entityId}`, sequence, attempts, reason, diedAtMs },
+          isReplayed: replayedAs !== null,
+        });
+      after = page.next;
+    }
+    return letters;
+  }
+}
+
+/** Every kind of filter; what they name is taken from the letters that are there. */
+function filtersOf(letters: readonly ShownLetter[]): readonly DeadLetterFilter[] {
+  const middle = letters[Math.floor(letters.length / 2)];
+  if (middle === undefined) return [{ replayed: false }];
+  const [entityType = '', entityId = ''] = middle.entity.split(':');
+  return [
+    ...TYPES.map((type) => ({ entityType: type })),
+    { entityType, entityId },
+    ...(['failed', 'interrupted'] as const).map((reason) => ({ reason })),
+    ...[true, false].map((replayed) => ({ replayed })),
+    { sinceMs: middle.diedAtMs },
+    { entityType, reason: middle.reason, replayed: middle.isReplayed },
+  ];
+}
+
+function noTimer(): never {
+  throw new Error('a look at the log waits for nothing');
+}
