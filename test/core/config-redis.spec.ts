@@ -19,6 +19,7 @@ describe('where Redis is', () => {
     ['redis://:a:b@c@h', []],
     ['redis://h:1?db=3&family=6', []],
     ['redis://[::1]:7000/0', []],
+    ['redis:///2', []],
     ['redis://h:99999', ['host or port is wrong']],
     ['redis://::1:7000', ['host or port is wrong']],
     ['redis://h/main', ['is not a number']],

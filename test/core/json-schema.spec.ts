@@ -77,6 +77,16 @@ describe('a value against a schema', () => {
     expect(told(written, { e: { op: 'neg', of: { op: 'neg', of: { op: 'num' } } } })).not.toEqual([]);
   });
 
+  it('ends at a choice that refers to itself for the same value, and checks the rest', () => {
+    for (const choice of [{ anyOf: [{ $ref: '#/$defs/Loop' }] }, { not: { not: { $ref: '#/$defs/Loop' } } }]) {
+      const schema = {
+        properties: { loop: { $ref: '#/$defs/Loop' }, name: { type: 'string' } },
+        $defs: { Loop: choice },
+      };
+      expect(told(schema, { loop: 1, name: 2 })).toEqual(['$.name must be string, is number']);
+    }
+  });
+
   it('leaves to the handler what it cannot follow to the end', () => {
     expect(told({ $ref: '#/$defs/50% off', $defs: { '50% off': { type: 'string' } } }, 1)).toEqual([
       '$ must be string, is number',

@@ -154,6 +154,13 @@ describe('a recorded error', () => {
       expect(JSON.stringify(recordError(thrown)).length).toBeLessThan(150_000);
   });
 
+  it('keeps the first items of a long list, with one mark for all others', () => {
+    const { ids } = stored(Object.assign(new Error('x'), { ids: Array.from({ length: 1000 }, (_, i) => i) })) as {
+      ids?: unknown;
+    };
+    expect(ids).toEqual([...Array(64).keys(), '[cut]']);
+  });
+
   it('of any thrown value is JSON that comes back as an error', () => {
     fc.assert(
       fc.property(

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { FinishOp, NewMessage, SessionOp } from '../../src/core/log/operations.js';
-import { BatchSize } from '../../src/runtime/batch-size.js';
+import { BatchSize, patienceFor } from '../../src/runtime/batch-size.js';
 
 const message: NewMessage = {
   ...{ id: '~1-1', given: false, digest: '', name: 'Do', payload: '{}', headers: '', chain: '', waiter: 0, replayOf: '' },
@@ -22,4 +22,13 @@ it('a batch has room by what its messages take in the call, not by their payload
   expect(taken(finish) * sends.length).toBeLessThan(4096);
   const longId = { ...message, id: 'i'.repeat(20_000) };
   expect(taken({ op: 'append', entity: 'account:a', message: longId, depthMax: 0, begin: false })).toBeLessThan(60);
+});
+
+it('each try of a batch gets at least one deadline of a call, also of a batch of claims and releases, which carries nothing', () => {
+  const size = new BatchSize();
+  size.begin();
+  size.add({ op: 'claim', entity: 'account:a' });
+  size.add({ op: 'release', entity: 'account:b', fence: 1, handoff: true });
+  expect(size.total).toBe(0);
+  expect([0, 1, 20].map((failures) => patienceFor(size.total, failures))).toEqual([1, 1, 1]);
 });

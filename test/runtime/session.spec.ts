@@ -35,10 +35,12 @@ const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 /** A clock whose timers fire when told. */
 class HandClock implements Clock {
   timers: (() => void)[] = [];
+  readonly delaysMs: number[] = [];
   monotonicMs = () => 0;
   wallMs = () => 0;
   defer = (run: () => void) => void setImmediate(run);
-  setTimer(_ms: number, fire: () => void) {
+  setTimer(delayMs: number, fire: () => void) {
+    this.delaysMs.push(delayMs);
     this.timers.push(fire);
     return { cancel: () => undefined };
   }
@@ -123,6 +125,18 @@ describe('the session', () => {
     expect(store.copies[1]?.batch.ops).toEqual(store.copies[0]?.batch.ops);
     await store.copies[1]?.reply(applied('A'));
     expect(log).toEqual(['a: "A"']);
+  });
+
+  it('waits longer before each resend, up to a limit', async () => {
+    const { store, clock, session, step } = open();
+    session.submit(step('a'));
+    await tick();
+    for (let failures = 0; failures < 10; failures++) {
+      await store.copies.at(-1)?.fail(unknown());
+      await clock.fire();
+    }
+    expect(store.numbers).toEqual(Array(11).fill(1));
+    expect(clock.delaysMs).toEqual([10, 20, 40, 80, 160, 320, 500, 500, 500, 500]);
   });
 
   it('sends what waits out a backoff at once when the store is known to answer again', async () => {
