@@ -129,9 +129,11 @@ export function storedIn(redis: Stored, base: string): Lines {
   put('kept', (field) => `kept ${field}`);
   const kept = redis.hash(`${base}kept`);
   for (const [field, atMs] of redis.sortedSet(`${base}expiry`)) {
-    const [, , , expiresAt] = (kept[field] ?? '').split(FS);
-    // Of a message that is live again: expire passes it over.
-    if (expiresAt !== '0') lines.set(`expiry ${field}`, atMs);
+    const [entity = ''] = field.split(RS);
+    const [seq, , , expiresAt] = (kept[field] ?? '').split(FS);
+    const replayOf = (messages[`${entity}${RS}${seq}`] ?? '').split(FS)[7] ?? '';
+    // Of a message that is live, sent under an id that was known: expire passes it over. A replay deletes it.
+    if (expiresAt !== '0' || replayOf !== '') lines.set(`expiry ${field}`, atMs);
   }
   for (const [entity, atMs] of redis.sortedSet(`${base}ready`)) lines.set(`ready ${entity}`, atMs);
   put('member', (incarnation) => `member ${incarnation}`);

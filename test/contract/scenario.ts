@@ -6,7 +6,7 @@
 import { typeOfKey } from '../../src/core/ids.js';
 import { applyBatch, applyControl } from '../../src/core/log/apply.js';
 import type { ControlAnswer, ControlOp, LetterFilter } from '../../src/core/log/control-operations.js';
-import type { Answer, AppendOp, Batch, BatchReply, SessionOp } from '../../src/core/log/operations.js';
+import type { Answer, Batch, BatchReply, SessionOp } from '../../src/core/log/operations.js';
 import { type EntityRecord, PartitionState } from '../../src/core/log/state.js';
 import type { Command, OpCommand, Scenario } from './draws.js';
 import { contractsOf, identityOf, type NodeState, remembered, strange, tokenOf } from './members.js';
@@ -376,36 +376,4 @@ export class Driver {
     this.#nowMs += LONG_MS;
     this.#control({ op: 'ready', after: '', max: READY_ALL });
   }
-}
-
-/** One handler ends and has sent so many messages to a hundred entities, some of them with ids; then one of those is run. */
-export function manySends(count: number): readonly Step[] {
-  const state = new PartitionState();
-  const node = { serverId: 's-a', group: 'one', incarnation: 1, beat: 0, n: 0, token: 0, sent: [] };
-  const ops = new SessionOps(state);
-  const steps: Step[] = [];
-  const nowMs = START_MS;
-  const settings = { leaseTtlMs: 1000, takeoverHoldMs: 30, entryTtlMs: 400, resultTtlMs: 400, depthMax: 0 };
-  const apply = (call: Call): void => {
-    const reply = 'batch' in call ? applyBatch(state, call.batch, nowMs) : applyControl(state, call.control, nowMs);
-    steps.push({ call, nowMs, reply: structuredClone(reply) });
-  };
-  const send = (...list: readonly SessionOp[]): void => apply({ batch: { ...identityOf(node), n: ++node.n, ops: list } });
-  apply({
-    control: {
-      ...{ op: 'join', serverId: 's-a', group: 'one', address: 'h:1', token: tokenOf('s-a', 0), generation: 'g1', schema: 1 },
-      ...{ workersMax: 0, settings: { ...settings, leaderTtlMs: 1000, leaderDebounceMs: 0 }, contracts: contractsOf(node) },
-    },
-  });
-  send(...ops.arrival('account:a', 1));
-  const sends = Array.from({ length: count }, (_, i) => {
-    const [, append] = ops.arrival(`account:to-${i % 100}`, i % 8 === 0 ? 0 : 1) as [SessionOp, AppendOp];
-    const { message } = append;
-    return { entity: append.entity, message: { ...message, id: message.given ? `k${i}` : message.id }, depthMax: 0 };
-  });
-  const done = { state: 'completed' as const, result: '', error: '' };
-  const end = { op: 'finish' as const, entity: 'account:a', fence: 1, seq: 1, attempt: 1, outcome: done, next: -1 };
-  send({ ...end, sends });
-  send({ op: 'claim', entity: 'account:to-7' }, { op: 'begin', entity: 'account:to-7', fence: 2, have: 0 });
-  return steps;
 }

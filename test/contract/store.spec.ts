@@ -2,12 +2,13 @@ import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Answer, REFUSALS, type SessionOp } from '../../src/core/log/operations.js';
+import { type Answer, type AppendAnswer, REFUSALS, type SessionOp } from '../../src/core/log/operations.js';
 import { KEY_TYPES } from '../../src/redis/server-checks.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
+import { knownResults, manySends, replayOfKeptId, sendsIntoDepthOfOne, sendsOfLastWorker } from './directed.js';
 import { type Scenario, scenarioArb } from './draws.js';
 import { Oracle } from './oracle.js';
-import { Driver, manySends, type Step } from './scenario.js';
+import { Driver, type Step } from './scenario.js';
 import { lookedAt, memoryTarget, redisTarget, replay, StrictRedis, type Target } from './targets.js';
 
 /** AQ_CONTRACT_RUNS: runs per seed and store instead of these; then with fresh seeds, which a failure prints. */
@@ -152,11 +153,15 @@ describeRedis('the store protocol on a real Redis', () => {
     );
   });
 
-  it('is kept by a finish with thousands of sends', { timeout: LIMIT_MS }, async () => {
-    const steps = manySends(5000);
-    expect(steps.slice(1).flatMap(({ reply }) => ('answers' in reply ? reply.answers.map(({ ok }) => ok) : []))).toEqual(
-      Array(5).fill(true),
-    );
+  /** Of each answer, in order, without that of the join: its code, or `ok`. */
+  const codesOf = (steps: readonly Step[]): string[] =>
+    steps.slice(1).flatMap(({ reply }) => {
+      const answers = 'answers' in reply ? reply.answers : 'ok' in reply ? [reply] : [];
+      return answers.map((answer) => (answer.ok ? 'ok' : answer.code));
+    });
+
+  async function keeps(steps: readonly Step[]): Promise<void> {
+    await replay(steps, memoryTarget());
     const target = await lookedAt(await redisTarget(server.port), admin);
     try {
       await replay(steps, target);
@@ -164,6 +169,43 @@ describeRedis('the store protocol on a real Redis', () => {
       await target.store.close();
       await admin.flushdb();
     }
+  }
+
+  it('is kept by a finish with thousands of sends', { timeout: LIMIT_MS }, async () => {
+    const steps = manySends(5000);
+    expect(codesOf(steps)).toEqual(Array(5).fill('ok'));
+    await keeps(steps);
+  });
+
+  it('is kept by sends at the limit of workers, which count as if their own message had left', async () => {
+    const steps = sendsOfLastWorker();
+    const refused = 'WORKER_LIMIT_EXCEEDED';
+    expect(codesOf(steps)).toEqual(['ok', 'ok', 'ok', 'ok', refused, 'ok', refused, 'ok']);
+    await keeps(steps);
+  });
+
+  it('is kept by sends at a depth of one message', async () => {
+    const steps = sendsIntoDepthOfOne();
+    expect(codesOf(steps)).toEqual(['ok', 'ok', 'QUEUE_DEPTH_EXCEEDED', 'ok']);
+    await keeps(steps);
+  });
+
+  it('is kept by a replay under an id that is kept, which lives then until its message ends again', async () => {
+    const steps = replayOfKeptId();
+    expect(codesOf(steps)).toEqual(Array(8).fill('ok'));
+    expect(steps.at(-1)?.reply).toMatchObject({ state: 'completed' });
+    await keeps(steps);
+  });
+
+  it.each([
+    [1, [false, false, true]],
+    [0, [false, true, true]],
+  ])('is kept by known results that leave %i bytes of the room in a reply', async (bytesLeft, cut) => {
+    const steps = knownResults(bytesLeft);
+    const reply = steps.at(-1)?.reply;
+    const answers = reply !== undefined && 'answers' in reply ? (reply.answers as readonly AppendAnswer[]) : [];
+    expect(answers.map(({ known }) => known?.cut)).toEqual(cut);
+    await keeps(steps);
   });
 
   it('is kept where a script may touch only the keys that its call declares', { timeout: LIMIT_MS }, async () => {

@@ -130,6 +130,12 @@ describeRedis(
       expect(await dump()).toEqual(before);
     });
 
+    it('a key of another type that a batch does not write to stops nothing', async () => {
+      await admin.set('aq:{0}:expiry', 'foreign');
+      expect(await session.apply({ op: 'withdraw', entity: ENTITY, id: 'm2', seq: 2 })).toMatchObject({ status: 'applied' });
+      expect(await store.control({ op: 'counts' })).toMatchObject({ depth: 1 });
+    });
+
     it('an error that it cannot place counts as unknown', async () => {
       await admin.config('RESETSTAT');
       await admin.hset('aq:{0}:meta', 'depth', 'no number');
