@@ -158,6 +158,7 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'lost-copy-keeps-appends',
     does: 'after a lost copy of a batch, its appends stay in it, though the store refuses them',
     expected: ['L1'],
+    scenario: 'full-store',
     install: lightenOnlyFree,
   },
   {

@@ -78,6 +78,7 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'unknown-counts-as-evicted',
     does: 'the store says "evicted" of an incarnation that it never gave, and no node compares the counters of the store',
     expected: ['I4'],
+    scenario: 'back-before-a-join',
     machine: unknownIsEvicted,
     install: () => replaceMethod(HighWater, 'take', () => () => undefined),
   },
