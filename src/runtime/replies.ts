@@ -52,6 +52,8 @@ export class Waiter implements Due {
   previous: Waiter | undefined;
   /** It has not settled. */
   isOpen = true;
+  /** Set where the caller has given up, and its message is being withdrawn: why. */
+  expiredWhy: string | undefined;
   /** Why the message's entity had no owner when last asked. */
   lastRefusal: PetitionRefusal | undefined;
   readonly promise: Promise<string>;
@@ -199,7 +201,10 @@ export class Replies {
   }
 
   private endBy(waiter: Waiter, { seq, result, error }: End): void {
-    if (seq < waiter.seq || !this.remove(waiter)) return;
+    if (seq < waiter.seq) return;
+    // Its own withdrawal may be read back before the log's answer to it is there.
+    if (error?.code === 'WITHDRAWN' && waiter.expiredWhy !== undefined) this.giveUp(waiter, waiter.expiredWhy, true);
+    if (!this.remove(waiter)) return;
     if (error === undefined) waiter.succeed(result);
     else waiter.fail(error);
   }
@@ -257,6 +262,7 @@ export class Replies {
   /** @internal A deadline passed or the caller aborted. */
   expired(waiter: Waiter, why: string): void {
     this.due.cancel(waiter);
+    waiter.expiredWhy = why;
     if (waiter.options.onTimeout === 'withdraw' && !waiter.isOfAnother) this.withdraw(waiter, why);
     else this.giveUp(waiter, why, undefined);
   }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { DROPPED } from '../../src/core/log/operations.js';
 import { DueTimes } from '../../src/runtime/due-times.js';
 import { Replies } from '../../src/runtime/replies.js';
-import { world } from './harness.js';
+import { until, world } from './harness.js';
 
 const ENTITY = 'account:a';
 const ID = 'payment';
@@ -55,6 +55,17 @@ describe('a wait for a replay', () => {
     replies.settleKnown(ENTITY, ID, 5, { state: 'completed', result: '7', error: '' });
     expect(await waiter.promise).toBe('7');
   });
+});
+
+it('a call whose own withdrawal is read back before its answer is there ends with REPLY_TIMEOUT, definite', async () => {
+  const { replies } = waiting();
+  const asked: string[] = [];
+  replies.withdraw = (_, why) => void asked.push(why);
+  const waiter = replies.wait(ENTITY, ID, { timeoutMs: 20, onTimeout: 'withdraw' });
+  replies.logged(waiter, 5);
+  await until('it gives up', () => asked.length === 1);
+  replies.settleKnown(ENTITY, ID, 5, { state: 'withdrawn', result: '', error: '' });
+  await expect(waiter.promise).rejects.toMatchObject({ code: 'REPLY_TIMEOUT', definite: true, details: { withdrawn: true } });
 });
 
 it('each of several waits for one id ends by its own message, or by a later replay of it', async () => {
