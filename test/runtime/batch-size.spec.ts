@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { FinishOp, NewMessage, SessionOp } from '../../src/core/log/operations.js';
+import { type FinishOp, type NewMessage, type SessionOp, sizeOf } from '../../src/core/log/operations.js';
 import { BatchSize, patienceFor } from '../../src/runtime/batch-size.js';
 
 const message: NewMessage = {
@@ -31,4 +31,14 @@ it('each try of a batch gets at least one deadline of a call, also of a batch of
   size.add({ op: 'release', entity: 'account:b', fence: 1, handoff: true });
   expect(size.total).toBe(0);
   expect([0, 1, 20].map((failures) => patienceFor(size.total, failures))).toEqual([1, 1, 1]);
+});
+
+it('a batch takes what fills it to the last character', () => {
+  const partChars = (1024 * 1024) / 16;
+  const appendOf = (payload: string): SessionOp => ({
+    ...{ op: 'append', entity: 'account:a', message: { ...message, payload }, depthMax: 0, begin: false },
+  });
+  const overhead = sizeOf({ ...message, payload: '' }) + 'account:a'.length + message.id.length;
+  expect(taken(appendOf('x'.repeat(partChars - overhead)))).toBe(16);
+  expect(taken(appendOf('x'.repeat(partChars - overhead + 1)))).toBe(15);
 });
