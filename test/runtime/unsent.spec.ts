@@ -168,3 +168,29 @@ describe('the calls of a node that was declared dead', () => {
     expect(await codeOf(n.enqueue(msg('a')))).toMatchObject({ code: 'OUTCOME_UNKNOWN', definite: false });
   });
 });
+
+describe('the calls of a node that closes itself while the store stands still', () => {
+  it('end at once, with why: unknown if they have left, and with the loss if they have not', async () => {
+    const { store, ran, n } = await onStandingStill({ grpc: { heartbeatMs: 40, nodeTTLMs: 400, leaseMarginMs: 20 } });
+    store.stop();
+    const before = store.batches;
+    const left: Promise<AtomicQueuesError>[] = [];
+    for (const count of [1, 2]) {
+      left.push(codeOf(n.enqueue(msg(`left-${count}`))));
+      await until('its batch has left', () => store.batches === before + count);
+    }
+    const unsent = [codeOf(n.enqueue(msg('a'))), codeOf(n.enqueueAndWait(msg('a'), { timeoutMs: 8000 }))];
+    const bulk = n.enqueueBulk([msg('b'), msg('c')]);
+    const { control } = store;
+    store.control = (op) => (op.op === 'beat' ? Promise.resolve({ ok: false, code: 'LOST', at: 0 } as never) : control(op));
+    const since = performance.now();
+    expect((await Promise.all(left)).map(({ code }) => code)).toEqual(['OUTCOME_UNKNOWN', 'OUTCOME_UNKNOWN']);
+    expect((await Promise.all(unsent)).map(({ code }) => code)).toEqual(['STORE_LOST', 'STORE_LOST']);
+    expect(await bulk).toMatchObject(Array(2).fill({ ok: false, error: { code: 'STORE_LOST' } }));
+    expect(performance.now() - since).toBeLessThan(SLOW.enqueueTimeoutMs / 2);
+    expect(n.status().state).toBe('closed');
+    store.goOn();
+    await sleep(20);
+    expect(ran).toEqual([]);
+  });
+});
