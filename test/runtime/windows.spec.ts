@@ -35,6 +35,22 @@ describe('the sweep', () => {
     await until('only the others wait', async () => (await w.store.control({ op: 'counts' })).depth === stuck.length);
   });
 
+  it('need not come again for the messages behind those that it found, also of entities that take turns at one slot', async () => {
+    const w = world();
+    const former = await start(w, 'former', ['account']);
+    const client = await mute(w);
+    await former.stop();
+    const messages = Array.from({ length: 5 }, (_, i) => ['a', 'b', 'c'].map((id) => msg(id, i))).flat();
+    await client.enqueueBulk(messages);
+    const ran: string[] = [];
+    const config = { ...fast({ reconcileIntervalMs: 60_000 }), maxConcurrentHandlers: 1 };
+    const bank = node(w, (payload, _, id) => void ran.push(`${id}${payload}`), config, undefined, ['account']);
+    started.push(bank);
+    await bank.start();
+    await until('all ran', () => ran.length === messages.length);
+    expect(ran.filter((one) => one.startsWith('a'))).toEqual(['a0', 'a1', 'a2', 'a3', 'a4']);
+  });
+
   it('finds what waited when the clock of the store was set back', async () => {
     const clock = new SystemClock();
     let jumpMs = 0;
