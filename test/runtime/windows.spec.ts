@@ -35,7 +35,7 @@ describe('the sweep', () => {
     await until('only the others wait', async () => (await w.store.control({ op: 'counts' })).depth === stuck.length);
   });
 
-  it('need not come again for the messages behind those that it found, also of entities that take turns at one slot', async () => {
+  it('need not come again for what waits behind the messages that it found, also of entities that share a slot', async () => {
     const w = world();
     const former = await start(w, 'former', ['account']);
     const client = await mute(w);
