@@ -1,6 +1,6 @@
 /** What operators do every day: a new version beside the old one, and one node after the other restarted. */
 import type { Call } from '../client.js';
-import { endOf, entityOf, eventsOf, type Scenario, startedOn } from './scenario.js';
+import { endOf, entityOf, eventsOf, placed, type Scenario, startedOn } from './scenario.js';
 
 const FOUR = ['n1', 'n2', 'n3', 'n4'];
 
@@ -89,6 +89,74 @@ export const DEPLOY_SCENARIOS: readonly Scenario[] = [
         'nobody was buried',
         eventsOf(sim, 'own').every((e) => e.how !== 'takeover'),
       );
+    },
+  },
+  {
+    name: 'declared-by-others',
+    shows: 'a node that does not know a message asks who is alive: it accepts what a newcomer declares, and refuses the rest',
+    run(sim, must) {
+      for (const name of ['n1', 'n2']) sim.add({ name, startMs: 0, group: 'default', names: ['deposit', 'read'] }).start();
+      sim.run(1500);
+      const early = sim.send('n1', 'plain:a', { c: 'early', op: 'withdraw' });
+      must(
+        'what nobody declares is refused at once',
+        sim.until(() => early.outcome === 'fail', 50, 5) && early.code === 'UNKNOWN_MESSAGE',
+      );
+      sim.start('n3');
+      must(
+        'a node joins that declares it',
+        sim.until(() => sim.server.state.members.size === 3, 1000, 0.1),
+      );
+      const known = sim.send('n1', 'plain:a', { c: 'known', op: 'withdraw' });
+      must(
+        'then it is accepted at once',
+        sim.until(() => known.outcome === 'ok', 50, 5),
+      );
+      must(
+        'and runs',
+        sim.until(() => endOf(sim, known) === 'completed', 1500),
+      );
+      sim.stop('n3');
+      sim.gone.add('n3');
+      sim.run(500);
+      const late = sim.send('n1', 'plain:a', { c: 'late', op: 'withdraw' });
+      must(
+        'it is refused again after that node has left',
+        sim.until(() => late.outcome === 'fail', 50, 5) && late.code === 'UNKNOWN_MESSAGE',
+      );
+    },
+  },
+  {
+    name: 'call-while-draining',
+    shows: 'a node that is told to stop refuses new calls definitely, and ends what runs',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner } = placed(sim, 'plain:a');
+      const runs = sim.send(owner, 'plain:a', { c: 'runs', ms: 300 });
+      sim.run(50);
+      sim.stop(owner);
+      const late = sim.send(owner, 'plain:b', { c: 'late' });
+      sim.run(50);
+      must('the new call is refused', late.outcome === 'fail' && late.code === 'SHUTTING_DOWN');
+      sim.run(500);
+      must('the handler has ended', endOf(sim, runs) === 'completed');
+    },
+  },
+  {
+    name: 'stop-with-a-lost-reply',
+    shows: 'a node that is told to stop leaves only after it knows what became of the messages that it has sent to the log',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, 'plain:a');
+      must('the entity belongs to the other node', owner !== other);
+      sim.weather.replyLost = 1;
+      const call = sim.send(other, 'plain:a', { c: 'sent' });
+      sim.run(5);
+      sim.weather.replyLost = 0;
+      sim.stop(other);
+      must('its caller gets the receipt', sim.until(() => call.outcome !== 'open', 900) && call.outcome === 'ok');
     },
   },
 ];
