@@ -212,4 +212,54 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
       must('what was given up was taken back, and did not run', ends > 0 && ran.length === 6 - ends);
     },
   },
+  {
+    name: 'withdrawn-before-it-left',
+    shows: 'a caller that gives up before its message has left the node is told at once that it will not run (I5)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const entity = 'plain:a';
+      const { other } = placed(sim, entity);
+      sim.weather.requestLost = 1;
+      // Two batches are in flight and stay there; the third message waits behind them.
+      for (const c of ['flies-1', 'flies-2']) {
+        sim.send(other, entity, { c });
+        sim.run(2);
+      }
+      const call = sim.send(other, entity, { c: 'waits' }, { how: 'wait', onTimeout: 'withdraw', timeoutMs: 60 });
+      must(
+        'it is told at its deadline',
+        sim.until(() => call.outcome !== 'open', 100, 1),
+      );
+      must('that the message was withdrawn', call.outcome === 'fail' && call.code === 'REPLY_TIMEOUT');
+      sim.weather.requestLost = 0;
+      must(
+        'the others run',
+        sim.until(() => sim.depth === 0 && startedOn(sim, entity).length === 2, 2000),
+      );
+      must('and it never does', startedOn(sim, entity).join() === 'flies-1,flies-2');
+    },
+  },
+  {
+    name: 'reply-before-the-receipt',
+    shows: 'a reply that comes before the log has answered the append ends the call as soon as it has (L4)',
+    settings: { reconcileIntervalMs: 3000, storeCallTimeoutMs: 500 },
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const entity = 'plain:a';
+      const { owner, other } = placed(sim, entity);
+      sim.send(owner, entity, { c: 'first', ms: 130 });
+      sim.run(10);
+      sim.slowStore(other, 100);
+      const call = sim.send(other, entity, { c: 'second', ms: 1 }, { how: 'wait' });
+      sim.run(180);
+      must('the reply has come', toldTo(sim, other, 'reply').length > 0);
+      must('while the append has no answer', call.outcome === 'open');
+      must(
+        'the caller does not wait for a sweep',
+        sim.until(() => call.outcome === 'ok', 100, 5),
+      );
+    },
+  },
 ];

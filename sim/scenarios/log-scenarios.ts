@@ -367,4 +367,26 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
       must('the second attempt is the second', attempts.map((e) => e.attempt).join() === '1,2');
     },
   },
+  {
+    name: 'read-only-store',
+    shows: 'a store that takes no writes refuses an append definitely, although the batch goes on without it',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      sim.weather.refusing = 'readonly';
+      const call = sim.send('n1', A, { c: 'refused' });
+      must(
+        'its caller is told at once that nothing was written',
+        sim.until(() => call.outcome !== 'open', 15, 1) && call.outcome === 'fail' && call.code === 'STORE_UNAVAILABLE',
+      );
+      sim.run(100);
+      sim.weather.refusing = 'none';
+      const next = sim.send('n1', A, { c: 'next' }, { how: 'wait' });
+      must(
+        'the next one is taken',
+        sim.until(() => next.outcome === 'ok', 1500),
+      );
+      must('and the refused one has not run', startedOn(sim, A).join() === 'next');
+    },
+  },
 ];

@@ -218,4 +218,25 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
       must('whose write is refused', sim.bank.account('fenced:a').balance === 1);
     },
   },
+  {
+    name: 'owner-finds-its-own-work',
+    shows: 'the sweep of an owner finds a message whose wake was lost, with no help of a master (I4, L1)',
+    settings: { idleTimeoutMs: 2500 },
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1500);
+      const entity = entityOf('n2', ['n1', 'n2']);
+      const first = sim.send('n2', entity, { c: 'first' }, { how: 'wait' });
+      must(
+        'n2 owns the entity',
+        sim.until(() => first.outcome === 'ok', 500) && eventsOf(sim, 'own').every((e) => e.entity !== entity || e.node === 'n2'),
+      );
+      sim.partition(['n1'], ['n2']);
+      const call = sim.send('n1', entity, { c: 'unheard' });
+      must(
+        'it runs after two sweeps at the latest',
+        sim.until(() => endOf(sim, call) === 'completed', 700),
+      );
+    },
+  },
 ];
