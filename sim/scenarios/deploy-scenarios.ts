@@ -1,6 +1,6 @@
 /** What operators do every day: a new version beside the old one, and one node after the other restarted. */
 import type { Call } from '../client.js';
-import { endOf, entityOf, eventsOf, placed, type Scenario, startedOn } from './scenario.js';
+import { endOf, entityOf, eventsOf, placed, type Scenario, startedOn, toldTo } from './scenario.js';
 
 const FOUR = ['n1', 'n2', 'n3', 'n4'];
 
@@ -157,6 +157,27 @@ export const DEPLOY_SCENARIOS: readonly Scenario[] = [
       sim.weather.replyLost = 0;
       sim.stop(other);
       must('its caller gets the receipt', sim.until(() => call.outcome !== 'open', 900) && call.outcome === 'ok');
+    },
+  },
+  {
+    name: 'idle-entity-is-not-handed-over',
+    shows: 'a node that stops hands over entities with work, and only releases those without',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, 'plain:a');
+      sim.stop(owner);
+      sim.gone.add(owner);
+      sim.run(500);
+      must(
+        'it has released the entity',
+        eventsOf(sim, 'own').some((e) => e.how === 'release' && e.entity === 'plain:a'),
+      );
+      must('no node was woken for it', toldTo(sim, other, 'ring').length === 0);
+      must(
+        'and no node has claimed it',
+        eventsOf(sim, 'own').every((e) => e.how !== 'claim' || e.node === owner),
+      );
     },
   },
 ];

@@ -206,4 +206,25 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       must('nothing that had begun began again', startedOn(sim, A).length === new Set([...before, ...startedOn(sim, A)]).size);
     },
   },
+  {
+    name: 'fence-changed-in-the-store',
+    shows: 'an owner whose fence the log does not hold any more begins nothing, and closes',
+    keepsLog: true,
+    stays: true,
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      sendThree(sim);
+      const record = sim.server.state.entities.get(A);
+      must('n1 owns the entity', record?.owner === sim.node('n1').incarnation);
+      // The store lost the record of the claim, and holds an older one.
+      if (record !== undefined) record.fence--;
+      sim.storeLost = true;
+      sim.send('n1', A, { c: 'before', ms: 50 });
+      sim.send('n1', A, { c: 'behind', ms: 50 });
+      sim.run(1000);
+      must('it has closed', hasState(sim, 'n1', 'store-lost'));
+      must('before it began the message behind', !startedOn(sim, A).includes('behind'));
+    },
+  },
 ];

@@ -283,4 +283,30 @@ export const MASTER_SCENARIOS: readonly Scenario[] = [
       must('the node itself lives on', !hasState(sim, 'n1', 'lease-lost'));
     },
   },
+  {
+    name: 'cut-off-master-is-not-renewed',
+    shows: 'the store refuses to renew the term of a master that most of its group report as unreachable (L1)',
+    run(sim, must) {
+      led(sim);
+      sim.partition(['n1'], ['n2', 'n3']);
+      const isCutOff = (): boolean => {
+        const { members } = sim.server.state;
+        const { incarnation } = sim.node('n1');
+        return ['n2', 'n3'].every((name) => members.get(sim.node(name).incarnation)?.unreachable.includes(incarnation) === true);
+      };
+      for (let i = 0; i < 40 && !isCutOff(); i++) {
+        for (const name of ['n2', 'n3']) sim.send(name, `plain:far-${name}-${i}`, { c: `${name}-${i}` });
+        sim.run(100);
+      }
+      must('both others report the master as unreachable', isCutOff());
+      must(
+        'it steps down at its next renewal, and does not wait until it has seen for long that another node should lead',
+        sim.until(() => masterOf(sim) !== 'n1', 300),
+      );
+      must(
+        'another node leads after its term',
+        sim.until(() => masterOf(sim) === 'n2', 4000),
+      );
+    },
+  },
 ];

@@ -1,4 +1,5 @@
 /** What is left behind: by the dead, by the slow, by handlers that fail or never end, and by an outage of the store. */
+import type { Answer, Begun } from '../../src/core/log/operations.js';
 import type { Cluster } from '../cluster.js';
 import { endOf, entityOf, eventsOf, hasState, placed, type Scenario, startedOn } from './scenario.js';
 
@@ -15,6 +16,20 @@ function recoverersOf(sim: Cluster): ReadonlySet<string> {
     return apply(host, batch);
   };
   return hosts;
+}
+
+/** From now on no answer to a begin or finish has room for the message that it begins. */
+function answersWithoutMessages(sim: Cluster): void {
+  const apply = sim.server.applyBatch.bind(sim.server);
+  const stripped = (answer: Answer): Answer => {
+    const { message, next } = answer as { readonly message?: object; readonly next?: Begun };
+    if (message !== undefined) return { ...answer, message: undefined } as Answer;
+    return next === undefined ? answer : ({ ...answer, next: { ...next, message: undefined } } as Answer);
+  };
+  sim.server.applyBatch = (...args) => {
+    const reply = apply(...args);
+    return reply.status === 'applied' ? { ...reply, answers: reply.answers.map(stripped) } : reply;
+  };
 }
 
 export const RECOVERY_SCENARIOS: readonly Scenario[] = [
@@ -237,6 +252,48 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
         'it runs after two sweeps at the latest',
         sim.until(() => endOf(sim, call) === 'completed', 700),
       );
+    },
+  },
+  {
+    name: 'begun-without-its-message',
+    shows: 'a message that the log has begun in an answer that had no room for it is read and run',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, 'plain:a');
+      answersWithoutMessages(sim);
+      sim.partition([owner], [other]);
+      const calls = ['large-1', 'large-2'].map((c) => sim.send(other, 'plain:a', { c, ms: 20 }));
+      must(
+        'both messages run, which their owner has not heard of',
+        sim.until(() => calls.every((c) => endOf(sim, c) === 'completed'), 1500),
+      );
+      must('once each, in order', startedOn(sim, 'plain:a').join() === 'large-1,large-2');
+    },
+  },
+  {
+    name: 'fence-changed-while-it-reads',
+    shows: 'an owner that reads a message which the log has begun, and finds another fence there, closes',
+    keepsLog: true,
+    stays: true,
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { owner, other } = placed(sim, 'plain:a');
+      answersWithoutMessages(sim);
+      sim.partition([owner], [other]);
+      sim.send(other, 'plain:a', { c: 'large', ms: 20 });
+      const record = sim.server.state.entities.get('plain:a');
+      must(
+        'the log has begun the message',
+        sim.until(() => record?.running !== undefined, 1500, 0.05),
+      );
+      // The store lost the record of the claim, and holds an older one.
+      if (record !== undefined) record.fence--;
+      sim.storeLost = true;
+      sim.run(1000);
+      must('the owner has closed', hasState(sim, owner, 'store-lost'));
+      must('and has not run the message', startedOn(sim, 'plain:a').length === 0);
     },
   },
 ];
