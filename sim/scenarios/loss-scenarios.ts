@@ -1,4 +1,5 @@
 /** The store comes back from an older state: a node that remembers what is lost closes the store to the others. */
+import { type Store, StoreCallError } from '../../src/ports/store.js';
 import type { Cluster } from '../cluster.js';
 import { eventsOf, hasState, type Must, type Scenario, startedOn } from './scenario.js';
 
@@ -35,6 +36,17 @@ function losesAndIsEvicted(sim: Cluster, must: Must, kept: number): void {
   sim.run(2500);
   must('it has noticed', hasState(sim, 'n1', 'store-lost'));
   must('the other has closed too', hasState(sim, 'n2', 'closed'));
+}
+
+/** From now on the script that applies batches of that node fails with this text, and writes nothing, unless there is none. */
+function failsFor(sim: Cluster, name: string, why: () => string | undefined): void {
+  const { store } = Reflect.get(sim.node(name).node as object, 'options') as { readonly store: Store };
+  const apply = store.apply.bind(store);
+  store.apply = (batch, patience) => {
+    const text = why();
+    if (text === undefined) return apply(batch, patience);
+    return Promise.reject(new StoreCallError(text, false, false, undefined, 'broken'));
+  };
 }
 
 export const LOSS_SCENARIOS: readonly Scenario[] = [
@@ -225,6 +237,47 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       sim.run(1000);
       must('it has closed', hasState(sim, 'n1', 'store-lost'));
       must('before it began the message behind', !startedOn(sim, A).includes('behind'));
+    },
+  },
+  {
+    name: 'script-that-fails-in-itself',
+    shows:
+      'a node whose batch makes the script of the store fail in the same way each time closes, and does not send it for ever',
+    stays: true,
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      sendThree(sim);
+      let tries = 0;
+      failsFor(sim, 'n1', () => {
+        tries++;
+        return 'a field of the entity is missing';
+      });
+      sim.storeLost = true;
+      const call = sim.send('n1', A, { c: 'w1' });
+      must(
+        'it has closed before the deadline of its caller',
+        sim.until(() => hasState(sim, 'n1', 'store-lost'), 900),
+      );
+      must(`after three tries (${tries})`, tries === 3);
+      must('and its caller is not told that the message is logged', call.outcome !== 'ok');
+    },
+  },
+  {
+    name: 'script-that-fails-otherwise',
+    shows: 'a batch that fails in another way each time is sent again until the store takes it',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      let tries = 0;
+      failsFor(sim, 'n1', () => (++tries <= 6 ? `failure ${tries % 2}` : undefined));
+      const call = sim.send('n1', A, { c: 'w1' }, { how: 'wait', timeoutMs: 6000 });
+      must(
+        'the message runs',
+        sim.until(() => call.outcome === 'ok', 5000),
+      );
+      must('after six failures', tries > 6);
+      must('and the node lives on', !hasState(sim, 'n1', 'store-lost'));
     },
   },
 ];
