@@ -280,4 +280,34 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       must('and the node lives on', !hasState(sim, 'n1', 'store-lost'));
     },
   },
+  {
+    name: 'former-generation-without-its-join',
+    shows: 'a process of a former generation closes itself also if the store remembers no join under its number any more',
+    keepsLog: true,
+    stays: true,
+    run(sim, must) {
+      sim.start('n1');
+      // Its next heartbeat is due before it reads the members again, and would find another generation there.
+      sim.run(1060);
+      const { incarnation } = sim.node('n1');
+      sim.pause('n1');
+      // An operator deletes what is left of the store, and starts anew.
+      sim.server.forgetTail(0);
+      for (const isLast of [false, false, true]) {
+        sim.start('n2');
+        sim.run(1000);
+        if (!isLast) sim.stop('n2');
+        sim.run(500);
+      }
+      must('n2 has a later number by now', sim.node('n2').incarnation > incarnation);
+      // As after 1024 more joins.
+      sim.server.state.joins.delete(incarnation);
+      sim.resume('n1');
+      const call = sim.send('n1', A, { c: 'w1' });
+      sim.run(2500);
+      must('n1 has noticed', hasState(sim, 'n1', 'store-lost'));
+      must('nothing of it is in the log', call.outcome !== 'ok' && eventsOf(sim, 'append').length === 0);
+      must('n2 has not heard of it', !hasState(sim, 'n2', 'closed') && !hasState(sim, 'n2', 'suspended'));
+    },
+  },
 ];
