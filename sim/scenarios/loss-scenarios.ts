@@ -220,7 +220,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'fence-changed-in-the-store',
-    shows: 'an owner whose fence the log does not hold any more begins nothing, and closes',
+    shows: 'an owner whose fence the log does not hold any more is refused at the end of its handler, and closes',
     keepsLog: true,
     stays: true,
     run(sim, must) {
@@ -236,7 +236,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       sim.send('n1', A, { c: 'behind', ms: 50 });
       sim.run(1000);
       must('it has closed', hasState(sim, 'n1', 'store-lost'));
-      must('before it began the message behind', !startedOn(sim, A).includes('behind'));
+      must('and has not begun the message behind', !startedOn(sim, A).includes('behind'));
     },
   },
   {
