@@ -140,11 +140,11 @@ export const LUA_CANARIES: readonly Canary[] = [
     '',
   ),
   mutant(
-    'evict-leased',
-    'bury.lua: a member is evicted within its lease',
+    'evict-unsealed',
+    'bury.lua: an evicted member stays as it was',
     ['control'],
-    "if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end",
-    '',
+    "refuse('BEATING', m[7]) end local bad = open_writes() if bad then return bad end seal(incarnation, m)",
+    "refuse('BEATING', m[7]) end",
   ),
   mutant(
     'replay-again',

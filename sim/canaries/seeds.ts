@@ -75,7 +75,7 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'lua-heartbeat-uncounted': [1],
   'lua-epoch-of-the-group': [1],
   'lua-session-stays': [1],
-  'lua-evict-leased': [35],
+  'lua-evict-unsealed': [1, 2],
   'lua-replay-again': [5],
   'lua-letter-found-after-purge': [12],
 };
