@@ -341,15 +341,17 @@ export class Cluster {
   }
 
   /**
-   * Lets time pass until every group has had a master and no node is listed as taking no new work, at most for as long as a change of masters
-   * may take: a late copy of a report stands until its node sees it in the next membership snapshot.
+   * Lets time pass until every group has had a master, none is rebuilding, and no node is listed as taking no new work, at most for as long
+   * as a change of masters may take: a late copy of a report stands until its node sees it in the next membership snapshot.
    */
   waitForGroups(): void {
     const { leaderTTLMs, leaderDebounceMs, leaderRenewalMs, nodeTTLMs } = this.options.settings;
     const areWell = (): boolean => {
       const nowMs = this.server.nowMs();
       for (const group of ledGroups(this.server.state, nowMs)) this.led.add(group);
-      return unwillingIn(this.server.state) === 0 && groupsOf(this.nodes.values()).every((group) => this.led.has(group));
+      const isRebuilding = [...this.nodes.values()].some(({ node }) => node?.status().role === 'rebuilding');
+      if (isRebuilding || unwillingIn(this.server.state) > 0) return false;
+      return groupsOf(this.nodes.values()).every((group) => this.led.has(group));
     };
     this.led.clear();
     const { setBackMs = 0 } = this.options;
