@@ -241,7 +241,7 @@ export class Ownership {
    */
   resume(): void {
     for (const worker of [...this.parked]) worker.leaseProved();
-    // A slot that was freed meanwhile went to nobody.
+    // A slot that was freed while the lease was not proved has woken no worker.
     this.fillSlots();
     for (const worker of this.workers.values()) worker.kick();
   }

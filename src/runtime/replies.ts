@@ -28,6 +28,7 @@ const REPLY_GRANULE_MS = 16;
 /** How a message ended. */
 interface End {
   readonly seq: number;
+  readonly state: EndState;
   readonly result: string;
   /** Undefined if it completed. */
   readonly error: AtomicQueuesError | undefined;
@@ -52,7 +53,7 @@ export class Waiter implements Due {
   previous: Waiter | undefined;
   /** It has not settled. */
   isOpen = true;
-  /** Set where the caller has given up, and its message is being withdrawn: why. */
+  /** Why the caller gave up, once the log was asked to withdraw its message. */
   expiredWhy: string | undefined;
   /** Why the message's entity had no owner when last asked. */
   lastRefusal: PetitionRefusal | undefined;
@@ -186,7 +187,7 @@ export class Replies {
       next = w.next;
       // It throws for a detail that is no JSON, and then the wait goes on until its deadline.
       const error = state === 'completed' ? undefined : errorOfState(state, detail, entity, id);
-      const end = { seq, result: detail, error };
+      const end = { seq, state, result: detail, error };
       if (w.seq > 0) this.endBy(w, end);
       else if (w.early === undefined || w.early.seq < seq) w.early = end;
     }
@@ -200,10 +201,13 @@ export class Replies {
     if (early !== undefined) this.endBy(waiter, early);
   }
 
-  private endBy(waiter: Waiter, { seq, result, error }: End): void {
+  private endBy(waiter: Waiter, { seq, state, result, error }: End): void {
     if (seq < waiter.seq) return;
-    // Its own withdrawal may be read back before the log's answer to it is there.
-    if (error?.code === 'WITHDRAWN' && waiter.expiredWhy !== undefined) this.giveUp(waiter, waiter.expiredWhy, true);
+    // The caller's own withdrawal may be read back before the log's answer to it arrives. By the state, since a handler may fail with that code.
+    if (state === 'withdrawn' && waiter.expiredWhy !== undefined) {
+      this.giveUp(waiter, waiter.expiredWhy, true);
+      return;
+    }
     if (!this.remove(waiter)) return;
     if (error === undefined) waiter.succeed(result);
     else waiter.fail(error);
@@ -262,9 +266,12 @@ export class Replies {
   /** @internal A deadline passed or the caller aborted. */
   expired(waiter: Waiter, why: string): void {
     this.due.cancel(waiter);
+    if (waiter.options.onTimeout !== 'withdraw' || waiter.isOfAnother) {
+      this.giveUp(waiter, why, undefined);
+      return;
+    }
     waiter.expiredWhy = why;
-    if (waiter.options.onTimeout === 'withdraw' && !waiter.isOfAnother) this.withdraw(waiter, why);
-    else this.giveUp(waiter, why, undefined);
+    this.withdraw(waiter, why);
   }
 
   /** Ends a wait without an outcome. `withdrawn`: whether the message was taken back, undefined if not tried. */
