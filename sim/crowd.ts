@@ -40,7 +40,7 @@ function hasRoom({ nodes, settings, messages, faults, link, isCalm }: Plan): boo
   return isUnbounded && isWhole && isKept && !neverEnds && !losesAll && link === undefined && isCalm !== true;
 }
 
-/** The same job without a message that nobody declares. */
+/** Returns the job without the message that only the relief declares. */
 function known(job: Job): Job {
   const to = ({ entity, job: inner }: Target): Target => ({ entity, job: known(inner) });
   return {

@@ -1,6 +1,6 @@
 /**
  * An operator who looks at the log while the cluster works: counts, the survey, and the dead letters by every filter, in small pages, as
- * `bus.deadLetters` and the command line do. What was shown goes into the history, for a checker.
+ * `bus.deadLetters` and the command line do. A checker compares what was shown with the history.
  */
 import type { ControlAnswerOf, ControlOp } from '../src/core/log/control-operations.js';
 import type { Store } from '../src/ports/store.js';

@@ -42,10 +42,12 @@ const LOOKS = [0.4, 0.8];
 const PROBES_MAX = 10;
 /** A clock of the store that is set back by no more than that costs no more than the usual bounds allow. */
 const SET_BACK_MS = -3000;
-const setBackMs = ({ faults }: Plan): number =>
-  faults.reduce((sum, { kind, amount = 0 }) => sum + (kind === 'storeJumpBack' && amount < SET_BACK_MS ? -amount : 0), 0);
 /** Time between the end of the work and the look at what is left, beyond the idle time of workers. */
 const REST_MS = 1500;
+
+/** By how much the clock of the store is set back beyond that, in all. */
+const setBackMs = ({ faults }: Plan): number =>
+  faults.reduce((sum, { kind, amount = 0 }) => sum + (kind === 'storeJumpBack' && amount < SET_BACK_MS ? -amount : 0), 0);
 
 /** A plan with the store 'lua' needs `loadStore` before. */
 export function runPlan(plan: Plan, { drain, machine, scripts }: RunOptions): RunResult {
@@ -163,7 +165,13 @@ class PlanRun {
     }
     for (const message of plan.messages) cluster.world.after(message.atMs, undefined, () => this.send(message, 0));
     for (const fault of plan.faults) cluster.world.after(fault.atMs, undefined, () => this.begin(fault));
-    for (const share of LOOKS) cluster.world.after(plan.healAtMs * share, undefined, () => cluster.operator.look());
+    for (const share of LOOKS) this.lookAfter(plan.healAtMs * share);
+  }
+
+  /** A look is an event of its own, so nothing else happens while it goes on. */
+  private lookAfter(ms: number): void {
+    const { world, operator } = this.cluster;
+    world.after(ms, undefined, () => operator.look());
   }
 
   private begin(planned: FaultPlan): void {
@@ -224,7 +232,7 @@ class PlanRun {
       disperse(cluster, plan.settings);
     }
     cluster.until(() => this.nobodyWaits(), replyTimeoutMs + storeCallTimeoutMs + independentMs, POLL_MS);
-    cluster.operator.look();
+    this.lookAfter(0);
     cluster.run(idleTimeoutMs + REST_MS);
     // A hint that was late may still have an owner look at an entity that has nothing.
     cluster.run(Math.max(0, healedMs + longestDelayMs(plan) - cluster.world.nowMs));

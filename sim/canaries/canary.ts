@@ -3,7 +3,7 @@
  * the simulated store's machine, on the runtime's classes or in the text of the scripts, never by a flag in shipped code.
  */
 import { applyBatch } from '../../src/core/log/apply.js';
-import type { ControlAnswer, ControlOp } from '../../src/core/log/control-operations.js';
+import type { ControlAnswer, ControlAnswerOf, ControlOp } from '../../src/core/log/control-operations.js';
 import type { Answer, AnswerOf, Batch, BatchReply, SessionOp } from '../../src/core/log/operations.js';
 import type { PartitionState } from '../../src/core/log/state.js';
 import type { InvariantId } from '../checkers/view.js';
@@ -66,6 +66,18 @@ export function withCalls(calls: {
 }): Machine {
   return { applyBatch: calls.batch ?? MACHINE.applyBatch, applyControl: calls.control ?? MACHINE.applyControl };
 }
+
+/** The protocol, with the answers to one operation replaced. */
+export const withAnswers = <O extends ControlOp['op']>(
+  name: O,
+  replace: (answer: ControlAnswerOf[O], state: PartitionState) => ControlAnswer,
+): Machine =>
+  withCalls({
+    control: (state, op, nowMs) => {
+      const answer = MACHINE.applyControl(state, op, nowMs);
+      return op.op === name ? replace(answer as ControlAnswerOf[O], state) : answer;
+    },
+  });
 
 export const isOk = <K extends SessionOp['op']>(_op: K, answer: Answer): answer is AnswerOf[K] & { ok: true } => answer.ok;
 

@@ -139,6 +139,16 @@ export const LUA_CANARIES: readonly Canary[] = [
     "call('HDEL', META, session, session .. ':0', session .. ':1')",
     '',
   ),
+  {
+    ...mutant(
+      'evict-leased',
+      'bury.lua: a member is evicted within its lease',
+      ['control'],
+      "if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end",
+      '',
+    ),
+    scenario: 'eviction-within-the-lease',
+  },
   mutant(
     'evict-unsealed',
     'bury.lua: an evicted member stays as it was',

@@ -1,5 +1,6 @@
 /** Runs canaries until the checkers see them, and keeps on record which seeds show them. */
 import { breathe, inMacrotask, printNote, printResult, writeText } from '../ambient.js';
+import { check } from '../checkers/check.js';
 import type { InvariantId } from '../checkers/view.js';
 import { type Options, UsageError } from '../cli.js';
 import { runPlan } from '../run.js';
@@ -51,11 +52,21 @@ export function violatedBy(canary: Canary, seed: number, drain: () => void): Inv
 const catches = (canary: Canary, violated: readonly InvariantId[]): boolean =>
   violated.some((id) => canary.expected.includes(id));
 
-/** Whether the scenario of the canary does not hold while the guard is off. */
+/** Whether the scenario of the canary does not hold, or breaks what is expected, while the guard is off. One of the scripts as above. */
 function breaksScenario(canary: Canary, name: string, drain: () => void): boolean {
   const undo = canary.install?.();
   try {
-    return scenariosNamed(name).some((scenario) => playScenario(scenario, drain, canary.machine?.()).broken.length > 0);
+    const replaced = { machine: canary.machine?.(), scripts: canary.scripts?.(shippedScripts()) };
+    return scenariosNamed(name).some((scenario) => {
+      const { broken, history } = playScenario(scenario, drain, replaced);
+      return (
+        broken.length > 0 ||
+        catches(
+          canary,
+          check(history).violations.map(({ invariant }) => invariant),
+        )
+      );
+    });
   } finally {
     undo?.();
   }

@@ -1,6 +1,6 @@
 /** Guards of the runtime, switched off one by one by replacing methods of its classes. */
 import { AtomicQueuesError } from '../../src/core/errors.js';
-import type { BuryOp, MembersAnswer, ReadyAnswer } from '../../src/core/log/control-operations.js';
+import type { BuryOp, MembersAnswer } from '../../src/core/log/control-operations.js';
 import type { FailureRuling } from '../../src/ports/handler.js';
 import { Audit } from '../../src/runtime/audit.js';
 import { EntityContext } from '../../src/runtime/context.js';
@@ -16,7 +16,7 @@ import { SelfReport } from '../../src/runtime/self-report.js';
 import { StoreSession } from '../../src/runtime/session.js';
 import { EntityWorker } from '../../src/runtime/worker.js';
 import { MACHINE, type Machine } from '../machine.js';
-import { all, type Canary, replaceMethod, withCalls } from './canary.js';
+import { all, type Canary, replaceMethod, withAnswers, withCalls } from './canary.js';
 
 /** A field of a runtime object that is private to it. */
 const peek = <T>(self: object, field: string): T => (self as Record<string, unknown>)[field] as T;
@@ -158,7 +158,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'lost-copy-keeps-appends',
     does: 'after a lost copy of a batch, its appends stay in it, though the store refuses them',
     expected: ['L1'],
-    scenario: 'full-store',
     install: lightenOnlyFree,
   },
   {
@@ -410,12 +409,9 @@ function buryLive(): Machine {
 }
 
 function readyOnlyUnowned(): Machine {
-  return withCalls({
-    control: (state, op, nowMs) => {
-      const answer = MACHINE.applyControl(state, op, nowMs);
-      if (op.op !== 'ready') return answer;
-      const { entities, next } = answer as ReadyAnswer;
-      return { ok: true, entities: entities.filter((e) => e.owner === 0), next } satisfies ReadyAnswer;
-    },
-  });
+  return withAnswers('ready', ({ entities, next }) => ({
+    ok: true,
+    entities: entities.filter(({ owner }) => owner === 0),
+    next,
+  }));
 }

@@ -1,6 +1,6 @@
 /** Guards of the store protocol, switched off one by one. */
 import { HighWater } from '../../src/core/high-water.js';
-import type { ControlOp, JoinOp, LeadAnswer, ReadyAnswer, SurveyAnswer } from '../../src/core/log/control-operations.js';
+import type { ControlOp, JoinOp, LeadAnswer } from '../../src/core/log/control-operations.js';
 import {
   type AnswerOf,
   type AppendOp,
@@ -12,7 +12,7 @@ import {
 } from '../../src/core/log/operations.js';
 import { letterKey, type PartitionState } from '../../src/core/log/state.js';
 import { MACHINE, type Machine } from '../machine.js';
-import { type Canary, isOk, replaceMethod, withCalls, withSteps } from './canary.js';
+import { type Canary, isOk, replaceMethod, withAnswers, withCalls, withSteps } from './canary.js';
 
 function unknownIsEvicted(): Machine {
   return withCalls({
@@ -78,7 +78,6 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'unknown-counts-as-evicted',
     does: 'the store says "evicted" of an incarnation that it never gave, and no node compares the counters of the store',
     expected: ['I4'],
-    scenario: 'back-before-a-join',
     machine: unknownIsEvicted,
     install: () => replaceMethod(HighWater, 'take', () => () => undefined),
   },
@@ -264,26 +263,27 @@ export const STORE_CANARIES: readonly Canary[] = [
     does: 'the survey counts a running message among those that wait',
     expected: ['I4'],
     machine: () =>
+      withAnswers('survey', ({ types, ...rest }) => ({
+        ...rest,
+        types: types.map((one) => ({ ...one, pending: one.pending + one.running })),
+      })),
+  },
+  {
+    name: 'closes-another-generation',
+    does: 'a process that knows a former generation closes the store that is there now',
+    expected: ['L1'],
+    scenario: 'former-generation',
+    machine: () =>
       withCalls({
-        control: (state, op, nowMs) => {
-          const answer = MACHINE.applyControl(state, op, nowMs);
-          if (op.op !== 'survey') return answer;
-          const { types, ...rest } = answer as SurveyAnswer;
-          return { ...rest, types: types.map((one) => ({ ...one, pending: one.pending + one.running })) };
-        },
+        control: (state, op, nowMs) =>
+          MACHINE.applyControl(state, op.op === 'shut' ? { ...op, generation: state.generation } : op, nowMs),
       }),
   },
   {
     name: 'first-page-only',
     does: 'a sweep sees the first page of the ready entities only',
     expected: ['L3'],
-    machine: () =>
-      withCalls({
-        control: (state, op, nowMs) => {
-          const answer = MACHINE.applyControl(state, op, nowMs);
-          return op.op === 'ready' ? { ...(answer as ReadyAnswer), next: '' } : answer;
-        },
-      }),
+    machine: () => withAnswers('ready', (answer) => ({ ...answer, next: '' })),
   },
   {
     name: 'term-without-end',

@@ -4,7 +4,7 @@ import { type Findings, isTerminal, type View } from './view.js';
 
 /** I4 for people: what an operator is shown of the log is what the history says of it, no letter less, more, or otherwise. */
 export function shownLog(view: View, findings: Findings): void {
-  const log = new Told();
+  const log = new ExpectedLog();
   for (const event of view.events) {
     if (event.index > view.lossIndex) return;
     if (event.kind === 'shown') log.judge(event, (what) => findings.violated('I4', `an operator was shown ${what}`, event.index));
@@ -18,8 +18,8 @@ interface Queue {
   pending: number;
 }
 
-/** The log as the history tells it. */
-class Told {
+/** The log as it must be after the events of the history so far. */
+class ExpectedLog {
   private readonly queues = new Map<string, Queue>();
   private readonly letters = new Map<string, LetterMade>();
   private readonly replayed = new Set<string>();

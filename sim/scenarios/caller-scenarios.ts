@@ -1,7 +1,7 @@
 /** What callers see: links that carry one way only, calls in a circle, and calls that are made again. */
 import type { Call } from '../client.js';
 import type { Target } from '../job.js';
-import { endOf, entityOf, eventsOf, placed, type Scenario, startedOn, toldTo } from './scenario.js';
+import { endOf, entityOf, eventsOf, placedOnTwo, type Scenario, startedOn, toldTo } from './scenario.js';
 
 const THREE = ['n1', 'n2', 'n3'];
 
@@ -16,9 +16,7 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
     name: 'one-way-link',
     shows: 'requests pass and replies do not: the result is read back from the log, and nothing runs again (I4)',
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, 'plain:a');
+      const { owner, other } = placedOnTwo(sim, 'plain:a');
       sim.oneWay(owner, other);
       const calls = ['w1', 'w2', 'w3'].map((c) => sim.send(other, 'plain:a', { c }, { how: 'wait' }));
       sim.run(50);
@@ -77,10 +75,8 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
     shows: 'a message that is withdrawn while it waits for its next attempt holds up nothing behind it',
     settings: { backoffDelayMs: 4000, reconcileIntervalMs: 3000 },
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
       const entity = 'retried:a';
-      const { other } = placed(sim, entity);
+      const { other } = placedOnTwo(sim, entity);
       for (const isBehind of [true, false]) {
         const which = isBehind ? 'what waits behind it' : 'what comes after it';
         const failing = { c: `first-${isBehind}`, how: 'throw' } as const;
@@ -103,9 +99,7 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
     shows: 'a wake that overtakes the answer to the retry of the message is not forgotten',
     settings: { backoffDelayMs: 4000, reconcileIntervalMs: 3000, storeCallTimeoutMs: 400 },
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, 'retried:a');
+      const { owner, other } = placedOnTwo(sim, 'retried:a');
       sim.slowStore(owner, 60);
       const first = sim.send(
         other,
@@ -214,12 +208,10 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'withdrawn-before-it-left',
-    shows: 'a caller that gives up before its message has left the node is told at once that it will not run (I5)',
+    shows: 'a caller that gives up before its message has left the node learns at once that it will not run (I5)',
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
       const entity = 'plain:a';
-      const { other } = placed(sim, entity);
+      const { other } = placedOnTwo(sim, entity);
       sim.weather.requestLost = 1;
       // Two batches are in flight and stay there; the third message waits behind them.
       for (const c of ['flies-1', 'flies-2']) {
@@ -228,10 +220,10 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
       }
       const call = sim.send(other, entity, { c: 'waits' }, { how: 'wait', onTimeout: 'withdraw', timeoutMs: 60 });
       must(
-        'it is told at its deadline',
+        'the call ends at its deadline',
         sim.until(() => call.outcome !== 'open', 100, 1),
       );
-      must('that the message was withdrawn', call.outcome === 'fail' && call.code === 'REPLY_TIMEOUT');
+      must('with the withdrawal of its message', call.outcome === 'fail' && call.code === 'REPLY_TIMEOUT');
       sim.weather.requestLost = 0;
       must(
         'the others run',
@@ -245,10 +237,8 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
     shows: 'a reply that comes before the log has answered the append ends the call as soon as it has (L4)',
     settings: { reconcileIntervalMs: 3000, storeCallTimeoutMs: 500 },
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
       const entity = 'plain:a';
-      const { owner, other } = placed(sim, entity);
+      const { owner, other } = placedOnTwo(sim, entity);
       sim.send(owner, entity, { c: 'first', ms: 130 });
       sim.run(10);
       sim.slowStore(other, 100);

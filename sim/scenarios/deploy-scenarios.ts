@@ -1,6 +1,6 @@
 /** What operators do every day: a new version beside the old one, and one node after the other restarted. */
 import type { Call } from '../client.js';
-import { endOf, entityOf, eventsOf, placed, type Scenario, startedOn, toldTo } from './scenario.js';
+import { endOf, entityOf, eventsOf, placedOnTwo, type Scenario, startedOn, toldTo } from './scenario.js';
 
 const FOUR = ['n1', 'n2', 'n3', 'n4'];
 
@@ -99,7 +99,7 @@ export const DEPLOY_SCENARIOS: readonly Scenario[] = [
       sim.run(1500);
       const early = sim.send('n1', 'plain:a', { c: 'early', op: 'withdraw' });
       must(
-        'what nobody declares is refused at once',
+        'a message that no node declares is refused at once',
         sim.until(() => early.outcome === 'fail', 50, 5) && early.code === 'UNKNOWN_MESSAGE',
       );
       sim.start('n3');
@@ -128,11 +128,9 @@ export const DEPLOY_SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'call-while-draining',
-    shows: 'a node that is told to stop refuses new calls definitely, and ends what runs',
+    shows: 'a node that stops refuses new calls definitely, and ends what runs',
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner } = placed(sim, 'plain:a');
+      const { owner } = placedOnTwo(sim, 'plain:a');
       const runs = sim.send(owner, 'plain:a', { c: 'runs', ms: 300 });
       sim.run(50);
       sim.stop(owner);
@@ -145,11 +143,9 @@ export const DEPLOY_SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'stop-with-a-lost-reply',
-    shows: 'a node that is told to stop leaves only after it knows what became of the messages that it has sent to the log',
+    shows: 'a node that stops leaves only after it knows what became of the messages that it has sent to the log',
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, 'plain:a');
+      const { owner, other } = placedOnTwo(sim, 'plain:a');
       must('the entity belongs to the other node', owner !== other);
       sim.weather.replyLost = 1;
       const call = sim.send(other, 'plain:a', { c: 'sent' });
@@ -163,9 +159,7 @@ export const DEPLOY_SCENARIOS: readonly Scenario[] = [
     name: 'idle-entity-is-not-handed-over',
     shows: 'a node that stops hands over entities with work, and only releases those without',
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, 'plain:a');
+      const { owner, other } = placedOnTwo(sim, 'plain:a');
       sim.stop(owner);
       sim.gone.add(owner);
       sim.run(500);

@@ -1,7 +1,7 @@
 /** What the log and its callers agree on: lost replies, late copies, gaps, refusals, withdrawals, sends. */
 import type { Call } from '../client.js';
 import type { Job } from '../job.js';
-import { endOf, eventsOf, hasState, placed, type Scenario, startedOn } from './scenario.js';
+import { endOf, eventsOf, hasState, placedOnTwo, type Scenario, startedOn } from './scenario.js';
 
 const A = 'plain:a';
 
@@ -279,9 +279,7 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     shows: 'what a handler sends is logged with its completion: a crash neither drops nor doubles it',
     settings: { onInterrupt: 'retry' },
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, 'retried:from');
+      const { owner, other } = placedOnTwo(sim, 'retried:from');
       const sends = [{ entity: 'plain:to', job: { c: 't.1', op: 'deposit', amount: 5, ms: 1, how: 'ok' } as const }];
       const transfer = sim.send(other, 'retried:from', { c: 't', op: 'withdraw', amount: 5, ms: 300, sends });
       sim.run(250);
@@ -341,10 +339,8 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
       'a late hint that carries the message as it was before a retry does not make its attempt count again (found by seed 1491)',
     settings: { backoffDelayMs: 2500 },
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
       const entity = 'retried:h';
-      const { owner, other } = placed(sim, entity);
+      const { owner, other } = placedOnTwo(sim, entity);
       sim.send(other, entity, { c: 'tried', how: 'throw-first', ms: 100 });
       sim.run(20);
       const asItWas = sim.server.state.entities.get(entity)?.running;
@@ -376,7 +372,7 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
       sim.weather.refusing = 'readonly';
       const call = sim.send('n1', A, { c: 'refused' });
       must(
-        'its caller is told at once that nothing was written',
+        'its caller learns at once that nothing was written',
         sim.until(() => call.outcome !== 'open', 15, 1) && call.outcome === 'fail' && call.code === 'STORE_UNAVAILABLE',
       );
       sim.run(100);

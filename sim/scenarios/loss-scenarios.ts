@@ -21,6 +21,12 @@ function sendThree(sim: Cluster): void {
   }
 }
 
+function startAndSendThree(sim: Cluster): void {
+  sim.start('n1');
+  sim.run(500);
+  sendThree(sim);
+}
+
 /** The store loses what came after step `kept`, which n1 remembers, and n2 evicts n1 by what is left before n1 can call again. */
 function losesAndIsEvicted(sim: Cluster, must: Must, kept: number): void {
   const { incarnation } = sim.node('n1');
@@ -75,9 +81,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
     keepsLog: true,
     stays: true,
     run(sim, must) {
-      sim.start('n1');
-      sim.run(500);
-      sendThree(sim);
+      startAndSendThree(sim);
       const applied = sim.server.steps;
       sim.storeLost = true;
       sim.server.forgetTail(applied - 6);
@@ -139,7 +143,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       sim.start('n1');
       sim.run(1000);
       sim.pause('n1');
-      // An operator deletes what is left of the store, and starts anew.
+      // An operator deletes what is left of the store, and opens it again.
       sim.server.forgetTail(0);
       sim.start('n2');
       sim.run(1000);
@@ -224,9 +228,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
     keepsLog: true,
     stays: true,
     run(sim, must) {
-      sim.start('n1');
-      sim.run(500);
-      sendThree(sim);
+      startAndSendThree(sim);
       const record = sim.server.state.entities.get(A);
       must('n1 owns the entity', record?.owner === sim.node('n1').incarnation);
       // The store lost the record of the claim, and holds an older one.
@@ -245,9 +247,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       'a node whose batch makes the script of the store fail in the same way each time closes, and does not send it for ever',
     stays: true,
     run(sim, must) {
-      sim.start('n1');
-      sim.run(500);
-      sendThree(sim);
+      startAndSendThree(sim);
       let tries = 0;
       failsFor(sim, 'n1', () => {
         tries++;
@@ -260,7 +260,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
         sim.until(() => hasState(sim, 'n1', 'store-lost'), 900),
       );
       must(`after three tries (${tries})`, tries === 3);
-      must('and its caller is not told that the message is logged', call.outcome !== 'ok');
+      must('and its caller gets no receipt', call.outcome !== 'ok');
     },
   },
   {
@@ -291,7 +291,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       sim.run(1060);
       const { incarnation } = sim.node('n1');
       sim.pause('n1');
-      // An operator deletes what is left of the store, and starts anew.
+      // An operator deletes what is left of the store, and opens it again.
       sim.server.forgetTail(0);
       for (const isLast of [false, false, true]) {
         sim.start('n2');

@@ -1,6 +1,6 @@
 /** Who may run what: leases, take-over, holds, twins, hand-over. */
 import type { Cluster } from '../cluster.js';
-import { endOf, entityOf, eventsOf, hasState, placed, type Scenario, startedOn } from './scenario.js';
+import { endOf, entityOf, eventsOf, hasState, placed, placedOnTwo, type Scenario, startedOn } from './scenario.js';
 
 const A = 'fenced:a';
 
@@ -11,9 +11,7 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
     name: 'paused-owner',
     shows: 'an owner that is stopped past its lease cannot overwrite its successor (H05)',
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, A);
+      const { owner, other } = placedOnTwo(sim, A);
       const first = sim.send(owner, A, { c: 'first', amount: 100, ms: 200 }, { how: 'wait' });
       sim.run(20);
       sim.pause(owner);
@@ -34,9 +32,7 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
     shows:
       'a machine whose clock stood still starts, as it wakes, what was begun there: only the fence keeps its write out (H05, found by seed 7400630)',
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, A);
+      const { owner, other } = placedOnTwo(sim, A);
       sim.delay(0, 60);
       const first = sim.send(owner, A, { c: 'first', amount: 100 });
       sim.until(() => eventsOf(sim, 'transition').some((e) => e.seq === 2 && e.to === 'dispatched'), 200, 0.1);
@@ -65,9 +61,7 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
     shows: 'what ran on a dead owner is waited for: the next message begins only after the hold',
     golden: true,
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, A);
+      const { owner, other } = placedOnTwo(sim, A);
       sim.send(owner, A, { c: 'running', ms: 5000 });
       sim.run(20);
       const next = sim.send(other, A, { c: 'next' }, { how: 'wait' });
@@ -78,6 +72,20 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
       const heldMs = (started?.atMs ?? 0) - (taken?.atMs ?? 0);
       must(`the next message waits for the hold (${Math.round(heldMs)} ms)`, taken !== undefined && heldMs >= 500);
       must('and then runs', next.outcome === 'ok');
+    },
+  },
+  {
+    name: 'eviction-within-the-lease',
+    shows: 'the store refuses to evict a member within its lease (I2)',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const { incarnation } = sim.node('n1');
+      const { generation, members } = sim.server.state;
+      const { beat = 0 } = members.get(incarnation) ?? {};
+      const answer = sim.server.applyControl('n2', { op: 'bury', generation, incarnation, beatSeen: beat });
+      must('the eviction is refused', !answer.ok && answer.code === 'NOT_LAPSED');
+      must('the member stays', members.get(incarnation)?.dead === false);
     },
   },
   {
@@ -118,9 +126,7 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
     name: 'node-never-comes-back',
     shows: 'the backlog of a node that is gone for good is run by others, in order, and its running message is told of (H08)',
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, A);
+      const { owner, other } = placedOnTwo(sim, A);
       const calls = ['a1', 'a2', 'a3', 'a4'].map((c) => sim.send(other, A, { c, ms: c === 'a1' ? 3000 : 5 }));
       sim.run(50);
       sim.crash(owner);
@@ -233,9 +239,7 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
     shows: 'a node that is told to stop hands everything over: no dead letter (H28)',
     golden: true,
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, A);
+      const { owner, other } = placedOnTwo(sim, A);
       const calls = ['c1', 'c2', 'c3'].map((c) => sim.send(other, A, { c, ms: 200 }));
       sim.run(20);
       sim.stop(owner);
@@ -254,9 +258,7 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
     name: 'cut-from-the-store',
     shows: 'a node that does not reach the store stops its handlers before others may start (H18)',
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, A);
+      const { owner, other } = placedOnTwo(sim, A);
       sim.send(owner, A, { c: 'long', ms: 10_000 });
       sim.run(50);
       sim.cutStore(owner);
@@ -302,9 +304,7 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
     name: 'begun-past-the-lease',
     shows: 'what the log began, but whose answer came after the lease, is not started: it was given up meanwhile (H02)',
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner } = placed(sim, A);
+      const { owner } = placedOnTwo(sim, A);
       sim.delay(0, 60);
       const call = sim.send(owner, A, { c: 'late' });
       sim.until(() => eventsOf(sim, 'transition').some((e) => e.seq === 2 && e.to === 'dispatched'), 200, 0.1);
@@ -325,9 +325,7 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
     name: 'wrong-hints',
     shows: 'whoever is told by mistake that an entity is its own does not get it while another owns it (H01)',
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, A);
+      const { owner, other } = placedOnTwo(sim, A);
       const calls = ['w1', 'w2', 'w3'].map((c) => sim.send(owner, A, { c, ms: 100 }, { how: 'wait' }));
       sim.run(20);
       const { incarnation } = sim.node(other);

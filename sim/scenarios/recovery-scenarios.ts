@@ -1,7 +1,7 @@
 /** What is left behind: by the dead, by the slow, by handlers that fail or never end, and by an outage of the store. */
 import type { Answer, Begun } from '../../src/core/log/operations.js';
 import type { Cluster } from '../cluster.js';
-import { endOf, entityOf, eventsOf, hasState, placed, type Scenario, startedOn } from './scenario.js';
+import { endOf, entityOf, eventsOf, hasState, placed, placedOnTwo, type Scenario, startedOn } from './scenario.js';
 
 const FOUR = ['n1', 'n2', 'n3', 'n4'];
 
@@ -30,6 +30,14 @@ function answersWithoutMessages(sim: Cluster): void {
     const reply = apply(...args);
     return reply.status === 'applied' ? { ...reply, answers: reply.answers.map(stripped) } : reply;
   };
+}
+
+/** Two nodes that cannot reach each other, one of which owns the entity and gets only from the log what it holds. */
+function apartWithoutMessages(sim: Cluster, entity: string): { readonly owner: string; readonly other: string } {
+  const { owner, other } = placedOnTwo(sim, entity);
+  answersWithoutMessages(sim);
+  sim.partition([owner], [other]);
+  return { owner, other };
 }
 
 export const RECOVERY_SCENARIOS: readonly Scenario[] = [
@@ -69,9 +77,7 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
     shows:
       'a handler that ends after its message was given up changes no verdict; its letter is replayed once, and not by chance (E5)',
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, 'plain:a');
+      const { owner, other } = placedOnTwo(sim, 'plain:a');
       const call = sim.send(other, 'plain:a', { c: 'first', ms: 2500, how: 'deaf' }, { how: 'wait' });
       sim.run(50);
       sim.cutStore(owner);
@@ -99,9 +105,7 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
     name: 'late-end-beside-its-caller',
     shows: 'a caller in the process whose handler ends late hears what the log says, and not what the handler returned (D6)',
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, 'plain:a');
+      const { owner, other } = placedOnTwo(sim, 'plain:a');
       const call = sim.send(owner, 'plain:a', { c: 'mine', ms: 2000, how: 'deaf' }, { how: 'wait', timeoutMs: 9000 });
       sim.run(50);
       sim.partition([owner], [other]);
@@ -128,10 +132,8 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
     shows: 'a message that waits for its next attempt stays the head, also when its owner dies meanwhile (H13)',
     settings: { backoffDelayMs: 600 },
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
       const entity = 'retried:r';
-      const { owner, other } = placed(sim, entity);
+      const { owner, other } = placedOnTwo(sim, entity);
       const calls = ['r1', 'r2', 'r3'].map((c) => sim.send(other, entity, { c, how: c === 'r1' ? 'throw-first' : 'ok', ms: 20 }));
       sim.run(150);
       must('the first attempt has failed, and nothing overtakes it', startedOn(sim, entity).join() === 'r1');
@@ -181,9 +183,7 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
     shows: 'an entity whose handler never ends is reported as blocked, and holds up nobody else',
     settings: { handlerTimeoutMs: 400 },
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, 'plain:a');
+      const { owner, other } = placedOnTwo(sim, 'plain:a');
       sim.send(other, 'plain:a', { c: 'stuck', how: 'dead' });
       const behind = sim.send(other, 'plain:a', { c: 'behind' });
       must(
@@ -208,9 +208,7 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
     name: 'handler-of-a-former-incarnation',
     shows: 'while a handler of a dead incarnation still runs, its process does not take the entity back; another one does (C6)',
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, 'fenced:a');
+      const { owner, other } = placedOnTwo(sim, 'fenced:a');
       sim.send(owner, 'fenced:a', { c: 'deaf', ms: 6000, how: 'deaf' });
       sim.run(50);
       sim.cutStore(owner);
@@ -258,11 +256,7 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
     name: 'begun-without-its-message',
     shows: 'a message that the log has begun in an answer that had no room for it is read and run',
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, 'plain:a');
-      answersWithoutMessages(sim);
-      sim.partition([owner], [other]);
+      const { other } = apartWithoutMessages(sim, 'plain:a');
       const calls = ['large-1', 'large-2'].map((c) => sim.send(other, 'plain:a', { c, ms: 20 }));
       must(
         'both messages run, which their owner has not heard of',
@@ -277,11 +271,7 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
     keepsLog: true,
     stays: true,
     run(sim, must) {
-      sim.start('n1', 'n2');
-      sim.run(1000);
-      const { owner, other } = placed(sim, 'plain:a');
-      answersWithoutMessages(sim);
-      sim.partition([owner], [other]);
+      const { owner, other } = apartWithoutMessages(sim, 'plain:a');
       sim.send(other, 'plain:a', { c: 'large', ms: 20 });
       const record = sim.server.state.entities.get('plain:a');
       must(

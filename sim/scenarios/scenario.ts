@@ -5,9 +5,11 @@ import type { Call } from '../client.js';
 import { Cluster } from '../cluster.js';
 import type { HistoryEvent } from '../history.js';
 import type { EntityType } from '../job.js';
+import type { Scripts } from '../lua/twin.js';
 import type { Machine } from '../machine.js';
 import type { Settings } from '../plan.js';
 import { watched } from '../run.js';
+import { adapterOf } from '../store-adapter.js';
 import { World } from '../world.js';
 
 export interface Scenario {
@@ -65,14 +67,20 @@ export interface Played {
   readonly broken: readonly string[];
 }
 
-/** `machine`: the store's, where a guard of it is switched off. */
-export function playScenario(scenario: Scenario, drain: () => void, machine?: Machine): Played {
+/** What a canary replaces: the machine of the store, or the scripts, which then run beside it. The latter need `loadStore('lua')` before. */
+export interface Replaced {
+  readonly machine?: Machine | undefined;
+  readonly scripts?: Scripts | undefined;
+}
+
+export function playScenario(scenario: Scenario, drain: () => void, { machine, scripts }: Replaced = {}): Played {
   const { settings = {}, keepsLog = false, stays = false } = scenario;
   const sim = new Cluster({
     world: new World(SEED, drain),
     settings: { ...CALM, ...settings },
     keepsLog,
     ...(machine && { machine }),
+    ...(scripts && { scripts, adapter: adapterOf('lua') }),
   });
   sim.hub.heard = (to, from, message) => {
     const { incarnation = 0 } = sim.nodes.get(to.host) ?? {};
@@ -123,6 +131,13 @@ export function placed(sim: Cluster, entity: string): { readonly owner: string; 
   if (!sim.until(() => call.outcome === 'ok', 5000, 10)) throw new Error(`${entity} was not placed: ${call.code}`);
   const owner = eventsOf(sim, 'start').find((e) => e.call === WARM)?.node as string;
   return { owner, other: names.find((n) => n !== owner) ?? owner };
+}
+
+/** Starts two nodes and has them place the entity. */
+export function placedOnTwo(sim: Cluster, entity: string): ReturnType<typeof placed> {
+  sim.start('n1', 'n2');
+  sim.run(1000);
+  return placed(sim, entity);
 }
 
 export const hasState = (sim: Cluster, node: string, state: Of<'node'>['state']): boolean =>

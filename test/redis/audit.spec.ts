@@ -58,7 +58,7 @@ describeRedis(
       expect(await audit()).toEqual(['expiry']);
     });
 
-    it.each(['leaderTtl', 'leaderDebounce'])('%s of meta, without which nobody becomes master', async (field) => {
+    it.each(['leaderTtl', 'leaderDebounce'])('%s of meta, without which no node becomes master', async (field) => {
       expect(await store.control({ op: 'lead', ...session.identity })).toMatchObject({ ok: true });
       expect(await admin.hdel('aq:{0}:meta', field)).toBe(1);
       expect(await audit()).toEqual([`meta ${field}`]);

@@ -21,13 +21,13 @@ const WANTED: Readonly<Record<string, string>> = {
   'I6,L1': 'epoch-by-renewal',
   'I7,L1': 'late-report-stays',
   I7: 'depth-leak limit-unchecked assignment-kept backoff-ignored',
-  L1: 'claim-live-owner no-sweep sweep-ready-only ready-only-unowned lost-copy-keeps-appends no-audit owned-beside-releases no-candidate',
+  L1: 'claim-live-owner no-sweep sweep-ready-only ready-only-unowned lost-copy-keeps-appends no-audit owned-beside-releases no-candidate closes-another-generation',
   L2: 'reply-without-deadline',
   L3: 'one-lane first-page-only',
   L4: 'refused-petition-waits withdraw-without-wake wake-lost-in-flight',
   L5: 'limit-too-low deadline-too-soon one-deadline-for-all',
   defect: 'timers-after-stop',
-  lua: 'lua-plain-claim-keeps-fence lua-plain-depth-leaks lua-claim-keeps-fence lua-begin-in-hold lua-active-leaks lua-id-unkept lua-no-hold lua-withdraw-without-hole lua-late-without-detail lua-expire-keeps lua-ready-stays lua-retry-uncounted lua-one-answer-kept lua-heartbeat-uncounted lua-epoch-of-the-group lua-session-stays lua-evict-unsealed lua-replay-again lua-letter-found-after-purge',
+  lua: 'lua-plain-claim-keeps-fence lua-plain-depth-leaks lua-claim-keeps-fence lua-begin-in-hold lua-active-leaks lua-id-unkept lua-no-hold lua-withdraw-without-hole lua-late-without-detail lua-expire-keeps lua-ready-stays lua-retry-uncounted lua-one-answer-kept lua-heartbeat-uncounted lua-epoch-of-the-group lua-session-stays lua-evict-leased lua-evict-unsealed lua-replay-again lua-letter-found-after-purge',
 };
 
 beforeAll(() => loadStore('lua'));
