@@ -5,7 +5,7 @@
  */
 import type { Cluster } from './cluster.js';
 import { STORE_LOSSES } from './faults/link-faults.js';
-import { type Job, NAMES, type Target, TYPES } from './job.js';
+import { type Job, NAMES, neverEnds, type Target, TYPES } from './job.js';
 import { type CrowdPlan, NODES_MAX, type Plan, type Settings } from './plan.js';
 import { Stream } from './sim-random.js';
 
@@ -33,11 +33,11 @@ export function withCrowd(plan: Plan): Plan {
 function hasRoom({ nodes, settings, messages, faults, link, isCalm }: Plan): boolean {
   const isUnbounded = settings.depthMaxTotal > 2 * SIZE.max && settings.workersMax > 2 * SIZE.max;
   const isWhole = nodes.length < NODES_MAX && nodes.every(({ names }) => names === undefined);
-  const neverEnds = messages.some(({ job }) => job.how === 'dead');
+  const isEndless = messages.some(({ job }) => neverEnds(job));
   // A reply that is lost is read back at a sweep, which must find the result.
   const isKept = settings.resultTTL * 1000 > 3 * settings.reconcileIntervalMs;
   const losesAll = faults.some(({ kind }) => STORE_LOSSES.some((loss) => loss.kind === kind));
-  return isUnbounded && isWhole && isKept && !neverEnds && !losesAll && link === undefined && isCalm !== true;
+  return isUnbounded && isWhole && isKept && !isEndless && !losesAll && link === undefined && isCalm !== true;
 }
 
 /** Returns the job without the message that only the relief declares. */

@@ -237,6 +237,8 @@ export interface Start extends Base {
   readonly call: string;
   readonly op: Invoke['op'];
   readonly amount: number;
+  /** It never ends, whatever its signal says. */
+  readonly isEndless?: true;
 }
 export interface End extends Base {
   readonly kind: 'end';

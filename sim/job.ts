@@ -36,6 +36,10 @@ export interface Target {
   readonly job: Job;
 }
 
+/** Whether its handler never ends, or that of a message which it sends or asks. */
+export const neverEnds = ({ how, sends = [], ask }: Job): boolean =>
+  how === 'dead' || sends.some(({ job }) => neverEnds(job)) || (ask !== undefined && neverEnds(ask.job));
+
 export const TYPES = ['plain', 'fenced', 'retried'] as const;
 export type EntityType = (typeof TYPES)[number];
 

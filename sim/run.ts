@@ -1,5 +1,6 @@
 /** Runs one plan: the cluster grows, faults come and go, all heals, and then liveness is owed. */
 
+import type { EntityRecord } from '../src/core/log/state.js';
 import { retryDelayMs } from '../src/core/retry.js';
 import { watchRejections } from './ambient.js';
 import { check, type Verdict } from './checkers/check.js';
@@ -7,7 +8,7 @@ import { Cluster } from './cluster.js';
 import { disperse, gather, relieve } from './crowd.js';
 import { FAULTS, faultOf } from './faults/faults.js';
 import type { HistoryEvent } from './history.js';
-import { type Target, typeOf } from './job.js';
+import { type Job, neverEnds, type Target, typeOf } from './job.js';
 import type { Scripts } from './lua/twin.js';
 import type { Machine } from './machine.js';
 import type { FaultPlan, MessagePlan, Plan } from './plan.js';
@@ -149,12 +150,15 @@ const hitsOf = ({ server, hub }: Cluster): Record<string, number> => ({ ...serve
 class PlanRun {
   readonly faults: Record<string, number> = {};
   private readonly ends = new Set<() => void>();
+  /** Whether some handlers never end. */
+  private readonly isEndless: boolean;
 
   constructor(
     private readonly cluster: Cluster,
     private readonly plan: Plan,
   ) {
     for (const { kind } of FAULTS) this.faults[kind] = 0;
+    this.isEndless = plan.messages.some(({ job }) => neverEnds(job));
   }
 
   schedule(): void {
@@ -221,11 +225,12 @@ class PlanRun {
     cluster.run(Math.max(POLL_MS * 2, storeCallTimeoutMs + heartbeatMs));
     // A key that is gone is looked for in the background, and is missed when it is missing twice.
     if (cluster.server.twin?.isApart === true) cluster.run(4 * (plan.settings.reconcileIntervalMs + plan.settings.nodeTTLMs));
-    cluster.until(() => cluster.depth === 0 && this.isWell() && !cluster.weather.full && this.hasCrossed(), settleMs, POLL_MS);
+    const isDone = (): boolean => this.isHeldUp() || (cluster.depth === 0 && this.hasCrossed());
+    cluster.until(() => isDone() && this.isWell() && !cluster.weather.full, settleMs, POLL_MS);
     const waiting = plan.crowd === undefined ? 0 : gather(cluster, plan.crowd, plan.settings);
     this.probe();
     cluster.run(POLL_MS);
-    cluster.until(() => cluster.depth <= waiting, 2 * independentMs, POLL_MS);
+    cluster.until(() => cluster.depth <= waiting || this.isHeldUp(), 2 * independentMs, POLL_MS);
     if (plan.crowd !== undefined) {
       relieve(cluster, plan.crowd);
       cluster.until(() => cluster.depth === 0, settleMs, POLL_MS);
@@ -242,6 +247,26 @@ class PlanRun {
     cluster.finish();
   }
 
+  /**
+   * All that is left waits behind handlers that never end, which their nodes have reported, or for slots that such handlers hold: more time
+   * would change nothing.
+   */
+  private isHeldUp(): boolean {
+    if (!this.isEndless) return false;
+    const { nodes, server } = this.cluster;
+    const reported = new Set<string>();
+    for (const { node } of nodes.values()) for (const { id } of node?.status().blocked ?? []) reported.add(id);
+    const left = [...server.state.entities.values()].filter(
+      ({ running, pending }) => running !== undefined || pending.length > 0,
+    );
+    const isEndless = ({ running }: EntityRecord): boolean =>
+      running !== undefined && reported.has(running.id) && (JSON.parse(running.payload) as Job).how === 'dead';
+    const slots = this.plan.settings.concurrentHandlersMax;
+    const isOutOfSlots = ({ owner, running }: EntityRecord): boolean =>
+      running === undefined && slots > 0 && left.filter((rec) => rec.owner === owner && isEndless(rec)).length >= slots;
+    return left.every((rec) => isEndless(rec) || isOutOfSlots(rec));
+  }
+
   private ownsNothing(): boolean {
     for (const { node } of this.cluster.nodes.values()) if ((node?.status().owned ?? 0) > 0) return false;
     return true;
@@ -255,8 +280,9 @@ class PlanRun {
 
   /** Every node that may be up is up, running and on good terms with the store. */
   private isWell(): boolean {
-    for (const node of this.cluster.nodes.values()) {
-      if (!node.isUp && this.cluster.gone.has(node.name)) continue;
+    const { nodes, gone, storeLost } = this.cluster;
+    for (const node of nodes.values()) {
+      if (!node.isUp && (gone.has(node.name) || storeLost)) continue;
       const status = node.node?.status();
       if (status?.state !== 'running' || status.degraded !== undefined || status.suspended) return false;
     }

@@ -92,7 +92,9 @@ class Run {
   async run(): Promise<string> {
     const { context, history, where, job } = this;
     const { fence } = context;
-    history.add({ kind: 'start', ...where, id: context.messageId, fence, call: job.c, op: job.op, amount: job.amount });
+    const { c: call, op, amount } = job;
+    const isEndless = job.how === 'dead' && { isEndless: true as const };
+    history.add({ kind: 'start', ...where, id: context.messageId, fence, call, op, amount, ...isEndless });
     context.signal.addEventListener('abort', () => history.add({ kind: 'abort', ...where }));
     try {
       const result = await this.work();

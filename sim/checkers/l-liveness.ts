@@ -12,9 +12,9 @@ const settledOf = (view: View): Map<string, HistoryEvent> => {
   return settled;
 };
 
-/** Handlings that never ended, on a node that lives. */
+/** A handling on a node that lives which the workload never lets end. Another one that has not ended is no excuse. */
 const stuckIn = (view: View, entity: string): Handling | undefined =>
-  view.entity(entity).handlings.find((h) => h.endMs === Number.POSITIVE_INFINITY);
+  view.entity(entity).handlings.find((h) => h.start.isEndless === true && h.endMs === Number.POSITIVE_INFINITY);
 
 /** L1: after the heal everything accepted becomes terminal, and new work is accepted. */
 export function liveness(view: View, findings: Findings): void {

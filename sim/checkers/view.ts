@@ -280,10 +280,10 @@ export class View {
     return transitions.find((t) => t.seq === seq && isTerminal(t.to));
   }
 
-  /** Handlings on that node that never ended, though it lives. */
+  /** Handlings on that node, which lives, that the workload never lets end. */
   stuckOn(node: string): number {
     let n = 0;
-    for (const handling of this.open.values()) if (handling.start.node === node) n++;
+    for (const { start } of this.open.values()) if (start.node === node && start.isEndless === true) n++;
     return n;
   }
 

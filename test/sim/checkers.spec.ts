@@ -408,6 +408,21 @@ describe('the checkers', () => {
     expect(broken(overlap(510, 700, ...awake))).toEqual(['I2']);
   });
 
+  it('excuse what waits behind a handler that never ends once it was reported, and behind no other one', () => {
+    const blocked: Raw = { kind: 'blocked', ...ON1, entity: A };
+    const left = (isEndless: boolean, ...more: Raw[]): Raw[] => [
+      ...[append('c1', A, 1), move(A, 1, 'dispatched'), healed],
+      { ...start('c1', A, 1), ...(isEndless && { isEndless: true }) } as Raw,
+      ...more,
+      final({ live: [[A, 1]], depth: 1, active: 1, at: 9000 }),
+    ];
+    expect(broken(left(false, blocked))).toEqual(['L1']);
+    expect(broken(left(true))).toEqual(['L1']);
+    const excused = check(historyOf(left(true, blocked)));
+    expect(excused.violations).toEqual([]);
+    expect(excused.excused).toEqual({ L1: 1 });
+  });
+
   it('excuse what ignores its signal beyond the hold, and nothing that heeds it', () => {
     const events = paused(5000).filter((e) => e.kind !== 'fault');
     const aborted = (at: number): Raw[] => [
