@@ -73,6 +73,21 @@ export const MASTER_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'store-clock-set-back-before-an-election',
+    shows: 'who joined before the clock of the store was set back leads as soon as anybody does (found by seed 10009482)',
+    run(sim, must) {
+      led(sim);
+      sim.server.jumpMs -= 60_000;
+      sim.run(300);
+      sim.crash('n1');
+      sim.gone.add('n1');
+      must(
+        'the next one leads',
+        sim.until(() => masterOf(sim) === 'n2', 3000),
+      );
+    },
+  },
+  {
     name: 'term-over-when-granted',
     shows: 'a node that stood still while the store named it master, and reads that after the term, gives no command (I6)',
     run(sim, must) {

@@ -363,9 +363,9 @@ if not leaderTtl or not debounce or (not hget(META, 'epoch') and call('HLEN', LE
 local inForce = leader and untilMs + 0 > now if inForce and leader ~= incarnation then return refuse('LED', leader) end local group, eligible = group_of(me) if inForce then
 if not eligible[incarnation] and next(eligible) then return refuse('NOT_LOWEST', lowest_of(eligible)) end else if leader and leader ~= incarnation then group[leader], eligible[leader] = nil, nil end
 local candidate = lowest_of(next(eligible) and eligible or group) if candidate ~= incarnation then return refuse('NOT_LOWEST', candidate) end local from = me[5] + debounce
-if from > now then return refuse('TOO_EARLY', int(from)) end epoch = nil end local bad = open_writes() if bad then return bad end epoch = epoch or int(call('HINCRBY', META, 'epoch', '1'))
-call('HSET', LEADER, me[2], incarnation .. FS .. epoch .. FS .. newUntil) return epoch .. FS .. newUntil end local function list_members(above)
-local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS) local leaders, count = call('HGETALL', LEADER), {}
+if me[5] + 0 <= now and from > now then return refuse('TOO_EARLY', int(from)) end epoch = nil end local bad = open_writes() if bad then return bad end
+epoch = epoch or int(call('HINCRBY', META, 'epoch', '1')) call('HSET', LEADER, me[2], incarnation .. FS .. epoch .. FS .. newUntil) return epoch .. FS .. newUntil end
+local function list_members(above) local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS) local leaders, count = call('HGETALL', LEADER), {}
 local list, declared = { nowS .. FS .. int(#all / 2) .. FS .. int(#leaders / 2) .. FS .. (generation or '') }, {} for i = 1, #owns, 2 do count[owns[i]] = owns[i + 1] end for i = 1, #all, 2 do
 list[#list + 1] = all[i] .. FS .. (count[all[i]] or '0') .. FS .. all[i + 1] if above ~= '' and all[i] + 0 > above + 0 then for type in gmatch(split(all[i + 1])[10], '[^,]+') do
 local key = all[i] .. FS .. type local contract = hget(CONTRACT, key) if contract then declared[#declared + 1] = key .. FS .. contract end end end end

@@ -53,6 +53,13 @@ describe('leadership (I6: no epoch has two masters)', () => {
     expect(lead(2, 2000)).toMatchObject({ ok: false, code: 'LED', at: 1 });
   });
 
+  it('does not wait for a clock that was set back to come to the time of the join again', () => {
+    const { state, beatAll, lead } = cluster();
+    applyControl(state, join('n1'), 60_000);
+    beatAll(100);
+    expect(lead(1, 200)).toMatchObject({ ok: true, epoch: 1, untilMs: 2200 });
+  });
+
   it('is not for those that only send, nor do they stand in the way of others', () => {
     const { state, beatAll, lead } = cluster('n2', 'n3');
     for (const id of ['n0', 'n1']) applyControl(state, { ...join(id), contracts: [] }, 0);

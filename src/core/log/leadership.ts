@@ -65,7 +65,9 @@ export function lead(state: PartitionState, op: LeadOp, nowMs: number): ControlA
   }
   const candidate = candidateOf(group, leader === undefined || leader.incarnation === op.incarnation ? 0 : leader.incarnation);
   if (candidate !== me) return refuse('NOT_LOWEST', candidate?.incarnation);
-  if (me.joinedAtMs + leaderDebounceMs > nowMs) return refuse('TOO_EARLY', me.joinedAtMs + leaderDebounceMs);
+  // A member that joined in the future did so before the clock was set back, and has waited for as long as anybody knows.
+  const fromMs = me.joinedAtMs + leaderDebounceMs;
+  if (me.joinedAtMs <= nowMs && fromMs > nowMs) return refuse('TOO_EARLY', fromMs);
   const record = { incarnation: op.incarnation, epoch: ++state.epoch, untilMs: nowMs + leaderTtlMs };
   state.leaders.set(me.group, record);
   return { ok: true, epoch: record.epoch, untilMs: record.untilMs };

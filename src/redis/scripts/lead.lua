@@ -69,8 +69,9 @@ local function lead(its, incarnation, token)
     if leader and leader ~= incarnation then group[leader], eligible[leader] = nil, nil end
     local candidate = lowest_of(next(eligible) and eligible or group)
     if candidate ~= incarnation then return refuse('NOT_LOWEST', candidate) end
+    -- A member that joined in the future did so before the clock was set back.
     local from = me[5] + debounce
-    if from > now then return refuse('TOO_EARLY', int(from)) end
+    if me[5] + 0 <= now and from > now then return refuse('TOO_EARLY', int(from)) end
     epoch = nil
   end
   local bad = open_writes()
