@@ -24,13 +24,16 @@ export class DeadLetterLimits {
     private readonly limits: LetterLimits,
   ) {}
 
-  /** Deletes what is past a limit, at most a page of it; returns whether more may be. Rejects if the store does not answer. */
-  async enforce(storeNowMs: number): Promise<boolean> {
+  /**
+   * Deletes what is past a limit, at most a page of it; returns whether more may be. Rejects if the store does not answer. Once `isOver`, it
+   * asks the store for nothing more.
+   */
+  async enforce(storeNowMs: number, isOver: () => boolean): Promise<boolean> {
     const { max, ttlMs } = this.limits;
     if (max === 0 && ttlMs === 0) return false;
     const { letters: count } = await this.store.control({ op: 'counts' });
     const tooMany = max === 0 ? 0 : count - max;
-    if (count === 0 || (ttlMs === 0 && tooMany <= 0)) return false;
+    if (isOver() || count === 0 || (ttlMs === 0 && tooMany <= 0)) return false;
     const { letters } = await this.store.control({ op: 'letters', after: '', max: this.page });
     // The counts say that there are some: what lists them is gone, which is for the audit to find.
     if (letters.length === 0) return false;
@@ -39,18 +42,23 @@ export class DeadLetterLimits {
     );
     const end = reasons.indexOf(undefined);
     const due = end < 0 ? letters : letters.slice(0, end);
-    for (const [i, letter] of due.entries()) await this.drop(letter, reasons[i] as string);
+    for (const [i, letter] of due.entries()) {
+      if (isOver()) return false;
+      await this.drop(letter, reasons[i] as string);
+    }
+    if (isOver()) return false;
     this.page = end < 0 ? PAGE : 1;
-    return end < 0 || (ttlMs > 0 && (await this.walk(storeNowMs)));
+    return end < 0 || (ttlMs > 0 && (await this.walk(storeNowMs, isOver)));
   }
 
   /** Their numbers are not in the order of their times if a clock was set back: looks at one page of all, then at the next one. */
-  private async walk(storeNowMs: number): Promise<boolean> {
+  private async walk(storeNowMs: number, isOver: () => boolean): Promise<boolean> {
     const { letters, next } = await this.store.control({ op: 'letters', after: this.walkedTo, max: PAGE });
     let isMoreDue = false;
     for (const letter of letters) {
       const why = this.tooOld(letter, storeNowMs);
       if (why === undefined) continue;
+      if (isOver()) return false;
       await this.drop(letter, why);
       isMoreDue = next !== '';
     }

@@ -230,15 +230,16 @@ export class Master {
     if (others.length > 0) await this.answersWait.pause(config.deadlines.syncMs);
     for (const silent of rebuild.waitsFor) {
       if (this.rebuild !== rebuild) return;
-      await this.readOwned(silent);
+      await this.readOwned(rebuild, silent);
     }
     if (this.rebuild !== rebuild) return;
     this.finishRebuild();
   }
 
-  private async readOwned(incarnation: number): Promise<void> {
+  private async readOwned(rebuild: Rebuild, incarnation: number): Promise<void> {
     for (let cursor = '0'; ; ) {
       const page = await this.parts.store.control({ op: 'owned', incarnation, cursor });
+      if (this.rebuild !== rebuild) return;
       for (const entity of page.entities) this.table.add(entity, incarnation);
       cursor = page.cursor;
       if (cursor === '0') return;

@@ -160,7 +160,7 @@ export class Node {
       await store.open();
       await this.membership.join(false);
       // The first caller, and the first handler that sends, shall know who takes what.
-      await this.recovery.look();
+      await this.recovery.look(() => !this.is('starting'));
       if (!this.is('starting')) throw this.closedBy ?? new AtomicQueuesError('SHUTTING_DOWN', 'the node was stopped');
     } catch (error) {
       await this.startFailed(error);

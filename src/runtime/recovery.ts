@@ -97,10 +97,10 @@ export class Recovery {
     this.scheduleExpire(this.parts.config.wal.cleanupIntervalMs);
   }
 
-  /** Reads who lives, before the first session. Rejects if the store does not answer. */
-  async look(): Promise<void> {
+  /** Reads who lives, before the first session. Rejects if the store does not answer. `isOver`: whether the start was given up. */
+  async look(isOver: () => boolean): Promise<void> {
     const { open } = this.parts.directory;
-    this.learn(await this.askForMembers(), open);
+    this.learn(await this.askForMembers(isOver), open);
   }
 
   /** Who lives is read at once, or right after the reading that is under way. */
@@ -115,11 +115,12 @@ export class Recovery {
     this.expireTimer?.cancel();
   }
 
-  /** Who lives, and what the newcomers publish. */
-  private async askForMembers(): Promise<MembersAnswer> {
+  /** Who lives, and what the newcomers publish: once `isOver`, without the latter. */
+  private async askForMembers(isOver: () => boolean): Promise<MembersAnswer> {
     const { store, shapes } = this.parts;
     const answer = await store.control({ op: 'members', contractsAbove: this.declared.upTo });
     await shapes.fetch(answer, async (incarnation, type) => {
+      if (isOver()) return undefined;
       const published = await store.control({ op: 'schemas', incarnation, type });
       return published.ok ? published.text : undefined;
     });
@@ -150,7 +151,7 @@ export class Recovery {
     if (session === undefined) return undefined;
     try {
       const { open } = directory;
-      const answer = await this.askForMembers();
+      const answer = await this.askForMembers(() => this.session !== session);
       if (this.session !== session || membership.isForeign(answer)) return undefined;
       const change = this.learn(answer, open);
       if (change !== undefined) master.viewChanged();
@@ -286,7 +287,7 @@ export class Recovery {
     const [{ count }] = await Promise.all([ask(session, op), shed]);
     const { master, membership } = this.parts;
     // One node of a group is enough, and says it once.
-    const isMoreDue = master.leads && (await this.letterLimits.enforce(membership.storeNowMs()));
+    const isMoreDue = master.leads && (await this.letterLimits.enforce(membership.storeNowMs(), () => this.session !== session));
     return isMoreDue || count === EXPIRE_PAGE;
   }
 

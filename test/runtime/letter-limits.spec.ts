@@ -65,9 +65,12 @@ class Letters {
     return [...this.state.letters.keys()];
   }
 
+  /** Whether the node that enforces them has stopped. */
+  isOver = false;
+
   async enforce(limits: DeadLetterLimits): Promise<number> {
     let turns = 1;
-    while (await limits.enforce(this.nowMs)) turns++;
+    while (await limits.enforce(this.nowMs, () => this.isOver)) turns++;
     return turns;
   }
 }
@@ -119,6 +122,36 @@ describe('the limits of dead letters', () => {
     letters.nowMs += 1000;
     for (let i = 0; i < 4; i++) await letters.enforce(limits);
     expect(letters.left).toHaveLength(250);
+  });
+
+  it.each(['counts', 'letters', 'purge'] as const)('ask for nothing more once the node has stopped: at %s', async (last) => {
+    const letters = new Letters();
+    letters.make(3);
+    letters.nowMs += 1000;
+    const limits = letters.limits(0, 1000, ({ op }) => {
+      letters.isOver = op === last;
+    });
+    await letters.enforce(limits);
+    expect(letters.asked.at(-1)?.op).toBe(last);
+    expect(letters.asked.filter(({ op }) => op === last)).toHaveLength(1);
+  });
+
+  it.each(['letters', 'purge'] as const)('nor behind the oldest ones: at %s', async (last) => {
+    const letters = new Letters();
+    letters.nowMs += 1_000_000;
+    letters.make(1);
+    letters.nowMs -= 1_000_000;
+    letters.make(2);
+    letters.nowMs += 1000;
+    let asked = 0;
+    const limits = letters.limits(0, 1000, ({ op }) => {
+      if (op === 'letters') asked++;
+      letters.isOver = op === last && asked === 2;
+    });
+    await letters.enforce(limits);
+    const before = letters.asked.map(({ op }) => op);
+    expect(before.slice(0, 3)).toEqual(['counts', 'letters', 'letters']);
+    expect(before.slice(3)).toEqual(last === 'purge' ? ['purge'] : []);
   });
 
   it('cost the same few reads however many dead letters there are', async () => {

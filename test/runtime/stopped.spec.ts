@@ -52,6 +52,12 @@ async function expectSuccessor(w: World): Promise<void> {
   expect(await next.enqueueAndWait(msg('a'), { timeoutMs: 2000 })).toBe('"next"');
 }
 
+/** What a node has that publishes the schemas of its messages. */
+const PUBLISHES = {
+  contracts: [{ type: 'account', maxAttempts: 1, onInterrupt: 'dead-letter', names: ['Do'], depthMax: 0, version: 'v1' }],
+  schemas: [{ type: 'account', text: '{}' }],
+} as const;
+
 const START_CALLS: readonly CallName[] = ['open', 'join', 'members'];
 
 describe('a node that is stopped while it starts', () => {
@@ -265,6 +271,32 @@ describe('a node that has stopped', () => {
     await (stopping ?? one.n.stop());
     await expectSilence(one);
   });
+
+  it.each(['members', 'counts', 'letters', 'ready', 'audit', 'lead'] as const)(
+    'goes on with no duty when the answer to a call of it is read after that: %s',
+    async (call) => {
+      const w = world();
+      const deadLetters = { max: 1 };
+      const one = watched(w, { storeCallTimeoutMs: 100, shutdownGraceMs: 100, deadLetters, wal: { cleanupInterval: 20 } }, () => {
+        throw new Error('as it is meant to');
+      });
+      await one.n.start();
+      for (const id of ['a', 'b', 'c']) await codeOf(one.n.enqueueAndWait(msg(id), { timeoutMs: 2000 }));
+      await until('it leads', () => one.n.status().role === 'master');
+      one.store.held = call;
+      one.store.answersAfterClose = true;
+      const other = node(w, () => 'other', { serverId: 'n2', ...fast() }, undefined, undefined, PUBLISHES);
+      started.push(other);
+      await other.start();
+      await until('the call is made', () => one.store.waiting > 0);
+      await one.n.stop();
+      const before = one.store.calls.length;
+      one.store.release();
+      await sleep(50);
+      expect(one.store.calls.slice(before)).toEqual([]);
+      await expectNoTimers(one);
+    },
+  );
 
   it('is silent although a handler never ends, and hears of its end without a word', async () => {
     let end = (_: string): void => {};

@@ -48,6 +48,8 @@ export class WatchedStore implements Store {
   /** Calls fail without an answer, and are not applied. */
   isCut = false;
   isClosed = false;
+  /** What was asked before `close` is answered at the `release` after it, as by an answer that is read late. */
+  answersAfterClose = false;
   #waiting: (() => void)[] = [];
 
   constructor(private readonly inner: Store) {}
@@ -79,7 +81,7 @@ export class WatchedStore implements Store {
   /** As a connection, which refuses what comes after. A call that is held was sent, and is applied unless the link is cut. */
   async close(): Promise<void> {
     this.isClosed = true;
-    this.release();
+    if (!this.answersAfterClose) this.release();
   }
 
   async #call<T>(name: CallName, run: () => Promise<T>): Promise<T> {
@@ -88,7 +90,7 @@ export class WatchedStore implements Store {
     if (this.held === name) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     if (this.isCut) throw new StoreCallError('no answer', false);
     const answer = await run();
-    if (this.isClosed) throw new StoreCallError('the connection was closed', false);
+    if (this.isClosed && !this.answersAfterClose) throw new StoreCallError('the connection was closed', false);
     return answer;
   }
 }
