@@ -38,6 +38,8 @@ export interface ClusterOptions {
   readonly isCalm?: boolean;
   /** How far the clock of the store is set back in all, in ms: what counts by it takes so much longer. */
   readonly setBackMs?: number;
+  /** The times in which a fault may have an effect; left out: any. */
+  readonly disturbedMs?: RunFacts['disturbedMs'] | undefined;
   /** What the links to the store carry; left out: any size at once. */
   readonly link?: LinkPlan | undefined;
 }
@@ -105,11 +107,12 @@ export class Cluster {
       isCalm = false,
       setBackMs = 0,
       link,
+      disturbedMs,
     } = options;
     this.world = world;
     this.weather = new Weather(() => world.nowMs, hits === undefined ? undefined : new Set(hits));
     this.history = new History(() => world.nowMs);
-    const facts = factsOf(settings, workMs, isCalm, setBackMs);
+    const facts = { ...factsOf(settings, workMs, isCalm, setBackMs), ...(disturbedMs && { disturbedMs }) };
     this.client = new Client(this.history, settings);
     this.facts = link === undefined ? facts : thinFacts(facts, settings, link);
     const observer = new Observer(this.history);

@@ -34,6 +34,8 @@ export interface RunFacts {
   readonly independentMs: number;
   /** Given if no fault is injected: so many ms after the last join, nothing waits for a sweep and no call is refused without need. */
   readonly calmAfterJoinMs?: number;
+  /** The times in which a fault may have an effect, in order; left out: any. */
+  readonly disturbedMs?: readonly (readonly [fromMs: number, toMs: number])[];
   /** The links to the store are thin, and no fault is injected: no node may lose its lease. */
   readonly keepsLeases?: true;
 }

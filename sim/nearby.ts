@@ -1,31 +1,52 @@
-/** Which calls ended unknown although no fault was near. */
+/** Which faults are near: what a fault does lasts beyond its end, until nodes have their leases, work its owners and lost hints their sweep. */
 import type { HistoryEvent } from './history.js';
 import type { Plan } from './plan.js';
 
-/**
- * Returns how many calls ended unknown, and how many of them while no fault of the plan was near: none lasted or had ended shortly before
- * they were made. After a fault a node may need its lease, a take-over and two sweeps to be well.
- */
-export function unknownCalls(
-  { faults, nodes, settings }: Plan,
-  history: readonly HistoryEvent[],
-): { all: number; farFromFaults: number } {
+export type Span = readonly [fromMs: number, toMs: number];
+
+/** Returns the times in which a fault of that plan lasts, or may still have an effect; a start of a node counts as one. */
+export function disturbedBy({ faults, nodes, settings, healAtMs }: Plan): readonly Span[] {
   const { nodeTTLMs, takeoverHoldMs, reconcileIntervalMs, enqueueTimeoutMs, replyTimeoutMs, storeCallTimeoutMs } = settings;
   const afterMs =
     2 * nodeTTLMs + takeoverHoldMs + 2 * reconcileIntervalMs + Math.max(enqueueTimeoutMs, replyTimeoutMs) + storeCallTimeoutMs;
   const spans = [
-    ...faults.map(({ atMs, forMs }) => [atMs, atMs + forMs + afterMs]),
-    ...nodes.map(({ startMs }) => [startMs, startMs + afterMs]),
+    ...faults.map(({ atMs, forMs }): Span => [atMs, atMs + forMs + afterMs]),
+    ...nodes.map(({ startMs }): Span => [startMs, startMs + afterMs]),
+    [healAtMs, healAtMs + afterMs] as const,
   ];
+  return merged(spans.sort(([a], [b]) => a - b));
+}
+
+function merged(sorted: readonly Span[]): readonly Span[] {
+  const spans: [number, number][] = [];
+  for (const [fromMs, toMs] of sorted) {
+    const last = spans.at(-1);
+    if (last !== undefined && fromMs <= last[1]) last[1] = Math.max(last[1], toMs);
+    else spans.push([fromMs, toMs]);
+  }
+  return spans;
+}
+
+export const isQuiet = (disturbed: readonly Span[], fromMs: number, toMs: number): boolean =>
+  !disturbed.some(([beginMs, endMs]) => beginMs <= toMs && endMs >= fromMs);
+
+/** Codes with which a call ends where the sends of its handler, which ran, were over a limit. */
+const LIMITS: ReadonlySet<string> = new Set(['QUEUE_DEPTH_EXCEEDED', 'WORKER_LIMIT_EXCEEDED']);
+
+/**
+ * Returns how many calls ended unknown, and how many of them while no fault was near: L5 allows none. A thin link is a fault that lasts.
+ */
+export function unknownCalls(plan: Plan, history: readonly HistoryEvent[]): { all: number; farFromFaults: number } {
+  const disturbed = disturbedBy(plan);
   const invoked = new Map<string, number>();
   let [all, farFromFaults] = [0, 0];
   for (const event of history) {
     if (event.kind === 'invoke') invoked.set(`${event.call} ${event.node}`, event.atMs);
     // A deadline is a verdict of the caller's own.
-    if (event.kind !== 'unknown' || event.code === 'REPLY_TIMEOUT') continue;
+    if (event.kind !== 'unknown' || event.code === 'REPLY_TIMEOUT' || LIMITS.has(event.code)) continue;
     all++;
-    const fromMs = invoked.get(`${event.call} ${event.node}`) ?? event.atMs;
-    if (!spans.some(([beginMs = 0, endMs = 0]) => beginMs <= event.atMs && endMs >= fromMs)) farFromFaults++;
+    if (plan.link === undefined && isQuiet(disturbed, invoked.get(`${event.call} ${event.node}`) ?? event.atMs, event.atMs))
+      farFromFaults++;
   }
   return { all, farFromFaults };
 }

@@ -11,6 +11,7 @@ import type { HistoryEvent } from './history.js';
 import { type Job, neverEnds, type Target, typeOf } from './job.js';
 import type { Scripts } from './lua/twin.js';
 import type { Machine } from './machine.js';
+import { disturbedBy } from './nearby.js';
 import type { FaultPlan, MessagePlan, Plan } from './plan.js';
 import { adapterOf } from './store-adapter.js';
 import type { Hit } from './weather.js';
@@ -66,6 +67,8 @@ export function runPlan(plan: Plan, { drain, machine, scripts }: RunOptions): Ru
     isCalm: plan.isCalm === true,
     setBackMs: setBackMs(plan),
     link: plan.link,
+    // A thin link is a condition of the whole run.
+    disturbedMs: plan.link === undefined ? disturbedBy(plan) : undefined,
     ...(machine === undefined ? {} : { machine }),
   });
   for (const name of plan.gone) cluster.gone.add(name);

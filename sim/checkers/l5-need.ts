@@ -15,7 +15,7 @@ const TROUBLE: ReadonlySet<NodeChange> = new Set([
 
 /**
  * L5: no call is refused, given up early or left unknown without need. A refusal for a limit, and the deadline of a call, are judged in
- * every run, by what the history counts; in a run without faults no call may end in another way, and no node may be in trouble.
+ * every run, by what the history counts; while no fault is near no call may end in another way, and without faults no node may be in trouble.
  */
 export function needlessness(view: View, findings: Findings): void {
   let counts: Counts | undefined;
@@ -28,7 +28,9 @@ export function needlessness(view: View, findings: Findings): void {
     if (event.index > view.lossIndex) return;
     if (event.kind === 'fail' || event.kind === 'unknown') {
       const invoke = view.invokeOf(event);
-      if (invoke !== undefined) new Ending(view, countsOf, invoke, event, invoke.atMs >= calmMs, findings).check();
+      if (invoke === undefined) continue;
+      const isCalm = invoke.atMs >= calmMs || view.isQuiet(invoke.atMs, event.atMs);
+      new Ending(view, countsOf, invoke, event, isCalm, findings).check();
     } else if (event.kind === 'node' && event.atMs >= calmMs && TROUBLE.has(event.state))
       findings.violated('L5', `${event.node} is ${event.state}, and nothing was wrong`, event.index);
   }

@@ -18,6 +18,7 @@ import type {
   TypeFacts,
   Unknown,
 } from '../history.js';
+import { isQuiet } from '../nearby.js';
 
 export const INVARIANTS = [
   'I1',
@@ -253,6 +254,12 @@ export class View {
     const { calmAfterJoinMs } = this.facts;
     if (calmAfterJoinMs === undefined) return undefined;
     return Math.max(0, ...this.joinsMs) + calmAfterJoinMs;
+  }
+
+  /** No fault has an effect between these two times. */
+  isQuiet(fromMs: number, toMs: number): boolean {
+    const { disturbedMs } = this.facts;
+    return disturbedMs !== undefined && isQuiet(disturbedMs, fromMs, toMs);
   }
 
   /** Shortest wait in ms after that attempt has failed. */

@@ -308,6 +308,25 @@ describe('the checkers', () => {
     expect(broken([{ kind: 'node', ...ON1, state: 'suspended' }, waiting, outcome('STORE_UNAVAILABLE')])).toEqual([]);
   });
 
+  it('know a call that fails while no fault is near', () => {
+    const disturbedMs = [[100, 200]] as const;
+    const ids = (fromMs: number, toMs: number): string[] => {
+      const events = [
+        { ...invoke('c9', A), at: fromMs },
+        { kind: 'unknown', ...ON1, call: 'c9', code: 'OUTCOME_UNKNOWN', tookMs: 1, at: toMs },
+      ];
+      return check(historyOf(events as Raw[], { ...FACTS, disturbedMs })).violations.map(({ invariant }) => invariant);
+    };
+    expect([ids(10, 90), ids(210, 300)]).toEqual([['L5'], ['L5']]);
+    for (const [fromMs, toMs] of [
+      [50, 100],
+      [150, 160],
+      [200, 300],
+      [50, 300],
+    ] as const)
+      expect(ids(fromMs, toMs)).toEqual([]);
+  });
+
   it('want every lease kept where only the links are thin', () => {
     const lost: Raw = { kind: 'node', ...ON1, state: 'lease-lost', why: 'no step got through' };
     expect(broken([lost])).toEqual([]);
