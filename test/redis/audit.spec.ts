@@ -53,9 +53,35 @@ describeRedis(
       expect(await audit()).toEqual(['kept']);
     });
 
+    it('the id of one that runs, and of one that waits', async () => {
+      const given = (id: string, entity: string) => append(id, { entity, message: message(id, { given: true, digest: 'd' }) });
+      await session.apply(given('m3', ENTITY), given('m4', 'account:waits'));
+      expect(await audit()).toEqual([]);
+      for (const field of [`${ENTITY}\x1em3`, 'account:waits\x1em4']) {
+        const kept = (await admin.hget('aq:{0}:kept', field)) as string;
+        expect(await admin.hdel('aq:{0}:kept', field)).toBe(1);
+        expect(await audit()).toEqual(['kept']);
+        await admin.hset('aq:{0}:kept', field, kept);
+      }
+    });
+
     it('the time at which one of them expires', async () => {
       expect(await admin.zrem('aq:{0}:expiry', `${ENTITY}\x1em2`)).toBe(1);
       expect(await audit()).toEqual(['expiry']);
+    });
+
+    it('the id of a message of old, which is kept once more for a new one, also past the time of the old one', async () => {
+      const old = `${ENTITY}\x1em1`;
+      expect(await admin.hdel('aq:{0}:kept', old)).toBe(1);
+      const again = append('m1', { message: message('m1', { given: true, digest: 'd' }) });
+      expect(await session.apply(again)).toMatchObject({ answers: [{ ok: true, seq: 3 }] });
+      await admin.zadd('aq:{0}:expiry', 1, old);
+      expect(await session.apply({ op: 'expire', max: 10 }, again)).toMatchObject({
+        answers: [
+          { ok: true, count: 0 },
+          { ok: true, seq: 3, known: { state: 'live' } },
+        ],
+      });
     });
 
     it.each(['leaderTtl', 'leaderDebounce'])('%s of meta, without which no node becomes master', async (field) => {

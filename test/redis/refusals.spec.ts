@@ -1,9 +1,10 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { SessionOp } from '../../src/core/log/operations.js';
 import { storeCallErrorOf } from '../../src/redis/failures.js';
 import type { RedisStore } from '../../src/redis/store.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
-import { append, ENTITY, failureOf, join, patiently, redisStore, type Session } from './support.js';
+import { append, ENTITY, failureOf, join, joinOf, patiently, redisStore, type Session } from './support.js';
 
 describe('a permission that is missing', () => {
   const replyOf = (message: string): Error => Object.assign(new Error(message), { name: 'ReplyError' });
@@ -50,6 +51,16 @@ describeRedis(
       ...{ op: 'finish' as const, entity: ENTITY, fence: 1, seq, attempt: 1, sends: [], next: 0 },
       outcome: { state: 'completed' as const, result: '', error: '' },
     });
+
+    const withdraw = { op: 'withdraw' as const, entity: ENTITY, id: 'm2', seq: 2 };
+
+    /** Puts a key of another type in the place of ours; returns what is stored then. */
+    async function occupied(key: string): Promise<Record<string, string | undefined>> {
+      const name = `aq:{0}:${key}`;
+      if ((await admin.exists(name)) === 1) await admin.rename(name, 'aside');
+      await admin.set(name, 'foreign');
+      return dump();
+    }
 
     beforeEach(async () => {
       server = await startRedis();
@@ -110,29 +121,38 @@ describeRedis(
       expect(await patiently(() => store.apply(batch))).toMatchObject({ answers: [{ seq: 3, depth: 3 }] });
     });
 
-    it.each([
+    it.each<[string, ...(() => SessionOp)[]]>([
       ['ready', () => append('m3', { entity: 'account:other' })],
       ['msg', () => append('m3')],
       ['owns', () => ({ op: 'claim' as const, entity: 'account:other' })],
+      ['owns', () => withdraw, () => ({ op: 'claim' as const, entity: 'account:other' })],
       ['kept', () => append('k', { message: { ...append('k').message, given: true, digest: 'd' } })],
       ['dlq', () => ({ ...finish(1), outcome: { state: 'failed' as const, result: '', error: '{}' } })],
       ['expiry', () => ({ op: 'expire' as const, max: 5 })],
       ['ent', () => append('m3')],
       ['meta', () => append('m3')],
-    ])('a key of another type in the place of %s: certainly refused, named, nothing changed', async (key, op) => {
-      const name = `aq:{0}:${key}`;
-      const held = await admin.exists(name);
-      if (held === 1) await admin.rename(name, 'aside');
-      await admin.set(name, 'foreign');
-      const before = await dump();
-      const failure = await failureOf(session.apply(op()));
+    ])('a key of another type in the place of %s: certainly refused, named, nothing changed', async (key, ...ops) => {
+      const before = await occupied(key);
+      const failure = await failureOf(session.apply(...ops.map((op) => op())));
       expect(failure).toMatchObject({ refused: true, permanent: true, message: expect.stringContaining('WRONGTYPE') });
+      expect(await dump()).toEqual(before);
+    });
+
+    it.each([
+      ['contract', 'join', () => store.control({ ...joinOf('g1'), serverId: 's2', token: 't-2' })],
+      ['contract', 'leave', () => store.control({ op: 'leave', ...session.remembered })],
+      ['dlqof', 'purge', () => store.control({ op: 'purge', letter: '1' })],
+    ])('a key of another type in the place of %s: a %s is certainly refused too', async (key, _, call) => {
+      const failed = { ...finish(1), outcome: { state: 'failed' as const, result: '', error: '{}' } };
+      await session.apply(withdraw, failed, { op: 'release', entity: ENTITY, fence: 1, handoff: false });
+      const before = await occupied(key);
+      expect(await failureOf(call())).toMatchObject({ refused: true, message: expect.stringContaining('WRONGTYPE') });
       expect(await dump()).toEqual(before);
     });
 
     it('a key of another type that a batch does not write to stops nothing', async () => {
       await admin.set('aq:{0}:expiry', 'foreign');
-      expect(await session.apply({ op: 'withdraw', entity: ENTITY, id: 'm2', seq: 2 })).toMatchObject({ status: 'applied' });
+      expect(await session.apply(withdraw)).toMatchObject({ status: 'applied' });
       expect(await store.control({ op: 'counts' })).toMatchObject({ depth: 1 });
     });
 
