@@ -13,15 +13,17 @@ function lookingAt(missing: readonly string[], releasesEach = 0) {
   let nowMs = 0;
   const control = () => {
     ownership.releases += releasesEach;
-    return Promise.resolve({ ok: true, missing, unready: [], cursor: '0' });
+    return Promise.resolve({ ok: true, missing, unready: [{ entity: 'account:a', owner: 0 }], cursor: '0' });
   };
-  const audit = new Audit({ control } as unknown as Store, clock, APART_MS, ownership, () => undefined);
+  const attended: string[] = [];
+  const attend = (entity: string): void => void attended.push(entity);
+  const audit = new Audit({ control } as unknown as Store, clock, APART_MS, ownership, attend);
   const session = { incarnation: 1, damaged: (why: string) => lost.push(why) } as unknown as StoreSession;
-  const look = async (atMs: number): Promise<void> => {
+  const look = async (atMs: number, isOver = false): Promise<void> => {
     nowMs = atMs;
-    await audit.turn(session, () => false);
+    await audit.turn(session, () => isOver);
   };
-  return { look, lost };
+  return { look, lost, attended };
 }
 
 describe('what the audit misses', () => {
@@ -37,6 +39,14 @@ describe('what the audit misses', () => {
     const { look, lost } = lookingAt(['owns'], 1);
     for (const atMs of [0, 1000, 2000]) await look(atMs);
     expect(lost).toEqual([]);
+  });
+
+  it('is nothing to a session that ended while the store was asked, and neither is what it would attend to', async () => {
+    const { look, lost, attended } = lookingAt(['owns']);
+    for (const atMs of [0, 1000]) await look(atMs, true);
+    expect({ lost, attended }).toEqual({ lost: [], attended: [] });
+    for (const atMs of [2000, 3000]) await look(atMs);
+    expect({ lost: lost.length, attended }).toEqual({ lost: 1, attended: ['account:a', 'account:a'] });
   });
 
   it('is a loss of any other key also then', async () => {

@@ -158,14 +158,21 @@ describe('the limits of dead letters', () => {
     for (const count of [10, 1000]) {
       const letters = new Letters();
       letters.make(count);
-      await letters.enforce(letters.limits(count, 1000));
-      expect(letters.asked.map(({ op }) => op)).toEqual(['counts', 'letters', 'letters']);
-      expect(letters.asked.slice(1)).toMatchObject([{ max: 1 }, { max: 100 }]);
+      const limits = letters.limits(count, 1000);
+      const turnWithoutDue = async (): Promise<void> => {
+        letters.asked.length = 0;
+        await letters.enforce(limits);
+        expect(letters.asked.map(({ op }) => op)).toEqual(['counts', 'letters', 'letters']);
+        expect(letters.asked.slice(1)).toMatchObject([{ max: 1 }, { max: 100 }]);
+      };
+      await turnWithoutDue();
+      await turnWithoutDue();
       letters.make(300);
       letters.asked.length = 0;
-      await letters.enforce(letters.limits(count, 1000));
+      await letters.enforce(limits);
       expect(letters.left).toHaveLength(count);
       expect(letters.asked.filter(({ op }) => op !== 'purge').length).toBeLessThanOrEqual(12);
+      await turnWithoutDue();
     }
   });
 
