@@ -265,7 +265,7 @@ export class Enqueue {
       this.held.add(append);
       return;
     }
-    append.worker = this.parts.router.workerFor(append.op.entity, append.op.message.chain !== '');
+    append.worker = this.parts.router.workerFor(append.op.entity);
     append.left = false;
     append.isSubmitted = true;
     this.session.submit(append as unknown as Step);

@@ -42,11 +42,12 @@ export class Router {
   constructor(private readonly parts: RouterParts) {}
 
   /** The worker that an append may begin at: the one here, claimed on the way if the ring gives the entity to this node. */
-  workerFor(entity: string, chained: boolean): EntityWorker | undefined {
+  workerFor(entity: string): EntityWorker | undefined {
     const { ownership, view, membership } = this.parts;
     const known = ownership.workers.get(entity);
     if (known !== undefined) return known;
-    return view.belongsTo(entity, membership.incarnation) ? ownership.activate(entity, chained) : undefined;
+    // A node that drains has no place, so a chain, which may claim during a drain, makes no difference here.
+    return view.belongsTo(entity, membership.incarnation) ? ownership.activate(entity, false) : undefined;
   }
 
   /** A message is logged, and the log named the owner of its entity (0: nobody). */
@@ -57,7 +58,7 @@ export class Router {
       network.send(owner, { kind: 'ring', entity, message: record });
       return;
     }
-    const worker = owner === me ? ownership.activate(entity, record.chain !== '') : this.workerFor(entity, record.chain !== '');
+    const worker = owner === me ? ownership.activate(entity, record.chain !== '') : this.workerFor(entity);
     if (worker !== undefined) worker.arrived(record);
     else if (owner === 0) this.petition(entity, record);
   }

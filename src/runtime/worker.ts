@@ -211,7 +211,6 @@ export class EntityWorker implements Idle, Due {
         this.waitUntil(answer.at);
         return;
       case 'UNDECLARED':
-        this.phase = 'idle';
         this.freeSlot();
         this.table.handOff(this);
         return;

@@ -63,7 +63,10 @@ describe('a link that carries little in the time of a call', () => {
     await node.stop();
   });
 
-  it('what a handler sends in all is limited where it sends', async () => {
+  it.each([
+    ['payloads', { text: text(200) }, undefined],
+    ['headers', {}, { note: text(200) }],
+  ])('what a handler sends in all is limited where it sends, also by its %s', async (_, payload, headers) => {
     const w = world(new ThinStore(TIMEOUT_MS));
     const refused: unknown[] = [];
     const node = await start(
@@ -72,7 +75,7 @@ describe('a link that carries little in the time of a call', () => {
         if (name !== 'Send') return 'ok';
         for (let i = 0; i < 50; i++) {
           try {
-            EntityContext.current().enqueue(msg(`t${i}`, { text: text(200) }));
+            EntityContext.current().enqueue(msg(`t${i}`, payload, { headers: headers && JSON.stringify(headers) }));
           } catch (error) {
             refused.push(error);
           }
