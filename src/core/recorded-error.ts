@@ -3,7 +3,7 @@
  *
  *   (1) Recording never throws, whatever was thrown: cycles, getters that throw, proxies.
  *   (2) A record is bounded: names, messages and stacks of at most `CAUSES_MAX` errors of the cause chain, and one budget of characters
- *       for the fields of them all. Outer errors take from the budget first.
+ *       for the fields of them all, also for errors among the fields. Outer errors take from the budget first.
  *   (3) Plain data is kept: primitives, plain objects and arrays, errors, and what has a `toJSON`. Other instances (sockets, requests)
  *       are left out.
  */
@@ -45,6 +45,8 @@ const BASES_MAX = 8;
 const FIELDS_CHARS_MAX = 16_384;
 const FIELDS_MAX = 64;
 const DEPTH_MAX = 6;
+/** `"status":500,"response":,` */
+const HTTP_CHARS = 25;
 
 const CUT = '[cut]';
 const CIRCULAR = '[circular]';
@@ -164,6 +166,7 @@ export function isHttpError(thrown: unknown): thrown is Error & { readonly statu
 }
 
 class FieldRecorder {
+  /** Characters of JSON text that are left. At 0 or below nothing more is recorded but marks of what is cut. */
   private left = FIELDS_CHARS_MAX;
   /** The objects that hold the value at hand. */
   private readonly path: object[] = [];
@@ -187,8 +190,8 @@ class FieldRecorder {
   private httpFields(thrown: HttpExceptionLike): { status: number; response: unknown } {
     const response: unknown = thrown.getResponse();
     const text = JSON.stringify(response) ?? 'null';
-    const fits = text.length <= FIELDS_CHARS_MAX;
-    if (fits) this.left -= text.length;
+    const fits = text.length <= this.left;
+    this.left -= HTTP_CHARS + (fits ? text.length : 0);
     return { status: thrown.getStatus(), response: fits ? JSON.parse(text) : this.value(response) };
   }
 
@@ -198,10 +201,12 @@ class FieldRecorder {
 
   private entry(fields: Record<string, unknown>, name: string, from: object): void {
     if (name === '__proto__' || name.length > NAME_CHARS_MAX) return;
+    const nameChars = JSON.stringify(name).length + 2;
+    if (nameChars > this.left) return;
+    this.left -= nameChars;
     const recorded = this.value(read(from, name));
-    if (recorded === undefined) return;
-    this.left -= name.length + 4;
-    fields[name] = recorded;
+    if (recorded === undefined) this.left += nameChars;
+    else fields[name] = recorded;
   }
 
   /** Undefined for what is left out. */
@@ -210,34 +215,41 @@ class FieldRecorder {
       case 'string':
         return this.text(value);
       case 'number':
-        this.left -= 8;
-        return Number.isFinite(value) ? value : String(value);
+        return this.whole(Number.isFinite(value) ? value : String(value));
       case 'boolean':
-        this.left -= 5;
-        return value;
+        return this.whole(value);
       case 'bigint':
         return this.text(String(value));
       case 'object':
-        return value === null ? null : this.object(value);
+        return value === null ? this.whole(value) : this.object(value);
       default:
         return undefined;
     }
   }
 
+  /** Records what is short. */
+  private whole(value: string | number | boolean | null): unknown {
+    this.left -= JSON.stringify(value).length;
+    return value;
+  }
+
   private text(text: string): string {
-    const kept = cut(text, Math.max(0, Math.min(TEXT_CHARS_MAX, this.left)));
-    this.left -= JSON.stringify(kept).length;
+    let kept = cut(text, TEXT_CHARS_MAX);
+    // Quotes and dots take five characters, and a character up to six.
+    for (let chars = this.left - 5; kept !== '' && JSON.stringify(kept).length > this.left; chars /= 2)
+      kept = chars < 1 ? '' : cut(text, chars);
+    this.whole(kept);
     return kept;
   }
 
   private object(value: object): unknown {
-    if (this.path.includes(value)) return CIRCULAR;
-    if (this.left <= 0 || this.path.length > DEPTH_MAX) return CUT;
+    if (this.path.includes(value)) return this.whole(CIRCULAR);
+    if (this.left <= 0 || this.path.length > DEPTH_MAX) return this.whole(CUT);
     this.left -= 2;
     this.path.push(value);
     try {
       if (Array.isArray(value)) return this.items(value);
-      if (isError(value)) return { ...headOf(value), ...this.of(value) };
+      if (isError(value)) return { ...this.entries(headOf(value)), ...this.of(value) };
       if (ArrayBuffer.isView(value)) return undefined;
       const toJson = read(value, 'toJSON');
       if (typeof toJson === 'function') return this.value(toJson.call(value));
@@ -257,7 +269,9 @@ class FieldRecorder {
         items.push(CUT);
         break;
       }
-      items.push(this.value(value) ?? null);
+      this.left--;
+      const recorded = this.value(value);
+      items.push(recorded === undefined ? this.whole(null) : recorded);
     }
     return items;
   }

@@ -154,6 +154,50 @@ describe('a recorded error', () => {
       expect(JSON.stringify(recordError(thrown)).length).toBeLessThan(150_000);
   });
 
+  const CHARS_MAX = 16_384;
+  /** A mark of what is cut in each array around it. */
+  const MARKS_CHARS = 100;
+
+  /** Characters of JSON of the fields of the error and of its causes. */
+  function fieldsCharsOf({ name: _, message: _m, stack: _s, cause, ...fields }: RecordedError): number {
+    return JSON.stringify(fields).length + (cause === undefined ? 0 : fieldsCharsOf(cause));
+  }
+
+  const times = <T>(n: number, make: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => make(i));
+
+  function around(): unknown[] {
+    const row: unknown[] = [];
+    row.push(...times(64, () => row));
+    return row;
+  }
+
+  it.each([
+    ['numbers', 100, () => ({ rows: times(64, () => times(64, (i) => -(i + 0.1) * 1e-200)) })],
+    [
+      'nulls and what is left out',
+      100,
+      () => ({ rows: times(64, () => times(64, (i) => times(64, () => (i % 2 ? null : undefined)))) }),
+    ],
+    ['flags', 100, () => ({ rows: times(64, () => times(64, (i) => i % 2 === 0)) })],
+    ['characters that take six', 2000, () => ({ rows: times(64, () => '\u0000'.repeat(2000)) })],
+    ['names that take six', 2000, () => Object.fromEntries(times(64, (i) => [`${'\u0000'.repeat(250)}${i}`, 'x'.repeat(10)]))],
+    ['errors with long messages', 100, () => ({ errors: times(64, () => new Error('m'.repeat(5000))) })],
+    ['empty objects', 100, () => ({ rows: times(64, () => times(64, () => times(64, () => ({})))) })],
+    ['what is circular', 100, () => ({ rows: times(64, around) })],
+  ])('has fields of so many characters, and not of many less: %s', (_, partChars, make) => {
+    const chars = fieldsCharsOf(stored(Object.assign(new Error('x'), make())));
+    expect(chars).toBeLessThanOrEqual(CHARS_MAX + MARKS_CHARS);
+    expect(chars).toBeGreaterThan(CHARS_MAX - partChars);
+  });
+
+  it('has no more for causes that would be sent to a client', () => {
+    const response = 'r'.repeat(16_000);
+    const cause = new HttpException(response, 400, { cause: new HttpException(response, 400) });
+    const record = stored(new HttpException(response, 400, { cause }));
+    expect(record.response).toBe(response);
+    expect(fieldsCharsOf(record)).toBeLessThanOrEqual(CHARS_MAX + MARKS_CHARS);
+  });
+
   it('keeps the first items of a long list, with one mark for all others', () => {
     const { ids } = stored(Object.assign(new Error('x'), { ids: Array.from({ length: 1000 }, (_, i) => i) })) as {
       ids?: unknown;
