@@ -1,9 +1,15 @@
 import fc from 'fast-check';
 import { expect, it, vi } from 'vitest';
 import { ready } from '../../src/core/log/membership.js';
-import { PartitionState } from '../../src/core/log/state.js';
+import { entityOrNew, PartitionState } from '../../src/core/log/state.js';
 
 const NOW_MS = 50;
+
+function list(state: PartitionState, n: number, atMs: number): void {
+  const entity = `t:${n}`;
+  entityOrNew(state, entity);
+  state.ready.set(entity, atMs);
+}
 
 it('pages of the ready set hold what is due, in order, whatever leaves between two of them', () => {
   const entries = fc.uniqueArray(fc.tuple(fc.integer({ min: 0, max: 99 }), fc.integer({ min: 40, max: 55 })), {
@@ -12,7 +18,7 @@ it('pages of the ready set hold what is due, in order, whatever leaves between t
   fc.assert(
     fc.property(entries, fc.integer({ min: 1, max: 9 }), fc.boolean(), (rows, max, leaves) => {
       const state = new PartitionState();
-      for (const [n, atMs] of rows) state.ready.set(`t:${n}`, atMs);
+      for (const [n, atMs] of rows) list(state, n, atMs);
       const due = [...state.ready].filter(([, atMs]) => atMs <= NOW_MS);
       due.sort((a, b) => a[1] - b[1] || (a[0] < b[0] ? -1 : 1));
       const seen: string[] = [];
@@ -33,7 +39,7 @@ it('pages of the ready set hold what is due, in order, whatever leaves between t
 
 it('a page of the ready set sorts no more than two pages at a time', () => {
   const state = new PartitionState();
-  for (let i = 0; i < 20_000; i++) state.ready.set(`t:${i}`, (i * 7919) % 20_011);
+  for (let i = 0; i < 20_000; i++) list(state, i, (i * 7919) % 20_011);
   const sort = vi.spyOn(Array.prototype, 'sort');
   ready(state, { op: 'ready', after: '', max: 100 }, 30_000);
   const sizes = sort.mock.contexts.map((list) => (list as unknown[]).length);

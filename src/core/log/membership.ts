@@ -18,7 +18,7 @@ import type {
 } from './control-operations.js';
 import { rememberEnd, rememberJoin, strangerOf, unknownOf } from './identity.js';
 import { type Done, refuse } from './operations.js';
-import { AT_ONCE_MS, type MemberRecord, type PartitionState, sumWorkersMax } from './state.js';
+import { AT_ONCE_MS, type EntityRecord, type MemberRecord, type PartitionState, sumWorkersMax } from './state.js';
 
 /** The generation of a closed store: no session has it. An operator who has looked gives it another. */
 export const CLOSED = 'closed';
@@ -175,7 +175,7 @@ export function ready(state: PartitionState, { after, max }: ReadyOp, nowMs: num
   const last = page.length === max ? page.at(-1) : undefined;
   const entities = page.map(([entity, atMs]) => ({
     entity,
-    owner: state.entities.get(entity)?.owner ?? 0,
+    owner: (state.entities.get(entity) as EntityRecord).owner,
     sinceMs: atMs < 0 ? atMs + AT_ONCE_MS : atMs,
   }));
   return { ok: true, entities, next: last === undefined ? '' : `${last[1]} ${last[0]}` };
