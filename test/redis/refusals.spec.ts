@@ -3,8 +3,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SessionOp } from '../../src/core/log/operations.js';
 import { storeCallErrorOf } from '../../src/redis/failures.js';
 import type { RedisStore } from '../../src/redis/store.js';
+import { until } from '../runtime/harness.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
-import { append, ENTITY, failureOf, join, joinOf, patiently, redisStore, type Session } from './support.js';
+import { append, ENTITY, failureOf, join, joinOf, patiently, redisStore, Session } from './support.js';
 
 describe('a permission that is missing', () => {
   const replyOf = (message: string): Error => Object.assign(new Error(message), { name: 'ReplyError' });
@@ -147,6 +148,19 @@ describeRedis(
       await session.apply(withdraw, failed, { op: 'release', entity: ENTITY, fence: 1, handoff: false });
       const before = await occupied(key);
       expect(await failureOf(call())).toMatchObject({ refused: true, message: expect.stringContaining('WRONGTYPE') });
+      expect(await dump()).toEqual(before);
+    });
+
+    it('a key of another type in the place of contract: the take-over that forgets a dead member is certainly refused too', async () => {
+      const dead = await store.control({ ...joinOf('g1', { leaseTtlMs: 1 }), serverId: 's2', token: 't-2' });
+      if (!dead.ok) throw new Error(dead.code);
+      const { incarnation } = dead;
+      await new Session(store, dead, 't-2').apply({ op: 'claim', entity: 'account:other' });
+      const bury = (): Promise<{ ok: boolean }> => store.control({ op: 'bury', generation: 'g1', incarnation, beatSeen: 0 });
+      await until('its lease is over', async () => (await bury()).ok);
+      const takeover = { op: 'takeover' as const, entity: 'account:other', incarnation };
+      const before = await occupied('contract');
+      expect(await failureOf(session.apply(takeover))).toMatchObject({ refused: true });
       expect(await dump()).toEqual(before);
     });
 
