@@ -180,7 +180,7 @@ end e.ready = false settle(e) return e.owner end local function release(key, fen
 if e.running ~= '0' then return refuse('RUNNING', e.running) end local pending = pending_count(e) if handoff ~= '1' and pending > 0 then return refuse('MORE', int(pending)) end e.owner = '0'
 ownsDelta[ME] = (ownsDelta[ME] or 0) - 1 settle(e) return '' end local QUERY = '\29' local INTERRUPTED = '{"name":"Interrupted","message":"the node that ran the handler was lost"}'
 local function disown(e) local incarnation = e.owner e.owner = '0' local m = member_of(incarnation) if not m then return end ownsDelta[incarnation] = (ownsDelta[incarnation] or 0) - 1
-if m[9] ~= '1' or owns_count(incarnation) > 0 then return end members[incarnation] = false memberDel[#memberDel + 1] = incarnation
+if m[9] ~= '1' or owns_count(incarnation) > 0 then return end memberDel[#memberDel + 1] = incarnation
 for type in gmatch(m[10], '[^,]+') do contractDel[#contractDel + 1] = incarnation .. FS .. type end end local function takeover(key, incarnation) local e = entity_of(key)
 if not e or e.owner ~= incarnation then return refuse('OWNED', e and e.owner) end local m = member_of(incarnation) if m and m[9] ~= '1' then return refuse('NOT_DEAD') end if e.running == '0' then
 disown(e) settle(e) return e.hold end local contract, s, attempt, record = contract_of(incarnation, type_of(key)), e.running, e.attempt, message_of(key, e.running)

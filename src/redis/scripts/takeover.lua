@@ -14,7 +14,6 @@ local function disown(e)
   if not m then return end
   ownsDelta[incarnation] = (ownsDelta[incarnation] or 0) - 1
   if m[9] ~= '1' or owns_count(incarnation) > 0 then return end
-  members[incarnation] = false
   memberDel[#memberDel + 1] = incarnation
   for type in gmatch(m[10], '[^,]+') do contractDel[#contractDel + 1] = incarnation .. FS .. type end
 end
