@@ -20,6 +20,8 @@ export interface Call {
   outcome: 'open' | 'ok' | 'fail' | 'unknown';
   code: string;
   result: string;
+  /** Why it failed. */
+  error: unknown;
   /** Is called when it settles. */
   settled: (() => void) | undefined;
 }
@@ -40,7 +42,7 @@ export class Client {
   ) {}
 
   call(at: SimNode, entity: string, job: Job, options: CallOptions): Call {
-    const call: Call = { name: job.c, outcome: 'open', code: '', result: '', settled: undefined };
+    const call: Call = { name: job.c, outcome: 'open', code: '', result: '', error: undefined, settled: undefined };
     const { node, name, incarnation } = at;
     if (node === undefined) throw new Error(`${name} is down`);
     const { settings } = this;
@@ -73,13 +75,24 @@ export class Client {
 
   private failed(call: Call, where: { node: string; incarnation: number }, error: unknown, took: Took): void {
     const code = errorCodeOf(error);
+    call.error = error;
     const definite = error instanceof AtomicQueuesError && error.definite;
+    const wrong = misleading(error);
+    if (wrong !== undefined) this.history.add({ kind: 'defect', ...where, what: `call ${call.name} was told ${wrong}` });
     if (code === 'OTHER') this.history.add({ kind: 'defect', ...where, what: `a call failed with ${String(error)}` });
     const isVerdict = definite || code === 'HANDLER_FAILED' || code === 'INTERRUPTED';
     if (isVerdict) this.history.add({ kind: 'fail', ...where, call: call.name, code, definite, ...took });
     else this.history.add({ kind: 'unknown', ...where, call: call.name, code, ...took });
     settle(call, isVerdict ? 'fail' : 'unknown', code, '');
   }
+}
+
+/** What a timeout says in words must be what it says by its fields. Returns the words if they are wrong. */
+function misleading(error: unknown): string | undefined {
+  if (!(error instanceof AtomicQueuesError) || error.code !== 'REPLY_TIMEOUT') return undefined;
+  const { message, definite, details } = error;
+  const isRight = message.includes('was withdrawn and will not run') === definite && (details.withdrawn === true) === definite;
+  return isRight ? undefined : `"${message}", which is ${definite ? '' : 'not '}definite`;
 }
 
 function settle(call: Call, outcome: Call['outcome'], code: string, result: string): void {

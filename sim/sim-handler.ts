@@ -95,7 +95,8 @@ class Run {
     const { c: call, op, amount } = job;
     const isEndless = job.how === 'dead' && { isEndless: true as const };
     history.add({ kind: 'start', ...where, id: context.messageId, fence, call, op, amount, ...isEndless });
-    context.signal.addEventListener('abort', () => history.add({ kind: 'abort', ...where }));
+    // The other way to listen than that of `heed`: handlers use both.
+    context.signal.onabort = () => history.add({ kind: 'abort', ...where });
     try {
       const result = await this.work();
       history.add({ kind: 'end', ...where, outcome: 'completed', result, sends: this.sends });

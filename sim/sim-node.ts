@@ -18,6 +18,7 @@ import { SimRandom, type Stream } from './sim-random.js';
 import { SimStore } from './sim-store.js';
 import type { StoreAdapter } from './store-adapter.js';
 import type { StoreServer } from './store-server.js';
+import { TraceOrder } from './trace-order.js';
 import { Life, type World } from './world.js';
 
 export interface NodeSurroundings {
@@ -136,6 +137,7 @@ export class SimNode {
     this.lives++;
     this.pausedMs = 0;
     this.note('starting', { why: `life ${this.lives}` });
+    const order = new TraceOrder();
     const node: Node = new Node({
       config: this.config,
       clock,
@@ -150,7 +152,7 @@ export class SimNode {
         facts: (type) => typeFacts[type] as TypeFacts,
         ask: (target, signal) => node.enqueueAndWait(outgoingOf(target, undefined), { timeoutMs: 2000, signal }),
       }),
-      trace: { verbose: false, emit: (event, data) => this.traced(event, data) },
+      trace: { verbose: false, emit: (event, data) => this.traced(event, data, order) },
       contracts: this.contracts,
       route: (message) => outgoingOf(message as Target, undefined),
       onClosed: (why) => this.closed(life, why),
@@ -164,7 +166,10 @@ export class SimNode {
     });
   }
 
-  private traced<K extends keyof TraceEvents>(event: K, data: TraceEvents[K]): void {
+  private traced<K extends keyof TraceEvents>(event: K, data: TraceEvents[K], order: TraceOrder): void {
+    const wrong = order.take(event, data);
+    if (wrong !== undefined)
+      this.around.history.add({ kind: 'defect', node: this.name, incarnation: this.incarnation, what: `the node ${wrong}` });
     if (event === 'joined') {
       this.incarnation = (data as TraceEvents['joined']).incarnation;
       this.note('joined', {});

@@ -1,6 +1,8 @@
 import type { HistoryEvent } from '../history.js';
 import { bank } from './bank.js';
 import { atMostOnce } from './i1-at-most-once.js';
+import { attempts } from './i1-attempts.js';
+import { abortsInTime } from './i2-aborts.js';
 import { singleWriter } from './i2-single-writer.js';
 import { fencedWriter } from './i2f-fenced-writer.js';
 import { fifo } from './i3-fifo.js';
@@ -27,7 +29,8 @@ export interface Verdict {
 }
 
 const CHECKERS = [
-  ...[atMostOnce, singleWriter, fencedWriter, fifo, nothingLost, shownLog, oneVerdict, lateNotes, epochs, bounds],
+  ...[atMostOnce, attempts, singleWriter, abortsInTime, fencedWriter, fifo, nothingLost, shownLog, oneVerdict, lateNotes, epochs],
+  ...[bounds],
   ...[liveness, settles, independence, promptness, needlessness, keptLeases, bank],
 ];
 

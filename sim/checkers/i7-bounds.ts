@@ -33,6 +33,9 @@ function sizes(rows: readonly (readonly [size: number, where: string])[]): Reado
   return new Map(rows.flatMap(([size, where]) => where.split(' ').map((one) => [one, size] as const)));
 }
 
+/** What is kept for a time only, and what says when that is over: there is no more of the first than of the second. */
+const ENDS_OF: readonly (readonly [kept: string, ends: string])[] = [['AvoidedEntities.untilMs', 'AvoidedEntities.ends']];
+
 /** I7: no step raises a count above its limit; at idle every counter is back at its baseline. */
 export function bounds(view: View, findings: Findings): void {
   if (view.lossIndex < Number.POSITIVE_INFINITY) return;
@@ -93,6 +96,11 @@ function atRest(view: View, findings: Findings): void {
     for (const [where, size] of Object.entries(node.holds ?? {})) {
       const max = (HELD_IN_ALL.get(where) ?? 0) + (HELD_FOR_EACH_NODE.get(where) ?? 0) * final.nodes.length;
       if (size > max) findings.violated('I7', `${node.node} is idle and holds ${size} in ${where}, allowed ${max}`, index);
+    }
+    for (const [kept, ends] of ENDS_OF) {
+      const [size = 0, endsAt = 0] = [node.holds?.[kept], node.holds?.[ends]];
+      if (size > endsAt)
+        findings.violated('I7', `${node.node} holds ${size} in ${kept}, and forgets only ${endsAt} of it`, index);
     }
     if (timers > TIMERS_AT_REST_MAX) findings.violated('I7', `${node.node} is idle with ${timers} timers`, index);
   }
