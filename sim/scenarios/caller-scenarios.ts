@@ -1,7 +1,9 @@
 /** What callers see: links that carry one way only, calls in a circle, and calls that are made again. */
+import type { AtomicQueuesError } from '../../src/core/errors.js';
 import type { Call } from '../client.js';
 import type { Target } from '../job.js';
-import { endOf, entityOf, eventsOf, placedOnTwo, type Scenario, startedOn, toldTo } from './scenario.js';
+import { outgoingOf } from '../sim-node.js';
+import { endOf, entityOf, eventsOf, optionsOf, placedOnTwo, type Scenario, startedOn, toldTo } from './scenario.js';
 
 const THREE = ['n1', 'n2', 'n3'];
 
@@ -250,6 +252,70 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
         'the caller does not wait for a sweep',
         sim.until(() => call.outcome === 'ok', 100, 5),
       );
+    },
+  },
+  {
+    name: 'refused-with-its-cause',
+    shows: 'a caller whose message never left is told what the store answered last',
+    settings: { nodeTTLMs: 5000, enqueueTimeoutMs: 600 },
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      // Two batches are in flight and stay there; the third message waits behind them.
+      sim.weather.requestLost = 1;
+      for (const c of ['flies-1', 'flies-2']) {
+        sim.send('n1', 'plain:a', { c });
+        sim.run(5);
+      }
+      const call = sim.send('n1', 'plain:a', { c: 'waits' });
+      must('it is refused', sim.until(() => call.outcome !== 'open', 1000) && call.code === 'STORE_UNAVAILABLE');
+      const { cause } = (call.error as AtomicQueuesError).details;
+      must(`and the error says why (${cause})`, typeof cause === 'string' && cause.startsWith('no answer within'));
+    },
+  },
+  {
+    name: 'asleep-before-the-answer',
+    shows: 'a process that stood still past a deadline reads the answers that have come before it gives its callers up',
+    settings: { nodeTTLMs: 10_000, enqueueTimeoutMs: 500 },
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      for (let round = 1; round <= 8; round++) {
+        const call = sim.send('n1', 'plain:a', { c: `r${round}` });
+        must(
+          'the log has the message',
+          sim.until(() => eventsOf(sim, 'append').some((e) => e.call === call.name), 20, 0.05) && call.outcome === 'open',
+        );
+        sim.pause('n1');
+        sim.run(1200);
+        sim.resume('n1');
+        sim.run(100);
+        must(`round ${round}: its caller has the receipt (${call.code})`, call.outcome === 'ok');
+      }
+    },
+  },
+  {
+    name: 'handed-over-as-it-is',
+    shows: 'what a caller hands over for the handler reaches it as it is, if it runs in the same process',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      const { handler } = optionsOf(sim, 'n1');
+      const run = handler.run.bind(handler);
+      const seen: unknown[] = [];
+      handler.run = (delivery) => {
+        seen.push(delivery.carried);
+        return run(delivery);
+      };
+      const carried = { isAnObject: true };
+      const { entity, job } = asking('carried', 'plain:a');
+      const outgoing = { ...outgoingOf({ entity, job }, undefined), carried };
+      void sim.node('n1').node?.enqueueAndWait(outgoing, { timeoutMs: 1000 });
+      sim.run(50);
+      must('the handler got the object', seen.length === 1 && seen[0] === carried);
+      sim.send('n1', 'plain:a', { c: 'plain' });
+      sim.run(50);
+      must('and the next one none', seen.length === 2 && seen[1] === undefined);
     },
   },
 ];

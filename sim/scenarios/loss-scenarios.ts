@@ -1,7 +1,7 @@
 /** The store comes back from an older state: a node that remembers what is lost closes the store to the others. */
-import { type Store, StoreCallError } from '../../src/ports/store.js';
+import { StoreCallError } from '../../src/ports/store.js';
 import type { Cluster } from '../cluster.js';
-import { eventsOf, hasState, type Must, type Scenario, startedOn } from './scenario.js';
+import { eventsOf, hasState, type Must, masterOf, optionsOf, type Scenario, startedOn } from './scenario.js';
 
 const A = 'plain:a';
 
@@ -46,7 +46,7 @@ function losesAndIsEvicted(sim: Cluster, must: Must, kept: number): void {
 
 /** From now on the script that applies batches of that node fails with this text, and writes nothing, unless there is none. */
 function failsFor(sim: Cluster, name: string, why: () => string | undefined): void {
-  const { store } = Reflect.get(sim.node(name).node as object, 'options') as { readonly store: Store };
+  const { store } = optionsOf(sim, name);
   const apply = store.apply.bind(store);
   store.apply = (batch, patience) => {
     const text = why();
@@ -308,6 +308,76 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       must('n1 has noticed', hasState(sim, 'n1', 'store-lost'));
       must('nothing of it is in the log', call.outcome !== 'ok' && eventsOf(sim, 'append').length === 0);
       must('n2 has not heard of it', !hasState(sim, 'n2', 'closed') && !hasState(sim, 'n2', 'suspended'));
+    },
+  },
+  {
+    name: 'epoch-that-was-given',
+    shows: 'a master whose store comes back from just before its term notices by the next heartbeat, and closes',
+    keepsLog: true,
+    stays: true,
+    run(sim, must) {
+      sim.start('n1');
+      must(
+        'the store names n1',
+        sim.until(() => eventsOf(sim, 'epoch').some(({ what }) => what === 'lead'), 3000, 0.05),
+      );
+      const before = sim.server.steps - 1;
+      must(
+        'n1 has read it, and the store has done nothing else for it',
+        sim.until(() => masterOf(sim) === 'n1', 3, 0.05) && sim.server.steps === before + 1,
+      );
+      sim.storeLost = true;
+      sim.server.forgetTail(before);
+      sim.run(400);
+      must('it has closed', hasState(sim, 'n1', 'store-lost'));
+    },
+  },
+  {
+    name: 'told-as-the-node-closes',
+    shows: 'callers whose messages have not left learn at once that their node has closed, and not at their deadlines',
+    settings: { enqueueTimeoutMs: 3000 },
+    stays: true,
+    run(sim, must) {
+      startAndSendThree(sim);
+      sim.weather.requestLost = 1;
+      for (const c of ['flies-1', 'flies-2']) {
+        sim.send('n1', A, { c });
+        sim.run(5);
+      }
+      const call = sim.send('n1', A, { c: 'waits' });
+      sim.run(5);
+      sim.storeLost = true;
+      sim.server.restartEmpty();
+      sim.weather.requestLost = 0;
+      must(
+        'the node has closed',
+        sim.until(() => hasState(sim, 'n1', 'store-lost'), 1000, 1),
+      );
+      must(`the caller is told so (${call.code})`, call.code === 'STORE_LOST');
+    },
+  },
+  {
+    name: 'tries-become-rarer',
+    shows: 'a batch that finds no store is sent again less and less often',
+    settings: { nodeTTLMs: 10_000, enqueueTimeoutMs: 10_000 },
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      const { store } = optionsOf(sim, 'n1');
+      const { control } = store;
+      let tries = 0;
+      let isAway = true;
+      failsFor(sim, 'n1', () => (isAway ? `away ${tries++}` : undefined));
+      store.control = () => Promise.reject(new StoreCallError('away', false));
+      const call = sim.send('n1', A, { c: 'w1' });
+      sim.run(3000);
+      must(`a few times in three seconds (${tries})`, tries >= 5 && tries <= 10);
+      isAway = false;
+      store.control = control;
+      must(
+        'and once more when the store is back',
+        sim.until(() => call.outcome === 'ok', 1500),
+      );
     },
   },
 ];

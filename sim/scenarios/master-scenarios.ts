@@ -1,6 +1,8 @@
 /** Who leads: failover, rebuild, hand-over, commands that come too late, and masters that cannot be reached. */
+
+import { placeOf } from '../../src/core/placement/ring.js';
 import type { Cluster } from '../cluster.js';
-import { entityOf, eventsOf, hasState, masterOf, type Scenario, startedOn, toldTo } from './scenario.js';
+import { entityOf, eventsOf, hasState, masterOf, optionsOf, reportsOf, type Scenario, startedOn, toldTo } from './scenario.js';
 
 const THREE = ['n1', 'n2', 'n3'];
 
@@ -209,6 +211,10 @@ export const MASTER_SCENARIOS: readonly Scenario[] = [
       sim.run(1900);
       must('a newcomer does not topple a working master', masterOf(sim) === 'n2' && epochsOf(sim).join() === '1');
       must('after four TTLs it leads', sim.until(() => masterOf(sim) === 'n1', 3000) && epochsOf(sim).join() === '1,2');
+      const atMsOf = (node: string, state: 'joined' | 'leading'): number =>
+        eventsOf(sim, 'node').findLast((e) => e.node === node && e.state === state)?.atMs ?? 0;
+      const waitedMs = atMsOf('n1', 'leading') - atMsOf('n1', 'joined');
+      must(`and not much later (${Math.round(waitedMs)} ms)`, waitedMs < 4 * 500 + 900);
       const [handover] = toldTo(sim, 'n1', 'handover');
       must('it has been told what its predecessor had placed', handover?.rows.some(([entity]) => entity === asked) === true);
       must(
@@ -322,6 +328,74 @@ export const MASTER_SCENARIOS: readonly Scenario[] = [
         'another node leads after its term',
         sim.until(() => masterOf(sim) === 'n2', 4000),
       );
+    },
+  },
+  {
+    name: 'burst-is-spread',
+    shows: 'a master counts what it has placed since the last membership snapshot: a burst for one node goes to all (L3)',
+    settings: { heartbeatMs: 400, nodeTTLMs: 2000 },
+    run(sim, must) {
+      sim.start(...THREE);
+      must(
+        'n1 leads',
+        sim.until(() => masterOf(sim) === 'n1', 8000),
+      );
+      sim.run(300);
+      const places = THREE.map((serverId, i) => ({ incarnation: i + 1, serverId }));
+      const entities = Array.from({ length: 200 }, (_, i) => `plain:${i}`).filter((e) => placeOf(e, places)?.serverId === 'n2');
+      const calls = entities.slice(0, 40).map((entity, i) => sim.send('n3', entity, { c: `b${i}` }, { how: 'wait' }));
+      must('all of them run', calls.length === 40 && sim.until(() => calls.every((c) => c.outcome === 'ok'), 100, 5));
+      const shares = THREE.map((node) => eventsOf(sim, 'start').filter((e) => e.node === node).length);
+      must(`on all nodes (${shares})`, Math.max(...shares) <= 24 && Math.min(...shares) >= 4);
+    },
+  },
+  {
+    name: 'declined-after-the-term',
+    shows: 'a master whose term is over when a node declines its assignment says so to the node that has asked it',
+    settings: { nodeTTLMs: 5000, reconcileIntervalMs: 5000, shutdownGraceMs: 3000 },
+    run(sim, must) {
+      led(sim);
+      sim.send('n2', entityOf('n2', THREE, 'fenced'), { c: 'long', ms: 2500 });
+      sim.run(50);
+      sim.stop('n2');
+      const asked = sim.send('n3', entityOf('n2', THREE), { c: 'asked' }, { how: 'wait' });
+      must(
+        'the master has asked the node that stops',
+        sim.until(() => toldTo(sim, 'n2', 'assign').length > 0, 50, 0.05),
+      );
+      sim.pause('n1');
+      sim.run(700);
+      must('which has declined, and no answer has come', toldTo(sim, 'n3', 'placed').length === 0);
+      sim.resume('n1');
+      sim.run(10);
+      must(
+        'the answer comes when the master wakes',
+        toldTo(sim, 'n3', 'placed').some((m) => m.refusal === 'NOT_MASTER'),
+      );
+      must(
+        'and the message runs elsewhere',
+        sim.until(() => asked.outcome === 'ok', 100),
+      );
+    },
+  },
+  {
+    name: 'network-problem-is-reported',
+    shows: 'what the network says is wrong is reported once after a grace, and once more when it is over',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      const reports = reportsOf(sim, 'n1');
+      const countOf = (name: string): number => reports.filter((report) => report === name).length;
+      const { network } = optionsOf(sim, 'n1');
+      let problem: string | undefined = 'no link';
+      network.problem = () => problem;
+      sim.run(900);
+      must('a short problem is not reported', countOf('network-failing') === 0);
+      sim.run(1500);
+      must('a long one is, once', countOf('network-failing') === 1 && countOf('network-restored') === 0);
+      problem = undefined;
+      sim.run(1000);
+      must('and so is its end', countOf('network-failing') === 1 && countOf('network-restored') === 1);
     },
   },
 ];

@@ -5,6 +5,7 @@ import { type Options, UsageError } from '../cli.js';
 import { timelineOf } from '../report/timeline.js';
 import { CALLER_SCENARIOS } from './caller-scenarios.js';
 import { DEPLOY_SCENARIOS } from './deploy-scenarios.js';
+import { LETTER_SCENARIOS } from './letter-scenarios.js';
 import { LIMIT_SCENARIOS } from './limit-scenarios.js';
 import { LOG_SCENARIOS } from './log-scenarios.js';
 import { LOSS_SCENARIOS } from './loss-scenarios.js';
@@ -16,6 +17,7 @@ import { playScenario, type Scenario } from './scenario.js';
 export const SCENARIOS: readonly Scenario[] = [
   ...[...OWNERSHIP_SCENARIOS, ...MASTER_SCENARIOS, ...RECOVERY_SCENARIOS],
   ...[...LOG_SCENARIOS, ...LOSS_SCENARIOS, ...CALLER_SCENARIOS, ...DEPLOY_SCENARIOS, ...LIMIT_SCENARIOS],
+  ...LETTER_SCENARIOS,
 ];
 
 export const scenarioNames = (): string[] => SCENARIOS.map((s) => `${s.name}: ${s.shows}`);

@@ -1,6 +1,8 @@
 /** A named run that a person wrote: what happens, in the verbs of the cluster, and what must come out. */
 import { placeOf } from '../../src/core/placement/ring.js';
 import type { PeerMessage } from '../../src/ports/network.js';
+import type { TraceEvents } from '../../src/ports/trace.js';
+import type { NodeOptions } from '../../src/runtime/node.js';
 import type { Call } from '../client.js';
 import { Cluster } from '../cluster.js';
 import type { HistoryEvent } from '../history.js';
@@ -150,6 +152,21 @@ export function entityOf(node: string, names: readonly string[], type: EntityTyp
     const entity = `${type}:${i}`;
     if (placeOf(entity, places)?.serverId === node) return entity;
   }
+}
+
+/** What the runtime of that node was made with: the ports that a scenario may replace. */
+export const optionsOf = (sim: Cluster, name: string): NodeOptions => Reflect.get(sim.node(name).node as object, 'options');
+
+/** The names of all that the node reports to those who watch it, from now on. */
+export function reportsOf(sim: Cluster, name: string): readonly (keyof TraceEvents)[] {
+  const reports: (keyof TraceEvents)[] = [];
+  const { trace } = optionsOf(sim, name);
+  const emit = trace.emit.bind(trace);
+  trace.emit = (event, data) => {
+    reports.push(event);
+    emit(event, data);
+  };
+  return reports;
 }
 
 /** Who acts as master, its table rebuilt. */
