@@ -2,6 +2,7 @@
  * The simulated cluster and its verbs: start, stop, crash, restart, pause, resume, partition, oneWay, healLinks,
  * hold, letGo, cutStore, healStore, heal, delay, step, run. Everything that plans, scenarios and faults do to the world goes through here.
  */
+import type { PeerMessage } from '../src/ports/network.js';
 import { groupsOf, ledGroups, liveIn, storeAtRest, unwillingIn } from './at-rest.js';
 import { thinFacts } from './bandwidth.js';
 import { Bank } from './bank.js';
@@ -141,6 +142,7 @@ export class Cluster {
     this.hub = new Hub(world, this.weather);
     this.hub.sent = (from, message) => {
       if (message.kind === 'assign' || message.kind === 'list-workers') this.commanded(from, message.epoch);
+      else if (message.kind === 'petition') this.petitioned(from, message);
     };
     this.history.add({ kind: 'run', node: '', incarnation: 0, facts: this.facts });
   }
@@ -234,6 +236,14 @@ export class Cluster {
     const leader = this.server.state.leaders.get(group);
     if (leader?.epoch === epoch && leader.untilMs > this.server.nowMs()) return;
     this.history.add({ kind: 'epoch', node: host, incarnation, group, epoch, what: 'overdue' });
+  }
+
+  /** A petition is passed on a limited number of times. */
+  private petitioned({ host }: Life, { source, hops }: PeerMessage & { kind: 'petition' }): void {
+    const { incarnation } = this.node(host);
+    const least = source === incarnation ? 0 : 1;
+    if (hops >= least && hops <= this.options.settings.forwardHopsMax) return;
+    this.history.add({ kind: 'defect', node: host, incarnation, what: `sends a petition that was passed on ${hops} times` });
   }
 
   // ---- links ---------------------------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ export class SimNode {
     this.lives++;
     this.pausedMs = 0;
     this.note('starting', { why: `life ${this.lives}` });
-    const order = new TraceOrder();
+    const order = new TraceOrder(this.config.onLeaseLost === 'exit');
     const node: Node = new Node({
       config: this.config,
       clock,
@@ -189,13 +189,24 @@ export class SimNode {
       const where = { node: this.name, incarnation: this.incarnation };
       const what = accepted ? 'accept' : 'refuse';
       this.around.history.add({ kind: 'epoch', ...where, group: this.config.serviceGroup, epoch, what });
-    } else if (event === 'loop-failed') {
+    } else if (event === 'dead-letter') this.reportedLetter(data as TraceEvents['dead-letter']);
+    else if (event === 'loop-failed') {
       const { loop, error } = data as TraceEvents['loop-failed'];
       // Without a key of the store some scripts fail, and a duty reports what its call met.
       if (this.around.server.twin?.isApart === true && error instanceof StoreCallError) return;
       const what = `${loop}: ${error instanceof Error ? error.message : String(error)}`;
       this.around.history.add({ kind: 'defect', node: this.name, incarnation: this.incarnation, what });
     }
+  }
+
+  /** A dead letter is reported only after the log has it. */
+  private reportedLetter({ entity, id }: TraceEvents['dead-letter']): void {
+    const { history, server } = this.around;
+    // Of what the scripts do alone no dead letter is recorded.
+    if (server.twin?.isApart === true) return;
+    if (history.events.findLast((e) => e.kind === 'letter' && e.entity === entity && e.id === id) !== undefined) return;
+    const what = `the node reports a dead letter of ${entity} that is not in the log`;
+    history.add({ kind: 'defect', node: this.name, incarnation: this.incarnation, what });
   }
 
   private note(state: NodeChange, more: { why?: string }): void {

@@ -27,11 +27,17 @@ export class TraceOrder {
   /** Beginnings that have no end yet. */
   private readonly open = new Set<string>();
   private hasStopped = false;
+  private hasLostLease = false;
+
+  /** `exits`: it ends with its lease (`onLeaseLost: 'exit'`). */
+  constructor(private readonly exits = false) {}
 
   /** Returns what is wrong with that event, in words; undefined if it may come now. */
   take<K extends Event>(event: K, data: TraceEvents[K]): string | undefined {
     if (this.hasStopped) return `reports "${event}" after it has stopped`;
     if (event === 'stopped') this.hasStopped = true;
+    if (event === 'lease-lost') this.hasLostLease = true;
+    else if (event === 'joined' && this.exits && this.hasLostLease) return 'joins again after it has lost its lease';
     // What waited for memory is lost with the session, and that is not reported.
     if (event === 'lease-lost') this.open.delete(`sends-wait ${subjectOf({})}`);
     const key = `${event} ${subjectOf(data)}`;

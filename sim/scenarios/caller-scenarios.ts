@@ -1,5 +1,5 @@
 /** What callers see: links that carry one way only, calls in a circle, and calls that are made again. */
-import type { AtomicQueuesError } from '../../src/core/errors.js';
+import { AtomicQueuesError } from '../../src/core/errors.js';
 import type { Call } from '../client.js';
 import type { Target } from '../job.js';
 import { outgoingOf } from '../sim-node.js';
@@ -316,6 +316,58 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
       sim.send('n1', 'plain:a', { c: 'plain' });
       sim.run(50);
       must('and the next one none', seen.length === 2 && seen[1] === undefined);
+    },
+  },
+  {
+    name: 'checks-that-answer-later',
+    shows:
+      'a message whose check answers later keeps its place before those that come after it, and is not logged if the check fails',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      const { node } = sim.node('n1');
+      const codes: string[] = [];
+      const check = (ms: number, wrong?: Error): Promise<void> =>
+        new Promise((resolve, reject) => sim.world.after(ms, undefined, () => (wrong === undefined ? resolve() : reject(wrong))));
+      const enqueue = (c: string, checked: Promise<void>): void => {
+        const { entity, job } = asking(c, 'plain:a');
+        node?.enqueue({ ...outgoingOf({ entity, job }, undefined), checked }).then(
+          () => codes.push(c),
+          (error: AtomicQueuesError) => codes.push(error.code),
+        );
+      };
+      enqueue('first', check(60));
+      enqueue('wrong', check(10, new AtomicQueuesError('SCHEMA_VIOLATION', 'wrong')));
+      const last = sim.send('n1', 'plain:a', { c: 'last' });
+      const other = sim.send('n1', 'plain:b', { c: 'other' });
+      sim.run(40);
+      must('another entity does not wait', other.outcome === 'ok');
+      must('all of this one do', codes.length === 0 && last.outcome === 'open');
+      sim.run(60);
+      must(`then each has its answer (${codes})`, codes.join() === 'SCHEMA_VIOLATION,first' && last.outcome === 'ok');
+      must('what was wrong has not run, and the others did in order', startedOn(sim, 'plain:a').join() === 'first,last');
+    },
+  },
+  {
+    name: 'more-known-results-than-an-answer-holds',
+    shows: 'callers who ask at once for results that are known, and too large for one answer, need not wait for a sweep (L4)',
+    settings: { reconcileIntervalMs: 5000 },
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      const ask = (i: number): Call =>
+        sim.send('n1', `plain:${i}`, { c: `large-${i}`, ms: 1, padResult: 400_000 }, { how: 'wait', id: `given-${i}` });
+      const calls = Array.from({ length: 8 }, (_, i) => ask(i));
+      must(
+        'each has its result',
+        sim.until(() => calls.every((c) => c.outcome === 'ok'), 500),
+      );
+      const again = Array.from({ length: 8 }, (_, i) => ask(i));
+      must(
+        'and has it again at once',
+        sim.until(() => again.every((c) => c.outcome === 'ok'), 50, 5),
+      );
+      must('without another run', eventsOf(sim, 'start').length === 8);
     },
   },
 ];

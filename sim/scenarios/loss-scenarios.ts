@@ -354,6 +354,10 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
         sim.until(() => hasState(sim, 'n1', 'store-lost'), 1000, 1),
       );
       must(`the caller is told so (${call.code})`, call.code === 'STORE_LOST');
+      sim.node('n1').node?.refuseNew();
+      const late = sim.send('n1', A, { c: 'late' });
+      sim.run(1);
+      must('and so is a later one, also if the process is about to end', late.code === 'STORE_LOST');
     },
   },
   {

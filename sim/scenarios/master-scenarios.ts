@@ -398,4 +398,50 @@ export const MASTER_SCENARIOS: readonly Scenario[] = [
       must('and so is its end', countOf('network-failing') === 1 && countOf('network-restored') === 1);
     },
   },
+  {
+    name: 'asked-before-it-stepped-down',
+    shows: 'a master that steps down answers the petitions whose assignments are open, and those who asked need not wait',
+    settings: { reconcileIntervalMs: 5000 },
+    run(sim, must) {
+      led(sim);
+      sim.hold('n1', 'n2');
+      sim.send('n3', entityOf('n2', THREE), { c: 'asked' });
+      sim.run(20);
+      sim.cutStore('n1');
+      must(
+        'n1 steps down',
+        sim.until(() => hasState(sim, 'n1', 'stepped-down'), 1000, 1),
+      );
+      sim.run(5);
+      must(
+        'and says so to the node that has asked it',
+        toldTo(sim, 'n3', 'placed').some((m) => m.refusal === 'NOT_MASTER'),
+      );
+    },
+  },
+  {
+    name: 'petition-passed-on',
+    shows: 'a node that is no master passes a petition on, a limited number of times, and then says so to the node that asked',
+    settings: { forwardHopsMax: 2 },
+    run(sim, must) {
+      led(sim);
+      const entity = entityOf('n2', THREE);
+      const source = sim.node('n3').incarnation;
+      const ask = (ticket: number, hops: number): void => {
+        sim.hub.listeners.get(sim.node('n2').incarnation)?.receive({ kind: 'petition', ticket, entity, source, hops }, source);
+        sim.run(10);
+      };
+      ask(100, 1);
+      must(
+        'the master gets it',
+        toldTo(sim, 'n1', 'petition').some((m) => m.ticket === 100 && m.hops === 2),
+      );
+      ask(101, 2);
+      must('it does not get one that was passed on too often', toldTo(sim, 'n1', 'petition').length === 1);
+      must(
+        'and the node that asked knows why',
+        toldTo(sim, 'n3', 'placed').some((m) => m.ticket === 101 && m.refusal === 'MAX_HOPS_EXCEEDED'),
+      );
+    },
+  },
 ];

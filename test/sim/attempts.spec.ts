@@ -81,6 +81,16 @@ describe('the order of what a node reports', () => {
     expect(order.take('stepped-down', { epoch: 1 })).toBe('reports "stepped-down" after it has stopped');
   });
 
+  it('refuses a node that comes back where it had to end', () => {
+    for (const exits of [true, false]) {
+      const order = new TraceOrder(exits);
+      expect(order.take('joined', { incarnation: 1, serverId: 'n1' })).toBeUndefined();
+      expect(order.take('lease-lost', { incarnation: 1, why: '' })).toBeUndefined();
+      const wrong = exits ? 'joins again after it has lost its lease' : undefined;
+      expect(order.take('joined', { incarnation: 2, serverId: 'n1' })).toBe(wrong);
+    }
+  });
+
   it('forgets with the session what waited for memory', () => {
     const order = new TraceOrder();
     expect(order.take('sends-wait', { why: '' })).toBeUndefined();
