@@ -184,6 +184,7 @@ export class SimNode {
     } else if (event === 'blocked') {
       const { entity } = data as TraceEvents['blocked'];
       this.around.history.add({ kind: 'blocked', node: this.name, incarnation: this.incarnation, entity });
+      this.abortedBefore(entity);
     } else if (event === 'commanded') {
       const { epoch, accepted } = data as TraceEvents['commanded'];
       const where = { node: this.name, incarnation: this.incarnation };
@@ -197,6 +198,18 @@ export class SimNode {
       const what = `${loop}: ${error instanceof Error ? error.message : String(error)}`;
       this.around.history.add({ kind: 'defect', node: this.name, incarnation: this.incarnation, what });
     }
+  }
+
+  /** Where handlers have a timeout, their signal aborts before they count as blocked. */
+  private abortedBefore(entity: string): void {
+    if (this.config.entitySettings(typeOf(entity)).handlerTimeoutMs === 0) return;
+    const { history } = this.around;
+    const last = history.events.findLast(
+      (e) => (e.kind === 'start' || e.kind === 'abort') && e.node === this.name && e.entity === entity,
+    );
+    if (last?.kind === 'abort') return;
+    const what = `the handler of ${entity} is reported as blocked, and its signal was not aborted`;
+    history.add({ kind: 'defect', node: this.name, incarnation: this.incarnation, what });
   }
 
   /** A dead letter is reported only after the log has it. */

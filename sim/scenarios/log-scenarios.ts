@@ -385,4 +385,21 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
       must('and the refused one has not run', startedOn(sim, A).join() === 'next');
     },
   },
+  {
+    name: 'large-batch-is-sent-again',
+    shows: 'a large batch whose reply is lost is sent again like any other, and applied once',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(500);
+      sim.weather.replyLost = 1;
+      const call = sim.send('n1', A, { c: 'large', pad: 200_000 });
+      sim.run(150);
+      sim.weather.replyLost = 0;
+      must(
+        'the caller has its receipt',
+        sim.until(() => call.outcome === 'ok', 600),
+      );
+      must('the message is in the log once', eventsOf(sim, 'append').length === 1);
+    },
+  },
 ];

@@ -146,10 +146,17 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
       sim.start('n1');
       sim.run(1000);
       const running = sim.send('n1', A, { c: 'running', ms: 1500 }, { how: 'wait' });
+      const apply = sim.server.applyControl.bind(sim.server);
+      let joins = 0;
+      sim.server.applyControl = (host, op, ...rest) => {
+        if (op.op === 'join') joins++;
+        return apply(host, op, ...rest);
+      };
       sim.add({ name: 'twin', startMs: 0, group: 'default', serverId: 'n1' }).start();
       sim.gone.add('twin');
       sim.run(4000);
       must('the twin gives up', hasState(sim, 'twin', 'start-failed'));
+      must(`and has not asked all the time (${joins})`, joins > 1 && joins < 60);
       must('the first never lost its lease', !hasState(sim, 'n1', 'lease-lost'));
       must('what ran went on', running.outcome === 'ok');
     },
