@@ -182,8 +182,9 @@ export class StoreServer {
     onStep?: (step: Applied | undefined) => void,
     written?: Written,
   ): ControlAnswer {
-    // Redis refuses any other text, and the core does not look at it.
-    if ('cursor' in op && !/^\d+$/.test(op.cursor)) throw new Error(`${op.op} with the cursor "${op.cursor}"`);
+    // Redis refuses any other text, as the scripts show where they run; the core does not look at it.
+    if (this.twin === undefined && 'cursor' in op && !/^\d+$/.test(op.cursor))
+      throw new Error(`${op.op} with the cursor "${op.cursor}"`);
     if (this.twin?.isApart === true) return this.controlApart(this.twin, op, written);
     const atMs = this.nowMs();
     const answer = this.machine.applyControl(this.state, op, atMs);
