@@ -384,4 +384,26 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       );
     },
   },
+  {
+    name: 'closed-as-it-rejoins',
+    shows: 'a node that was evicted and finds the store closed when it joins again closes, and its callers are told so',
+    stays: true,
+    run(sim, must) {
+      startApart(sim);
+      sim.cutStore('n1');
+      sim.run(1500);
+      sim.healStore('n1');
+      must(
+        'it has learnt of its eviction',
+        sim.until(() => hasState(sim, 'n1', 'lease-lost'), 1000, 0.05),
+      );
+      const call = sim.send('n1', A, { c: 'w1' });
+      const { generation } = sim.server.state;
+      must('the store is closed before it is back', sim.server.applyControl('n2', { op: 'shut', generation }).ok);
+      sim.storeLost = true;
+      sim.run(50);
+      must('it has noticed', hasState(sim, 'n1', 'store-lost') && hasState(sim, 'n1', 'closed'));
+      must(`and its caller is told so (${call.code})`, call.code === 'STORE_LOST');
+    },
+  },
 ];
