@@ -12,10 +12,13 @@ import { MASTER_SCENARIOS } from './master-scenarios.js';
 import { OWNERSHIP_SCENARIOS } from './ownership-scenarios.js';
 import { RECOVERY_SCENARIOS } from './recovery-scenarios.js';
 import { playScenario, type Scenario } from './scenario.js';
+import { SCHEMA_SCENARIOS } from './schema-scenarios.js';
+import { VALUE_SCENARIOS } from './value-scenarios.js';
 
 export const SCENARIOS: readonly Scenario[] = [
   ...[...OWNERSHIP_SCENARIOS, ...MASTER_SCENARIOS, ...RECOVERY_SCENARIOS],
   ...[...LOG_SCENARIOS, ...LOSS_SCENARIOS, ...CALLER_SCENARIOS, ...DEPLOY_SCENARIOS, ...LIMIT_SCENARIOS],
+  ...[...VALUE_SCENARIOS, ...SCHEMA_SCENARIOS],
 ];
 
 export const scenarioNames = (): string[] => SCENARIOS.map((s) => `${s.name}: ${s.shows}`);
