@@ -4,7 +4,9 @@ import { check } from '../checkers/check.js';
 import { type Options, UsageError } from '../cli.js';
 import { timelineOf } from '../report/timeline.js';
 import { CALLER_SCENARIOS } from './caller-scenarios.js';
+import { CONFIG_SCENARIOS } from './config-scenarios.js';
 import { DEPLOY_SCENARIOS } from './deploy-scenarios.js';
+import { ERROR_SCENARIOS } from './error-scenarios.js';
 import { LIMIT_SCENARIOS } from './limit-scenarios.js';
 import { LOG_SCENARIOS } from './log-scenarios.js';
 import { LOSS_SCENARIOS } from './loss-scenarios.js';
@@ -18,7 +20,7 @@ import { VALUE_SCENARIOS } from './value-scenarios.js';
 export const SCENARIOS: readonly Scenario[] = [
   ...[...OWNERSHIP_SCENARIOS, ...MASTER_SCENARIOS, ...RECOVERY_SCENARIOS],
   ...[...LOG_SCENARIOS, ...LOSS_SCENARIOS, ...CALLER_SCENARIOS, ...DEPLOY_SCENARIOS, ...LIMIT_SCENARIOS],
-  ...[...VALUE_SCENARIOS, ...SCHEMA_SCENARIOS],
+  ...[...VALUE_SCENARIOS, ...SCHEMA_SCENARIOS, ...ERROR_SCENARIOS, ...CONFIG_SCENARIOS],
 ];
 
 export const scenarioNames = (): string[] => SCENARIOS.map((s) => `${s.name}: ${s.shows}`);
