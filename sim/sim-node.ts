@@ -3,12 +3,14 @@ import { publish, type Shapes } from '../src/core/catalog.js';
 import { type ResolvedConfig, resolveConfig } from '../src/core/config.js';
 import { AtomicQueuesError } from '../src/core/errors.js';
 import type { Contract, PublishedSchemas } from '../src/core/log/control-operations.js';
+import type { Network } from '../src/ports/network.js';
 import { type Store, StoreCallError } from '../src/ports/store.js';
 import type { TraceEvents } from '../src/ports/trace.js';
 import { DeadLetterBox } from '../src/runtime/dead-letters.js';
 import type { OutgoingMessage } from '../src/runtime/enqueue.js';
 import { Node } from '../src/runtime/node.js';
 import type { Bank } from './bank.js';
+import { FramedNetwork, type FrameFacts } from './framed-network.js';
 import { heldBy } from './held.js';
 import type { History, NodeAtRest, NodeChange, TypeFacts } from './history.js';
 import { idOf, NAMES, payloadOf, QUERIES, type Target, TYPES, typeOf } from './job.js';
@@ -50,6 +52,8 @@ export interface Version {
   readonly names?: readonly string[];
   /** What it publishes of them, the same for each type. */
   readonly shapes?: Shapes;
+  /** Its hints leave in frames; default: each by itself. */
+  readonly frames?: FrameFacts;
 }
 
 /** Where nodes keep what members declare and publish. */
@@ -80,6 +84,7 @@ export class SimNode {
   private readonly config: ResolvedConfig;
   private readonly contracts: readonly Contract[];
   private readonly schemas: readonly PublishedSchemas[];
+  private readonly frames: FrameFacts | undefined;
   private store: Store | undefined;
   private readonly lateness: Stream;
   private readonly storeChance: Stream;
@@ -105,6 +110,7 @@ export class SimNode {
     const { names = plan.names ?? NAMES, shapes } = version;
     const published = shapes === undefined ? [] : types.map((type) => publish(type, shapes));
     this.schemas = published;
+    this.frames = version.frames;
     this.contracts = types.map((type, i) => {
       const { retry, onInterrupt, workerMaxQueueDepth: depthMax } = this.config.entitySettings(type);
       const contract = { type, maxAttempts: retry.maxAttempts, onInterrupt, names, queries: QUERIES, depthMax };
@@ -160,7 +166,7 @@ export class SimNode {
 
   start(): void {
     if (this.life !== undefined) throw new Error(`${this.name} runs already`);
-    const { world, server, hub, bank, history, typeFacts, adapter, actOf } = this.around;
+    const { world, server, bank, history, typeFacts, adapter, actOf } = this.around;
     const life = new Life(this.name, this.number);
     const clock = new SimClock(world, this.host, life, this.lateness);
     this.life = life;
@@ -177,7 +183,7 @@ export class SimNode {
       clock,
       random: this.random,
       store,
-      network: new SimNetwork(hub, life, this.netChance),
+      network: this.networkOf(life, clock),
       handler: new SimHandler(new UserClock(clock, life), bank, history, {
         node: this.name,
         incarnation: () => this.incarnation,
@@ -198,6 +204,11 @@ export class SimNode {
         this.end(life, 'start-failed');
       });
     });
+  }
+
+  private networkOf(life: Life, clock: SimClock): Network {
+    const network = new SimNetwork(this.around.hub, life, this.netChance);
+    return this.frames === undefined ? network : new FramedNetwork(network, clock, this.frames);
   }
 
   /** The dead letters, as code of that process sees them. */

@@ -16,6 +16,8 @@ export interface ValueMessage {
   readonly id?: unknown;
   readonly headers?: string;
   readonly carried?: object;
+  /** Of an earlier call, whose payload this one repeats; default: one of its own. */
+  readonly call?: string;
 }
 
 export interface ValueHandler {
@@ -91,7 +93,7 @@ export class ValueCalls {
     const { type = 'plain', name = 'deposit', entityId = asked.call, value, id, headers, carried } = message;
     return {
       ...{ type, name, entityId: entityIdOf(entityId, name), headers, carried },
-      payload: encodeJson({ c: asked.call, value }, asked.payloadLabel, this.bytesMax),
+      payload: encodeJson({ c: message.call ?? asked.call, value }, asked.payloadLabel, this.bytesMax),
       id: id === undefined ? undefined : messageIdOf(id),
     };
   }

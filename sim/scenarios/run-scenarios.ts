@@ -3,10 +3,12 @@ import { printNote, printResult } from '../ambient.js';
 import { check } from '../checkers/check.js';
 import { type Options, UsageError } from '../cli.js';
 import { timelineOf } from '../report/timeline.js';
+import { CALL_SCENARIOS } from './call-scenarios.js';
 import { CALLER_SCENARIOS } from './caller-scenarios.js';
 import { CONFIG_SCENARIOS } from './config-scenarios.js';
 import { DEPLOY_SCENARIOS } from './deploy-scenarios.js';
 import { ERROR_SCENARIOS } from './error-scenarios.js';
+import { LETTER_SCENARIOS } from './letter-scenarios.js';
 import { LIMIT_SCENARIOS } from './limit-scenarios.js';
 import { LOG_SCENARIOS } from './log-scenarios.js';
 import { LOSS_SCENARIOS } from './loss-scenarios.js';
@@ -20,7 +22,7 @@ import { VALUE_SCENARIOS } from './value-scenarios.js';
 export const SCENARIOS: readonly Scenario[] = [
   ...[...OWNERSHIP_SCENARIOS, ...MASTER_SCENARIOS, ...RECOVERY_SCENARIOS],
   ...[...LOG_SCENARIOS, ...LOSS_SCENARIOS, ...CALLER_SCENARIOS, ...DEPLOY_SCENARIOS, ...LIMIT_SCENARIOS],
-  ...[...VALUE_SCENARIOS, ...SCHEMA_SCENARIOS, ...ERROR_SCENARIOS, ...CONFIG_SCENARIOS],
+  ...[...VALUE_SCENARIOS, ...SCHEMA_SCENARIOS, ...ERROR_SCENARIOS, ...CONFIG_SCENARIOS, ...LETTER_SCENARIOS, ...CALL_SCENARIOS],
 ];
 
 export const scenarioNames = (): string[] => SCENARIOS.map((s) => `${s.name}: ${s.shows}`);

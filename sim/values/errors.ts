@@ -12,6 +12,10 @@ export interface DrawnError {
   readonly isAnswer: boolean;
   /** How the record is marked for the adapter. */
   readonly kind?: 'http' | 'terminal' | 'handler';
+  /** Of an HttpException: the classes above its own that are marked for the adapter. */
+  readonly bases?: readonly string[];
+  /** Left out: that of `dressed`. */
+  readonly stack?: { readonly shown: string | undefined };
 }
 
 /** Stacks name the files of the machine, so errors get one of their own. */
@@ -145,6 +149,35 @@ const fields: Kind = (stream) => {
   return plain(new Refused('with fields'), shown, given);
 };
 
+/** Names that no field keeps, and the longest that one may have. */
+const names: Kind = (stream) => {
+  const long = 'n'.repeat(around(stream, NAME_MAX));
+  const given = JSON.parse(`{"__proto__":{"a":1},"${long}":1}`) as object;
+  const error = dressed(new Error('x'));
+  for (const [key, value] of Object.entries(given)) Object.defineProperty(error, key, { value, enumerable: true });
+  return {
+    thrown: error,
+    shows: { name: 'Error', message: 'x', ...(long.length <= NAME_MAX && { [long]: 1 }) },
+    isAnswer: false,
+  };
+};
+
+const HEAD_MAX = 512;
+
+const stack: Kind = (stream) => {
+  const head = `Error: ${'h'.repeat(around(stream, HEAD_MAX) - 7)}`;
+  const frames = '\n    at f (a.ts:1:1)'.repeat(stream.pick([0, 1, 2, 300]));
+  const [given, shown] = stream.pick<[unknown, string | undefined]>([
+    [`${head}${frames}`, `${cut(head, HEAD_MAX)}${cut(frames, TEXT_MAX)}`],
+    [frames, frames === '' ? '' : cut(frames, TEXT_MAX)],
+    [5, undefined],
+    [undefined, undefined],
+  ]);
+  const error = new Error('x');
+  Object.defineProperty(error, 'stack', { value: given });
+  return { thrown: error, shows: { name: 'Error', message: 'x' }, isAnswer: false, stack: { shown } };
+};
+
 const unreadable: Kind = () => {
   const error = dressed(new Error('x'));
   Object.defineProperty(error, 'hint', { enumerable: true, get: fails });
@@ -215,17 +248,35 @@ const terminal: Kind = (stream) => {
   return { thrown: error, shows: { name: 'TerminalError', message: 'no funds', ...more }, isAnswer: true, kind: 'terminal' };
 };
 
+class Conflict extends HttpException {
+  override readonly name = 'Conflict';
+}
+class SeatTaken extends Conflict {}
+
+const RESPONSES: readonly (readonly [given: unknown, shown: unknown])[] = [
+  ['gone', 'gone'],
+  [null, null],
+  [
+    { statusCode: 404, message: ['a', 'b'] },
+    { statusCode: 404, message: ['a', 'b'] },
+  ],
+  // As it would be sent, where that fits: longer texts, and more items, than other fields may have.
+  [{ text: 'r'.repeat(TEXT_MAX + 1) }, { text: 'r'.repeat(TEXT_MAX + 1) }],
+  [{ items: Array.from({ length: ITEMS_MAX + 1 }, () => 1) }, { items: Array.from({ length: ITEMS_MAX + 1 }, () => 1) }],
+  [['r'.repeat(4 * TEXT_MAX)], [`${'r'.repeat(TEXT_MAX)}...`]],
+];
+
 const http: Kind = (stream) => {
   const status = stream.pick([400, 404, 499, 500, 503]);
-  const response = stream.pick<unknown>(['gone', { statusCode: status, message: ['a', 'b'] }, null]);
-  const error = dressed(new HttpException(status, response));
-  // Its fields come first, and of its own ones only those beside them.
-  return {
-    thrown: error,
-    shows: { name: 'HttpException', message: 'http', status, response },
-    isAnswer: status < 500,
-    kind: 'http',
-  };
+  const [response, shown] = stream.pick(RESPONSES);
+  const [Class, bases] = stream.pick<[typeof HttpException, readonly string[]]>([
+    [HttpException, ['Exception']],
+    [Conflict, []],
+    [SeatTaken, ['Conflict']],
+  ]);
+  const error = dressed(new Class(status, response), { options: { cause: 'only repeats' }, hint: 'own' });
+  const shows = { name: error.name, message: 'http', status, response: shown, hint: 'own' };
+  return { thrown: error, shows, isAnswer: status < 500, kind: 'http', bases };
 };
 
 /** As http-errors makes them, or with one field that is not as there. */
@@ -281,8 +332,25 @@ const other: Kind = (stream) => {
 };
 
 const KINDS: readonly Kind[] = [
-  ...[message, name, fields, fields, fields, fields, unreadable, hidden, large, causes, causes, endOfCauses, circle],
-  ...[code, terminal, http, http, httpError, httpError, half, other, other],
+  ...[
+    message,
+    name,
+    names,
+    stack,
+    stack,
+    fields,
+    fields,
+    fields,
+    fields,
+    unreadable,
+    hidden,
+    large,
+    causes,
+    causes,
+    endOfCauses,
+    circle,
+  ],
+  ...[code, terminal, http, http, http, httpError, httpError, half, other, other],
 ];
 
 export const drawError = (stream: Stream): DrawnError => stream.pick(KINDS)(stream);
