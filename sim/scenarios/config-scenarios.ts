@@ -2,7 +2,7 @@
 import { type ResolvedConfig, resolveConfig } from '../../src/core/config.js';
 import { AtomicQueuesError } from '../../src/core/errors.js';
 import { mustAll } from '../value-calls.js';
-import { type DrawnConfig, drawConfig, drawNoted } from '../values/configs.js';
+import { type DrawnConfig, drawConfig, drawNoted, SECRET } from '../values/configs.js';
 import { eventsOf, type Scenario } from './scenario.js';
 
 /** Resolves a config as a process does before it starts its node. */
@@ -19,10 +19,12 @@ function refusalOf(run: () => unknown): unknown {
 }
 
 function configFault({ config, nodeEnv, fault }: DrawnConfig, error: unknown): string {
-  const text = JSON.stringify({ config, nodeEnv });
+  const text = `${JSON.stringify(config)} in ${nodeEnv}`;
   if (fault === undefined) return error === undefined ? '' : `${text} is right, and is refused with ${String(error)}`;
   if (!(error instanceof AtomicQueuesError) || error.code !== 'CONFIG_INVALID')
     return `${text} is wrong at ${fault.path}, and got ${String(error)}`;
+  if (JSON.stringify([error.message, error.details]).includes(SECRET))
+    return `${fault.path}: the refusal shows a secret: ${error.message}`;
   const faults = error.details.faults as readonly { readonly path: string }[];
   const isNamed = faults.length === 1 && faults[0]?.path === fault.path && error.message.includes(`\n  ${fault.path}: got `);
   return isNamed && error.message.includes(fault.says ?? '')
@@ -110,6 +112,28 @@ export const CONFIG_SCENARIOS: readonly Scenario[] = [
         'a process with a right configuration joins',
         eventsOf(sim, 'node').some(({ state }) => state === 'joined'),
       );
+    },
+  },
+  {
+    name: 'starts-that-fail',
+    shows: 'a start that fails says whether the configuration is wrong or the store is out of reach, and leaves no member',
+    run(sim, must) {
+      sim.start('n1');
+      sim.run(300);
+      sim.add({ name: 'twin', startMs: 0, group: 'default', serverId: 'n1' });
+      sim.add({ name: 'apart', startMs: 0, group: 'default' });
+      sim.gone.add('twin');
+      sim.cutStore('apart');
+      sim.start('twin', 'apart');
+      sim.run(3000);
+      const whyOf = (name: string) =>
+        eventsOf(sim, 'node').find(({ node, state }) => node === name && state === 'start-failed')?.why ?? '';
+      must(
+        `the one with a name that is taken: ${whyOf('twin')}`,
+        whyOf('twin').startsWith('AtomicQueuesError: [CONFIG_INVALID]'),
+      );
+      must(`the one without a store: ${whyOf('apart')}`, whyOf('apart').startsWith('AtomicQueuesError: [STORE_UNAVAILABLE]'));
+      must('neither has joined', eventsOf(sim, 'node').filter(({ state }) => state === 'joined').length === 1);
     },
   },
 ];

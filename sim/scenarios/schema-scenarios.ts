@@ -66,7 +66,7 @@ export const SCHEMA_SCENARIOS: readonly Scenario[] = [
       'a value that satisfies the schema of its service runs there, and one that breaks it in one place is refused with that place',
     run(sim, must) {
       const stream = sim.world.stream('schemas');
-      const drawn = Array.from({ length: 90 }, () => drawSchema(stream));
+      const drawn = Array.from({ length: 75 }, () => drawSchema(stream));
       startServices(sim, versionOf(drawn));
       const calls = new ValueCalls(sim);
       const sent = drawn.flatMap((one, i) => sendDrawn(calls, stream, one, `m${i}`));

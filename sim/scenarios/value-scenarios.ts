@@ -86,12 +86,12 @@ export const VALUE_SCENARIOS: readonly Scenario[] = [
   {
     name: 'drawn-payloads',
     shows:
-      'what JSON carries arrives as it was sent and returned, and what it would spoil is refused with its place (300 drawn values)',
+      'what JSON carries arrives as it was sent and returned, and what it would spoil is refused with its place (240 drawn values)',
     run(sim, must) {
       started(sim);
       const stream = sim.world.stream('payloads');
       const calls = new ValueCalls(sim);
-      const sent = Array.from({ length: 300 }, () => {
+      const sent = Array.from({ length: 240 }, () => {
         const drawn = drawPayload(stream);
         const isResult = stream.chance(0.5);
         const message = isResult ? {} : { value: drawn.value };
@@ -114,7 +114,7 @@ export const VALUE_SCENARIOS: readonly Scenario[] = [
       started(sim);
       const stream = sim.world.stream('sizes');
       const calls = new ValueCalls(sim, BYTES_MAX);
-      const sent = Array.from({ length: 120 }, (_, i) => askSized(calls, stream, i));
+      const sent = Array.from({ length: 84 }, (_, i) => askSized(calls, stream, i));
       must('all calls are answered', calls.settle());
       mustAll(must, sent, sizeFault);
     },

@@ -14,6 +14,9 @@ export interface DrawnConfig {
   };
 }
 
+/** What no message may show. */
+export const SECRET = 's3cret';
+
 type Config = Readonly<Record<string, unknown>>;
 
 /** A config with a value at that path. */
@@ -44,6 +47,19 @@ const bounds = (allowed: string): readonly [min: number, max: number] | undefine
   return [Number(match[1] ?? match[2]), Number(match[3] ?? Number.MAX_SAFE_INTEGER)];
 };
 
+/** A typing error of two edits, or one of a short name: near enough for a suggestion, or not. */
+const DISTANT: readonly (readonly [written: string, meant: string | undefined])[] = [
+  ['sreverId', 'serverId'],
+  ['retri', 'retry'],
+  ['rtery', 'retry'],
+  ['waal', 'wal'],
+  ['grrrpc', 'grpc'],
+  ['maxTotalQueDpth', 'maxTotalQueueDepth'],
+  ['shutdownTimeoutMs', undefined],
+  ['qx', undefined],
+  ['abcde', undefined],
+];
+
 /** What the table of fields says of a field decides which values are wrong by themselves. */
 function wrongValue(stream: Stream, allowed: string): unknown {
   const limits = bounds(allowed);
@@ -54,11 +70,38 @@ function wrongValue(stream: Stream, allowed: string): unknown {
   return stream.pick<unknown>(['', 5, [], () => 1]);
 }
 
+/** How a wrong value is shown. */
+function shownAs(value: unknown): string {
+  if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'object') return value === null ? 'null' : 'an object';
+  return typeof value === 'string' ? JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}...` : value) : String(value);
+}
+
+/** Values of these are secrets. */
+const SECRETS = /^(redis\.(password|tls|url|options)|grpc\.(tls\..*|authToken))$/;
+
 function wrongField(stream: Stream): DrawnConfig {
   const { path, allowed } = stream.pick(FIELDS);
+  const value = stream.chance(0.8)
+    ? wrongValue(stream, allowed)
+    : stream.pick<unknown>([null, Symbol('s'), 'x'.repeat(stream.pick([80, 81]))]);
+  const isFree =
+    allowed.startsWith('a string') ||
+    allowed.startsWith('PEM') ||
+    allowed.startsWith('1 to 128') ||
+    allowed.startsWith('a host name');
+  if (typeof value === 'string' && value !== '' && isFree) return wrongField(stream);
+  const isHidden =
+    SECRETS.test(path) &&
+    (typeof value !== 'object' || value === null) &&
+    typeof value !== 'function' &&
+    typeof value !== 'symbol';
+  const got =
+    isHidden && value !== null ? `a ${typeof value} (not shown)` : typeof value === 'symbol' ? 'a symbol' : shownAs(value);
   return {
-    config: withValue(pathOf(path), wrongValue(stream, allowed), rest(path)),
-    fault: { path: pathOf(path), says: allowed },
+    config: withValue(pathOf(path), value, rest(path)),
+    fault: { path: pathOf(path), says: `: got ${got}; allowed: ${allowed}` },
   };
 }
 
@@ -93,6 +136,13 @@ function edited(stream: Stream, name: string): string {
 
 /** A name with one edit, or one that is like none. */
 function misspelt(stream: Stream): DrawnConfig {
+  if (stream.chance(0.25)) {
+    const [path, meant] = stream.pick(DISTANT);
+    return {
+      config: { [path]: SECRET },
+      fault: { path, says: meant === undefined ? '(unknown field)' : `did you mean \`${meant}\`?` },
+    };
+  }
   const section = stream.pick(Object.keys(SECTIONS).filter((one) => one !== 'redis'));
   const names = SECTIONS[section] ?? [];
   const name = stream.pick(names.filter((one) => one.length > 5).concat(names[0] ?? ''));
@@ -100,13 +150,13 @@ function misspelt(stream: Stream): DrawnConfig {
   if (stream.chance(0.25)) {
     const strange = 'z'.repeat(stream.pick([9, 40, 64, 65, 100]));
     const path = `${prefix}${strange}`;
-    return { config: withValue(path, 'secret'), fault: { path, says: '(unknown field)' } };
+    return { config: withValue(path, SECRET), fault: { path, says: '(unknown field)' } };
   }
   const written = edited(stream, name);
   const rivals = names.filter((one) => isNear(one.toLowerCase(), written.toLowerCase()));
   if (names.includes(written) || rivals.length !== 1) return misspelt(stream);
   return {
-    config: withValue(`${prefix}${written}`, 1),
+    config: withValue(`${prefix}${written}`, SECRET),
     fault: { path: `${prefix}${written}`, says: `did you mean \`${name}\`?` },
   };
 }
@@ -240,13 +290,13 @@ function ofRedis(stream: Stream): DrawnConfig {
   const both = (redis: Config, says: string): DrawnConfig => ({ config: { redis }, fault: { path: 'redis.url', says } });
   return stream.pick<DrawnConfig>([
     {
-      config: { redis: { options: { [owned]: 1, family: 4 } } },
+      config: { redis: { options: { [owned]: SECRET, family: 4 } } },
       fault: { path: `redis.options.${owned}`, says: 'leave it out' },
     },
     { config: { redis: { options: { family: 4, connectionName: 'x', toString: 1 } } } },
     url('http://host', 'it does not begin with redis://'),
     url('redis://a b', 'contains a space'),
-    url(`redis://user:pass${raw}word@host`, `contains a raw "${raw}"`),
+    url(`redis://user:${SECRET}${raw}word@host`, `contains a raw "${raw}"`),
     url('redis://host:99999', 'host or port is wrong'),
     url(`${URL}/one`, 'the database behind the host is not a number'),
     url(`${URL}?db=x`, 'the database behind the host is not a number'),
@@ -257,7 +307,7 @@ function ofRedis(stream: Stream): DrawnConfig {
     both({ url: URL, host: 'x' }, '`url`, or `host` and `port`'),
     both({ url: URL, port: 1 }, '`url`, or `host` and `port`'),
     both({ url: 'redis://user@host', username: 'x' }, 'user name and password in `url`'),
-    both({ url: 'redis://:pass@host', password: 'x' }, 'user name and password in `url`'),
+    both({ url: `redis://:${SECRET}@host`, password: SECRET }, 'user name and password in `url`'),
     both({ url: `${URL}/3`, db: 2 }, 'the database in `url`'),
     both({ url: `${URL}?db=3`, db: 0 }, 'the database in `url`'),
     { config: { redis: { sentinels: [] } }, fault: { path: 'redis.sentinels', says: 'Redis Sentinel is not supported' } },
@@ -271,8 +321,35 @@ function ofRedis(stream: Stream): DrawnConfig {
   ]);
 }
 
+/** A field that is wrong by itself says nothing of its relation to others. */
+function wrongOfRelated(stream: Stream): DrawnConfig {
+  const wrong = stream.pick<unknown>([-1, 'x', null, 0.5]);
+  return stream.pick<DrawnConfig>([
+    ...(['heartbeatMs', 'nodeTTLMs'] as const).map((key) => ({
+      config: { grpc: { heartbeatMs: 5000, nodeTTLMs: 5000, leaseMarginMs: 0, [key]: wrong } },
+      fault: { path: `grpc.${key}` },
+    })),
+    ...(['backoffDelay', 'maxDelay'] as const).flatMap((key) => [
+      { config: { retry: { backoffDelay: 900, maxDelay: 1, [key]: wrong } }, fault: { path: `retry.${key}` } },
+      {
+        config: { entities: { [TYPE]: { retry: { backoffDelay: 90_000, maxDelay: 1, [key]: wrong } } } },
+        fault: { path: `entities.${TYPE}.retry.${key}` },
+      },
+    ]),
+    {
+      config: { retry: { maxAttempts: wrong }, entities: { [TYPE]: { onInterrupt: 'retry' } } },
+      fault: { path: 'retry.maxAttempts' },
+    },
+    { config: { storeCallTimeoutMs: 9000, enqueueTimeoutMs: wrong }, fault: { path: 'enqueueTimeoutMs' } },
+    { config: { serverId: ' ', grpc: { serverId: 'a' } }, fault: { path: 'serverId' } },
+    { config: { serviceGroup: 'a', grpc: { serviceGroup: ' ' } }, fault: { path: 'grpc.serviceGroup' } },
+    { config: { redis: {}, grpc: { enabled: true, tls: { ca: 'PEM', cert: 'PEM', key: '' } } }, fault: { path: 'grpc.tls.key' } },
+    { config: { store: 'none', redis: {} }, fault: { path: 'store' } },
+  ]);
+}
+
 export function drawConfig(stream: Stream): DrawnConfig {
-  return stream.pick([wrongField, misspelt, relation, relation, ofRedis])(stream);
+  return stream.pick([wrongField, wrongField, misspelt, relation, relation, ofRedis, wrongOfRelated])(stream);
 }
 
 // ---- notices -----------------------------------------------------------------------------------------------------------

@@ -43,10 +43,21 @@ const GOOD: readonly ((stream: Stream) => DrawnId)[] = [
   (stream) => good(stream.pick(['%', '%00', '%2e', 'a:b', ':', '%.x', '\u0000', '\u0001\u0002', ' ', '0'])),
   (stream) => good(stream.int(-1000, 1000)),
   () => good(-0, '0'),
+  (stream) => good(stream.int(1, 99) / 8),
+  (stream) => good(...decimal(stream)),
   () => good(1e21, '1000000000000000000000'),
   () => good(-2.5e-8, '-0.000000025'),
   () => good(12_345_678_901_234_567_890n, '12345678901234567890'),
 ];
+
+/** Numbers that JavaScript writes with an exponent; they arrive without one. */
+function decimal(stream: Stream): readonly [id: number, text: string] {
+  const digits = stream.int(1, 9);
+  const zeros = stream.int(7, 20);
+  const sign = stream.pick(['', '-']);
+  if (stream.chance(0.5)) return [Number(`${sign}${digits}e-${zeros}`), `${sign}0.${'0'.repeat(zeros - 1)}${digits}`];
+  return [Number(`${sign}${digits}e21`), BigInt(Number(`${sign}${digits}e21`)).toString()];
+}
 
 const BAD: readonly ((stream: Stream) => DrawnId)[] = [
   () => ({ id: '', why: 'is empty' }),

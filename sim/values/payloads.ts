@@ -32,6 +32,18 @@ class Tagged extends Map<string, number> {
   override readonly [Symbol.toStringTag] = 'Tagged';
 }
 
+class Bag extends Set<number> {
+  override readonly [Symbol.toStringTag] = 'Bag';
+}
+class Fault extends Error {
+  readonly [Symbol.toStringTag] = 'Fault';
+}
+class Bytes extends Uint8Array {
+  override get [Symbol.toStringTag](): 'Uint8Array' {
+    return 'Bytes' as 'Uint8Array';
+  }
+}
+
 const DateOf = Date.prototype.constructor as DateConstructor;
 /** Constructors of another realm, as a sandbox has them. */
 const FOREIGN = runInNewContext('({ Map, Set, Date, Error, Array, Object })') as {
@@ -107,6 +119,9 @@ const SPOILED: readonly Spoiled[] = [
   spoiled('a Map', () => new FOREIGN.Map()),
   spoiled('a Map', () => new Ledger()),
   spoiled('a Tagged', () => new Tagged()),
+  spoiled('a Bag', () => new Bag()),
+  spoiled('a Fault', () => new Fault()),
+  spoiled('a Bytes', () => new Bytes(1)),
   spoiled('a Set', () => new Set([1])),
   spoiled('a WeakMap', () => new WeakMap()),
   spoiled('a RegExp', () => /x/),
