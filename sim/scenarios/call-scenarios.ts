@@ -4,6 +4,9 @@ import type { Stream } from '../sim-random.js';
 import { type Asked, mustAll, ValueCalls } from '../value-calls.js';
 import { entityOf, placedOnTwo, type Scenario } from './scenario.js';
 
+/** Each differs from the first one in one character. */
+const NAMES = ['move', 'xove', 'movx', 'mxve'] as const;
+
 /** The same value with another order of keys, or one that differs in one place. */
 function variantOf(
   stream: Stream,
@@ -11,11 +14,12 @@ function variantOf(
 ): { readonly first: unknown; readonly second: unknown; readonly names: readonly [string, string] } {
   const text = Array.from({ length: stream.int(1, 40) }, () => stream.pick(['a', 'b', '0', 'é'])).join('');
   const first = { a: text, b: [stream.int(0, 9)] };
-  if (isSame) return { first, second: { b: first.b, a: text }, names: ['deposit', 'deposit'] };
-  if (stream.chance(0.3)) return { first, second: first, names: ['deposit', 'withdraw'] };
+  const name = stream.pick(NAMES);
+  if (isSame) return { first, second: { b: first.b, a: text }, names: [name, name] };
+  if (stream.chance(0.4)) return { first, second: first, names: [NAMES[0], stream.pick(NAMES.slice(1))] };
   const at = stream.int(0, text.length - 1);
   const changed = `${text.slice(0, at)}c${text.slice(at + 1)}`;
-  return { first, second: stream.chance(0.7) ? { ...first, a: changed } : { ...first, b: [10] }, names: ['deposit', 'deposit'] };
+  return { first, second: stream.chance(0.7) ? { ...first, a: changed } : { ...first, b: [10] }, names: [name, name] };
 }
 
 function twiceFault(first: Asked, second: Asked, isSame: boolean): string {
@@ -37,6 +41,7 @@ export const CALL_SCENARIOS: readonly Scenario[] = [
     shows:
       'an id with the same payload counts once, whatever the order of its keys, and one with another name or payload is refused (E3)',
     run(sim, must) {
+      for (const name of ['n1', 'n2']) sim.add({ name, startMs: 0, group: 'default' }, { names: NAMES });
       sim.start('n1', 'n2');
       sim.run(500);
       const stream = sim.world.stream('twice');

@@ -1,7 +1,7 @@
 /** What handlers throw, and what their callers and the dead letters show of it. */
 import { AtomicQueuesError } from '../../src/core/errors.js';
 import { BASES, KIND, NOT_CALLED, type RecordedError, recordedOf, withoutStacks } from '../../src/core/recorded-error.js';
-import { NotCalled } from '../../src/ports/handler.js';
+import { type Delivery, NotCalled } from '../../src/ports/handler.js';
 import type { DeadLetterBox } from '../../src/runtime/dead-letters.js';
 import type { Cluster } from '../cluster.js';
 import { type Asked, mustAll, ValueCalls } from '../value-calls.js';
@@ -139,12 +139,10 @@ export const ERROR_SCENARIOS: readonly Scenario[] = [
         ['plain', 'retried'].flatMap((type) =>
           [1, 2].map((refusedAt) => {
             let attempts = 0;
-            const check = (): void => {
+            const check = ({ mayHaveRun }: Delivery): void => {
               if (++attempts < refusedAt) return;
-              throw new NotCalled(
-                new AtomicQueuesError('SCHEMA_VIOLATION', `$.value no longer fits`, { definite: attempts === 1 }),
-                true,
-              );
+              const error = new AtomicQueuesError('SCHEMA_VIOLATION', '$.value no longer fits', { definite: !mayHaveRun });
+              throw new NotCalled(error, true);
             };
             const run = (): never => {
               throw new Error('once');
@@ -162,11 +160,19 @@ export const ERROR_SCENARIOS: readonly Scenario[] = [
           ? ''
           : `${call} of ${type} got ${error?.message}, definite: ${error?.definite}`;
       });
-      const marked = lettersOf(sim).filter(({ error }) => error?.[NOT_CALLED] === true);
-      must(
-        'a dead letter says of which message no handler was called',
-        marked.length === sent.filter(({ refusedAt }) => refusedAt === 1).length,
-      );
+      const isMarked = ({ error }: Letter): boolean => error?.[NOT_CALLED] === true;
+      const letters = lettersOf(sim);
+      const unrun = sent.filter(({ refusedAt }) => refusedAt === 1).length;
+      must('a dead letter says of which message no handler was called', letters.filter(isMarked).length === unrun);
+      for (const { id } of letters)
+        sim
+          .node('n2')
+          .deadLetters()
+          .replay(id)
+          .catch((error: unknown) => must(`letter ${id} is replayed: ${String(error)}`, false));
+      sim.run(1000);
+      const replays = lettersOf(sim).filter(({ replayOf }) => replayOf !== null);
+      must('a replay is refused as one whose message may have run', replays.length === letters.length && !replays.some(isMarked));
     },
   },
 ];

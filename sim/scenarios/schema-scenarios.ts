@@ -6,7 +6,7 @@ import type { Version } from '../sim-node.js';
 import type { Stream } from '../sim-random.js';
 import { type Asked, mustAll, ValueCalls } from '../value-calls.js';
 import { type BadValue, DEFINITIONS, type DrawnSchema, drawSchema, withFaults } from '../values/schemas.js';
-import type { Scenario } from './scenario.js';
+import { eventsOf, type Scenario } from './scenario.js';
 
 /** Publishes drawn schemas of the property `value`, one for each message. */
 function versionOf(drawn: readonly DrawnSchema[]): Version {
@@ -140,6 +140,39 @@ export const SCHEMA_SCENARIOS: readonly Scenario[] = [
         'what they would refuse is refused while they are down',
         refused.every(({ error }) => error?.code === 'SCHEMA_VIOLATION'),
       );
+    },
+  },
+  {
+    name: 'asked-before-it-is-known',
+    shows:
+      'a message whose service has just joined is looked up: it runs there, or is refused by its schema; what nobody handles is refused with the nearest name',
+    run(sim, must) {
+      const stream = sim.world.stream('lookups');
+      sim.add({ name: 'caller', startMs: 0, group: 'default', types: ['fenced'] });
+      sim.start('caller');
+      sim.run(500);
+      const drawn = Array.from({ length: 20 }, () => drawSchema(stream));
+      sim.add({ name: 'service', startMs: 0, group: 'other', types: ['plain'] }, versionOf(drawn));
+      sim.start('service');
+      const hasJoined = (): boolean => eventsOf(sim, 'node').some(({ node, state }) => node === 'service' && state === 'joined');
+      must('the service joins', sim.until(hasJoined, 1000, 0.25));
+      const calls = new ValueCalls(sim);
+      must('the caller has not heard of it', sim.node('caller').node?.directory.find('plain', 'm0') === undefined);
+      const sent = drawn.flatMap((one, i) => sendDrawn(calls, stream, one, `m${i}`));
+      const strange = [
+        { type: 'plain', name: 'n19', code: 'UNKNOWN_MESSAGE', nearest: 'm19' },
+        { type: 'plain', name: 'cancel', code: 'UNKNOWN_MESSAGE', nearest: undefined },
+        { type: 'plane', name: 'm0', code: 'UNKNOWN_ENTITY_TYPE', nearest: 'plain' },
+        { type: 'customer', name: 'm0', code: 'UNKNOWN_ENTITY_TYPE', nearest: undefined },
+      ].map((one) => ({ ...one, asked: calls.ask('caller', one) }));
+      must('all calls are answered', calls.settle());
+      mustAll(must, sent, ({ asked, value, fault }) => (fault === undefined ? goodFault(asked, value) : badFault(asked, fault)));
+      mustAll(must, strange, ({ asked: { call, error }, code, nearest }) => {
+        const isWell = error?.code === code && error.definite && error.details.nearest === nearest;
+        return isWell && error.message.includes('did you mean') === (nearest !== undefined)
+          ? ''
+          : `${call} got ${error?.message ?? 'a result'}`;
+      });
     },
   },
 ];

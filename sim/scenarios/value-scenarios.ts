@@ -126,7 +126,7 @@ export const VALUE_SCENARIOS: readonly Scenario[] = [
       started(sim);
       const stream = sim.world.stream('ids');
       const calls = new ValueCalls(sim);
-      const sent = Array.from({ length: 150 }, (_, i) => {
+      const sent = Array.from({ length: 200 }, (_, i) => {
         const of: 'entityId' | 'id' = i % 2 === 0 ? 'entityId' : 'id';
         const drawn = of === 'entityId' ? drawId(stream) : drawMessageId(stream);
         return { of, drawn, asked: calls.ask(stream.pick(NODES), { [of]: drawn.id }) };

@@ -61,7 +61,11 @@ function decimal(stream: Stream): readonly [id: number, text: string] {
 
 const BAD: readonly ((stream: Stream) => DrawnId)[] = [
   () => ({ id: '', why: 'is empty' }),
-  (stream) => ({ id: ofBytes(stream, BYTES_MAX + 1), why: 'is too long' }),
+  ...Array.from(
+    { length: 4 },
+    () =>
+      (stream: Stream): DrawnId => ({ id: ofBytes(stream, BYTES_MAX + 1), why: 'is too long' }),
+  ),
   (stream) => ({ id: ofBytes(stream, BYTES_MAX + stream.int(2, 2000)), why: 'is too long' }),
   () => ({ id: 10n ** 1024n, why: 'is too long' }),
   (stream) => ({ id: `${stream.pick(['', 'a'])}${stream.pick(['\ud800', '\udc00', '\udbffb'])}`, why: 'holds a lone surrogate' }),
