@@ -17,11 +17,14 @@ export interface FrameFacts {
 }
 
 const FLUSH_MS = 2;
+/** Before every seventh hint the link to its target breaks. */
+const BREAK_EVERY = 7;
 
 export class FramedNetwork implements Network {
   private readonly outbox: Outbox<string>;
   private readonly lists = new Map<number, string[]>();
   private dropped = 0;
+  private sent = 0;
   private timer: Timer | undefined;
 
   constructor(
@@ -33,6 +36,7 @@ export class FramedNetwork implements Network {
   }
 
   send(to: number, message: PeerMessage): void {
+    if (++this.sent % BREAK_EVERY === 0) this.breakLink(to);
     const text = JSON.stringify(message);
     const isFull = this.outbox.push(to, text);
     if (isFull !== this.listed(to, text)) this.fault(`says that the frame for ${to} is ${isFull ? '' : 'not '}full`);
@@ -101,23 +105,27 @@ export class FramedNetwork implements Network {
     this.facts.faults.push(`the outbox ${what}`);
   }
 
-  listen(incarnation: number, receive: (message: PeerMessage, from: number) => void): void {
-    // What waits for the peers of another incarnation is given up, half of it target by target.
-    for (const [to, list] of [...this.lists]) {
-      if (to % 2 === 0) this.outbox.drop(to);
-      if (to % 2 === 0) this.lists.delete(to);
-      this.dropped += to % 2 === 0 ? list.length : 0;
-    }
-    this.dropped += [...this.lists.values()].flat().length;
-    this.lists.clear();
-    this.outbox.clear();
+  /** The link to that target is broken: what waits for it is given up. */
+  private breakLink(to: number): void {
+    const waiting = this.lists.get(to)?.length ?? 0;
+    this.dropped += waiting;
+    this.facts.dropped += waiting;
+    this.lists.delete(to);
+    this.outbox.drop(to);
     this.compare();
+  }
+
+  listen(incarnation: number, receive: (message: PeerMessage, from: number) => void): void {
     this.inner.listen(incarnation, receive);
   }
 
   close(): Promise<void> {
     this.timer?.cancel();
     this.timer = undefined;
+    this.dropped += [...this.lists.values()].flat().length;
+    this.lists.clear();
+    this.outbox.clear();
+    this.compare();
     return this.inner.close();
   }
 }
