@@ -86,12 +86,12 @@ export const VALUE_SCENARIOS: readonly Scenario[] = [
   {
     name: 'drawn-payloads',
     shows:
-      'what JSON carries arrives as it was sent and returned, and what it would spoil is refused with its place (240 drawn values)',
+      'what JSON carries arrives as it was sent and returned, and what it would spoil is refused with its place (300 drawn values)',
     run(sim, must) {
       started(sim);
       const stream = sim.world.stream('payloads');
       const calls = new ValueCalls(sim);
-      const sent = Array.from({ length: 240 }, () => {
+      const sent = Array.from({ length: 300 }, () => {
         const drawn = drawPayload(stream);
         const isResult = stream.chance(0.5);
         const message = isResult ? {} : { value: drawn.value };

@@ -27,6 +27,11 @@ class Account {
 class Savings extends Account {
   readonly rate = 2;
 }
+class Rate {
+  toJSON(): number {
+    return Number.NaN;
+  }
+}
 class Ledger extends Map<string, number> {}
 class Tagged extends Map<string, number> {
   override readonly [Symbol.toStringTag] = 'Tagged';
@@ -136,6 +141,8 @@ const SPOILED: readonly Spoiled[] = [
   spoiled('Infinity', () => Number.POSITIVE_INFINITY),
   spoiled('-Infinity', () => Number.NEGATIVE_INFINITY),
   spoiled('NaN', () => Object(Number.NaN)),
+  spoiled('NaN', () => new Rate()),
+  spoiled('Infinity', () => Object.assign(new DateOf(AT_MS), { toJSON: () => Number.POSITIVE_INFINITY })),
   spoiled('a function', () => () => 1),
   spoiled('a symbol', () => Symbol('s')),
   spoiled('a BigInt', () => 1n),
