@@ -3,6 +3,7 @@
  * hold, letGo, cutStore, healStore, heal, delay, step, run. Everything that plans, scenarios and faults do to the world goes through here.
  */
 import type { PeerMessage } from '../src/ports/network.js';
+import type { TraceEvents } from '../src/ports/trace.js';
 import { groupsOf, ledGroups, liveIn, storeAtRest, unwillingIn } from './at-rest.js';
 import { thinFacts } from './bandwidth.js';
 import { Bank } from './bank.js';
@@ -14,8 +15,9 @@ import { MACHINE, type Machine } from './machine.js';
 import { Observer } from './observer.js';
 import { Operator } from './operator.js';
 import type { LinkPlan, NodePlan, Settings } from './plan.js';
+import type { Act } from './sim-handler.js';
 import { Hub } from './sim-network.js';
-import { SimNode } from './sim-node.js';
+import { SimNode, type Version } from './sim-node.js';
 import { type StoreAdapter } from './store-adapter.js';
 import { StoreServer } from './store-server.js';
 import { Weather } from './weather.js';
@@ -81,6 +83,10 @@ export class Cluster {
   readonly server: StoreServer;
   readonly hub: Hub;
   readonly nodes = new Map<string, SimNode>();
+  /** What handlers do in place of their work on an account, by call. */
+  readonly acts = new Map<string, Act>();
+  /** Is called with all events of the nodes' traces. */
+  traced: (node: string, event: keyof TraceEvents, data: object) => void = () => undefined;
   private readonly client: Client;
   readonly facts: RunFacts;
   /** Nodes that stay down once they are. */
@@ -92,6 +98,7 @@ export class Cluster {
   private hasDiffered = false;
   /** By the store's clock. */
   readonly operator: Operator;
+  private isPublished = false;
   private healedMs = Number.POSITIVE_INFINITY;
   private counter = 0;
 
@@ -149,15 +156,20 @@ export class Cluster {
 
   // ---- nodes ---------------------------------------------------------------------------------------------------
 
-  add(plan: NodePlan): SimNode {
+  /** Throws CONFIG_INVALID, as a process with the configuration of that version would at its start. */
+  add(plan: NodePlan, version?: Version): SimNode {
     const { world, server, hub, bank, history } = this;
     const { settings, adapter } = this.options;
     const typeFacts = this.facts.types;
     const ended = (node: SimNode, why: string): void => {
       if (why !== 'stopped') this.restartLater(node);
     };
-    const around = { world, server, hub, bank, history, settings, typeFacts, ended, adapter };
-    const node = new SimNode(around, plan, this.nodes.size + 1);
+    const actOf = (call: string): Act | undefined => this.acts.get(call);
+    const heard = (name: string, event: keyof TraceEvents, data: object): void => this.traced(name, event, data);
+    if (version?.shapes !== undefined) this.isPublished = true;
+    const known = { isPublished: () => this.isPublished, actOf, heard };
+    const around = { world, server, hub, bank, history, settings, typeFacts, ended, adapter, ...known };
+    const node = new SimNode(around, plan, this.nodes.size + 1, version);
     this.nodes.set(plan.name, node);
     return node;
   }

@@ -12,16 +12,17 @@ const CONTAINERS = new Set(['Fifo', 'SeqQueue', 'MinHeap', 'DueTimes']);
 
 /**
  * Returns the size of every collection that is not empty, by class and field, such as 'Ownership.workers'. Collections of one field add
- * up, and the elements of one are looked at too. Private fields of the source are ordinary properties when it runs.
+ * up, and the elements of one are looked at too. Classes and places in `leaves` are left out. Private fields of the source are ordinary properties when it runs.
  */
-export function heldBy(root: object): Record<string, number> {
+export function heldBy(root: object, leaves: readonly string[] = []): Record<string, number> {
   const sizes: Record<string, number> = {};
   const seen = new Set<object>([root]);
   const open: [value: object, where: string][] = [[root, root.constructor.name]];
   const look = (value: unknown, where: string): void => {
     if (value === null || typeof value !== 'object' || seen.has(value)) return;
     seen.add(value);
-    if (!OUTSIDE.has(value.constructor?.name)) open.push([value, where]);
+    const name = value.constructor?.name;
+    if (!OUTSIDE.has(name) && !leaves.includes(name) && !leaves.includes(where)) open.push([value, where]);
   };
   const collection = (elements: Iterable<unknown>, size: number, where: string): void => {
     if (size > 0) sizes[where] = (sizes[where] ?? 0) + size;

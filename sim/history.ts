@@ -62,7 +62,8 @@ export interface Invoke extends Base {
   readonly call: string;
   readonly how: 'enqueue' | 'wait';
   readonly entity: string;
-  readonly op: 'deposit' | 'withdraw' | 'read';
+  /** `value`: carries a drawn value, and touches no account. */
+  readonly op: 'deposit' | 'withdraw' | 'read' | 'value';
   readonly amount: number;
   /** The caller's own id, or ''. */
   readonly id: string;

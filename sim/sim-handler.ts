@@ -1,10 +1,22 @@
 /** The user's code: a bank that reads, works a while, and writes; and misbehaves as its message says. */
+import { entityKeyOf } from '../src/core/ids.js';
+import { isHttpError, isHttpException } from '../src/core/recorded-error.js';
+import { TerminalError } from '../src/core/terminal-error.js';
 import type { Clock, Timer } from '../src/ports/clock.js';
 import type { Delivery, FailureRuling, HandlerPort } from '../src/ports/handler.js';
 import { EntityContext } from '../src/runtime/context.js';
 import type { Bank } from './bank.js';
 import type { History, TypeFacts } from './history.js';
 import { type Job, QUERIES, type Target } from './job.js';
+import { callOf } from './log-events.js';
+
+/** What a handler does in place of its work on an account. */
+export interface Act {
+  /** Throws NotCalled for a payload that does not fit here. */
+  check(delivery: Delivery): void;
+  /** Returns the result as JSON text. */
+  run(delivery: Delivery): string;
+}
 
 export interface HandlerHost {
   readonly node: string;
@@ -12,6 +24,8 @@ export interface HandlerHost {
   facts(type: string): TypeFacts;
   /** Calls another entity and waits. */
   ask(target: Target, signal: AbortSignal): Promise<string>;
+  /** What the handler of that call does; undefined if it works on an account. */
+  actOf(call: string): Act | undefined;
 }
 
 class Stale extends Error {
@@ -23,6 +37,11 @@ class Refusal extends Error {
   override readonly name = 'Refusal';
 }
 
+/** What the adapter of NestJS takes for an answer to the caller. */
+const isAnswer = (thrown: unknown): boolean =>
+  TerminalError.is(thrown) ||
+  (isHttpException(thrown) ? thrown.getStatus() < 500 : isHttpError(thrown) && thrown.statusCode < 500);
+
 export class SimHandler implements HandlerPort {
   constructor(
     private readonly clock: Clock,
@@ -31,16 +50,41 @@ export class SimHandler implements HandlerPort {
     private readonly host: HandlerHost,
   ) {}
 
-  async run({ type, entityId, payload }: Delivery): Promise<string> {
+  check(delivery: Delivery): undefined {
+    this.host.actOf(callOf(delivery.payload))?.check(delivery);
+  }
+
+  async run(delivery: Delivery): Promise<string> {
+    const { type, entityId, payload } = delivery;
     const { history, host } = this;
     const context = EntityContext.current();
+    const call = callOf(payload);
+    const act = host.actOf(call);
+    if (act !== undefined) return this.act(act, delivery, call, context);
     const job = JSON.parse(payload) as Job;
     const run = new Run(this.clock, this.bank, history, host, context, `${type}:${entityId}`, job, host.facts(type));
     return run.run();
   }
 
+  private act(act: Act, delivery: Delivery, call: string, context: EntityContext): string {
+    const { history, host } = this;
+    const { sequence: seq, attempt, messageId: id, fence } = context;
+    const entity = entityKeyOf(delivery.type, delivery.entityId);
+    const where = { node: host.node, incarnation: host.incarnation(), entity, seq, attempt };
+    history.add({ kind: 'start', ...where, id, fence, call, op: 'value', amount: 0 });
+    try {
+      const result = act.run(delivery);
+      history.add({ kind: 'end', ...where, outcome: 'completed', result, sends: 0 });
+      return result;
+    } catch (error) {
+      const more = isAnswer(error) ? { isRefusal: true } : {};
+      history.add({ kind: 'end', ...where, outcome: 'failed', result: '', sends: 0, ...more });
+      throw error;
+    }
+  }
+
   ruleOn(_type: string, name: string, thrown: unknown): FailureRuling {
-    const isRefusal = thrown instanceof Refusal;
+    const isRefusal = isAnswer(thrown) || thrown instanceof Refusal;
     return { isFinal: isRefusal, leavesDeadLetter: !isRefusal && !QUERIES.includes(name) };
   }
 }

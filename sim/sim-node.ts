@@ -1,18 +1,22 @@
 /** One host of the simulated cluster: a machine that runs one process at a time, and the real runtime in it. */
+import { publish, type Shapes } from '../src/core/catalog.js';
 import { type ResolvedConfig, resolveConfig } from '../src/core/config.js';
 import { AtomicQueuesError } from '../src/core/errors.js';
-import type { Contract } from '../src/core/log/control-operations.js';
-import { StoreCallError } from '../src/ports/store.js';
+import type { Contract, PublishedSchemas } from '../src/core/log/control-operations.js';
+import type { Network } from '../src/ports/network.js';
+import { type Store, StoreCallError } from '../src/ports/store.js';
 import type { TraceEvents } from '../src/ports/trace.js';
+import { DeadLetterBox } from '../src/runtime/dead-letters.js';
 import type { OutgoingMessage } from '../src/runtime/enqueue.js';
 import { Node } from '../src/runtime/node.js';
 import type { Bank } from './bank.js';
+import { FramedNetwork, type FrameFacts } from './framed-network.js';
 import { heldBy } from './held.js';
 import type { History, NodeAtRest, NodeChange, TypeFacts } from './history.js';
 import { idOf, NAMES, payloadOf, QUERIES, type Target, TYPES, typeOf } from './job.js';
 import { configOf, type NodePlan, type Settings } from './plan.js';
 import { HostClock, SimClock, UserClock } from './sim-clock.js';
-import { SimHandler } from './sim-handler.js';
+import { type Act, SimHandler } from './sim-handler.js';
 import { type Hub, SimNetwork } from './sim-network.js';
 import { SimRandom, type Stream } from './sim-random.js';
 import { SimStore } from './sim-store.js';
@@ -31,9 +35,30 @@ export interface NodeSurroundings {
   readonly typeFacts: Readonly<Record<string, TypeFacts>>;
   /** What it reaches the store by, instead of directly. */
   readonly adapter: StoreAdapter | undefined;
+  /** What the handler of that call does in place of its work on an account. */
+  actOf(call: string): Act | undefined;
+  /** Some node publishes schemas, which others keep as long as it lives and longer. */
+  isPublished(): boolean;
+  /** Hears all events of the trace. */
+  heard(node: string, event: keyof TraceEvents, data: object): void;
   /** The process has ended by itself. */
   ended(node: SimNode, why: 'start-failed' | 'closed' | 'stopped'): void;
 }
+
+/** What the version that runs on a node has beside its plan. */
+export interface Version {
+  /** Fields of the configuration, over those of the settings. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Messages that it declares, of each type, in place of those of the plan. */
+  readonly names?: readonly string[];
+  /** What it publishes of them, the same for each type. */
+  readonly shapes?: Shapes;
+  /** Its hints leave in frames; default: each by itself. */
+  readonly frames?: FrameFacts;
+}
+
+/** Where nodes keep what members declare and publish. */
+const PUBLISHED = ['PublishedShapes', 'Membership.schemas', 'Object.names'];
 
 /** How long a process lives on after its node has stopped. */
 const AFTER_STOP_MS = 3000;
@@ -59,6 +84,9 @@ export class SimNode {
   private pausedMs = 0;
   private readonly config: ResolvedConfig;
   private readonly contracts: readonly Contract[];
+  private readonly schemas: readonly PublishedSchemas[];
+  private readonly frames: FrameFacts | undefined;
+  private store: Store | undefined;
   private readonly lateness: Stream;
   private readonly storeChance: Stream;
   private readonly netChance: Stream;
@@ -68,18 +96,27 @@ export class SimNode {
     private readonly around: NodeSurroundings,
     plan: NodePlan,
     readonly number: number,
+    version: Version = {},
   ) {
     const { world, settings } = around;
     this.name = plan.name;
     this.host = new HostClock(world, WALL_START_MS + number * 1000);
-    this.config = resolveConfig(configOf(settings, plan.serverId ?? plan.name, plan.group), {
+    const given = configOf(settings, plan.serverId ?? plan.name, plan.group);
+    this.config = resolveConfig(version.config === undefined ? given : { ...given, ...version.config }, {
       nodeEnv: 'simulation',
       hostname: plan.name,
       generateServerId: () => plan.name,
     });
-    this.contracts = (plan.types ?? TYPES).map((type) => {
+    const types = plan.types ?? TYPES;
+    const { names = plan.names ?? NAMES, shapes } = version;
+    const published = shapes === undefined ? [] : types.map((type) => publish(type, shapes));
+    this.schemas = published;
+    this.frames = version.frames;
+    this.contracts = types.map((type, i) => {
       const { retry, onInterrupt, workerMaxQueueDepth: depthMax } = this.config.entitySettings(type);
-      return { type, maxAttempts: retry.maxAttempts, onInterrupt, names: plan.names ?? NAMES, queries: QUERIES, depthMax };
+      const contract = { type, maxAttempts: retry.maxAttempts, onInterrupt, names, queries: QUERIES, depthMax };
+      const { version: schemaVersion } = published[i] ?? {};
+      return schemaVersion === undefined ? contract : { ...contract, version: schemaVersion };
     });
     this.lateness = world.stream(`lateness ${plan.name}`);
     this.storeChance = world.stream(`store ${plan.name}`);
@@ -90,7 +127,8 @@ export class SimNode {
   /** What is left in it at the end of a run. What runs on for ever holds what it needs. */
   atRest(): NodeAtRest {
     const { state = 'down', running = 0, waiting = 0, owned = 0 } = this.node?.status() ?? {};
-    const holds = this.node !== undefined && running === 0 ? { holds: heldBy(this.node) } : {};
+    const holds =
+      this.node !== undefined && running === 0 ? { holds: heldBy(this.node, this.around.isPublished() ? PUBLISHED : []) } : {};
     return { node: this.name, state, running, waiting, owned, timers: this.life?.timers ?? 0, ...holds };
   }
 
@@ -129,7 +167,7 @@ export class SimNode {
 
   start(): void {
     if (this.life !== undefined) throw new Error(`${this.name} runs already`);
-    const { world, server, hub, bank, history, typeFacts, adapter } = this.around;
+    const { world, server, bank, history, typeFacts, adapter, actOf } = this.around;
     const life = new Life(this.name, this.number);
     const clock = new SimClock(world, this.host, life, this.lateness);
     this.life = life;
@@ -138,22 +176,26 @@ export class SimNode {
     this.pausedMs = 0;
     this.note('starting', { why: `life ${this.lives}` });
     const order = new TraceOrder(this.config.onLeaseLost === 'exit');
+    const store =
+      adapter?.storeOf(server, life, this.storeChance, this.config.storeCallTimeoutMs, clock) ??
+      new SimStore(server, life, this.storeChance, this.config.storeCallTimeoutMs);
+    this.store = store;
     const node: Node = new Node({
       config: this.config,
       clock,
       random: this.random,
-      store:
-        adapter?.storeOf(server, life, this.storeChance, this.config.storeCallTimeoutMs, clock) ??
-        new SimStore(server, life, this.storeChance, this.config.storeCallTimeoutMs),
-      network: new SimNetwork(hub, life, this.netChance),
+      store,
+      network: this.networkOf(life, clock),
       handler: new SimHandler(new UserClock(clock, life), bank, history, {
         node: this.name,
         incarnation: () => this.incarnation,
         facts: (type) => typeFacts[type] as TypeFacts,
         ask: (target, signal) => node.enqueueAndWait(outgoingOf(target, undefined), { timeoutMs: 2000, signal }),
+        actOf,
       }),
       trace: { verbose: false, emit: (event, data) => this.traced(event, data, order) },
       contracts: this.contracts,
+      schemas: this.schemas,
       route: (message) => outgoingOf(message as Target, undefined),
       onClosed: (why) => this.closed(life, why),
     });
@@ -166,7 +208,20 @@ export class SimNode {
     });
   }
 
+  private networkOf(life: Life, clock: SimClock): Network {
+    const network = new SimNetwork(this.around.hub, life, this.netChance);
+    return this.frames === undefined ? network : new FramedNetwork(network, clock, this.frames);
+  }
+
+  /** The dead letters, as code of that process sees them. */
+  deadLetters(): DeadLetterBox {
+    const { store, clock, node } = this;
+    if (store === undefined || clock === undefined || node === undefined) throw new Error(`${this.name} is down`);
+    return new DeadLetterBox(store, clock, () => node.admit());
+  }
+
   private traced<K extends keyof TraceEvents>(event: K, data: TraceEvents[K], order: TraceOrder): void {
+    this.around.heard(this.name, event, data);
     const wrong = order.take(event, data);
     if (wrong !== undefined)
       this.around.history.add({ kind: 'defect', node: this.name, incarnation: this.incarnation, what: `the node ${wrong}` });

@@ -44,6 +44,7 @@ function operationsOf({ appends, transitions, handlings, effects }: EntityView):
   const operations = new Map<number, Operation>();
   for (const { start } of handlings) {
     const { seq, op, amount } = start;
+    if (op === 'value') continue;
     const end = ends.get(seq);
     const write = written.get(seq);
     if (end?.to === 'completed') {

@@ -57,15 +57,16 @@ function checkLetters({ entity, appends, transitions, letters, handlings }: Enti
 
 /**
  * A dead letter goes only past a limit of `deadLetters`: the oldest while there are more than `max`, or one of at least `ttlMs` by
- * the store's clock. No operator purges in a simulated run.
+ * the store's clock. An operator purges in a scenario only, which says so.
  */
-function checkDrops({ drops, entities, facts }: View, findings: Findings): void {
+function checkDrops({ drops, entities, facts, purgedFromIndex }: View, findings: Findings): void {
   const { max, ttlMs } = facts.deadLetters ?? { max: 0, ttlMs: 0 };
   const gone = new Set<number>();
   const made = [...entities.values()].flatMap(({ letters }) => letters);
   for (const { letter, left, ageMs, index } of drops) {
     const isOldest = made.every((m) => m.index > index || Number(m.letter) >= Number(letter) || gone.has(Number(m.letter)));
     gone.add(Number(letter));
+    if (index > purgedFromIndex) continue;
     if ((max > 0 && left >= max && isOldest) || (ttlMs > 0 && ageMs >= ttlMs)) continue;
     findings.violated(
       'I4',

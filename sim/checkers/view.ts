@@ -100,6 +100,8 @@ export class View {
   lostKey: string | undefined;
   /** It lost all. */
   isEmptied = false;
+  /** Index of the event from which on an operator deletes dead letters, whatever their limits. */
+  purgedFromIndex = NEVER;
   /** Living nodes that had an acknowledgement of what was lost; undefined: all that had joined. */
   rememberedBy: ReadonlySet<string> | undefined;
   /** Index of the event at which the store was closed, by the first node that noticed the loss. */
@@ -243,7 +245,8 @@ export class View {
     } else if (event.fault === 'keyLost') {
       this.lossIndex = Math.min(this.lossIndex, event.index);
       this.lostKey = event.note;
-    } else if (event.fault === 'storeClosed') this.closedIndex = Math.min(this.closedIndex, event.index);
+    } else if (event.fault === 'operatorPurges') this.purgedFromIndex = Math.min(this.purgedFromIndex, event.index);
+    else if (event.fault === 'storeClosed') this.closedIndex = Math.min(this.closedIndex, event.index);
     else if (event.fault === 'storeJump' && (event.jumpMs ?? 0) > 0) this.jumpsMs.push(atMs);
     else if (event.fault === 'pause') span(this.pauses, node, event, event.leaseLeftMs ?? 0);
     else if (event.fault === 'clock') span(this.clocks, node, event, event.rate ?? 1);

@@ -3,21 +3,28 @@ import { printNote, printResult } from '../ambient.js';
 import { check } from '../checkers/check.js';
 import { type Options, UsageError } from '../cli.js';
 import { timelineOf } from '../report/timeline.js';
+import { CALL_SCENARIOS } from './call-scenarios.js';
 import { CALLER_SCENARIOS } from './caller-scenarios.js';
+import { CONFIG_SCENARIOS } from './config-scenarios.js';
 import { DEPLOY_SCENARIOS } from './deploy-scenarios.js';
+import { ERROR_SCENARIOS } from './error-scenarios.js';
 import { LETTER_SCENARIOS } from './letter-scenarios.js';
 import { LIMIT_SCENARIOS } from './limit-scenarios.js';
 import { LOG_SCENARIOS } from './log-scenarios.js';
 import { LOSS_SCENARIOS } from './loss-scenarios.js';
 import { MASTER_SCENARIOS } from './master-scenarios.js';
+import { OPERATOR_SCENARIOS } from './operator-scenarios.js';
 import { OWNERSHIP_SCENARIOS } from './ownership-scenarios.js';
 import { RECOVERY_SCENARIOS } from './recovery-scenarios.js';
 import { playScenario, type Scenario } from './scenario.js';
+import { SCHEMA_SCENARIOS } from './schema-scenarios.js';
+import { VALUE_SCENARIOS } from './value-scenarios.js';
 
 export const SCENARIOS: readonly Scenario[] = [
   ...[...OWNERSHIP_SCENARIOS, ...MASTER_SCENARIOS, ...RECOVERY_SCENARIOS],
   ...[...LOG_SCENARIOS, ...LOSS_SCENARIOS, ...CALLER_SCENARIOS, ...DEPLOY_SCENARIOS, ...LIMIT_SCENARIOS],
-  ...LETTER_SCENARIOS,
+  ...[...LETTER_SCENARIOS, ...VALUE_SCENARIOS, ...SCHEMA_SCENARIOS, ...ERROR_SCENARIOS, ...CONFIG_SCENARIOS],
+  ...[...OPERATOR_SCENARIOS, ...CALL_SCENARIOS],
 ];
 
 export const scenarioNames = (): string[] => SCENARIOS.map((s) => `${s.name}: ${s.shows}`);
