@@ -119,6 +119,8 @@ export class Router {
       return;
     }
     const { view, master, clock, config, network, membership, peers } = this.parts;
+    // An answer that was read together with the end of this session: no reply would find its way, and a sweep of the others finds the work.
+    if (membership.incarnation === 0) return;
     if (master.leads && view.isHome(entity)) {
       master.place(entity, (owner, refusal) => this.placed(entity, [record], owner, refusal));
       return;
