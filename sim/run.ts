@@ -125,7 +125,10 @@ export function watched(cluster: Cluster, body: () => void): void {
   }
 }
 
-/** Handler time of the busiest entity, attempts and the waits between them included. */
+/**
+ * Handler time of the busiest entity, attempts and the waits between them included, and that of all entities if one node owns them and has so
+ * many slots for handlers.
+ */
 function longestWorkMs({ messages, settings }: Plan): number {
   const byEntity = new Map<string, number>();
   const { maxAttempts, backoffDelayMs } = settings;
@@ -141,7 +144,8 @@ function longestWorkMs({ messages, settings }: Plan): number {
     if (job.ask !== undefined) add(job.ask);
   };
   for (const message of messages) add(message);
-  return Math.max(0, ...byEntity.values());
+  const all = [...byEntity.values()];
+  return Math.max(0, ...all) + all.reduce((sum, ms) => sum + ms, 0) / settings.concurrentHandlersMax;
 }
 
 /** The longest that a window of slow links holds up a message between nodes. */

@@ -17,6 +17,13 @@ describe('seeds', () => {
       expect(totals.excusedRuns).toBeLessThan(20);
     }));
 
+  it('have the time for the work of all entities where one node has one slot for handlers', () =>
+    inMacrotask((drain) => {
+      const { verdict, plan } = runPlan(drawPlan(10025398), { drain });
+      expect([plan.nodes.length, plan.settings.concurrentHandlersMax]).toEqual([1, 1]);
+      expect(verdict.violations).toEqual([]);
+    }));
+
   it('draw every kind of fault', () => {
     const drawn = new Set<string>();
     for (let seed = 1; seed <= 300; seed++) for (const { kind } of drawPlan(seed).faults) drawn.add(kind);
