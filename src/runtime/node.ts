@@ -266,6 +266,7 @@ export class Node {
   // ---- health and lease ----------------------------------------------------------------------------------------
 
   private noteHealth(error: Error | undefined): void {
+    if (this.state === 'stopped') return;
     const change = this.health.note(error?.message);
     if (change === 'degraded') this.options.trace.emit('degraded', { why: this.health.why });
     else if (change === 'recovered') this.options.trace.emit('recovered', {});

@@ -298,6 +298,25 @@ describe('a node that has stopped', () => {
     },
   );
 
+  it.each(['leave', 'batch', 'beat'] as const)('reports nothing when a call fails after that: %s', async (call) => {
+    const w = world();
+    const { grpc } = fast();
+    const one = watched(w, { storeCallTimeoutMs: 100, shutdownGraceMs: 100, grpc: { ...grpc, redisHealthFailureThreshold: 1 } });
+    await one.n.start();
+    one.store.held = call;
+    one.store.answersAfterClose = true;
+    const calling = one.n.enqueue(msg('a')).catch((error: unknown) => error);
+    const stopping = call === 'leave' ? one.n.stop() : undefined;
+    await until('the call is made', () => one.store.waiting > 0);
+    await (stopping ?? one.n.stop());
+    await calling;
+    const reported = w.events.length;
+    one.store.isCut = true;
+    one.store.release();
+    await sleep(50);
+    expect(w.events.slice(reported)).toEqual([]);
+  });
+
   it('is silent although a handler never ends, and hears of its end without a word', async () => {
     let end = (_: string): void => {};
     const one = watched(world(), {}, () => new Promise((resolve) => (end = resolve)));
