@@ -170,4 +170,15 @@ export const LUA_CANARIES: readonly Canary[] = [
     "call('HDEL', DLQOF, f[1] .. RS .. f[9] .. RS .. f[11])",
     '',
   ),
+  {
+    // Of what is lost beneath the nodes the core knows nothing, so the run goes on without it.
+    ...mutant(
+      'lost-entity-unseen',
+      'audit.lua: an entity that is gone from the log is not missed',
+      ['control'],
+      "need('ent', rows and call('HLEN', ENT) >= active)",
+      '',
+    ),
+    expected: ['L1'],
+  },
 ];

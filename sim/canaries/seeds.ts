@@ -80,4 +80,5 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'lua-evict-unsealed': [1, 2],
   'lua-replay-again': [5],
   'lua-letter-found-after-purge': [12],
+  'lua-lost-entity-unseen': [245],
 };

@@ -65,7 +65,7 @@ function allEnded(view: View, findings: Findings): void {
   const { final, lostKey } = view;
   const entities = [...view.entities.values()];
   if (final === undefined) return;
-  if (entities.some(({ handlings }) => handlings.some(({ endIndex }) => endIndex === NEVER))) {
+  if (entities.some(({ handlings }) => handlings.some(({ start, endIndex }) => start.isEndless === true && endIndex === NEVER))) {
     findings.excuse('L1', 'handlers that never end may hold all slots');
     return;
   }
