@@ -42,6 +42,24 @@ export const LETTER_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'time-limit-behind-a-clock-ahead',
+    shows: 'dead letters past `deadLetters.ttl` go, also those behind one that a clock far ahead has stamped',
+    settings: { deadLetters: { max: 0, ttl: 2 }, cleanupIntervalMs: 500 },
+    run(sim, must) {
+      sim.server.jumpMs += 60_000;
+      startAndFail(sim, 1);
+      sim.server.jumpMs -= 60_000;
+      sim.run(2000);
+      for (const c of ['later', 'last']) sim.send('n1', 'plain:b', { c, how: 'throw' });
+      sim.run(1000);
+      must('none goes before its time', numbersOf(sim) === '1,2,3');
+      must(
+        'those that are due go',
+        sim.until(() => numbersOf(sim) === '1', 4000),
+      );
+    },
+  },
+  {
     name: 'pages-over-a-gap',
     shows: 'an operator who has purged one dead letter still gets all that come after it, page by page',
     settings: { deadLetters: { max: 0, ttl: 1 }, cleanupIntervalMs: 60_000 },

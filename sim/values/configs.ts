@@ -303,6 +303,7 @@ function ofRedis(stream: Stream): DrawnConfig {
     url(`${URL}?${owned}=1`, `it sets the option "${owned}"`),
     ...['', '/3', '?db=3', '?family=4'].map((end) => ({ config: { redis: { url: `${URL}${end}` } } })),
     { config: { redis: { url: 'rediss://user:p%2Fw%40@host', db: 2 } } },
+    { config: { redis: { url: 'redis:///2' } } },
     { config: { redis: { url: `${URL}/3`, db: 3, username: 'x', password: 'y' } } },
     both({ url: URL, host: 'x' }, '`url`, or `host` and `port`'),
     both({ url: URL, port: 1 }, '`url`, or `host` and `port`'),

@@ -113,7 +113,7 @@ const FIELDS: readonly (readonly [given: () => unknown, shown: unknown])[] = [
   [() => circular(), { a: { back: '[circular]' } }],
   [() => deep(20), DEEP_SHOWN],
   [() => Array.from({ length: ITEMS_MAX }, () => 0), Array.from({ length: ITEMS_MAX }, () => 0)],
-  [() => Array.from({ length: ITEMS_MAX + 1 }, () => 0), [...Array.from({ length: ITEMS_MAX }, () => 0), '[cut]']],
+  [() => Array.from({ length: ITEMS_MAX + 3 }, () => 0), [...Array.from({ length: ITEMS_MAX }, () => 0), '[cut]']],
   [() => wide(ITEMS_MAX + 1), wide(ITEMS_MAX)],
   [() => 'f'.repeat(TEXT_MAX + 1), `${'f'.repeat(TEXT_MAX)}...`],
   [() => new Proxy({}, { getPrototypeOf: fails, get: fails, ownKeys: fails }), '[unreadable]'],
