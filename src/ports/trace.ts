@@ -76,3 +76,16 @@ export interface Trace {
   readonly verbose: boolean;
   emit<K extends keyof TraceEvents>(event: K, data: TraceEvents[K]): void;
 }
+
+/** Passes on what a node reports up to `stopped`, and nothing after it: what still ends in its process is no news of the node. */
+export function untilStopped(trace: Trace): Trace {
+  let hasStopped = false;
+  return {
+    verbose: trace.verbose,
+    emit(event, data) {
+      if (hasStopped) return;
+      hasStopped = event === 'stopped';
+      trace.emit(event, data);
+    },
+  };
+}

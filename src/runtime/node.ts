@@ -15,7 +15,7 @@ import type { Network, PeerMessage } from '../ports/network.js';
 import type { Pulse } from '../ports/pulse.js';
 import type { Random } from '../ports/random.js';
 import type { Store } from '../ports/store.js';
-import type { Trace } from '../ports/trace.js';
+import { type Trace, untilStopped } from '../ports/trace.js';
 import { type ContextHost, EntityContext } from './context.js';
 import { Directory } from './directory.js';
 import { drainWithinGrace } from './drain.js';
@@ -60,6 +60,7 @@ export interface NodeOptions {
 const NONE: LogDepth = { messages: 0, entities: 0, deadLetters: 0 };
 
 export class Node {
+  private readonly options: NodeOptions;
   private state: NodeState = 'new';
   private closedBy: AtomicQueuesError | undefined;
   private session: StoreSession | undefined;
@@ -87,8 +88,9 @@ export class Node {
   private readonly master: Master;
   private readonly router: Router;
 
-  constructor(private readonly options: NodeOptions) {
-    const { config, clock, random, store, network, handler, trace, contracts } = options;
+  constructor(options: NodeOptions) {
+    this.options = { ...options, trace: untilStopped(options.trace) };
+    const { config, clock, random, store, network, handler, trace, contracts } = this.options;
     this.health = new StoreHealth(config.health.storeFailureThreshold);
     this.pulse = options.pulse ?? new PlainPulse(store, clock, pulseEveryMs(config));
     const events = {
@@ -266,7 +268,6 @@ export class Node {
   // ---- health and lease ----------------------------------------------------------------------------------------
 
   private noteHealth(error: Error | undefined): void {
-    if (this.state === 'stopped') return;
     const change = this.health.note(error?.message);
     if (change === 'degraded') this.options.trace.emit('degraded', { why: this.health.why });
     else if (change === 'recovered') this.options.trace.emit('recovered', {});

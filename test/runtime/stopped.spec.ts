@@ -319,17 +319,20 @@ describe('a node that has stopped', () => {
 
   it('is silent although a handler never ends, and hears of its end without a word', async () => {
     let end = (_: string): void => {};
-    const one = watched(world(), {}, () => new Promise((resolve) => (end = resolve)));
+    const config = { entities: { account: { handlerTimeout: 30 } } };
+    const one = watched(world(), config, () => new Promise((resolve) => (end = resolve)));
     await one.n.start();
     const call = codeOf(one.n.enqueueAndWait(msg('a'), { timeoutMs: 10_000 }));
-    await until('it runs', () => one.n.status().running === 1);
+    await until('it is reported as blocked', () => one.n.status().blocked.length === 1);
     await one.n.stop();
     expect(await call).toMatchObject({ code: 'OUTCOME_UNKNOWN', definite: false });
+    const reported = one.w.events.length;
     end('late');
     await expectNoTimers(one);
     const before = one.store.calls.length;
     await sleep(100);
     expect(one.store.calls.slice(before)).toEqual([]);
+    expect(one.w.events.slice(reported)).toEqual([]);
   });
 
   it('is silent although the store answered nothing while it stopped', async () => {
