@@ -78,7 +78,7 @@ export class Client {
     call.error = error;
     const definite = error instanceof AtomicQueuesError && error.definite;
     const wrong = misleading(error);
-    if (wrong !== undefined) this.history.add({ kind: 'defect', ...where, what: `call ${call.name} was told ${wrong}` });
+    if (wrong !== undefined) this.history.add({ kind: 'defect', ...where, what: `call ${call.name} failed with ${wrong}` });
     if (code === 'OTHER') this.history.add({ kind: 'defect', ...where, what: `a call failed with ${String(error)}` });
     const isVerdict = definite || code === 'HANDLER_FAILED' || code === 'INTERRUPTED';
     if (isVerdict) this.history.add({ kind: 'fail', ...where, call: call.name, code, definite, ...took });

@@ -19,6 +19,6 @@ export function attempts(view: View, findings: Findings): void {
   }
 }
 
-/** What its node told the log of that attempt; undefined if it was given up, of which the log records no attempt. */
+/** What its node reported to the log about that attempt; undefined if it was given up, of which the log records no attempt. */
 const nextOf = ({ transitions }: EntityView, { start }: Handling): Transition | undefined =>
   transitions.find(({ seq, attempt, from }) => seq === start.seq && attempt === start.attempt && from === 'dispatched');

@@ -256,7 +256,7 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'refused-with-its-cause',
-    shows: 'a caller whose message never left is told what the store answered last',
+    shows: 'the error of a call whose message never left says what the store answered last',
     settings: { nodeTTLMs: 5000, enqueueTimeoutMs: 600 },
     run(sim, must) {
       sim.start('n1');

@@ -333,7 +333,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: 'told-as-the-node-closes',
+    name: 'rejected-as-the-node-closes',
     shows: 'callers whose messages have not left learn at once that their node has closed, and not at their deadlines',
     settings: { enqueueTimeoutMs: 3000 },
     stays: true,
@@ -353,7 +353,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
         'the node has closed',
         sim.until(() => hasState(sim, 'n1', 'store-lost'), 1000, 1),
       );
-      must(`the caller is told so (${call.code})`, call.code === 'STORE_LOST');
+      must(`the caller gets that as the reason (${call.code})`, call.code === 'STORE_LOST');
       sim.node('n1').node?.refuseNew();
       const late = sim.send('n1', A, { c: 'late' });
       sim.run(1);
@@ -386,7 +386,8 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'closed-as-it-rejoins',
-    shows: 'a node that was evicted and finds the store closed when it joins again closes, and its callers are told so',
+    shows:
+      'a node that was evicted and finds the store closed when it joins again closes, and its callers get that as the reason',
     stays: true,
     run(sim, must) {
       startApart(sim);
@@ -403,7 +404,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       sim.storeLost = true;
       sim.run(50);
       must('it has noticed', hasState(sim, 'n1', 'store-lost') && hasState(sim, 'n1', 'closed'));
-      must(`and its caller is told so (${call.code})`, call.code === 'STORE_LOST');
+      must(`and its caller gets that as the reason (${call.code})`, call.code === 'STORE_LOST');
     },
   },
 ];

@@ -166,7 +166,7 @@ export const OPERATOR_SCENARIOS: readonly Scenario[] = [
   {
     name: 'letters-in-bulk',
     shows:
-      'a run over dead letters replays each that it means once, at its rate, none that dies meanwhile, and ends where it is told to',
+      'a run over dead letters replays each that it means once, at its rate, none that dies meanwhile, and ends at the limit that it was given',
     run(sim, must) {
       const stream = sim.world.stream('bulk');
       const { failing, box } = started(sim, stream, 60);

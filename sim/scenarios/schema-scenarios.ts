@@ -145,7 +145,7 @@ export const SCHEMA_SCENARIOS: readonly Scenario[] = [
   {
     name: 'asked-before-it-is-known',
     shows:
-      'a message whose service has just joined is looked up: it runs there, or is refused by its schema; what nobody handles is refused with the nearest name',
+      'a message whose service has just joined is looked up: it runs there, or is refused by its schema; what no service handles is refused with the nearest name',
     run(sim, must) {
       const stream = sim.world.stream('lookups');
       sim.add({ name: 'caller', startMs: 0, group: 'default', types: ['fenced'] });

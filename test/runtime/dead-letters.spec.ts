@@ -20,7 +20,7 @@ async function storeOf(clock: SystemClock, count: number): Promise<{ store: Memo
   return { store, session };
 }
 
-it('a log that is shut refuses to replay or to delete what it has, also where nobody had noticed', async () => {
+it('a log that is shut refuses to replay or to delete what it has, also where no node had noticed', async () => {
   const clock = new SystemClock();
   const { store, session } = await storeOf(clock, 1);
   const box = new DeadLetterBox(store, clock);

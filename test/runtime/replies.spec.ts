@@ -57,24 +57,25 @@ describe('a wait for a replay', () => {
   });
 });
 
-it('a call that asks to take its message back gets the failure of a handler that ended with another WITHDRAWN, and nothing definite', async () => {
+/** A call that has given up, and has asked the log to withdraw its message. */
+async function withdrawing() {
   const { replies } = waiting();
   const asked: string[] = [];
   replies.withdraw = (_, why) => void asked.push(why);
   const waiter = replies.wait(ENTITY, ID, { timeoutMs: 20, onTimeout: 'withdraw' });
   replies.logged(waiter, 5);
   await until('it gives up', () => asked.length === 1);
+  return { replies, waiter };
+}
+
+it('a call that asks to take its message back gets the failure of a handler that ended with another WITHDRAWN, and nothing definite', async () => {
+  const { replies, waiter } = await withdrawing();
   replies.settle(ENTITY, ID, 5, 'failed', '{"name":"AtomicQueuesError","message":"[WITHDRAWN] taken back","code":"WITHDRAWN"}');
   await expect(waiter.promise).rejects.toMatchObject({ definite: false, details: { error: { code: 'WITHDRAWN' } } });
 });
 
 it('a call whose own withdrawal is read back before its answer is there ends with REPLY_TIMEOUT, definite', async () => {
-  const { replies } = waiting();
-  const asked: string[] = [];
-  replies.withdraw = (_, why) => void asked.push(why);
-  const waiter = replies.wait(ENTITY, ID, { timeoutMs: 20, onTimeout: 'withdraw' });
-  replies.logged(waiter, 5);
-  await until('it gives up', () => asked.length === 1);
+  const { replies, waiter } = await withdrawing();
   replies.settleKnown(ENTITY, ID, 5, { state: 'withdrawn', result: '', error: '' });
   await expect(waiter.promise).rejects.toMatchObject({ code: 'REPLY_TIMEOUT', definite: true, details: { withdrawn: true } });
 });

@@ -1,11 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { check } from '../../sim/checkers/check.js';
 import { TraceOrder } from '../../sim/trace-order.js';
-import { append, end, final, healed, historyOf, move, ON1, type Raw, start } from './history.js';
+import { append, broken, end, final, healed, move, ON1, type Raw, start } from './history.js';
 
 const R = 'retried:r';
-
-const broken = (events: readonly Raw[]): string[] => [...new Set(check(historyOf(events)).violations.map((v) => v.invariant))];
 
 const failure = (isRefusal: boolean, attempt = 1): Raw =>
   ({ ...end(R, 1, '', ON1, attempt), outcome: 'failed', ...(isRefusal && { isRefusal }) }) as Raw;

@@ -1,4 +1,5 @@
 /** Hand-written histories: a good one, and small changes that break one invariant each. */
+import { check } from '../../sim/checkers/check.js';
 import { History, type HistoryEvent, type RunFacts } from '../../sim/history.js';
 
 export const FACTS: RunFacts = {
@@ -100,4 +101,9 @@ export const whole = (call: string, entity: string, seq: number, balance: number
   end(entity, seq, String(balance)),
   move(entity, seq, 'completed', { result: String(balance), sends: [] }),
   ok(call, String(balance)),
+];
+
+/** The invariants that this history breaks, each once. */
+export const broken = (events: readonly Raw[]): string[] => [
+  ...new Set(check(historyOf(events)).violations.map((v) => v.invariant)),
 ];
