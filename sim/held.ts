@@ -12,7 +12,8 @@ const CONTAINERS = new Set(['Fifo', 'SeqQueue', 'MinHeap', 'DueTimes']);
 
 /**
  * Returns the size of every collection that is not empty, by class and field, such as 'Ownership.workers'. Collections of one field add
- * up, and the elements of one are looked at too. Classes and places in `leaves` are left out. Private fields of the source are ordinary properties when it runs.
+ * up, and the elements of one are looked at too. Classes and places in `leaves` are left out. Private fields of the source are ordinary
+ * properties when it runs.
  */
 export function heldBy(root: object, leaves: readonly string[] = []): Record<string, number> {
   const sizes: Record<string, number> = {};

@@ -1,6 +1,6 @@
 /** The user's code: a bank that reads, works a while, and writes; and misbehaves as its message says. */
 import { entityKeyOf } from '../src/core/ids.js';
-import { isHttpError, isHttpException } from '../src/core/recorded-error.js';
+import { isClientError } from '../src/core/recorded-error.js';
 import { TerminalError } from '../src/core/terminal-error.js';
 import type { Clock, Timer } from '../src/ports/clock.js';
 import type { Delivery, FailureRuling, HandlerPort } from '../src/ports/handler.js';
@@ -38,9 +38,7 @@ class Refusal extends Error {
 }
 
 /** What the adapter of NestJS takes for an answer to the caller. */
-const isAnswer = (thrown: unknown): boolean =>
-  TerminalError.is(thrown) ||
-  (isHttpException(thrown) ? thrown.getStatus() < 500 : isHttpError(thrown) && thrown.statusCode < 500);
+const isAnswer = (thrown: unknown): boolean => TerminalError.is(thrown) || isClientError(thrown);
 
 export class SimHandler implements HandlerPort {
   constructor(

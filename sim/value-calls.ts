@@ -43,13 +43,12 @@ export class Asked {
   /** What handlers got, one entry for each start. */
   readonly seen: Seen[] = [];
 
-  constructor(
-    readonly call: string,
-    readonly payloadLabel: string,
-  ) {}
+  constructor(readonly call: string) {}
 }
 
 const BYTES_MAX = 1_048_576;
+/** How errors name what a caller sends. */
+export const PAYLOAD = 'the payload';
 
 export class ValueCalls {
   readonly all: Asked[] = [];
@@ -61,7 +60,7 @@ export class ValueCalls {
 
   /** Calls and waits. What is refused at the call is an answer like any other. */
   ask(node: string, message: ValueMessage, { run = (value) => value, check = () => undefined }: ValueHandler = {}): Asked {
-    const asked = new Asked(`v${this.all.length}`, 'the payload');
+    const asked = new Asked(`v${this.all.length}`);
     this.all.push(asked);
     const { sim, bytesMax } = this;
     sim.acts.set(asked.call, {
@@ -93,7 +92,7 @@ export class ValueCalls {
     const { type = 'plain', name = 'deposit', entityId = asked.call, value, id, headers, carried } = message;
     return {
       ...{ type, name, entityId: entityIdOf(entityId, name), headers, carried },
-      payload: encodeJson({ c: message.call ?? asked.call, value }, asked.payloadLabel, this.bytesMax),
+      payload: encodeJson({ c: message.call ?? asked.call, value }, PAYLOAD, this.bytesMax),
       id: id === undefined ? undefined : messageIdOf(id),
     };
   }

@@ -160,11 +160,8 @@ export const optionsOf = (sim: Cluster, name: string): NodeOptions => Reflect.ge
 /** The names of all that the node reports to those who watch it, from now on. */
 export function reportsOf(sim: Cluster, name: string): readonly (keyof TraceEvents)[] {
   const reports: (keyof TraceEvents)[] = [];
-  const { trace } = optionsOf(sim, name);
-  const emit = trace.emit.bind(trace);
-  trace.emit = (event, data) => {
-    reports.push(event);
-    emit(event, data);
+  sim.traced = (node, event) => {
+    if (node === name) reports.push(event);
   };
   return reports;
 }

@@ -2,7 +2,7 @@
 import type { AtomicQueuesError } from '../../src/core/errors.js';
 import type { Cluster } from '../cluster.js';
 import type { Stream } from '../sim-random.js';
-import { type Asked, mustAll, ValueCalls } from '../value-calls.js';
+import { type Asked, mustAll, PAYLOAD, ValueCalls } from '../value-calls.js';
 import { type DrawnId, drawId, drawMessageId } from '../values/ids.js';
 import { type DrawnPayload, drawBrackets, drawOfSize, drawPayload } from '../values/payloads.js';
 import type { Scenario } from './scenario.js';
@@ -60,10 +60,10 @@ function askSized(
 }
 
 function sizeFault({ asked, over, isResult }: ReturnType<typeof askSized>): string {
-  const { call, error, payloadLabel } = asked;
+  const { call, error } = asked;
   if (over <= 0) return error === undefined ? '' : `${call}, ${over} bytes over the limit, failed with ${error.message}`;
   const code = isResult ? 'SCHEMA_VIOLATION' : 'PAYLOAD_TOO_LARGE';
-  const what = isResult ? `the result of ${call}` : payloadLabel;
+  const what = isResult ? `the result of ${call}` : PAYLOAD;
   const says = `[${code}] ${what} is larger than ${BYTES_MAX} bytes as JSON`;
   const isWell = error?.message === says && error.definite === !isResult && asked.seen.length === Number(isResult);
   return isWell ? '' : `${call}, ${over} bytes over the limit, got ${error?.message ?? 'a result'}`;
@@ -102,7 +102,7 @@ export const VALUE_SCENARIOS: readonly Scenario[] = [
       mustAll(must, sent, ({ asked, drawn, isResult }) =>
         drawn.refused === undefined
           ? carriedFault(asked, drawn)
-          : refusedFault(asked, isResult ? `the result of ${asked.call}` : asked.payloadLabel, drawn, isResult),
+          : refusedFault(asked, isResult ? `the result of ${asked.call}` : PAYLOAD, drawn, isResult),
       );
     },
   },

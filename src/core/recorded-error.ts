@@ -165,6 +165,10 @@ export function isHttpError(thrown: unknown): thrown is Error & { readonly statu
   return typeof status === 'number' && read(thrown, 'status') === status;
 }
 
+/** The default of `isTerminal`: an HttpException below 500, or an error of http-errors below it, is an answer to the caller, and no fault. */
+export const isClientError = (thrown: unknown): boolean =>
+  isHttpException(thrown) ? thrown.getStatus() < 500 : isHttpError(thrown) && thrown.statusCode < 500;
+
 class FieldRecorder {
   /** Characters of JSON text that are left. At 0 or below nothing more is recorded but marks of what is cut. */
   private left = FIELDS_CHARS_MAX;

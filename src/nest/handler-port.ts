@@ -3,7 +3,7 @@ import { AsyncContext } from '@nestjs/cqrs';
 import type { ResolvedConfig } from '../core/config/types.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { decodeJson, encodeResult, revive } from '../core/payload.js';
-import { isHttpError, isHttpException, linesOfThrown } from '../core/recorded-error.js';
+import { isClientError, linesOfThrown } from '../core/recorded-error.js';
 import { TerminalError } from '../core/terminal-error.js';
 import { type Delivery, type FailureRuling, FinalFailure, type HandlerPort, NotCalled } from '../ports/handler.js';
 import type { HandledMessage, MessageRegistry } from './registry.js';
@@ -93,10 +93,6 @@ export class BusHandlers implements HandlerPort {
     return false;
   }
 }
-
-/** The default of `isTerminal`: an HttpException below 500, or an error of http-errors below it, is an answer to the caller, and no fault. */
-const isClientError = (thrown: unknown): boolean =>
-  isHttpException(thrown) ? thrown.getStatus() < 500 : isHttpError(thrown) && thrown.statusCode < 500;
 
 /** A schema that said no would say so again; one that threw or did not answer is asked again by the next attempt. */
 function notCalled(error: unknown): never {
