@@ -18,7 +18,7 @@ export function storeAtRest(state: PartitionState, dueMs: number, led: readonly 
   const isIdle = (rec: EntityRecord): boolean =>
     rec.owner === 0 && rec.running === undefined && rec.pending.length === 0 && rec.holdUntilMs < dueMs;
   return {
-    members: [...state.members.values()].filter(({ dead }) => !dead).length,
+    members: membersIn(state),
     unwilling: unwillingIn(state),
     sessions: state.sessions.size,
     idleRecords: [...state.entities.values()].filter(isIdle).length,
@@ -26,6 +26,9 @@ export function storeAtRest(state: PartitionState, dueMs: number, led: readonly 
     led,
   };
 }
+
+/** Members that are not dead. */
+export const membersIn = ({ members }: PartitionState): number => [...members.values()].filter(({ dead }) => !dead).length;
 
 /** Members that handle something and are listed as taking no new work. */
 export const unwillingIn = ({ members }: PartitionState): number =>

@@ -8,7 +8,7 @@ import { groupsOf, ledGroups, liveIn, storeAtRest, unwillingIn } from './at-rest
 import { thinFacts } from './bandwidth.js';
 import { Bank } from './bank.js';
 import { type Call, type CallOptions, Client } from './client.js';
-import { History, type RunFacts, type TypeFacts } from './history.js';
+import { type FaultEvent, History, type RunFacts, type TypeFacts } from './history.js';
 import type { Job } from './job.js';
 import type { Scripts } from './lua/twin.js';
 import { MACHINE, type Machine } from './machine.js';
@@ -79,7 +79,7 @@ export class Cluster {
   readonly world: World;
   readonly weather: Weather;
   readonly history: History;
-  readonly bank = new Bank();
+  bank = new Bank();
   readonly server: StoreServer;
   readonly hub: Hub;
   readonly nodes = new Map<string, SimNode>();
@@ -93,6 +93,8 @@ export class Cluster {
   readonly gone = new Set<string>();
   /** The store has lost acknowledged writes. */
   storeLost = false;
+  /** Processes that have joined a store which was emptied, and is in use again. */
+  private readonly former = new Set<Life>();
   private readonly led = new Set<string>();
   /** The scripts did something else than the core: nothing that comes after it is worth waiting for. */
   private hasDiffered = false;
@@ -158,7 +160,7 @@ export class Cluster {
 
   /** Throws CONFIG_INVALID, as a process with the configuration of that version would at its start. */
   add(plan: NodePlan, version?: Version): SimNode {
-    const { world, server, hub, bank, history } = this;
+    const { world, server, hub, history } = this;
     const { settings, adapter } = this.options;
     const typeFacts = this.facts.types;
     const ended = (node: SimNode, why: string): void => {
@@ -167,8 +169,9 @@ export class Cluster {
     const actOf = (call: string): Act | undefined => this.acts.get(call);
     const heard = (name: string, event: keyof TraceEvents, data: object): void => this.traced(name, event, data);
     if (version?.shapes !== undefined) this.isPublished = true;
-    const known = { isPublished: () => this.isPublished, actOf, heard };
-    const around = { world, server, hub, bank, history, settings, typeFacts, ended, adapter, ...known };
+    const isFormer = (life: Life): boolean => this.former.has(life);
+    const known = { isPublished: () => this.isPublished, bankOf: () => this.bank, isFormer, actOf, heard };
+    const around = { world, server, hub, history, settings, typeFacts, ended, adapter, ...known };
     const node = new SimNode(around, plan, this.nodes.size + 1, version);
     this.nodes.set(plan.name, node);
     return node;
@@ -242,12 +245,29 @@ export class Cluster {
     this.fault('pause', 'end', name, {});
   }
 
+  /**
+   * An operator empties the store, and the user's database with it, and lets both be used again. Those of `former` live on, and wake or reach
+   * it later; every other process has ended before, and one that starts now is the first member of a new group.
+   */
+  reopen(former: readonly string[], isRestarted: boolean): void {
+    for (const { name, life } of this.nodes.values()) {
+      if (life === undefined) continue;
+      if (former.includes(name)) this.former.add(life);
+      else this.crash(name);
+    }
+    if (isRestarted) this.server.restartEmpty();
+    else this.server.forgetTail(0);
+    this.bank = new Bank();
+    this.fault('reopened', 'once', 'store', { former });
+  }
+
   /** A master must act only within its term, which its own clock counts from before the store's does. */
-  private commanded({ host }: Life, epoch: number): void {
-    const { group, incarnation } = this.node(host);
+  private commanded(life: Life, epoch: number): void {
+    if (this.former.has(life)) return;
+    const { group, incarnation } = this.node(life.host);
     const leader = this.server.state.leaders.get(group);
     if (leader?.epoch === epoch && leader.untilMs > this.server.nowMs()) return;
-    this.history.add({ kind: 'epoch', node: host, incarnation, group, epoch, what: 'overdue' });
+    this.history.add({ kind: 'epoch', node: life.host, incarnation, group, epoch, what: 'overdue' });
   }
 
   /** A petition is passed on a limited number of times. */
@@ -319,7 +339,7 @@ export class Cluster {
     fault: string,
     phase: 'begin' | 'end' | 'once',
     node: string,
-    more: { leaseLeftMs?: number; rate?: number; jumpMs?: number; note?: string; rememberedBy?: readonly string[] },
+    more: Partial<Pick<FaultEvent, 'leaseLeftMs' | 'rate' | 'jumpMs' | 'note' | 'rememberedBy' | 'former'>>,
   ): void {
     const { incarnation = 0 } = this.nodes.get(node) ?? {};
     this.history.add({ kind: 'fault', node, incarnation, fault, phase, ...more });

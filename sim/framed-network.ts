@@ -4,7 +4,7 @@
  */
 import { Outbox, type OutboxLimits } from '../src/core/outbox.js';
 import type { Clock, Timer } from '../src/ports/clock.js';
-import type { Network, PeerMessage } from '../src/ports/network.js';
+import type { ClusterReading, Network, PeerMessage } from '../src/ports/network.js';
 
 export interface FrameFacts {
   readonly limits: OutboxLimits;
@@ -117,6 +117,10 @@ export class FramedNetwork implements Network {
 
   listen(incarnation: number, receive: (message: PeerMessage, from: number) => void): void {
     this.inner.listen(incarnation, receive);
+  }
+
+  update(reading: ClusterReading): void {
+    this.inner.update?.(reading);
   }
 
   close(): Promise<void> {

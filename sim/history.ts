@@ -310,6 +310,8 @@ export interface FaultEvent extends Base {
   readonly note?: string;
   /** Of a loss of writes: the nodes that had them acknowledged and live; left out: all that had joined. */
   readonly rememberedBy?: readonly string[];
+  /** Of a store that was emptied and is used again: the nodes that live on from before. */
+  readonly former?: readonly string[];
 }
 /** A hint reached this node. Scenarios record them, for their timelines; no checker may need them. */
 export interface Told extends Base {

@@ -1,6 +1,7 @@
 /** Which faults are near: what a fault does lasts beyond its end, until nodes have their leases, work its owners and lost hints their sweep. */
 import type { HistoryEvent } from './history.js';
-import type { Plan } from './plan.js';
+import { type EntityType, type Job, NAMES, TYPES } from './job.js';
+import type { FaultPlan, NodePlan, Plan } from './plan.js';
 
 export type Span = readonly [fromMs: number, toMs: number];
 
@@ -9,12 +10,24 @@ export function disturbedBy({ faults, nodes, settings, healAtMs }: Plan): readon
   const { nodeTTLMs, takeoverHoldMs, reconcileIntervalMs, enqueueTimeoutMs, replyTimeoutMs, storeCallTimeoutMs } = settings;
   const afterMs =
     2 * nodeTTLMs + takeoverHoldMs + 2 * reconcileIntervalMs + Math.max(enqueueTimeoutMs, replyTimeoutMs) + storeCallTimeoutMs;
+  // Only the clean-up of a node ends it, and a node that starts anew waits for a whole interval again.
+  const endOf = ({ atMs, forMs, kind }: FaultPlan): number =>
+    kind === 'storeFull' ? healAtMs + settings.cleanupIntervalMs : atMs + forMs;
   const spans = [
-    ...faults.map(({ atMs, forMs }): Span => [atMs, atMs + forMs + afterMs]),
-    ...nodes.map(({ startMs }): Span => [startMs, startMs + afterMs]),
+    ...faults.map((fault): Span => [fault.atMs, endOf(fault) + afterMs]),
+    ...nodes.map((node): Span => [isFirst(node, nodes) ? 0 : node.startMs, node.startMs + afterMs]),
     [healAtMs, healAtMs + afterMs] as const,
   ];
   return merged(spans.sort(([a], [b]) => a - b));
+}
+
+/** Whether no node that starts before it handles some message of its own: until then that one is unknown. */
+function isFirst(node: NodePlan, nodes: readonly NodePlan[]): boolean {
+  const earlier = nodes.filter(({ startMs }) => startMs < node.startMs);
+  const { types = TYPES, names = NAMES } = node;
+  const handles = (other: NodePlan, type: EntityType, name: Job['op']): boolean =>
+    (other.types ?? TYPES).includes(type) && (other.names ?? NAMES).includes(name);
+  return types.some((type) => names.some((name) => !earlier.some((other) => handles(other, type, name))));
 }
 
 function merged(sorted: readonly Span[]): readonly Span[] {

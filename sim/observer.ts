@@ -27,6 +27,10 @@ export class Observer {
 
   /** The store starts anew or from an older state. */
   restarted(state: PartitionState): void {
+    if (state.generation === '') {
+      this.terms.clear();
+      this.isClosed = false;
+    }
     this.letters = state.letter;
     this.died = new Map([...state.letters.values()].map(({ id, diedAtMs }) => [id, diedAtMs]));
     const live = [...state.entities].map(([entity, rec]) => [entity, liveCount(rec)] as const);

@@ -3,6 +3,7 @@
 import type { EntityRecord } from '../src/core/log/state.js';
 import { retryDelayMs } from '../src/core/retry.js';
 import { watchRejections } from './ambient.js';
+import { membersIn } from './at-rest.js';
 import { check, type Verdict } from './checkers/check.js';
 import { Cluster } from './cluster.js';
 import { disperse, gather, relieve } from './crowd.js';
@@ -42,14 +43,16 @@ const POLL_MS = 250;
 /** An operator looks at the log at these shares of the time until the heal, and at the end. */
 const LOOKS = [0.4, 0.8];
 const PROBES_MAX = 10;
-/** A clock of the store that is set back by no more than that costs no more than the usual bounds allow. */
-const SET_BACK_MS = -3000;
+/** A clock of the store that is set back by no more than that in all costs no more than the usual bounds allow. */
+const SET_BACK_MS = 3000;
 /** Time between the end of the work and the look at what is left, beyond the idle time of workers. */
 const REST_MS = 1500;
 
-/** By how much the clock of the store is set back beyond that, in all. */
-const setBackMs = ({ faults }: Plan): number =>
-  faults.reduce((sum, { kind, amount = 0 }) => sum + (kind === 'storeJumpBack' && amount < SET_BACK_MS ? -amount : 0), 0);
+/** By how much the clock of the store is set back in all, if that is more. */
+const setBackMs = ({ faults }: Plan): number => {
+  const allMs = faults.reduce((sum, { kind, amount = 0 }) => sum + (kind === 'storeJumpBack' ? -amount : 0), 0);
+  return allMs > SET_BACK_MS ? allMs : 0;
+};
 
 /** A plan with the store 'lua' needs `loadStore` before. */
 export function runPlan(plan: Plan, { drain, machine, scripts }: RunOptions): RunResult {
@@ -249,7 +252,9 @@ class PlanRun {
     // A hint that was late may still have an owner look at an entity that has nothing.
     cluster.run(Math.max(0, healedMs + longestDelayMs(plan) - cluster.world.nowMs));
     // The entity of a message that was withdrawn in its backoff is released when that ends by the store's clock.
-    cluster.until(() => this.ownsNothing(), idleTimeoutMs + REST_MS + setBackMs(plan), POLL_MS);
+    const backMs = setBackMs(plan);
+    const isAtRest = (): boolean => this.ownsNothing() && (backMs === 0 || this.hasOnlyLivingMembers());
+    cluster.until(isAtRest, idleTimeoutMs + REST_MS + backMs, POLL_MS);
     cluster.waitForGroups();
     cluster.finish();
   }
@@ -277,6 +282,13 @@ class PlanRun {
   private ownsNothing(): boolean {
     for (const { node } of this.cluster.nodes.values()) if ((node?.status().owned ?? 0) > 0) return false;
     return true;
+  }
+
+  /** A process that ended without leaving is a member until the store's clock is past its last heartbeat by a TTL. */
+  private hasOnlyLivingMembers(): boolean {
+    const { nodes, server } = this.cluster;
+    const running = [...nodes.values()].filter(({ node }) => node?.status().state === 'running').length;
+    return membersIn(server.state) <= running;
   }
 
   /** A reply that was lost is read back from the log some time later, at the caller's deadline at the latest. */

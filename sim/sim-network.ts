@@ -1,5 +1,5 @@
 /** The network between nodes: loses, delays, doubles and reorders hints, as the weather has it. */
-import type { Network, PeerMessage } from '../src/ports/network.js';
+import type { ClusterReading, Network, PeerMessage } from '../src/ports/network.js';
 import type { Stream } from './sim-random.js';
 import type { Weather } from './weather.js';
 import { type Life, SimEvent, type World } from './world.js';
@@ -9,13 +9,16 @@ type Receive = (message: PeerMessage, from: number) => void;
 interface Listener {
   readonly life: Life;
   readonly receive: Receive;
+  /** Of the store that it works with; empty until it has read it. */
+  readonly generation: () => string;
 }
 
 const LATENCY_MS = { low: 0.1, high: 1.5 };
 
 /** Where all nodes meet. */
 export class Hub {
-  readonly listeners = new Map<number, Listener>();
+  /** By incarnation, the latest first. A store that was emptied gives the numbers of its members again. */
+  private readonly listeners = new Map<number, readonly Listener[]>();
   /** Per kind of fault, how often it hit a message. */
   readonly hits = { netLoss: 0, netDouble: 0, netReorder: 0, netCut: 0 };
   /** Told of every message as it arrives. */
@@ -42,8 +45,24 @@ export class Hub {
     for (const delivery of arriving) this.world.push(delivery, 0);
   }
 
-  listens(incarnation: number): boolean {
-    return this.listeners.has(incarnation);
+  add(incarnation: number, listener: Listener): void {
+    this.listeners.set(incarnation, [listener, ...(this.listeners.get(incarnation) ?? [])]);
+  }
+
+  remove(incarnation: number, life: Life): void {
+    const left = (this.listeners.get(incarnation) ?? []).filter((listener) => listener.life !== life);
+    if (left.length > 0) this.listeners.set(incarnation, left);
+    else this.listeners.delete(incarnation);
+  }
+
+  /** Returns the process with that number in that store. Which store it is counts only where both ends have read theirs. */
+  listenerOf(incarnation: number, generation = ''): Listener | undefined {
+    const isOfIt = (its: string): boolean => generation === '' || its === '' || its === generation;
+    return this.listeners.get(incarnation)?.find((listener) => isOfIt(listener.generation()));
+  }
+
+  listens(life: Life): boolean {
+    return [...this.listeners.values()].flat().some((listener) => listener.life === life);
   }
 
   heal(): void {
@@ -69,6 +88,7 @@ class Delivery extends SimEvent {
     private readonly from: Life,
     private readonly to: number,
     private readonly fromIncarnation: number,
+    private readonly generation: string,
     private readonly message: PeerMessage,
   ) {
     super(listener.life);
@@ -77,7 +97,7 @@ class Delivery extends SimEvent {
   fire(): void {
     const { hub, listener, from, to } = this;
     if (hub.keeps(this, from.host, listener.life.host)) return;
-    if (hub.listeners.get(to) !== listener) return;
+    if (hub.listenerOf(to, this.generation) !== listener) return;
     if (!hub.weather.reaches(from.host, listener.life.host)) {
       hub.hits.netCut++;
       return;
@@ -89,6 +109,7 @@ class Delivery extends SimEvent {
 
 export class SimNetwork implements Network {
   private incarnation = 0;
+  private generation = '';
   private readonly lastAtMs = new Map<number, number>();
 
   constructor(
@@ -103,7 +124,7 @@ export class SimNetwork implements Network {
     if (life.isStopped) life.onLateAct(`sends a ${message.kind}`);
     if (this.incarnation === 0) return;
     hub.sent(life, message);
-    const listener = hub.listeners.get(to);
+    const listener = hub.listenerOf(to, this.generation);
     if (listener === undefined) return;
     const { weather } = hub;
     if (weather.hit('netLoss', life.host, this.chance)) {
@@ -128,14 +149,19 @@ export class SimNetwork implements Network {
       atMs = Math.max(atMs, this.lastAtMs.get(to) ?? 0);
       this.lastAtMs.set(to, atMs);
     }
-    world.push(new Delivery(this.hub, listener, this.life, to, this.incarnation, message), atMs - world.nowMs);
+    const { hub, life, incarnation, generation } = this;
+    world.push(new Delivery(hub, listener, life, to, incarnation, generation, message), atMs - world.nowMs);
   }
 
   listen(incarnation: number, receive: Receive): void {
     if (!this.life.alive) return;
     this.leave();
     this.incarnation = incarnation;
-    this.hub.listeners.set(incarnation, { life: this.life, receive });
+    this.hub.add(incarnation, { life: this.life, receive, generation: () => this.generation });
+  }
+
+  update({ generation }: ClusterReading): void {
+    this.generation = generation;
   }
 
   close(): Promise<void> {
@@ -144,7 +170,7 @@ export class SimNetwork implements Network {
   }
 
   private leave(): void {
-    if (this.hub.listeners.get(this.incarnation)?.life === this.life) this.hub.listeners.delete(this.incarnation);
+    this.hub.remove(this.incarnation, this.life);
     this.incarnation = 0;
   }
 }

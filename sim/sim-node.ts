@@ -29,7 +29,8 @@ export interface NodeSurroundings {
   readonly world: World;
   readonly server: StoreServer;
   readonly hub: Hub;
-  readonly bank: Bank;
+  /** The user's database as it is now. */
+  bankOf(): Bank;
   readonly history: History;
   readonly settings: Settings;
   readonly typeFacts: Readonly<Record<string, TypeFacts>>;
@@ -39,6 +40,8 @@ export interface NodeSurroundings {
   actOf(call: string): Act | undefined;
   /** Some node publishes schemas, which others keep as long as it lives and longer. */
   isPublished(): boolean;
+  /** Its store was emptied while it ran, and is in use again: its supervisor starts it again, as there is nothing left to look at. */
+  isFormer(life: Life): boolean;
   /** Hears all events of the trace. */
   heard(node: string, event: keyof TraceEvents, data: object): void;
   /** The process has ended by itself. */
@@ -62,6 +65,8 @@ const PUBLISHED = ['PublishedShapes', 'Membership.schemas', 'Object.names'];
 
 /** How long a process lives on after its node has stopped. */
 const AFTER_STOP_MS = 3000;
+/** How long a process whose store was emptied and used again lives on after it has noticed: it still tells that store of a loss. */
+const CLOSED_MS = 1500;
 const WALL_START_MS = 1_690_000_000_000;
 
 export const outgoingOf = ({ entity, job }: Target, id: string | undefined): OutgoingMessage => ({
@@ -167,7 +172,7 @@ export class SimNode {
 
   start(): void {
     if (this.life !== undefined) throw new Error(`${this.name} runs already`);
-    const { world, server, bank, history, typeFacts, adapter, actOf } = this.around;
+    const { world, server, bankOf, history, typeFacts, adapter, actOf } = this.around;
     const life = new Life(this.name, this.number);
     const clock = new SimClock(world, this.host, life, this.lateness);
     this.life = life;
@@ -186,7 +191,7 @@ export class SimNode {
       random: this.random,
       store,
       network: this.networkOf(life, clock),
-      handler: new SimHandler(new UserClock(clock, life), bank, history, {
+      handler: new SimHandler(new UserClock(clock, life), bankOf(), history, {
         node: this.name,
         incarnation: () => this.incarnation,
         facts: (type) => typeFacts[type] as TypeFacts,
@@ -283,7 +288,9 @@ export class SimNode {
 
   private closed(life: Life, why: AtomicQueuesError): void {
     this.note('closed', { why: why.code });
-    if (why.code !== 'STORE_LOST') this.around.world.after(0, life, () => this.end(life, 'closed'));
+    const { world, isFormer } = this.around;
+    if (why.code !== 'STORE_LOST') world.after(0, life, () => this.end(life, 'closed'));
+    else if (isFormer(life)) world.after(CLOSED_MS, life, () => this.end(life, 'closed'));
   }
 
   private end(life: Life, why: 'start-failed' | 'closed'): void {
@@ -334,7 +341,7 @@ export class SimNode {
         what: `after stop() has resolved, the node ${what}`,
       });
     if (life.timers > 0) defect(`still has ${life.timers} timers`);
-    if (hub.listens(incarnation)) defect('still receives messages');
+    if (hub.listens(life)) defect('still receives messages');
     life.isStopped = true;
     life.onLateAct = defect;
     this.note('exited', {});

@@ -98,8 +98,8 @@ class StoreCall extends SimEvent {
     this.fail(this.sentMs + timeoutMs - server.world.nowMs, `no answer within ${timeoutMs} ms`, false);
   }
 
-  private fail(delayMs: number, why: string, refused: boolean): void {
-    this.failure = new StoreCallError(why, refused);
+  private fail(delayMs: number, why: string, refused: boolean, kind?: StoreCallError['kind']): void {
+    this.failure = new StoreCallError(why, refused, false, undefined, kind);
     this.store.server.world.push(this, Math.max(0, delayMs));
   }
 
@@ -116,7 +116,8 @@ class StoreCall extends SimEvent {
     const outcome = server.receive(life, chance, { batch, op });
     if (outcome === undefined) return;
     if ('refusal' in outcome) {
-      this.fail(store.delayMs('in', outcome.refusal, this.isHeartbeat), outcome.refusal, true);
+      const { refusal, isFull } = outcome;
+      this.fail(store.delayMs('in', refusal, this.isHeartbeat), refusal, true, isFull ? 'full' : '');
       return;
     }
     this.reply = outcome.reply;

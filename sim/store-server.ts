@@ -17,7 +17,11 @@ const START_MS = 1_700_000_000_000;
 const WRITES = new Set<ControlOp['op']>(['join', 'beat', 'leave', 'bury', 'report', 'lead', 'replay', 'purge', 'shut']);
 
 /** As Redis says it of a script that somebody ended before its first write. */
-export const SCRIPT_KILLED = 'ERR Error running script: Script killed by user with SCRIPT KILL.';
+const SCRIPT_KILLED = 'ERR Error running script: Script killed by user with SCRIPT KILL.';
+const LOADING = 'LOADING Redis is loading the dataset in memory';
+/** Refusals that no command of a script makes. */
+export const NOT_RUN: ReadonlySet<string> = new Set([SCRIPT_KILLED, LOADING]);
+const OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
 
 const STORE_HITS = {
   requestLost: 0,
@@ -50,7 +54,7 @@ export interface Request {
 
 /** What became of a request that arrived. */
 export type Outcome =
-  | { readonly refusal: string }
+  | { readonly refusal: string; readonly isFull: boolean }
   /** `step`: what an answer acknowledges, in runs in which it may be lost later. */
   | { readonly reply: BatchReply | ControlAnswer; readonly step: Applied | undefined };
 
@@ -120,7 +124,7 @@ export class StoreServer {
     const refusal = isKilled ? SCRIPT_KILLED : this.refusal(batch, op);
     if (refusal !== undefined) {
       hits.refused++;
-      return { refusal };
+      return { refusal, isFull: refusal === OUT_OF_MEMORY };
     }
     const outcome = this.apply(life, request);
     if (!life.alive) return undefined;
@@ -218,12 +222,13 @@ export class StoreServer {
   private refusal(batch: Batch | undefined, op: ControlOp | undefined): string | undefined {
     const { refusing, full } = this.weather;
     if (refusing === 'none' && !full) return undefined;
+    if (refusing === 'all') return LOADING;
     if (refusing === 'readonly') {
       const writes = batch !== undefined || (op !== undefined && WRITES.has(op.op));
       return writes ? "READONLY You can't write against a read only replica." : undefined;
     }
     const grows = batch?.ops.some(growsLog) === true;
-    return grows ? "OOM command not allowed when used memory > 'maxmemory'." : undefined;
+    return grows ? OUT_OF_MEMORY : undefined;
   }
 
   /** The set of what can begin is gone. Returns false if there was nothing in it. */

@@ -7,6 +7,7 @@ import { withCrowd } from './crowd.js';
 import { FAULTS } from './faults/faults.js';
 import { withKeyLoss } from './faults/key-loss.js';
 import { STORE_CONDITIONS, STORE_LOSSES } from './faults/link-faults.js';
+import { withReopening } from './faults/reopening.js';
 import { NAMES, TYPES } from './job.js';
 import { type FaultPlan, NODES_MAX, type NodePlan, PLAN_VERSION, type Plan, type Settings, type StoreKind } from './plan.js';
 import { Stream } from './sim-random.js';
@@ -77,7 +78,7 @@ export function drawPlan(seed: number, options: SwarmOptions = {}): Plan {
     gone,
     ...(isCalm ? { isCalm } : {}),
   });
-  return withCrowd(withKeyLoss(plan));
+  return withCrowd(withReopening(withKeyLoss(plan)));
 }
 
 function drawNodes(chance: Stream, fixed: number | undefined): NodePlan[] {
@@ -240,7 +241,6 @@ function drawFaults(
   return together.sort((a, b) => a.atMs - b.atMs);
 }
 
-/** What the store is left in until the nodes themselves change it. */
 function drawConditions(chance: Stream, settings: Settings, faultsMs: number): FaultPlan[] {
   return STORE_CONDITIONS.flatMap((kind) => {
     if (!chance.chance(CONDITION_SHARE)) return [];

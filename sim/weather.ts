@@ -38,8 +38,8 @@ export class Weather {
   storeReorder = 0;
   /** Added to each way of a store call. */
   storeDelayMs = 0;
-  /** Refused by the store: 'oom' batches that make the log grow, 'readonly' every write. */
-  refusing: 'none' | 'oom' | 'readonly' = 'none';
+  /** Refused by the store: 'oom' batches that make the log grow, 'readonly' every write, 'all' reads too. */
+  refusing: 'none' | 'oom' | 'readonly' | 'all' = 'none';
   /** No memory: refuses like 'oom', until a node's own expiry is applied. Neither time nor the heal of a run ends it. */
   full = false;
   storeDown = false;

@@ -46,7 +46,7 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'reply-without-deadline': [1, 3, 4, 5, 6, 7],
   'letter-between-pages': [1, 2, 3, 4, 5, 6],
   'running-counts-as-pending': [1, 2, 3, 4, 5, 6],
-  'closes-another-generation': [],
+  'closes-another-generation': [106, 221, 236, 516, 539, 569],
   'first-page-only': [57, 153, 290, 1151, 1491],
   'one-lane': [16, 35, 60, 72, 107],
   'refused-petition-waits': [61, 110, 113, 134, 296],

@@ -271,8 +271,7 @@ export const STORE_CANARIES: readonly Canary[] = [
   {
     name: 'closes-another-generation',
     does: 'a process that knows a former generation closes the store that is there now',
-    expected: ['L1'],
-    scenario: 'former-generation',
+    expected: ['I4'],
     machine: () =>
       withCalls({
         control: (state, op, nowMs) =>

@@ -1,5 +1,6 @@
 import type { HistoryEvent } from '../history.js';
 import { bank } from './bank.js';
+import { generationsOf, keptApart } from './generations.js';
 import { atMostOnce } from './i1-at-most-once.js';
 import { attempts } from './i1-attempts.js';
 import { abortsInTime } from './i2-aborts.js';
@@ -36,7 +37,6 @@ const CHECKERS = [
 
 /** Judges a run by its history alone. */
 export function check(events: readonly HistoryEvent[]): Verdict {
-  const view = new View(events);
   const violations: Violation[] = [];
   const excused: Record<string, number> = {};
   let unknown = 0;
@@ -49,13 +49,16 @@ export function check(events: readonly HistoryEvent[]): Verdict {
       unknown++;
     },
   };
-  for (const checker of CHECKERS) checker(view, findings);
+  const generations = generationsOf(events);
+  if (generations !== undefined) keptApart(generations, findings);
+  const views = (generations === undefined ? [events] : [generations.former, generations.present]).map((part) => new View(part));
+  for (const view of views) for (const checker of CHECKERS) checker(view, findings);
   for (const event of events) {
     if (event.kind === 'defect') findings.violated('defect', event.what, event.index);
     else if (event.kind === 'differs') findings.violated('lua', event.what, event.index);
   }
   violations.sort((a, b) => a.index - b.index);
-  return { violations, excused, unknown, rescued: lateBegins(view).length };
+  return { violations, excused, unknown, rescued: views.reduce((sum, view) => sum + lateBegins(view).length, 0) };
 }
 
 /** The invariants in words, for reports. */

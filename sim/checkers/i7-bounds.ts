@@ -73,7 +73,7 @@ function backoffs(view: View, { entity, transitions }: EntityView, findings: Fin
 
 /** Replays and sends from within a finish count as if what they replace had left already. */
 const wasActive = (view: View, append: { entity: string; index: number }): boolean => {
-  const before = view.events[append.index - 1];
+  const before = view.at(append.index - 1);
   return before?.kind === 'transition' && before.entity === append.entity;
 };
 

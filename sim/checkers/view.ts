@@ -271,9 +271,15 @@ export class View {
     return attempt === 0 ? 0 : Math.min(backoffMs * 2 ** (attempt - 1), BACKOFF_MS_MAX);
   }
 
+  /** The event of that index; undefined if it is in no part that is judged here. */
+  at(index: number): HistoryEvent | undefined {
+    const event = this.events[index];
+    return event?.index === index ? event : this.events.find((e) => e.index === index);
+  }
+
   /** Returns the invocation of a call that ended; without its index, the last one of that name on that node before it. */
   invokeOf({ call, node, index, invoked }: Fail | Unknown): Invoke | undefined {
-    const known = invoked === undefined ? undefined : this.events[invoked];
+    const known = invoked === undefined ? undefined : this.at(invoked);
     if (known?.kind === 'invoke') return known;
     return this.invokes.findLast((i) => i.call === call && i.node === node && i.index <= index);
   }

@@ -187,7 +187,7 @@ export const LINK_FAULTS: readonly FaultKind[] = [
   replayLetters,
 ];
 
-/** Faults of the store that only the nodes themselves can end. Drawn from a stream of their own. */
+/** Conditions of the store, of which only the nodes themselves can end the first two. Drawn from a stream of their own. */
 export const STORE_CONDITIONS: readonly FaultKind[] = [
   {
     kind: 'storeFull',
@@ -207,6 +207,10 @@ export const STORE_CONDITIONS: readonly FaultKind[] = [
     draw: () => ({ forMs: 0 }),
     begin: ({ server }) => (server.loseReady() ? nothing : undefined),
   },
+  // It is there, and answers nothing else yet, as after a restart.
+  storeWide('refuseAll', 4000, (weather, on) => {
+    weather.refusing = on ? 'all' : 'none';
+  }),
 ];
 
 export const STORE_LOSSES: readonly FaultKind[] = [

@@ -13,7 +13,7 @@ import type { Applied } from '../applied-log.js';
 import type { Stream } from '../sim-random.js';
 import { copyOf } from '../sim-store.js';
 import { Arrival, type Direction, StorePath } from '../store-path.js';
-import { type Request, SCRIPT_KILLED, type StoreServer } from '../store-server.js';
+import { NOT_RUN, type Request, type StoreServer } from '../store-server.js';
 import { type Life, never, SimEvent } from '../world.js';
 import { type Asked, type Link, type ScriptAsked, SimClient } from './sim-client.js';
 import { ReplyError } from './sim-redis.js';
@@ -181,7 +181,7 @@ class WireCall extends SimEvent {
     const outcome = server.receive(life, chance, request);
     if (outcome === undefined) return false;
     if ('refusal' in outcome)
-      this.answer = outcome.refusal === SCRIPT_KILLED ? new ReplyError(SCRIPT_KILLED) : twin.refused(asked, server.weather);
+      this.answer = NOT_RUN.has(outcome.refusal) ? new ReplyError(outcome.refusal) : twin.refused(asked, server.weather);
     else {
       this.answer = twin.answer;
       this.applied = outcome.step;

@@ -22,7 +22,7 @@ export class ReplyError extends Error {
 }
 
 /** Why the server takes no writes. */
-export type Refusing = 'none' | 'oom' | 'readonly';
+export type Refusing = 'none' | 'oom' | 'readonly' | 'all';
 
 const WRITES = new Set(['hset', 'hdel', 'hincrby', 'zadd', 'zrem']);
 /** Writes for which a server without memory has no room. */

@@ -122,7 +122,7 @@ export const LIMIT_SCENARIOS: readonly Scenario[] = [
         calls.every((c) => c.outcome === 'ok') && startedOn(sim, 'plain:a').length === 0,
       );
       sim.healLinks();
-      sim.hub.listeners.get(sim.node(owner).incarnation)?.receive({ kind: 'ring', entity: 'plain:a', message: undefined }, 0);
+      sim.hub.listenerOf(sim.node(owner).incarnation)?.receive({ kind: 'ring', entity: 'plain:a', message: undefined }, 0);
       sim.send(owner, entityOf(owner, both, 'fenced'), { c: 'turn', ms: 20 });
       must(
         'all of them run in turn, and none waits for a sweep',

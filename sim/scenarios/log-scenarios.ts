@@ -354,7 +354,7 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
       );
       // The hint was on its way all the time.
       const { incarnation } = sim.node(other);
-      sim.hub.listeners.get(incarnation)?.receive({ kind: 'ring', entity, message: asItWas }, 0);
+      sim.hub.listenerOf(incarnation)?.receive({ kind: 'ring', entity, message: asItWas }, 0);
       must(
         'it ends',
         sim.until(() => sim.depth === 0, 5000),

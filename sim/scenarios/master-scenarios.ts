@@ -428,7 +428,7 @@ export const MASTER_SCENARIOS: readonly Scenario[] = [
       const entity = entityOf('n2', THREE);
       const source = sim.node('n3').incarnation;
       const ask = (ticket: number, hops: number): void => {
-        sim.hub.listeners.get(sim.node('n2').incarnation)?.receive({ kind: 'petition', ticket, entity, source, hops }, source);
+        sim.hub.listenerOf(sim.node('n2').incarnation)?.receive({ kind: 'petition', ticket, entity, source, hops }, source);
         sim.run(10);
       };
       ask(100, 1);

@@ -336,7 +336,7 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
       const calls = ['w1', 'w2', 'w3'].map((c) => sim.send(owner, A, { c, ms: 100 }, { how: 'wait' }));
       sim.run(20);
       const { incarnation } = sim.node(other);
-      const told = sim.hub.listeners.get(incarnation);
+      const told = sim.hub.listenerOf(incarnation);
       told?.receive({ kind: 'ring', entity: A, message: undefined }, 0);
       told?.receive({ kind: 'assign', ticket: 1, entity: A, epoch: 9 }, 0);
       must(
