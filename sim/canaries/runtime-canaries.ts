@@ -3,6 +3,7 @@ import { AtomicQueuesError } from '../../src/core/errors.js';
 import type { BuryOp, MembersAnswer } from '../../src/core/log/control-operations.js';
 import type { FailureRuling } from '../../src/ports/handler.js';
 import { Audit } from '../../src/runtime/audit.js';
+import { AvoidedEntities } from '../../src/runtime/avoided-entities.js';
 import { EntityContext } from '../../src/runtime/context.js';
 import { Enqueue } from '../../src/runtime/enqueue.js';
 import { DeadLetterLimits } from '../../src/runtime/letter-limits.js';
@@ -257,6 +258,13 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
         poke(peek<object>(self, 'table'), 'releases', 0);
         return released;
       }),
+  },
+  {
+    name: 'hint-ends-at-an-avoider',
+    does: 'a node that has given an entity up for want of a handler keeps a hint of its work to itself',
+    expected: ['L1'],
+    scenario: 'handed-on-past-avoiders',
+    install: () => replaceMethod(AvoidedEntities, 'passesOn', () => () => false),
   },
   {
     name: 'sweep-ready-only',

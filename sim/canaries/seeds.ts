@@ -41,6 +41,7 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'no-sweep': [1, 3, 4, 5, 6, 7],
   'no-audit': [7, 23, 34, 103, 108, 157],
   'owned-beside-releases': [],
+  'hint-ends-at-an-avoider': [],
   'sweep-ready-only': [1, 3, 4, 7, 8, 10],
   'ready-only-unowned': [5, 6, 7, 43, 56, 59],
   'reply-without-deadline': [1, 3, 4, 5, 6, 7],

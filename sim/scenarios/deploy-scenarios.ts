@@ -57,6 +57,35 @@ export const DEPLOY_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'handed-on-past-avoiders',
+    shows: 'a message that one node declares is handed on past all that have given it up before, once that node can be reached',
+    run(sim, must) {
+      const older = { startMs: 0, group: 'default', names: ['deposit', 'read'] as const };
+      for (const name of FOUR) {
+        if (name === 'n3') sim.start(name);
+        else sim.add({ name, ...older }).start();
+        sim.run(100);
+      }
+      sim.run(1500);
+      const entity = entityOf('n1', FOUR);
+      sim.partition(
+        ['n3'],
+        FOUR.filter((name) => name !== 'n3'),
+      );
+      const call = sim.send('n1', entity, { c: 'c1', op: 'withdraw' });
+      sim.run(1500);
+      const claims = eventsOf(sim, 'own').filter((e) => e.how === 'claim' && e.entity === entity);
+      must('each of the others has given it up', new Set(claims.map(({ node }) => node)).size === 3);
+      must('and none has it twice', claims.length === 3);
+      must('it waits', endOf(sim, call) === undefined);
+      sim.healLinks();
+      must(
+        'it runs within two sweeps',
+        sim.until(() => endOf(sim, call) === 'completed', 700),
+      );
+    },
+  },
+  {
     name: 'rolling-restart',
     shows: 'every node is restarted in turn under load: nothing fails, nothing is left pointing at the dead (D7, H28)',
     run(sim, must) {

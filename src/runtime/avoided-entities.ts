@@ -10,6 +10,9 @@ export class AvoidedEntities {
   /** The same, in the order in which their times end. */
   private readonly ends = new Fifo<readonly [entity: string, untilMs: number]>();
 
+  /** Those whose hints went on to the next node since the last sweep. */
+  private readonly passedOn = new Set<string>();
+
   constructor(private readonly clock: Clock) {}
 
   get size(): number {
@@ -26,8 +29,19 @@ export class AvoidedEntities {
     this.ends.push([entity, untilMs]);
   }
 
-  /** Forgets those whose time is over. */
-  forget(): void {
+  /**
+   * Whether a hint of work is to go on to the next node: once between two sweeps for each entity, since it would go round for ever where
+   * no node has a handler.
+   */
+  passesOn(entity: string): boolean {
+    if (!this.has(entity) || this.passedOn.has(entity)) return false;
+    this.passedOn.add(entity);
+    return true;
+  }
+
+  /** A sweep is over: forgets those whose time is, too. */
+  swept(): void {
+    this.passedOn.clear();
     const nowMs = this.clock.monotonicMs();
     for (let first = this.ends.peek(); first !== undefined && first[1] <= nowMs; first = this.ends.peek()) {
       this.ends.shift();

@@ -186,11 +186,13 @@ export class Recovery {
     for (const { entity, owner } of ready.entities) this.attend(entity, owner, session.incarnation);
     ownership.sendLateReports();
     ownership.reportBlockedAfter(BLOCKED_AFTER_MS);
-    ownership.avoided.forget();
     const hasMoreReplies = await this.lookUpReplies();
     if (this.session !== session) return undefined;
     const isWhole = this.sweptTo === '';
-    if (isWhole) this.offersAll = false;
+    if (isWhole) {
+      this.offersAll = false;
+      ownership.avoided.swept();
+    }
     // The last step: an audit that fails stops nothing else.
     const goesOn = isWhole && (await this.audit.turn(session, () => this.session !== session));
     return !isWhole || this.hasTakenOver || goesOn || hasMoreReplies ? NEXT_PAGE_MS : undefined;

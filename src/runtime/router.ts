@@ -63,7 +63,7 @@ export class Router {
     else if (owner === 0) this.petition(entity, record);
   }
 
-  /** Work was handed off: another who declared the type is told, so that it need not wait for a sweep. */
+  /** This node has no handler for the next message: another that declared the type gets a hint, so that it need not wait for a sweep. */
   handedOff(entity: string): void {
     this.ring(entity, this.next(this.others(entity)));
   }
@@ -105,8 +105,9 @@ export class Router {
   rung(entity: string, record: MessageRecord | undefined): void {
     const { ownership } = this.parts;
     const worker = ownership.workers.get(entity) ?? ownership.activate(entity, record !== undefined && record.chain !== '');
-    if (worker === undefined) return;
-    if (record === undefined) worker.ring();
+    if (worker === undefined) {
+      if (ownership.avoided.passesOn(entity)) this.handedOff(entity);
+    } else if (record === undefined) worker.ring();
     else worker.arrived(record);
   }
 

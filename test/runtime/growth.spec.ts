@@ -1,6 +1,7 @@
 /** What a process keeps for a while may not stay for ever, and a turn of a duty may not look at all that there is. */
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../src/ports/clock.js';
+import { AvoidedEntities } from '../../src/runtime/avoided-entities.js';
 import { DueTimes } from '../../src/runtime/due-times.js';
 import { Ownership, type OwnershipParts } from '../../src/runtime/ownership.js';
 import { Peers } from '../../src/runtime/peers.js';
@@ -23,11 +24,26 @@ describe('an avoided entity', () => {
       ownership.handOff({ entity: `account:${i}`, release: () => undefined } as unknown as EntityWorker);
     }
     // The sweep forgets all but those of the last ten seconds, and in the end those too.
-    avoided.forget();
+    avoided.swept();
     expect(avoided.size).toBe(1000);
     clock.nowMs += 10_000;
-    avoided.forget();
+    avoided.swept();
     expect(avoided.size).toBe(0);
+  });
+});
+
+describe('a hint for an avoided entity', () => {
+  it('goes on to the next node once between two sweeps, and no longer than the entity is avoided', () => {
+    const clock = still();
+    const avoided = new AvoidedEntities(clock);
+    expect(avoided.passesOn('account:1')).toBe(false);
+    avoided.add('account:1');
+    expect([1, 2].map(() => avoided.passesOn('account:1'))).toEqual([true, false]);
+    avoided.swept();
+    expect(avoided.passesOn('account:1')).toBe(true);
+    avoided.swept();
+    clock.nowMs += 10_000;
+    expect(avoided.passesOn('account:1')).toBe(false);
   });
 });
 

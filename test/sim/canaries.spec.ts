@@ -21,7 +21,7 @@ const WANTED: Readonly<Record<string, string>> = {
   'I6,L1': 'epoch-by-renewal',
   'I7,L1': 'late-report-stays',
   I7: 'depth-leak limit-unchecked assignment-kept backoff-ignored',
-  L1: 'claim-live-owner no-sweep sweep-ready-only ready-only-unowned lost-copy-keeps-appends no-audit owned-beside-releases no-candidate lua-lost-entity-unseen',
+  L1: 'claim-live-owner no-sweep sweep-ready-only ready-only-unowned lost-copy-keeps-appends no-audit owned-beside-releases no-candidate hint-ends-at-an-avoider lua-lost-entity-unseen',
   L2: 'reply-without-deadline',
   L3: 'one-lane first-page-only',
   L4: 'refused-petition-waits withdraw-without-wake wake-lost-in-flight',
