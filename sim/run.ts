@@ -151,6 +151,13 @@ function longestWorkMs({ messages, settings }: Plan): number {
   return Math.max(0, ...all) + all.reduce((sum, ms) => sum + ms, 0) / settings.concurrentHandlersMax;
 }
 
+/** The longest that one handler works, in ms: one that ignores its signal may outlive its message by that. */
+function longestHandlerMs({ messages }: Plan): number {
+  const longestOf = ({ ms, lagMs = 0, sends = [], ask }: Job): number =>
+    Math.max(ms + lagMs, ...[...sends, ...(ask === undefined ? [] : [ask])].map(({ job }) => longestOf(job)));
+  return Math.max(0, ...messages.map(({ job }) => longestOf(job)));
+}
+
 /** The longest that a window of slow links holds up a message between nodes. */
 const longestDelayMs = ({ faults }: Plan): number =>
   Math.max(0, ...faults.map(({ kind, amount = 0 }) => (kind === 'netDelayMsWindow' ? amount : 0)));
@@ -230,13 +237,16 @@ class PlanRun {
     cluster.heal();
     const healedMs = cluster.world.nowMs;
     const { settleMs, independentMs } = cluster.facts;
-    const { replyTimeoutMs, storeCallTimeoutMs, idleTimeoutMs, heartbeatMs } = plan.settings;
+    const { replyTimeoutMs, storeCallTimeoutMs, idleTimeoutMs, heartbeatMs, resultTTL, reconcileIntervalMs } = plan.settings;
     // What left before the heal is answered by then, or past its deadline: a beat that the fault swallowed may still cost a lease.
     cluster.run(Math.max(POLL_MS * 2, storeCallTimeoutMs + heartbeatMs));
     // A key that is gone is looked for in the background, and is missed when it is missing twice.
-    if (cluster.server.twin?.isApart === true) cluster.run(4 * (plan.settings.reconcileIntervalMs + plan.settings.nodeTTLMs));
+    if (cluster.server.twin?.isApart === true) cluster.run(4 * (reconcileIntervalMs + plan.settings.nodeTTLMs));
     const isDone = (): boolean => this.isHeldUp() || (cluster.depth === 0 && this.hasCrossed());
     cluster.until(() => isDone() && this.isWell() && !cluster.weather.full, settleMs, POLL_MS);
+    // A reply queues behind what was delayed before the heal, and a result that is kept for less than two sweeps may be gone before one reads it.
+    const isKept = resultTTL * 1000 > 2 * reconcileIntervalMs;
+    if (!isKept) cluster.run(Math.max(0, healedMs + longestDelayMs(plan) - cluster.world.nowMs));
     const waiting = plan.crowd === undefined ? 0 : gather(cluster, plan.crowd, plan.settings);
     this.probe();
     cluster.run(POLL_MS);
@@ -252,6 +262,7 @@ class PlanRun {
     // A hint that was late may still have an owner look at an entity that has nothing.
     cluster.run(Math.max(0, healedMs + longestDelayMs(plan) - cluster.world.nowMs));
     // The entity of a message that was withdrawn in its backoff is released when that ends by the store's clock.
+    cluster.until(() => this.runsNothing(), longestHandlerMs(plan), POLL_MS);
     const backMs = setBackMs(plan);
     const isAtRest = (): boolean => this.ownsNothing() && (backMs === 0 || this.hasOnlyLivingMembers());
     cluster.until(isAtRest, idleTimeoutMs + REST_MS + backMs, POLL_MS);
@@ -277,6 +288,11 @@ class PlanRun {
     const isOutOfSlots = ({ owner, running }: EntityRecord): boolean =>
       running === undefined && slots > 0 && left.filter((rec) => rec.owner === owner && isEndless(rec)).length >= slots;
     return left.every((rec) => isEndless(rec) || isOutOfSlots(rec));
+  }
+
+  private runsNothing(): boolean {
+    for (const { node } of this.cluster.nodes.values()) if ((node?.status().running ?? 0) > 0) return false;
+    return true;
   }
 
   private ownsNothing(): boolean {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { inMacrotask } from '../../sim/ambient.js';
 import { runChunk } from '../../sim/campaign.js';
 import { FAULTS } from '../../sim/faults/faults.js';
+import { REOPENING } from '../../sim/faults/reopening.js';
 import { MACHINE } from '../../sim/machine.js';
 import type { Plan } from '../../sim/plan.js';
 import { runPlan } from '../../sim/run.js';
@@ -27,7 +28,7 @@ describe('seeds', () => {
   it('draw every kind of fault', () => {
     const drawn = new Set<string>();
     for (let seed = 1; seed <= 300; seed++) for (const { kind } of drawPlan(seed).faults) drawn.add(kind);
-    expect([...drawn].sort()).toEqual(FAULTS.map((f) => f.kind).sort());
+    expect([...drawn].sort()).toEqual([...FAULTS, REOPENING].map((f) => f.kind).sort());
   });
 
   it('leave the assumptions whole in more than half of all runs', () => {
