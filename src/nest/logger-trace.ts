@@ -1,3 +1,4 @@
+import { unescapeId } from '../core/ids.js';
 import { linesOfThrown } from '../core/recorded-error.js';
 import type { Trace, TraceEvents } from '../ports/trace.js';
 
@@ -78,7 +79,8 @@ export class LoggerTrace implements Trace {
 
 function textOf(data: object): string {
   let text = '';
-  for (const [field, value] of Object.entries(data)) text += ` ${field}=${valueText(value)}`;
+  for (const [field, value] of Object.entries(data))
+    text += ` ${field}=${field === 'id' ? unescapeId(String(value)) : valueText(value)}`;
   return text;
 }
 

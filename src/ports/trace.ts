@@ -1,4 +1,7 @@
-/** What a node tells those who watch it: logs, metrics, the simulator's history. Called synchronously; must not throw. */
+/**
+ * What a node reports to those who watch it: logs, metrics, the simulator's history. Called synchronously; must not throw. `id` is as in the
+ * log: a log line shows the one that the caller gave (`unescapeId`).
+ */
 export interface TraceEvents {
   joined: { readonly incarnation: number; readonly serverId: string };
   'lease-lost': { readonly incarnation: number; readonly why: string };

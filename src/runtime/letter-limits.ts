@@ -5,7 +5,6 @@
  *   (2) The store deletes it only if it is past a limit at that moment: what was read before may be over by then.
  *   (3) The oldest go first. While none is due, a turn costs two small reads and, with a ttl, one page of what is behind them.
  */
-import { unescapeId } from '../core/ids.js';
 import type { Letter, LetterLimits } from '../core/log/control-operations.js';
 import type { Store } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
@@ -73,7 +72,7 @@ export class DeadLetterLimits {
 
   private async drop({ id: letter, entity, message }: Letter, why: string): Promise<void> {
     const { id, name } = message;
-    this.trace.emit('dropping-dead-letter', { letter, entity, id: unescapeId(id), name, why });
+    this.trace.emit('dropping-dead-letter', { letter, entity, id, name, why });
     await this.store.control({ op: 'purge', letter, limits: this.limits });
   }
 }

@@ -6,7 +6,6 @@
  * Every node may do all of it: each step is a compare-and-set, so two sweepers cost work, not safety.
  */
 import type { ResolvedConfig } from '../core/config.js';
-import { unescapeId } from '../core/ids.js';
 import type { MembersAnswer } from '../core/log/control-operations.js';
 import type { AnswerOf, ExpireOp, SessionOp, ShedOp, TakeoverOp } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
@@ -243,7 +242,7 @@ export class Recovery {
     if (!answer.ok || answer.interrupted === undefined) return;
     const { seq, id, name, waiter, requeued, deadLetter } = answer.interrupted;
     const { trace, replies, network } = this.parts;
-    trace.emit('interrupted', { entity, id: unescapeId(id), requeued });
+    trace.emit('interrupted', { entity, id, requeued });
     // It is held for a while, and its next owner waits for the end of that more exactly than a sweep does.
     this.offer(entity);
     if (requeued) return;

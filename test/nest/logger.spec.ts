@@ -1,5 +1,6 @@
 import { CommandHandler } from '@nestjs/cqrs';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { escapeId } from '../../src/core/ids.js';
 import { DeadLetters, EntityType, QueueBus, QueueEntityId } from '../../src/index.js';
 import { MemoryStore } from '../../src/memory/store.js';
 import { LoggerTrace } from '../../src/nest/logger-trace.js';
@@ -78,6 +79,16 @@ it('a line has the causes and fields of an error, and a thrown value that is no 
   expect(logger.lines[1]).toContain('{"code":"E1"}');
   trace.emit('loop-failed', { loop: 'sweep', error: Object.create(null) });
   expect(logger.lines[2]).toMatch(/^error: loop-failed loop=sweep error=NonError/);
+});
+
+it('a line has the id that the caller gave, in every event', () => {
+  const logger = new LineLogger();
+  const trace = new LoggerTrace(logger, true, () => {});
+  const id = escapeId('order:42 of %41');
+  trace.emit('dead-letter', { entity: 'account:a', id, name: 'Do', reason: 'failed', error: '' });
+  trace.emit('interrupted', { entity: 'account:a', id, requeued: true });
+  trace.emit('began', { entity: 'account:a', id, name: 'Do', seq: 1, attempt: 1 });
+  expect(logger.lines.filter((line) => line.includes(' id=order:42 of %41 '))).toHaveLength(3);
 });
 
 it('a node that closes by an unexpected error logs its causes, and gives them to who calls later', async () => {
