@@ -107,6 +107,7 @@ class ChaosNode {
     } else if (event === 'commanded' && field('accepted') === 'true')
       this.record({ kind: 'epoch', group: 'default', epoch: Number(field('epoch')), what: 'accept' });
     else if (event === 'blocked') this.record({ kind: 'blocked', entity: field('entity') });
+    else if (event === 'dead-letter') this.record({ kind: 'reported', event, entity: field('entity'), id: field('id') });
     else if (text.startsWith('the node has closed')) this.record({ kind: 'node', state: 'closed', why: text });
     else if (event === 'loop-failed') this.record({ kind: 'defect', what: `a loop of the runtime failed: ${text}` });
   }

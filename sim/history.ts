@@ -298,6 +298,15 @@ export interface Blocked extends Base {
   readonly kind: 'blocked';
   readonly entity: string;
 }
+/** The node has said so to those who watch it, as logs and listeners of dead letters do. */
+export interface Reported extends Base {
+  readonly kind: 'reported';
+  readonly event: 'dead-letter' | 'dropping-dead-letter';
+  readonly entity: string;
+  readonly id: string;
+  /** Of one that is deleted next. */
+  readonly letter?: string;
+}
 export interface FaultEvent extends Base {
   readonly kind: 'fault';
   readonly fault: string;
@@ -396,6 +405,7 @@ export type HistoryEvent =
   | Effect
   | NodeChanged
   | Blocked
+  | Reported
   | FaultEvent
   | Told
   | Healed

@@ -1,4 +1,5 @@
 /** The user's code: a bank that reads, works a while, and writes; and misbehaves as its message says. */
+import { AtomicQueuesError } from '../src/core/errors.js';
 import { entityKeyOf } from '../src/core/ids.js';
 import { isClientError } from '../src/core/recorded-error.js';
 import { TerminalError } from '../src/core/terminal-error.js';
@@ -28,6 +29,8 @@ export interface HandlerHost {
   actOf(call: string): Act | undefined;
 }
 
+const LATE: Job = { c: 'late', op: 'deposit', amount: 0, ms: 0, how: 'ok' };
+
 class Stale extends Error {
   override readonly name = 'Stale';
 }
@@ -41,6 +44,9 @@ class Refusal extends Error {
 const isAnswer = (thrown: unknown): boolean => TerminalError.is(thrown) || isClientError(thrown);
 
 export class SimHandler implements HandlerPort {
+  /** Sends a message from the handler that ended last. */
+  private late: { readonly send: () => void; readonly endMs: number } | undefined;
+
   constructor(
     private readonly clock: Clock,
     private readonly bank: Bank,
@@ -56,12 +62,32 @@ export class SimHandler implements HandlerPort {
     const { type, entityId, payload } = delivery;
     const { history, host } = this;
     const context = EntityContext.current();
+    this.sendLate();
     const call = callOf(payload);
     const act = host.actOf(call);
     if (act !== undefined) return this.act(act, delivery, call, context);
     const job = JSON.parse(payload) as Job;
     const run = new Run(this.clock, this.bank, history, host, context, `${type}:${entityId}`, job, host.facts(type));
-    return run.run();
+    try {
+      return await run.run();
+    } finally {
+      const entity = entityKeyOf(type, entityId);
+      this.late = { send: () => context.enqueue({ entity, job: LATE }), endMs: this.clock.monotonicMs() };
+    }
+  }
+
+  /** What a handler sends after its end must be refused: the log has its end already. */
+  private sendLate(): void {
+    const { late, clock, history, host } = this;
+    if (late === undefined || late.endMs === clock.monotonicMs()) return;
+    this.late = undefined;
+    try {
+      late.send();
+      const what = 'a handler has sent a message after its end';
+      history.add({ kind: 'defect', node: host.node, incarnation: host.incarnation(), what });
+    } catch (error) {
+      if (!(error instanceof AtomicQueuesError) || error.code !== 'CONFIG_INVALID') throw error;
+    }
   }
 
   private act(act: Act, delivery: Delivery, call: string, context: EntityContext): string {

@@ -251,7 +251,10 @@ export class SimNode {
       const what = accepted ? 'accept' : 'refuse';
       this.around.history.add({ kind: 'epoch', ...where, group: this.config.serviceGroup, epoch, what });
     } else if (event === 'dead-letter') this.reportedLetter(data as TraceEvents['dead-letter']);
-    else if (event === 'loop-failed') {
+    else if (event === 'dropping-dead-letter') {
+      const { entity, id, letter } = data as TraceEvents['dropping-dead-letter'];
+      this.around.history.add({ kind: 'reported', node: this.name, incarnation: this.incarnation, event, entity, id, letter });
+    } else if (event === 'loop-failed') {
       const { loop, error } = data as TraceEvents['loop-failed'];
       // Without a key of the store some scripts fail, and a duty reports what its call met.
       if (this.around.server.twin?.isApart === true && error instanceof StoreCallError) return;
@@ -275,6 +278,7 @@ export class SimNode {
   /** A dead letter is reported only after the log has it. */
   private reportedLetter({ entity, id }: TraceEvents['dead-letter']): void {
     const { history, server } = this.around;
+    history.add({ kind: 'reported', node: this.name, incarnation: this.incarnation, event: 'dead-letter', entity, id });
     // Of what the scripts do alone no dead letter is recorded.
     if (server.twin?.isApart === true) return;
     if (history.events.findLast((e) => e.kind === 'letter' && e.entity === entity && e.id === id) !== undefined) return;

@@ -1,10 +1,12 @@
 /** Guards of the runtime, switched off one by one by replacing methods of its classes. */
 import { AtomicQueuesError } from '../../src/core/errors.js';
-import type { BuryOp, MembersAnswer } from '../../src/core/log/control-operations.js';
+import type { BuryOp, LetterLimits, MembersAnswer } from '../../src/core/log/control-operations.js';
 import type { FailureRuling } from '../../src/ports/handler.js';
+import type { Store } from '../../src/ports/store.js';
 import { Audit } from '../../src/runtime/audit.js';
 import { AvoidedEntities } from '../../src/runtime/avoided-entities.js';
 import { EntityContext } from '../../src/runtime/context.js';
+import { Directory } from '../../src/runtime/directory.js';
 import { Enqueue } from '../../src/runtime/enqueue.js';
 import { DeadLetterLimits } from '../../src/runtime/letter-limits.js';
 import { Master } from '../../src/runtime/master.js';
@@ -257,6 +259,34 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
         const released = original(self, ...args);
         poke(peek<object>(self, 'table'), 'releases', 0);
         return released;
+      }),
+  },
+  {
+    name: 'question-overtaken',
+    does: 'a call does not wait for an earlier one of its type that asks who declares its message',
+    expected: ['I3'],
+    install: () => replaceMethod(Directory, 'isAsked', () => () => false),
+  },
+  {
+    name: 'sends-after-the-end',
+    does: 'a handler may still send once its end is in the log',
+    expected: ['I4'],
+    install: () =>
+      replaceMethod(EntityContext, 'close', (original) => (self) => {
+        const sends = original(self);
+        poke(self, 'open', true);
+        return sends;
+      }),
+  },
+  {
+    name: 'drop-unreported',
+    does: 'dead letters past a limit are deleted and not reported',
+    expected: ['I4'],
+    install: () =>
+      replaceMethod(DeadLetterLimits, 'drop', () => (self, dropped) => {
+        const { id: letter } = dropped as { readonly id: string };
+        const limits = peek<LetterLimits>(self, 'limits');
+        return peek<Store>(self, 'store').control({ op: 'purge', letter, limits });
       }),
   },
   {

@@ -8,6 +8,7 @@ import { singleWriter } from './i2-single-writer.js';
 import { fencedWriter } from './i2f-fenced-writer.js';
 import { fifo } from './i3-fifo.js';
 import { nothingLost } from './i4-nothing-lost.js';
+import { reportedLetters } from './i4-reported.js';
 import { shownLog } from './i4-shown.js';
 import { lateNotes } from './i5-late-notes.js';
 import { oneVerdict } from './i5-one-verdict.js';
@@ -30,7 +31,20 @@ export interface Verdict {
 }
 
 const CHECKERS = [
-  ...[atMostOnce, attempts, singleWriter, abortsInTime, fencedWriter, fifo, nothingLost, shownLog, oneVerdict, lateNotes, epochs],
+  ...[
+    atMostOnce,
+    attempts,
+    singleWriter,
+    abortsInTime,
+    fencedWriter,
+    fifo,
+    nothingLost,
+    shownLog,
+    reportedLetters,
+    oneVerdict,
+    lateNotes,
+    epochs,
+  ],
   ...[bounds],
   ...[liveness, settles, independence, promptness, needlessness, keptLeases, bank],
 ];

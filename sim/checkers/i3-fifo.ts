@@ -1,11 +1,37 @@
-import type { Transition } from '../history.js';
+import type { Invoke, Transition } from '../history.js';
 import { type EntityView, type Findings, isTerminal, lateStartExcuseOf, type View } from './view.js';
 
-/** I3: messages of one entity begin in log order, one at a time, and their handlers start in that order. */
+/**
+ * I3: the log takes the calls of one process for one entity in their order; messages of one entity begin in log order, one at a time, and
+ * their handlers start in that order.
+ */
 export function fifo(view: View, findings: Findings): void {
+  const calls = callsOnce(view);
   for (const entity of view.entities.values()) {
+    checkCalls(view, calls, entity, findings);
     checkBegins(view, entity, findings);
     checkStarts(view, entity, findings);
+  }
+}
+
+/** The calls that were made once: a caller that sends again under its own id does so in no order. */
+function callsOnce({ invokes }: View): ReadonlyMap<string, Invoke> {
+  const calls = new Map<string, Invoke | undefined>();
+  for (const invoke of invokes) calls.set(invoke.call, calls.has(invoke.call) ? undefined : invoke);
+  return new Map([...calls].flatMap(([call, invoke]) => (invoke === undefined ? [] : [[call, invoke]])));
+}
+
+function checkCalls(view: View, calls: ReadonlyMap<string, Invoke>, { entity, appends }: EntityView, findings: Findings): void {
+  const last = new Map<string, Invoke>();
+  for (const { call, node, incarnation, replayOf, index } of appends) {
+    if (index > view.lossIndex) return;
+    const invoke = replayOf === '' ? calls.get(call) : undefined;
+    if (invoke === undefined) continue;
+    const from = `${node} ${incarnation}`;
+    const before = last.get(from);
+    if (before !== undefined && before.index > invoke.index)
+      findings.violated('I3', `${entity}: the log took call ${call} of ${node} after the later call ${before.call}`, index);
+    last.set(from, invoke);
   }
 }
 

@@ -46,6 +46,10 @@ export function wordsOf(event: HistoryEvent, nameOf: NameOf = byNumber): string 
       return `effect on ${event.entity} by #${event.seq}: ${event.what}, fence ${event.fence}, ${event.accepted ? `balance ${event.balance}` : 'REFUSED'}`;
     case 'node':
       return `is ${event.state}${event.why === undefined ? '' : ` (${event.why})`}`;
+    case 'reported':
+      return event.event === 'dead-letter'
+        ? `reports the dead letter of ${event.entity} ${event.id}`
+        : `reports that the dead letter ${event.letter} of ${event.entity} goes`;
     case 'blocked':
       return `reports ${event.entity} as blocked`;
     case 'fault':

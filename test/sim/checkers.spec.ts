@@ -33,6 +33,9 @@ const letter = (entity: string, seq: number, number: string): Raw => ({
   ...{ kind: 'letter', ...ON1, letter: number, entity, id: `id-c${seq}`, seq, attempt: 1, reason: 'failed' },
 });
 const drop = (number: string, left: number, ageMs = 0): Raw => ({ kind: 'drop', ...ON1, letter: number, left, ageMs });
+const dropping = (number: string): Raw => ({
+  ...{ kind: 'reported', ...ON1, event: 'dropping-dead-letter', entity: A, id: '', letter: number },
+});
 const failed = (isRefusal: boolean, how: { noDeadLetter?: boolean }, seq = 1): Raw[] => [
   ...[append(`c${seq}`, A, seq), move(A, seq, 'dispatched'), start(`c${seq}`, A, seq)],
   { ...end(A, seq, ''), outcome: 'failed', ...(isRefusal && { isRefusal }) } as Raw,
@@ -69,8 +72,8 @@ describe('the checkers', () => {
 
   it('know a refusal, and dead letters that go past a limit', () => {
     expect(broken(failed(true, { noDeadLetter: true }))).toEqual([]);
-    expect(broken([...letters, drop('1', 2)])).toEqual([]);
-    expect(broken([...letters, drop('2', 2, 60_000)])).toEqual([]);
+    expect(broken([...letters, dropping('1'), drop('1', 2)])).toEqual([]);
+    expect(broken([...letters, dropping('2'), drop('2', 2, 60_000)])).toEqual([]);
   });
 
   it('know that a query leaves no dead letter, whether it failed or was interrupted', () => {
