@@ -203,4 +203,27 @@ export const DEPLOY_SCENARIOS: readonly Scenario[] = [
       );
     },
   },
+  {
+    name: 'call-from-a-draining-node',
+    shows: 'what a handler of a draining node asks of an entity that would be placed there runs elsewhere, and at once',
+    run(sim, must) {
+      sim.start('n1', 'n2');
+      sim.run(1000);
+      const names = ['n1', 'n2'];
+      const [asking, asked] = [entityOf('n1', names), entityOf('n1', names, 'fenced')];
+      const ask = { entity: asked, job: { c: 'inner', op: 'deposit', amount: 1, ms: 5, how: 'ok' } } as const;
+      const outer = sim.send('n1', asking, { c: 'outer', ms: 300, ask }, { how: 'wait' });
+      sim.run(50);
+      sim.stop('n1');
+      must(
+        'the inner call runs',
+        sim.until(() => startedOn(sim, asked).length === 1, 250, 5),
+      );
+      must('on the node that stays', eventsOf(sim, 'start').at(-1)?.node === 'n2');
+      must(
+        'and the outer one is answered',
+        sim.until(() => outer.outcome === 'ok', 400),
+      );
+    },
+  },
 ];

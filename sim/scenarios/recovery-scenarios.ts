@@ -1,7 +1,8 @@
 /** What is left behind: by the dead, by the slow, by handlers that fail or never end, and by an outage of the store. */
 import type { Answer, Begun } from '../../src/core/log/operations.js';
+import { StoreCallError } from '../../src/ports/store.js';
 import type { Cluster } from '../cluster.js';
-import { endOf, entityOf, eventsOf, hasState, placed, placedOnTwo, type Scenario, startedOn } from './scenario.js';
+import { endOf, entityOf, eventsOf, hasState, optionsOf, placed, placedOnTwo, type Scenario, startedOn } from './scenario.js';
 
 const FOUR = ['n1', 'n2', 'n3', 'n4'];
 
@@ -284,6 +285,40 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
       sim.run(1000);
       must('the owner has closed', hasState(sim, owner, 'store-lost'));
       must('and has not run the message', startedOn(sim, 'plain:a').length === 0);
+    },
+  },
+  {
+    name: 'nothing-gets-through',
+    shows:
+      'a node whose steps do not get through while its heartbeats do gives itself up, so that others run what it owns; an idle one stays',
+    run(sim, must) {
+      const { owner, other } = placedOnTwo(sim, 'plain:a');
+      sim.run(15_000);
+      must('neither has given itself up while it was idle', !['n1', 'n2'].some((name) => hasState(sim, name, 'lease-lost')));
+      const { store } = optionsOf(sim, owner);
+      const apply = store.apply.bind(store);
+      let isCut = true;
+      store.apply = (batch, patience) =>
+        isCut ? Promise.reject(new StoreCallError('the link takes small calls only', false)) : apply(batch, patience);
+      const call = sim.send(owner, 'plain:a', { c: 'c1' });
+      // 48 calls of 200 ms.
+      sim.run(8000);
+      must('it is patient', !hasState(sim, owner, 'lease-lost'));
+      must(
+        'and then it gives itself up',
+        sim.until(() => hasState(sim, owner, 'lease-lost'), 3000),
+      );
+      must('its caller is not left without an answer', call.outcome !== 'open');
+      isCut = false;
+      const next = sim.send(other, 'plain:a', { c: 'c2' }, { how: 'wait' });
+      must(
+        'the entity goes on',
+        sim.until(() => next.outcome === 'ok', 2000),
+      );
+      must(
+        'and so does the node',
+        sim.until(() => sim.node(owner).node?.status().state === 'running', 2000),
+      );
     },
   },
 ];
