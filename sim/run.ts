@@ -237,6 +237,7 @@ class PlanRun {
     cluster.heal();
     const healedMs = cluster.world.nowMs;
     const { settleMs, independentMs } = cluster.facts;
+    const backMs = setBackMs(plan);
     const { replyTimeoutMs, storeCallTimeoutMs, idleTimeoutMs, heartbeatMs, resultTTL, reconcileIntervalMs } = plan.settings;
     // What left before the heal is answered by then, or past its deadline: a beat that the fault swallowed may still cost a lease.
     cluster.run(Math.max(POLL_MS * 2, storeCallTimeoutMs + heartbeatMs));
@@ -247,6 +248,8 @@ class PlanRun {
     // A reply queues behind what was delayed before the heal, and a result that is kept for less than two sweeps may be gone before one reads it.
     const isKept = resultTTL * 1000 > 2 * reconcileIntervalMs;
     if (!isKept) cluster.run(Math.max(0, healedMs + longestDelayMs(plan) - cluster.world.nowMs));
+    // Until then an entity may be placed on a process that has ended.
+    if (backMs > 0) cluster.until(() => this.hasOnlyLivingMembers(), backMs, POLL_MS);
     const waiting = plan.crowd === undefined ? 0 : gather(cluster, plan.crowd, plan.settings);
     this.probe();
     cluster.run(POLL_MS);
@@ -263,7 +266,6 @@ class PlanRun {
     cluster.run(Math.max(0, healedMs + longestDelayMs(plan) - cluster.world.nowMs));
     // The entity of a message that was withdrawn in its backoff is released when that ends by the store's clock.
     cluster.until(() => this.runsNothing(), longestHandlerMs(plan), POLL_MS);
-    const backMs = setBackMs(plan);
     const isAtRest = (): boolean => this.ownsNothing() && (backMs === 0 || this.hasOnlyLivingMembers());
     cluster.until(isAtRest, idleTimeoutMs + REST_MS + backMs, POLL_MS);
     cluster.waitForGroups();

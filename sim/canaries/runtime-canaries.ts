@@ -353,6 +353,18 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
       }),
   },
   {
+    name: 'empty-wins',
+    does: 'the answer "nothing is there" counts, whatever came while the begin was in flight',
+    expected: ['L4'],
+    scenario: 'hint-before-the-answer',
+    install: () =>
+      replaceMethod(EntityWorker, 'beginAnswered', (original) => (self, ...args) => {
+        poke(self, 'wokenMeanwhile', false);
+        poke(self, 'arrivedMeanwhile', false);
+        return original(self, ...args);
+      }),
+  },
+  {
     name: 'one-deadline-for-all',
     does: 'a large batch that gets no answer is given no more time than any other',
     expected: ['L5'],

@@ -56,6 +56,7 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'refused-petition-waits': [61, 110, 113, 134, 296],
   'withdraw-without-wake': [],
   'wake-lost-in-flight': [],
+  'empty-wins': [],
   'one-deadline-for-all': [14, 46, 70, 135, 166],
   'deadline-too-soon': [1, 2, 3, 4, 5, 6],
   'late-end-unreported': [1, 16, 35, 36, 51, 54],

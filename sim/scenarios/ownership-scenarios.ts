@@ -346,4 +346,23 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
       must('and nobody else has ever owned it', eventsOf(sim, 'own').filter((e) => e.entity === A).length === 1);
     },
   },
+  {
+    name: 'hint-before-the-answer',
+    shows: 'a message whose hint reaches the owner before the answer "nothing is there", which is older, begins at once',
+    run(sim, must) {
+      const { owner, other } = placedOnTwo(sim, A);
+      const first = sim.send(owner, A, { c: 'first' });
+      sim.until(() => endOf(sim, first) === 'completed', 200, 5);
+      sim.run(20);
+      sim.slowStore(owner, 30);
+      sim.hub.listenerOf(sim.node(owner).incarnation)?.receive({ kind: 'ring', entity: A, message: undefined }, 0);
+      // The store has applied the begin, and its answer is on the way.
+      sim.run(45);
+      sim.send(other, A, { c: 'second' });
+      must(
+        'it begins, and no sweep and no idle time is needed',
+        sim.until(() => startedOn(sim, A).includes('second'), 130, 5),
+      );
+    },
+  },
 ];

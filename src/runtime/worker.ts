@@ -59,8 +59,10 @@ export class EntityWorker implements Idle, Due {
   idlePlace: Idle['idlePlace'];
   dueAtMs = 0;
   attempt: Attempt | undefined;
-  /** A wake came while a begin or a retry was in flight, so what the log answers to that may be out of date. */
+  /** A wake came while a begin, a retry or a finish was in flight, so what the log answers to that may be out of date. */
   private wokenMeanwhile = false;
+  /** A message came while a begin was in flight. */
+  private arrivedMeanwhile = false;
   private holdsSlot = false;
   private queuedForSlot = false;
   private inbox: Inbox | undefined;
@@ -128,6 +130,7 @@ export class EntityWorker implements Idle, Due {
   arrived(record: MessageRecord): void {
     this.inbox ??= new Inbox();
     this.inbox.push(record);
+    this.arrivedMeanwhile = true;
     this.kick();
   }
 
@@ -168,6 +171,7 @@ export class EntityWorker implements Idle, Due {
     if (this.phase === 'idle') this.table.idle.remove(this);
     this.phase = 'starting';
     this.wokenMeanwhile = false;
+    this.arrivedMeanwhile = false;
     this.takeSlot();
   }
 
@@ -202,7 +206,8 @@ export class EntityWorker implements Idle, Due {
     }
     switch (answer.code) {
       case 'EMPTY':
-        this.more = false;
+        // A hint that came while the begin was in flight may be of a message that was appended after it.
+        this.more = this.wokenMeanwhile || this.arrivedMeanwhile;
         this.inbox = undefined;
         this.rest();
         return;
@@ -231,8 +236,7 @@ export class EntityWorker implements Idle, Due {
   }
 
   onDue(): void {
-    if (this.phase !== 'waiting') return;
-    this.rest();
+    if (this.phase === 'waiting') this.rest();
   }
 
   /** The log has begun an attempt: finds its payload and runs it. */
@@ -323,6 +327,7 @@ export class EntityWorker implements Idle, Due {
 
   private finish(attempt: Attempt, outcome: Outcome, sends: readonly Send[]): void {
     this.phase = 'finishing';
+    this.wokenMeanwhile = false;
     const { seq, attempt: number } = attempt.record;
     const frees = sends.length > 0 ? sizeOf(attempt.record) : 0;
     const { entity, fence } = this;
@@ -365,7 +370,7 @@ export class EntityWorker implements Idle, Due {
       this.begun(answer.next);
       return;
     }
-    if (op.next >= 0 && this.backlog === 0) this.more = false;
+    if (op.next >= 0 && this.backlog === 0 && !this.wokenMeanwhile) this.more = false;
     this.rest();
   }
 

@@ -59,7 +59,7 @@ class Scene {
         buryTheDead: async () => this.dead.splice(0),
       },
       ownership: {
-        avoided: { forget: () => undefined },
+        avoided: { swept: () => undefined },
         ...{
           workers: new Map(),
           handles: () => true,
