@@ -6,11 +6,12 @@ import type { Findings, View } from './view.js';
  */
 export function fencedWriter(view: View, findings: Findings): void {
   for (const { entity, effects, owned } of view.entities.values()) {
-    let claimed = 0;
-    for (const { how, fence, index } of owned) {
+    let claimed = { fence: 0, owner: 0 };
+    for (const { how, fence, owner, index } of owned) {
       if (how !== 'claim' || index > view.lossIndex) continue;
-      if (fence < claimed) findings.violated('I2f', `${entity}: fence ${fence} was given after ${claimed}`, index);
-      claimed = Math.max(claimed, fence);
+      if (fence < claimed.fence || (fence === claimed.fence && owner !== claimed.owner))
+        findings.violated('I2f', `${entity}: fence ${fence} was given to ${owner} after ${claimed.fence}`, index);
+      if (fence >= claimed.fence) claimed = { fence, owner };
     }
     if (!view.typeFacts(entity).fenced) continue;
     let highest = 0;

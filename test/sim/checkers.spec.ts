@@ -105,6 +105,7 @@ describe('the checkers', () => {
     ],
     ['I2f', 'an effect of a lower fence', [effect(F, 1, 2, true), effect(F, 2, 1, true)]],
     ['I2f', 'a fence that falls', [claim(F, 1, 5), claim(F, 2, 4)]],
+    ['I2f', 'a fence that two owners get', [claim(F, 1, 5), claim(F, 2, 5)]],
     ['I2f', 'the newest owner refused', [claim(F, 1, 5), effect(F, 1, 5, false)]],
     ['I3', 'a begin before the head', [append('c1', A, 1), append('c2', A, 2), move(A, 2, 'dispatched')]],
     [
