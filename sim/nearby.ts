@@ -10,9 +10,13 @@ export function disturbedBy({ faults, nodes, settings, healAtMs }: Plan): readon
   const { nodeTTLMs, takeoverHoldMs, reconcileIntervalMs, enqueueTimeoutMs, replyTimeoutMs, storeCallTimeoutMs } = settings;
   const afterMs =
     2 * nodeTTLMs + takeoverHoldMs + 2 * reconcileIntervalMs + Math.max(enqueueTimeoutMs, replyTimeoutMs) + storeCallTimeoutMs;
+  const backMs = faults.reduce((sum, { kind, amount = 0 }) => sum + (kind === 'storeJumpBack' ? -amount : 0), 0);
   // Only the clean-up of a node ends it, and a node that starts anew waits for a whole interval again.
-  const endOf = ({ atMs, forMs, kind }: FaultPlan): number =>
-    kind === 'storeFull' ? healAtMs + settings.cleanupIntervalMs : atMs + forMs;
+  const endOf = ({ atMs, forMs, kind }: FaultPlan): number => {
+    if (kind === 'storeFull') return healAtMs + settings.cleanupIntervalMs;
+    // A lease, and so a take-over, ends by the store's clock.
+    return atMs + forMs + (kind === 'storeJumpBack' ? backMs : 0);
+  };
   const spans = [
     ...faults.map((fault): Span => [fault.atMs, endOf(fault) + afterMs]),
     ...nodes.map((node): Span => [isFirst(node, nodes) ? 0 : node.startMs, node.startMs + afterMs]),

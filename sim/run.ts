@@ -261,11 +261,12 @@ class PlanRun {
     }
     cluster.until(() => this.nobodyWaits(), replyTimeoutMs + storeCallTimeoutMs + independentMs, POLL_MS);
     this.lookAfter(0);
-    cluster.run(idleTimeoutMs + REST_MS);
+    cluster.until(() => this.runsNothing(), longestHandlerMs(plan), POLL_MS);
+    // The end of a handler that outlived its message is reported at the next sweep.
+    cluster.run(Math.max(idleTimeoutMs + REST_MS, 2 * reconcileIntervalMs));
     // A hint that was late may still have an owner look at an entity that has nothing.
     cluster.run(Math.max(0, healedMs + longestDelayMs(plan) - cluster.world.nowMs));
     // The entity of a message that was withdrawn in its backoff is released when that ends by the store's clock.
-    cluster.until(() => this.runsNothing(), longestHandlerMs(plan), POLL_MS);
     const isAtRest = (): boolean => this.ownsNothing() && (backMs === 0 || this.hasOnlyLivingMembers());
     cluster.until(isAtRest, idleTimeoutMs + REST_MS + backMs, POLL_MS);
     cluster.waitForGroups();

@@ -37,6 +37,12 @@ describe('what disturbs a run', () => {
     ]);
   });
 
+  it('is a clock of the store that was set back for as long as that, all of it together', () => {
+    const back = (atMs: number): FaultPlan => ({ atMs, forMs: 0, kind: 'storeJumpBack', amount: -3000 });
+    const plan = planOf([back(5000), back(6000)]);
+    expect([5000, 12_000 + AFTER_MS, 12_001 + AFTER_MS].map((ms) => quiet(plan, ms))).toEqual([false, false, true]);
+  });
+
   it('is the start of a node, and the time before it where no other handles what it does', () => {
     const two = (more: Partial<NodePlan>): Plan => planOf([], [node('n1', 0, more), node('n2', 8000)]);
     const shown = (plan: Plan): boolean[] => [7999, 8000, 8001 + AFTER_MS].map((ms) => quiet(plan, ms));
