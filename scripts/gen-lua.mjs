@@ -11,7 +11,20 @@ const LINE_WIDTH = 200;
 const ENTITY = ['prelude', 'flush', 'append', 'letter'];
 const STEPS = ['claim', 'begin', 'finish', 'retry', 'withdraw', 'release', 'takeover', 'late', 'expire', 'shed'];
 const BATCH = ['head', 'session', 'plain', ...ENTITY, ...STEPS];
-const MEMBERSHIP = ['writes', 'identity', 'join', 'shut', 'beat', 'leave', 'bury', 'report', 'lead', 'members', 'ready', 'owned'];
+const MEMBERSHIP = [
+  'writes',
+  'identity',
+  'join',
+  'close_store',
+  'heartbeat',
+  'leave',
+  'evict',
+  'report',
+  'lead',
+  'members',
+  'ready',
+  'owned',
+];
 const CONTROL = ['head', ...ENTITY, ...MEMBERSHIP, 'replay', 'purge', 'lookup', 'letters', 'inspect', 'audit', 'counts'];
 
 function lines(name) {

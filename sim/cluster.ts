@@ -8,9 +8,10 @@ import { groupsOf, ledGroups, liveIn, storeAtRest, unwillingIn } from './at-rest
 import { thinFacts } from './bandwidth.js';
 import { Bank } from './bank.js';
 import { type Call, type CallOptions, Client } from './client.js';
+import { Weather } from './conditions.js';
 import { type FaultEvent, History, type RunFacts, type TypeFacts } from './history.js';
 import type { Job } from './job.js';
-import type { Scripts } from './lua/twin.js';
+import type { Scripts } from './lua/lockstep.js';
 import { MACHINE, type Machine } from './machine.js';
 import { Observer } from './observer.js';
 import { Operator } from './operator.js';
@@ -20,7 +21,6 @@ import { Hub } from './sim-network.js';
 import { SimNode, type Version } from './sim-node.js';
 import { type StoreAdapter } from './store-adapter.js';
 import { StoreServer } from './store-server.js';
-import { Weather } from './weather.js';
 import type { Life, World } from './world.js';
 
 export interface ClusterOptions {

@@ -6,16 +6,16 @@ import { watchRejections } from './ambient.js';
 import { membersIn } from './at-rest.js';
 import { check, type Verdict } from './checkers/check.js';
 import { Cluster } from './cluster.js';
+import type { Hit } from './conditions.js';
 import { disperse, gather, relieve } from './crowd.js';
 import { FAULTS, faultOf } from './faults/faults.js';
 import type { HistoryEvent } from './history.js';
 import { type Job, neverEnds, type Target, typeOf } from './job.js';
-import type { Scripts } from './lua/twin.js';
+import type { Scripts } from './lua/lockstep.js';
 import type { Machine } from './machine.js';
 import { disturbedBy } from './nearby.js';
 import type { FaultPlan, MessagePlan, Plan } from './plan.js';
 import { adapterOf } from './store-adapter.js';
-import type { Hit } from './weather.js';
 import { World } from './world.js';
 
 export interface RunResult {

@@ -1,7 +1,7 @@
 /** The network between nodes: loses, delays, doubles and reorders hints, as the weather has it. */
 import type { ClusterReading, Network, PeerMessage } from '../src/ports/network.js';
+import type { Weather } from './conditions.js';
 import type { Stream } from './sim-random.js';
-import type { Weather } from './weather.js';
 import { type Life, SimEvent, type World } from './world.js';
 
 type Receive = (message: PeerMessage, from: number) => void;

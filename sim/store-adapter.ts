@@ -1,7 +1,7 @@
 /** Chooses how nodes call the store: directly, or through the production adapter for Redis. */
 import type { Clock } from '../src/ports/clock.js';
 import type { Store } from '../src/ports/store.js';
-import type { LuaTwin, Scripts } from './lua/twin.js';
+import type { LuaTwin, Scripts } from './lua/lockstep.js';
 import type { StoreKind } from './plan.js';
 import type { Stream } from './sim-random.js';
 import type { StoreServer } from './store-server.js';

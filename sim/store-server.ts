@@ -6,11 +6,11 @@ import type { ControlAnswer, ControlOp } from '../src/core/log/control-operation
 import { type Batch, type BatchReply, growsLog } from '../src/core/log/operations.js';
 import { PartitionState } from '../src/core/log/state.js';
 import { type Applied, AppliedLog } from './applied-log.js';
-import type { LuaTwin, Written } from './lua/twin.js';
+import type { Weather } from './conditions.js';
+import type { LuaTwin, Written } from './lua/lockstep.js';
 import type { Machine } from './machine.js';
 import type { Observer } from './observer.js';
 import type { Stream } from './sim-random.js';
-import type { Weather } from './weather.js';
 import type { Life, World } from './world.js';
 
 const START_MS = 1_700_000_000_000;

@@ -7,7 +7,7 @@ import type { ControlAnswer, ControlAnswerOf, ControlOp } from '../../src/core/l
 import type { Answer, AnswerOf, Batch, BatchReply, SessionOp } from '../../src/core/log/operations.js';
 import type { PartitionState } from '../../src/core/log/state.js';
 import type { InvariantId } from '../checkers/view.js';
-import type { Scripts } from '../lua/twin.js';
+import type { Scripts } from '../lua/lockstep.js';
 import { MACHINE, type Machine } from '../machine.js';
 
 export interface Canary {

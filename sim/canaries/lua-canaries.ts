@@ -2,7 +2,7 @@
  * Guards of the Redis scripts. Each canary changes the text of a script in one place. The core beside it stays as it is, so the run must
  * report that the script answers or stores something else.
  */
-import type { Scripts } from '../lua/twin.js';
+import type { Scripts } from '../lua/lockstep.js';
 import type { Canary } from './canary.js';
 
 type Which = keyof Scripts;

@@ -1,7 +1,7 @@
 /** What happens between nodes, and between them and the store. */
 import type { Cluster } from '../cluster.js';
+import type { Share, Weather } from '../conditions.js';
 import type { FaultPlan } from '../plan.js';
-import type { Share, Weather } from '../weather.js';
 import { type FaultKind, nothing } from './fault.js';
 
 /** A window in which a share of what passes is hit, or all of it is late. */

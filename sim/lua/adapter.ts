@@ -1,6 +1,6 @@
 import type { StoreAdapter } from '../store-adapter.js';
+import { LuaTwin, SCRIPTS } from './lockstep.js';
 import { LuaStore } from './lua-store.js';
-import { LuaTwin, SCRIPTS } from './twin.js';
 
 export const LUA_ADAPTER: StoreAdapter = {
   scripts: SCRIPTS,

@@ -15,9 +15,9 @@ import { copyOf } from '../sim-store.js';
 import { Arrival, type Direction, StorePath } from '../store-path.js';
 import { NOT_RUN, type Request, type StoreServer } from '../store-server.js';
 import { type Life, never, SimEvent } from '../world.js';
+import { KEY_PREFIX, type LuaTwin } from './lockstep.js';
 import { type Asked, type Link, type ScriptAsked, SimClient } from './sim-client.js';
 import { ReplyError } from './sim-redis.js';
-import { KEY_PREFIX, type LuaTwin } from './twin.js';
 
 /** A step that the adapter is about to encode. The server looks it up by its arguments, since the core needs the decoded step. */
 interface Announced extends Request {

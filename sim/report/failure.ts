@@ -2,12 +2,12 @@
 import { commitOfTree, printNote, writeText } from '../ambient.js';
 import { IN_WORDS } from '../checkers/check.js';
 import type { InvariantId, Violation } from '../checkers/view.js';
+import type { Hit } from '../conditions.js';
 import type { HistoryEvent } from '../history.js';
 import type { Plan, StoreKind } from '../plan.js';
 import type { RunResult } from '../run.js';
 import { type RunOne, shrink } from '../shrink.js';
 import { drawPlan } from '../swarm.js';
-import type { Hit } from '../weather.js';
 import { type Regression, regressionText } from './regression.js';
 import { concerning, timelineOf } from './timeline.js';
 

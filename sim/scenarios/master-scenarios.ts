@@ -1,6 +1,6 @@
 /** Who leads: failover, rebuild, hand-over, commands that come too late, and masters that cannot be reached. */
 
-import { placeOf } from '../../src/core/placement/ring.js';
+import { placeOf } from '../../src/core/placement/rendezvous.js';
 import type { Cluster } from '../cluster.js';
 import { entityOf, eventsOf, hasState, masterOf, optionsOf, reportsOf, type Scenario, startedOn, toldTo } from './scenario.js';
 

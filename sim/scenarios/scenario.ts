@@ -1,5 +1,5 @@
 /** A named run that a person wrote: what happens, in the verbs of the cluster, and what must come out. */
-import { placeOf } from '../../src/core/placement/ring.js';
+import { placeOf } from '../../src/core/placement/rendezvous.js';
 import type { PeerMessage } from '../../src/ports/network.js';
 import type { TraceEvents } from '../../src/ports/trace.js';
 import type { NodeOptions } from '../../src/runtime/node.js';
@@ -7,7 +7,7 @@ import type { Call } from '../client.js';
 import { Cluster } from '../cluster.js';
 import type { HistoryEvent } from '../history.js';
 import type { EntityType } from '../job.js';
-import type { Scripts } from '../lua/twin.js';
+import type { Scripts } from '../lua/lockstep.js';
 import type { Machine } from '../machine.js';
 import type { Settings } from '../plan.js';
 import { watched } from '../run.js';

@@ -9,13 +9,13 @@ import { LoopbackHub, LoopbackNetwork } from '../memory/network.js';
 import { MemoryStore } from '../memory/store.js';
 import type { Clock } from '../ports/clock.js';
 import type { HandlerPort } from '../ports/handler.js';
+import type { Pulse } from '../ports/heartbeats.js';
 import type { Network } from '../ports/network.js';
-import type { Pulse } from '../ports/pulse.js';
 import type { Store } from '../ports/store.js';
 import type { Trace, TraceEvents } from '../ports/trace.js';
 import { DeadLetterBox } from '../runtime/dead-letters.js';
+import { pulseEveryMs } from '../runtime/heartbeats.js';
 import { Node, type NodeOptions } from '../runtime/node.js';
-import { pulseEveryMs } from '../runtime/pulse.js';
 import { SystemClock } from '../system/clock.js';
 import { KeepAlive } from '../system/keep-alive.js';
 import { callOutside, StoreOutside } from '../system/outside.js';
@@ -188,7 +188,7 @@ async function storeOf(config: ResolvedConfig, clock: Clock): Promise<Store> {
 async function pulseOf(config: ResolvedConfig, clock: Clock, logger: EventLogger): Promise<Pulse | undefined> {
   const { redis, keyPrefix, storeCallTimeoutMs, wal, timing } = config;
   if (redis === undefined || !wal.enabled) return undefined;
-  const { BeatThread } = await import('../redis/beat-thread.js').catch(explainMissing);
+  const { BeatThread } = await import('../redis/heartbeat-thread.js').catch(explainMissing);
   const { loopStallLimitMs, nodeTTLMs } = timing;
   const everyMs = pulseEveryMs(config);
   try {

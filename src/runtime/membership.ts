@@ -25,7 +25,7 @@ import type {
 } from '../core/log/control-operations.js';
 import { SCHEMA_VERSION } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
-import type { Pulse } from '../ports/pulse.js';
+import type { Pulse } from '../ports/heartbeats.js';
 import type { Random } from '../ports/random.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 import { asError } from './error-record.js';

@@ -1,7 +1,7 @@
 import { typeOfKey } from '../core/ids.js';
 import type { Leader, Member, MembersAnswer } from '../core/log/control-operations.js';
 import { roomyOf } from '../core/placement/choose.js';
-import { placeOf } from '../core/placement/ring.js';
+import { placeOf } from '../core/placement/rendezvous.js';
 
 interface Places {
   readonly all: readonly Member[];

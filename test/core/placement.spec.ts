@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AssignmentTable } from '../../src/core/placement/assignment-table.js';
 import { choosePlace, roomyOf } from '../../src/core/placement/choose.js';
-import { placeOf } from '../../src/core/placement/ring.js';
+import { placeOf } from '../../src/core/placement/rendezvous.js';
 
 const places = (n: number) => Array.from({ length: n }, (_, i) => ({ incarnation: i + 1, serverId: `n${i}` }));
 const keys = Array.from({ length: 5000 }, (_, i) => `account:a-${i}`);

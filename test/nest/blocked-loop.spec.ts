@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { placeOf } from '../../src/core/placement/ring.js';
+import { placeOf } from '../../src/core/placement/rendezvous.js';
 import type { AtomicQueuesConfig } from '../../src/index.js';
 import { RedisStore } from '../../src/redis/store.js';
 import { SystemClock } from '../../src/system/clock.js';
@@ -156,9 +156,9 @@ describeRedis(
     test('without the thread, whose file a bundle does not hold, the node says so, and that handler costs the lease', async () => {
       const bundle = transpile('blocked-loop-bundle', 'src', 'test/nest/process');
       try {
-        rmSync(join(bundle.dir, 'src/redis/beat-worker.js'));
+        rmSync(join(bundle.dir, 'src/redis/heartbeat-worker.js'));
         const { a, b, id } = await two(15_000, bundle.dir);
-        expect(a.has(/^the lease has no thread of its own \(there is no .*beat-worker\.js: /)).toBe(true);
+        expect(a.has(/^the lease has no thread of its own \(there is no .*heartbeat-worker\.js: /)).toBe(true);
         a.send([id, 'block', 'blocks', 4 * TTL_MS], [id, 'next', 'waits', 0]);
         await b.says('ended next');
         await a.says(/^lease-lost/);

@@ -1,7 +1,7 @@
 import { Inject } from '@nestjs/common';
 import { CommandHandler, ICommandHandler } from '@nestjs/cqrs';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { placeOf } from '../../src/core/placement/ring.js';
+import { placeOf } from '../../src/core/placement/rendezvous.js';
 import { AtomicQueuesModule, EntityType, QueueBus, QueueEntityId } from '../../src/index.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 import { startApp } from './app.js';

@@ -7,11 +7,11 @@ import type { ControlAnswerOf, ControlOp, Identity } from '../../src/core/log/co
 import type { Batch, BatchReply } from '../../src/core/log/operations.js';
 import { LoopbackNetwork } from '../../src/memory/network.js';
 import type { Timer } from '../../src/ports/clock.js';
+import type { PulseListener } from '../../src/ports/heartbeats.js';
 import type { PeerMessage } from '../../src/ports/network.js';
-import type { PulseListener } from '../../src/ports/pulse.js';
 import type { Store } from '../../src/ports/store.js';
+import { PlainPulse } from '../../src/runtime/heartbeats.js';
 import type { Node } from '../../src/runtime/node.js';
-import { PlainPulse } from '../../src/runtime/pulse.js';
 import { SystemClock } from '../../src/system/clock.js';
 import { msg, node, until, type World, world } from './harness.js';
 import { fast, started } from './started.js';

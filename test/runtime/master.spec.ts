@@ -1,5 +1,5 @@
 import { expect, it, vi } from 'vitest';
-import { placeOf } from '../../src/core/placement/ring.js';
+import { placeOf } from '../../src/core/placement/rendezvous.js';
 import type { Clock } from '../../src/ports/clock.js';
 import type { PeerMessage } from '../../src/ports/network.js';
 import { Master, type MasterParts } from '../../src/runtime/master.js';

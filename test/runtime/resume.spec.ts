@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Identity } from '../../src/core/log/control-operations.js';
 import { MemoryStore } from '../../src/memory/store.js';
-import type { Pulse, PulseListener } from '../../src/ports/pulse.js';
+import type { Pulse, PulseListener } from '../../src/ports/heartbeats.js';
 import type { Store } from '../../src/ports/store.js';
 import type { Node } from '../../src/runtime/node.js';
 import { SystemClock } from '../../src/system/clock.js';

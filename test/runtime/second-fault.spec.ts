@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { ControlOp } from '../../src/core/log/control-operations.js';
 import { type Store, StoreCallError } from '../../src/ports/store.js';
-import { PlainPulse } from '../../src/runtime/pulse.js';
+import { PlainPulse } from '../../src/runtime/heartbeats.js';
 import { node, until, world } from './harness.js';
 import { fast, started } from './started.js';
 

@@ -49,7 +49,7 @@ describe('the code', () => {
     const mayMakeThem = [
       'src/system/',
       // Processes and threads of their own, in which nobody calls.
-      ...['src/cli/', 'src/redis/beat-worker.ts'],
+      ...['src/cli/', 'src/redis/heartbeat-worker.ts'],
       // Ends the wait of its own caller, and nobody else's.
       'src/nest/outgoing.ts',
       // Checks a payload where its message runs: no caller is on the stack.

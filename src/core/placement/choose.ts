@@ -1,4 +1,4 @@
-import { type Place, placeOf } from './ring.js';
+import { type Place, placeOf } from './rendezvous.js';
 
 /** A place is overloaded if it holds more than this many times the mean load of all places, plus a few. */
 const OVERLOAD_FACTOR = 1.2;

@@ -1,7 +1,7 @@
 import type { ResolvedConfig } from '../core/config.js';
 import type { Identity } from '../core/log/control-operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
-import { endingOf, type Pulse, type PulseListener } from '../ports/pulse.js';
+import { endingOf, type Pulse, type PulseListener } from '../ports/heartbeats.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 
 /** The heartbeat is also the health check: a tiny write through the script path, since a PING passes while writes are refused. */

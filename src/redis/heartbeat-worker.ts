@@ -6,10 +6,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { ControlAnswerOf, Identity } from '../core/log/control-operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
-import { type Ending, endingOf } from '../ports/pulse.js';
+import { type Ending, endingOf } from '../ports/heartbeats.js';
 import { StoreCallError } from '../ports/store.js';
-import { BeatCells } from './beat-cells.js';
 import type { RedisConnectionConfig } from './connection.js';
+import { BeatCells } from './heartbeat-cells.js';
 import { RedisStore } from './store.js';
 
 export interface BeatWorkerData {
@@ -154,7 +154,7 @@ class Beats {
   }
 }
 
-if (parentPort === null) throw new Error('beat-worker is a thread of BeatThread, not a program');
+if (parentPort === null) throw new Error('heartbeat-worker is a thread of BeatThread, not a program');
 const port = parentPort;
 const beats = new Beats(workerData as BeatWorkerData, (news) => port.postMessage(news));
 port.on('message', (order: BeatOrder) => beats.obey(order));

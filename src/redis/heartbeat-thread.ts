@@ -3,11 +3,11 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Identity } from '../core/log/control-operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
-import type { Pulse, PulseListener } from '../ports/pulse.js';
+import type { Pulse, PulseListener } from '../ports/heartbeats.js';
 import { StoreCallError } from '../ports/store.js';
-import { BeatCells } from './beat-cells.js';
-import type { BeatNews, BeatOrder, BeatWorkerData } from './beat-worker.js';
 import type { RedisConnectionConfig } from './connection.js';
+import { BeatCells } from './heartbeat-cells.js';
+import type { BeatNews, BeatOrder, BeatWorkerData } from './heartbeat-worker.js';
 
 export interface BeatThreadOptions {
   readonly connection: RedisConnectionConfig;
@@ -19,7 +19,7 @@ export interface BeatThreadOptions {
   /** A main loop that has not turned for so long gets no beats, ms. */
   readonly loopStallLimitMs: number;
   readonly clock: Clock;
-  /** The compiled beat-worker; default: the one beside this file. */
+  /** The compiled heartbeat-worker; default: the one beside this file. */
   readonly workerUrl?: URL;
 }
 
@@ -34,7 +34,7 @@ const RESTART_MS = { first: 50, max: 2000 };
 const TURNS_PER_LIMIT = 4;
 
 /**
- * Beats from a thread of their own (beat-worker.ts). The thread never holds the process. If it crashes it is started again;
+ * Beats from a thread of their own (heartbeat-worker.ts). The thread never holds the process. If it crashes it is started again;
  * until its next acknowledged beat the lease runs down, so the node stops by itself rather than on a guess.
  */
 export class BeatThread implements Pulse {
@@ -160,5 +160,5 @@ const BUNDLED = 'a bundle holds only what is imported, so leave the package atom
 /** The thread's file beside a module, whose URL some bundles do not know. */
 export function workerBeside(moduleUrl: string | undefined): URL {
   if (moduleUrl === undefined || !URL.canParse(moduleUrl)) throw new Error(`its file cannot be found: ${BUNDLED}`);
-  return new URL('./beat-worker.js', moduleUrl);
+  return new URL('./heartbeat-worker.js', moduleUrl);
 }

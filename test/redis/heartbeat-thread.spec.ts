@@ -5,9 +5,9 @@ import { pathToFileURL } from 'node:url';
 import { BroadcastChannel } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { ControlAnswerOf, Member } from '../../src/core/log/control-operations.js';
-import type { Ending, PulseListener } from '../../src/ports/pulse.js';
+import type { Ending, PulseListener } from '../../src/ports/heartbeats.js';
 import type { StoreCallError } from '../../src/ports/store.js';
-import { BeatThread, type BeatThreadOptions, workerBeside } from '../../src/redis/beat-thread.js';
+import { BeatThread, type BeatThreadOptions, workerBeside } from '../../src/redis/heartbeat-thread.js';
 import type { RedisStore } from '../../src/redis/store.js';
 import { SystemClock } from '../../src/system/clock.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
@@ -70,11 +70,11 @@ describeRedis(
     let crash: BroadcastChannel;
 
     beforeAll(() => {
-      code = transpile('beat-thread', 'src');
+      code = transpile('heartbeat-thread', 'src');
       const worker = path(code.dir, 'src/redis/crashing-worker.js');
       // The real worker, and a way to end it from within.
       const text = `import { BroadcastChannel } from 'node:worker_threads';
-        import './beat-worker.js';
+        import './heartbeat-worker.js';
         new BroadcastChannel('${CRASH}').onmessage = ({ data }) => {
           if (data === 'exit') process.exit(3);
           throw new Error('crashed by the test');
@@ -274,7 +274,7 @@ describeRedis(
       const options = { keyPrefix: 'aq', storeCallTimeoutMs: 400, everyMs: EVERY_MS, loopStallLimitMs: 1000 };
       writeFileSync(
         program,
-        `import { BeatThread } from './src/redis/beat-thread.js';
+        `import { BeatThread } from './src/redis/heartbeat-thread.js';
         import { SystemClock } from './src/system/clock.js';
         const thread = new BeatThread({ ...${JSON.stringify(options)}, connection: { port: ${server.port}, password: 'secret' }, clock: new SystemClock() });
         const beaten = new Promise((resolve) => {
@@ -304,7 +304,7 @@ describeRedis(
       for (const url of [undefined, '']) expect(() => workerBeside(url)).toThrow(advice);
       const bundle = workerBeside(pathToFileURL('/app/dist/main.js').href);
       expect(() => start({ workerUrl: bundle })).toThrow(
-        /there is no \/app\/dist\/beat-worker\.js: a bundle holds only what is imported/,
+        /there is no \/app\/dist\/heartbeat-worker\.js: a bundle holds only what is imported/,
       );
     });
 

@@ -3,10 +3,10 @@ import { resolveConfig } from '../../src/core/config.js';
 import type { ControlAnswerOf, ControlOp, Identity, Member } from '../../src/core/log/control-operations.js';
 import { MemoryStore } from '../../src/memory/store.js';
 import type { Clock, Timer } from '../../src/ports/clock.js';
-import type { Ending, Pulse, PulseListener } from '../../src/ports/pulse.js';
+import type { Ending, Pulse, PulseListener } from '../../src/ports/heartbeats.js';
 import { StoreCallError } from '../../src/ports/store.js';
+import { PlainPulse } from '../../src/runtime/heartbeats.js';
 import { Membership } from '../../src/runtime/membership.js';
-import { PlainPulse } from '../../src/runtime/pulse.js';
 
 /** Time that passes only when told to; with `block`, without its timers, as under a handler that blocks the loop. */
 class ManualClock implements Clock {
