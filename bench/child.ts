@@ -1,4 +1,4 @@
-/** One measurement in a process of its own: gets a `Job` over IPC, answers with its `Outcome`, ends. */
+/** Runs one measurement in a process of its own: receives a `Job` over IPC, sends its `Outcome` back, and ends. */
 
 import { clusterWork, oneNodeWork } from './cluster.js';
 import { Meter } from './meter.js';
@@ -28,7 +28,7 @@ async function run(job: Job): Promise<Outcome> {
   }
 }
 
-// whoever asked is gone: so is the question
+// The parent has ended, so this process ends too.
 process.once('disconnect', () => process.exit(1));
 
 process.once('message', (job: Job) => {

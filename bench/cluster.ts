@@ -1,6 +1,7 @@
 /**
- * Workload `cluster`: messages to entities that another node owns, beside the same messages on one node. The entities are
- * owned before the clock starts: what is measured is a message's way to its owner, not the placement of entities.
+ * Workload `cluster`: sends messages to entities that another node owns, and the same messages on one node for comparison. The
+ * entities are owned before the clock starts, so the workload measures a message's way to its owner and not the placement of
+ * entities.
  */
 
 import { perMessage } from './meter.js';
@@ -8,7 +9,10 @@ import { Outcome } from './plan.js';
 import { Bench, Callers, latency, load, names, throughput } from './workloads.js';
 
 const REPLY_ENTITIES = 1000;
-/** Calls get faster for the first thousands of them, while three processes compile: from 1.7 to 1.0 ms, on one node from 0.57 to 0.38. */
+/**
+ * Number of calls before the measured ones. Calls get faster during the first thousands of them, while three processes compile:
+ * from 1.7 to 1.0 ms, on one node from 0.57 to 0.38.
+ */
 const WARM_CALLS = 3000;
 const WARM_MS = 8000;
 const CALLS_MS = 25_000;
@@ -26,7 +30,7 @@ export async function clusterWork(bench: Bench): Promise<Outcome> {
   return { counts: witness.counts, throughput: rates, one: await oneCaller(bench) };
 }
 
-/** The throughput is that of `many`. */
+/** Measures the throughput as workload `many` does, and then the latency of one caller. */
 export async function oneNodeWork(bench: Bench): Promise<Outcome> {
   return { ...(await throughput(bench)), one: await oneCaller(bench) };
 }

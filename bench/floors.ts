@@ -1,6 +1,6 @@
 /**
- * What must hold: ratios within one run, never bare numbers, because machines differ and minutes differ.
- * A floor is judged when the run has both of its sides; `aim` is what the README tells people.
+ * What must hold: ratios within one run, never bare numbers, because machines differ and minutes differ. A floor is judged when
+ * the run has both of its sides.
  */
 import { SideName } from './plan.js';
 import { Metric, Row, Summary } from './summary.js';
@@ -59,7 +59,10 @@ const RATIOS: readonly RatioFloor[] = [
   atMost('cluster-reply', 'p50Ms', 'one-node', 3.2, 2.5),
 ];
 
-/** On the memory store: 100,000 messages a second on a machine where groupmq (everysec) does 9,000. */
+/**
+ * Smallest ratio of the memory store's throughput to groupmq's (everysec): 100,000 messages a second on a machine where groupmq
+ * does 9,000.
+ */
 const MEMORY_MANY_MIN = 100_000 / 9_000;
 const HEAP_BYTES_MAX = 500;
 const REDIS_BYTES_MAX = 200;
@@ -92,7 +95,10 @@ function ratios(summary: Summary, row: Row): Floor[] {
   });
 }
 
-/** The memory store lives in the node's heap, so there an entity may cost what both may cost on Redis. */
+/**
+ * Judges the memory of an entity. The memory store is part of the node's heap, so there an entity may use as many bytes as the
+ * heap and Redis together.
+ */
 function footprints(row: Row): Floor[] {
   if (row.name !== 'idle') return [];
   const where = row.store === 'memory' ? 'memory' : row.fsync;

@@ -1,4 +1,4 @@
-/** A measurement in a process of its own: sends it the job over IPC and resolves with its answer. */
+/** Runs a measurement in a process of its own: sends it the job over IPC and resolves with its answer. */
 import { fork } from 'node:child_process';
 
 const TIMEOUT_MS = 300_000;

@@ -1,4 +1,7 @@
-/** npm run bench: speed, memory and growth, on both stores, beside peers on demand. Exit 0: held, 1: a floor or a run failed, 2: wrong usage. */
+/**
+ * npm run bench: measures speed, memory and growth on both stores, on request beside peers. Exit 0: all held, 1: a floor or a run
+ * failed, 2: wrong usage.
+ */
 import { judge } from './floors.js';
 import { BenchOptions, parseOptions, USAGE, UsageError } from './options.js';
 import { floorLine, label, machine, runLine, table, versions, workloadsJson } from './report.js';
@@ -10,7 +13,10 @@ import { Summary } from './summary.js';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-/** Whatever is fast because it breaks the promise is not fast. */
+/**
+ * Returns what is wrong with a run: its error, or the guarantees that it broke. A run that is fast because it breaks them does
+ * not count.
+ */
 function broken(run: Run): string[] {
   if (run.error !== undefined) return [`${label(run.series)}: ${run.error}`];
   if (run.series.side !== 'atomic-queues' || !run.outcome) return [];

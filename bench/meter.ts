@@ -1,4 +1,4 @@
-/** CPU, memory and percentiles of one measurement: of this process, and of the Redis it talks to. */
+/** Measures CPU, memory and percentiles of one measurement: of this process, and of the Redis that it uses. */
 import { Redis } from 'ioredis';
 
 export interface Metered {
@@ -10,7 +10,7 @@ export interface Metered {
 export class Meter {
   private readonly admin: Redis | undefined;
 
-  /** `othersCpuSeconds`: of the processes that work beside this one. */
+  /** `othersCpuSeconds` returns the CPU seconds of the processes that work beside this one. */
   constructor(
     redisPort: number | undefined,
     private readonly othersCpuSeconds: () => Promise<number> = () => Promise.resolve(0),
@@ -31,7 +31,10 @@ export class Meter {
     return { seconds, nodeCpuSeconds: (user + system) / 1e6 + othersCpuSeconds, redisCpuSeconds };
   }
 
-  /** Of data: what connections and the AOF buffer hold at the moment comes and goes, and is not the entities'. */
+  /**
+   * Returns the bytes of Redis's data. Subtracts the buffers of connections and of the AOF, which vary and do not belong to
+   * entities.
+   */
   async redisDataBytes(): Promise<number> {
     if (!this.admin) return 0;
     const info = await this.admin.info('memory');
@@ -62,7 +65,7 @@ export function percentile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
-/** The middle one; of an even count the mean of the two. */
+/** Returns the middle value, or for an even count the mean of the two middle values. */
 export function median(values: readonly number[]): number {
   const sorted = Float64Array.from(values).sort();
   const middle = sorted.length / 2;

@@ -1,12 +1,12 @@
-/** The bench's command line. A wrong one is told in a line, and ends with exit 2. */
+/** The command line of the bench. Wrong usage is reported in one line and ends with exit 2. */
 import { parseArgs } from 'node:util';
 import { Fsync, Store, WORKLOADS, Workload } from './plan.js';
 import { SIZES } from './scale/plan.js';
 
 export interface BenchOptions {
-  /** Without workload `scale`, which has a runner of its own. */
+  /** Workloads to run, without `scale`, which has a runner of its own. */
   readonly workloads: readonly Workload[];
-  /** The values of n of workload `scale`; empty: it is not run. */
+  /** Values of n for workload `scale`. Empty: it is not run. */
   readonly sizes: readonly number[];
   readonly stores: readonly Store[];
   readonly fsyncs: readonly Fsync[];

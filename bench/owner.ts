@@ -1,4 +1,4 @@
-/** A node of workload `cluster` that owns entities: a process of its own, which tells what its handlers counted. */
+/** A node of workload `cluster` that owns entities. It runs in a process of its own and reports the counts of its handlers. */
 import { startApp } from './sides/library.js';
 import { Counts, Witness } from './witness.js';
 
@@ -17,13 +17,13 @@ export type FromOwner =
   | { readonly kind: 'counted'; readonly counts: Counts }
   | { readonly kind: 'cpu'; readonly seconds: number };
 
-/** Seldom: telling wakes the process whose calls are measured. */
+/** Interval of the reports in ms. A report wakes the process whose calls are measured, so reports are rare. */
 const TELL_EVERY_MS = 50;
 
 const tell = (what: FromOwner): void => void process.send?.(what);
 
 async function main({ redisPort, idleTimeoutMs, serverId, address, nodeTTLMs }: OwnerOptions): Promise<void> {
-  // Whoever asked is gone: so is the question.
+  // The parent has ended, so this process ends too.
   process.once('disconnect', () => process.exit(1));
   const witness = new Witness();
   const grpc = { enabled: true, listenAddress: address, advertisedAddress: address, nodeTTLMs };

@@ -1,4 +1,4 @@
-/** What is measured: workloads, sides, sizes. One `Job` is one measurement, in a process of its own. */
+/** Defines what is measured: workloads, sides, sizes. One `Job` is one measurement, in a process of its own. */
 import { startBullMq } from './sides/bullmq.js';
 import { startCluster } from './sides/cluster.js';
 import { startGroupMq } from './sides/groupmq.js';
@@ -33,7 +33,7 @@ export interface Job {
   readonly messages: number;
   readonly sequentialCalls: number;
   readonly concurrentCalls: number;
-  /** Of workload `idle`: memory while the entities are owned, or after their idle teardown. */
+  /** For workload `idle`: whether it measures memory while the entities are owned, or after their idle teardown. */
   readonly phase: 'owned' | 'gone' | undefined;
 }
 
@@ -52,19 +52,22 @@ export interface Throughput {
   readonly redisMicros: number;
 }
 
-/** Of an owned idle entity, beside what an empty node costs. */
+/** Bytes of one owned idle entity, without those of an empty node. */
 export interface Owned {
   readonly heapBytes: number;
   readonly redisBytes: number;
 }
 
-/** After idle teardown: heap over the heap before the first entity, and what Redis holds beyond that moment. */
+/**
+ * Memory after idle teardown: the ratio of the heap to the heap before the measured entities, and the bytes that Redis has beyond
+ * that moment.
+ */
 export interface Gone {
   readonly heapBackRatio: number;
   readonly redisBackBytes: number;
 }
 
-/** One measurement; which parts it has follows from its workload. */
+/** The result of one measurement. Its workload determines which parts it has. */
 export interface Outcome {
   readonly counts: Counts;
   readonly throughput?: Throughput;
@@ -78,7 +81,10 @@ export type ChildAnswer = { readonly outcome: Outcome } | { readonly error: stri
 
 const IDLE_ENTITIES = 100_000;
 
-/** All sides get the same number of messages and entities: some are faster when an entity has several waiting. */
+/**
+ * Returns the measurements of one side. All sides get the same number of messages and entities, because some sides are faster
+ * when several messages of an entity wait.
+ */
 export function jobsOf(side: SideName, workload: Workload, redisPort: number | undefined, scale: number): Job[] {
   const scaled = (count: number): number => Math.max(1, Math.round(count * scale));
   const entities = workload === 'hot' ? 1 : scaled(workload === 'idle' ? IDLE_ENTITIES : 10_000);
@@ -96,12 +102,15 @@ export interface Series {
   readonly side: SideName;
 }
 
-/** In this order within a round, so that what is compared is measured side by side. */
+/**
+ * Returns the series of a round in their order. Series that are compared are next to each other, so that they are measured at
+ * nearly the same time.
+ */
 export function seriesOf(workloads: readonly Workload[], store: Store, fsync: Fsync | undefined, peers: boolean): Series[] {
   const list: Series[] = [];
   for (const workload of workloads) {
     if (workload === 'cluster') {
-      // Several processes need Redis; beside them one, on the same work.
+      // Several processes need Redis. For comparison one process does the same work.
       if (store === 'redis')
         for (const side of ['one-node', 'atomic-queues'] as const) list.push({ store, fsync, workload, side });
       continue;

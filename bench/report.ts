@@ -1,4 +1,4 @@
-/** Lines and tables for people (standard error), one JSON object for programs (standard output). */
+/** Formats lines and tables for people (standard error), and one JSON object for programs (standard output). */
 import os from 'node:os';
 import { Floor } from './floors.js';
 import { SideName } from './plan.js';
@@ -80,7 +80,7 @@ function ratiosTo(summary: Summary, row: Row, metric: Metric): Partial<Record<Si
   return ratios;
 }
 
-/** What a workload does not have is null: every row has these. */
+/** The metrics that every row has. Null: the workload does not measure it. */
 const ALWAYS = { messagesPerSecond: null, cpuMicrosPerMessage: null, p50Ms: null, p99Ms: null };
 
 function jsonRow(row: Row): Record<string, unknown> {
@@ -113,7 +113,10 @@ export function versions(redis: string | undefined, peers: boolean): Record<stri
   return Object.fromEntries(Object.entries(found).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }
 
-/** `ratioTo` compares messages/s, `p50RatioTo` and `cpuRatioTo` what their names say; each is ours over theirs. */
+/**
+ * Returns the rows for the JSON object. `ratioTo` compares messages/s, `p50RatioTo` the p50, `cpuRatioTo` the CPU per message;
+ * each is the library's value over that of the other side.
+ */
 export function workloadsJson(summary: Summary): { workloads: unknown[]; peers: unknown[] } {
   const ours = summary.rows.filter((row) => row.side === 'atomic-queues');
   return {

@@ -1,4 +1,7 @@
-/** Runs all measurements: rounds outside, sides inside, so that a slow minute of the machine meets all sides alike. */
+/**
+ * Runs all measurements. Rounds are the outer loop and sides the inner one, so that a slow minute of the machine affects all
+ * sides alike.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { LocalRedis, startLocalRedis } from '../demo/local-redis.js';
@@ -53,7 +56,7 @@ async function start({ stores, fsyncs }: BenchOptions): Promise<Place[]> {
   return places;
 }
 
-/** Starts a server of this run's own. Throws a UsageError if there is no program for it. */
+/** Starts a Redis server for this run. Throws a UsageError if there is no program for it. */
 export async function startServer(fsync: Fsync): Promise<LocalRedis> {
   const binary = findRedisServer();
   if (!binary) throw new UsageError('no redis-server or valkey-server on PATH; install one, or run with --store memory');
@@ -91,7 +94,7 @@ export async function versionOfServer(server: LocalRedis): Promise<string | unde
 }
 
 function child(job: Job): Promise<ChildAnswer> {
-  // a peer's warnings about itself are not our news
+  // Suppresses Node's warnings about the code of a peer.
   const env = job.side === 'atomic-queues' ? process.env : { ...process.env, NODE_NO_WARNINGS: '1' };
   return forked<Job, ChildAnswer>(new URL('./child.js', import.meta.url), job, env);
 }

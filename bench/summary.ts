@@ -1,17 +1,23 @@
-/** Medians over the rounds, and ratios between sides within a round: the machine's noise meets all sides of one alike. */
+/**
+ * Computes medians over the rounds, and ratios between sides within a round, because the machine's noise affects all sides of a
+ * round alike.
+ */
 import { median } from './meter.js';
 import { Outcome, SideName, Store, Workload } from './plan.js';
 import { Run } from './runner.js';
 
 export interface Row {
-  /** A workload; `reply` is one caller, `reply-100` a hundred, `cluster-reply` one caller of entities that another node owns. */
+  /**
+   * Name of a workload. `reply` has one caller, `reply-100` a hundred, `cluster-reply` one caller of entities that another node
+   * owns.
+   */
   readonly name: string;
   readonly side: SideName;
   readonly store: Store;
   readonly fsync: string | null;
   readonly rounds: number;
   readonly messagesPerSecond?: number;
-  /** Node and Redis together. */
+  /** CPU of Node and Redis together, in microseconds. */
   readonly cpuMicrosPerMessage?: number;
   readonly nodeMicrosPerMessage?: number;
   readonly redisMicrosPerMessage?: number;
@@ -81,7 +87,7 @@ export class Summary {
     return this.rows.find((row) => row.name === name && row.side === side && row.store === store && row.fsync === fsync);
   }
 
-  /** Median over the rounds of (the row's metric / the other side's metric of the same round). */
+  /** Returns the median over the rounds of (the row's metric / the other side's metric of the same round). */
   ratio(
     row: Row,
     metric: Metric,

@@ -1,6 +1,6 @@
 /**
- * The handler of every side: counts order, repeats and overlap of each entity, and awaits once.
- * Nothing else happens in it, so that what is measured is the way to it and back.
+ * The handler of every side: counts disorder, repeats and overlap of each entity, and awaits once. It does nothing else, so that
+ * a measurement covers the way to the handler and back.
  */
 export interface Counts {
   done: number;
@@ -17,7 +17,10 @@ export class Witness {
   private goal = Number.POSITIVE_INFINITY;
   private reached: () => void = () => undefined;
 
-  /** With `once` each entity gets a single message, numbered by its entity: then nothing is kept per entity that would count as its memory. */
+  /**
+   * If `once` is above 0, there are so many entities, and each gets a single message that has the number of its entity. The
+   * witness then keeps nothing per entity that would count as the entity's memory.
+   */
   constructor(once = 0) {
     this.seenOnce = once > 0 ? new Uint8Array(once) : undefined;
   }
@@ -36,7 +39,7 @@ export class Witness {
     return number;
   }
 
-  /** Takes what handlers in another process have counted since they last told. */
+  /** Adds what handlers in another process have counted since their last report. */
   add({ done, disorder, repeats, overlap }: Counts): void {
     this.counts.done += done;
     this.counts.disorder += disorder;
@@ -45,7 +48,7 @@ export class Witness {
     if (this.counts.done >= this.goal) this.reached();
   }
 
-  /** Resolves when so many more were handled; rejects when that takes longer than timeoutMs. */
+  /** Resolves when `count` more messages were handled. Rejects after `timeoutMs`. */
   more(count: number, timeoutMs: number): Promise<void> {
     const from = this.counts.done;
     return new Promise((resolve, reject) => {

@@ -20,7 +20,10 @@ const CALLERS = 100;
 export const names = (prefix: string, count: number): string[] =>
   Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
 
-/** Round robin over the entities, in chunks, a few of them in flight; of each the first message has the number `first`. */
+/**
+ * Sends messages round robin over the entities, in chunks, a few of them in flight. The first message of each entity has the
+ * number `first`.
+ */
 async function produce(side: Side, entities: readonly string[], count: number, first: number): Promise<void> {
   const flying = new Set<Promise<void>>();
   for (let from = 0; from < count; from += CHUNK) {
@@ -35,7 +38,7 @@ async function produce(side: Side, entities: readonly string[], count: number, f
   await Promise.all(flying);
 }
 
-/** Sends all and waits until all are handled; resolves with the seconds until the last was accepted. */
+/** Sends all messages and waits until all are handled. Resolves with the seconds until the last one was accepted. */
 export async function load({ side, witness }: Bench, entities: readonly string[], count: number, first = 0): Promise<number> {
   const startMs = performance.now();
   let enqueueSeconds = 0;
@@ -63,7 +66,7 @@ export async function throughput(bench: Bench): Promise<Outcome> {
   return { counts: witness.counts, throughput: rates };
 }
 
-/** Calls to entities drawn at random; never two at once to one, so that no side's order is in question. */
+/** Makes calls to entities drawn at random, but never two at once to one entity, so that the order on no side is in question. */
 export class Callers {
   private readonly numbers = new Map<string, number>();
   private readonly busy = new Set<string>();
@@ -72,11 +75,11 @@ export class Callers {
   constructor(
     private readonly side: Side,
     private readonly entities: readonly string[],
-    /** Of the first message of each. */
+    /** Number of the first message of each entity. */
     private readonly first = 0,
   ) {}
 
-  /** Resolves with its milliseconds. */
+  /** Makes one call. Resolves with its duration in ms. */
   async call(): Promise<number> {
     let entity = this.draw();
     while (this.busy.has(entity)) entity = this.draw();
@@ -128,7 +131,10 @@ async function footprint(meter: Meter): Promise<Owned> {
   return { heapBytes: process.memoryUsage().heapUsed, redisBytes: await meter.redisDataBytes() };
 }
 
-/** Messages of workload idle: one per entity, numbered by it, made as they are sent so that none of it stays. */
+/**
+ * Sends the messages of workload `idle`: one per entity, with the number of its entity. They are created as they are sent, so
+ * that none of them stays in memory.
+ */
 async function visit({ side, witness }: Bench, from: number, count: number): Promise<void> {
   const handled = witness.more(count, LOAD_TIMEOUT_MS);
   for (let start = from; start < from + count; start += CHUNK) {
@@ -140,11 +146,14 @@ async function visit({ side, witness }: Bench, from: number, count: number): Pro
 
 const SETTLE_MS = 7000;
 const BACK_TIMEOUT_MS = 45_000;
-/** Within this of where they began, heap and Redis count as back at it. */
+/** Within these limits heap and Redis count as back at their baseline. */
 export const HEAP_BACK_RATIO_MAX = 1.05;
 export const REDIS_BACK_BYTES_MAX = 100_000;
 
-/** The first WARM_ENTITIES come before the baseline: what a node needs once is not an entity's. */
+/**
+ * Measures the memory of owned idle entities. The first WARM_ENTITIES come before the baseline, so that what a node needs once
+ * does not count for the entities.
+ */
 export async function idleOwned(bench: Bench): Promise<Outcome> {
   const { job, meter } = bench;
   await visit(bench, 0, WARM_ENTITIES);
@@ -157,7 +166,10 @@ export async function idleOwned(bench: Bench): Promise<Outcome> {
   return { counts: bench.witness.counts, owned: { heapBytes: each('heapBytes'), redisBytes: each('redisBytes') } };
 }
 
-/** With a short idle timeout; resolves with what is left when it is back at the start, or when the time for it is over. */
+/**
+ * Measures the memory after idle teardown, with a short idle timeout. Resolves with what is left when memory is back at the
+ * baseline, or when the time for it is over.
+ */
 export async function idleGone(bench: Bench): Promise<Outcome> {
   const { job, meter } = bench;
   await visit(bench, 0, WARM_ENTITIES);

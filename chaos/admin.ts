@@ -1,4 +1,4 @@
-/** Redis as its operator sees it: past all proxies. */
+/** The operator's connection to Redis, past all proxies. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { Heal } from './links.js';
@@ -26,7 +26,7 @@ export class Admin {
     this.client.on('error', () => undefined);
   }
 
-  /** Leaves a mark in the order of what Redis does. */
+  /** Marks the current position in the stream of MONITOR with an ECHO. Returns the mark. */
   async mark(): Promise<string> {
     const mark = `chaos-mark-${this.port}-${++this.marks}`;
     await this.client.echo(mark);
@@ -41,7 +41,7 @@ export class Admin {
     await this.client.config('SET', name, value);
   }
 
-  /** No memory for anything that needs some. */
+  /** Sets `maxmemory` to 1 byte, so that every command that needs memory is refused with OOM. */
   async outOfMemory(): Promise<Heal> {
     await this.set('maxmemory', '1');
     return () => this.set('maxmemory', '0');
@@ -51,7 +51,7 @@ export class Admin {
     await this.client.client('PAUSE', ms, 'ALL');
   }
 
-  /** A replica of a server that is not there: it answers reads, and refuses writes with READONLY. */
+  /** Makes Redis a replica of a server that does not exist. It then serves reads, and refuses writes with READONLY. */
   async readonly(): Promise<Heal> {
     await this.client.replicaof('127.0.0.1', 1);
     return async () => {
@@ -59,7 +59,9 @@ export class Admin {
     };
   }
 
-  /** The snapshot cannot be written, as on a full disk: writes are refused with MISCONF. Needs a folder in the way of dump.rdb. */
+  /**
+   * Makes the snapshot fail, as on a full disk, so that writes are refused with MISCONF. Needs a folder at the path of dump.rdb.
+   */
   async snapshotFails(): Promise<Heal> {
     await this.set('save', '3600 1000000');
     await this.client.bgsave();
@@ -75,7 +77,7 @@ export class Admin {
     while (/rdb_bgsave_in_progress:1/.test(await this.client.info('persistence'))) await sleep(20);
   }
 
-  /** A script that runs and runs: everybody else is told BUSY. */
+  /** Runs a script that does not end. Redis refuses all other calls with BUSY. */
   async busy(): Promise<Heal> {
     const other = this.client.duplicate();
     const ended = other.eval('while true do end', 0).catch(() => undefined);
@@ -86,12 +88,12 @@ export class Admin {
     };
   }
 
-  /** Scripts are forgotten: the next call of each is told NOSCRIPT. */
+  /** Makes Redis forget all scripts. The next call of each script is refused with NOSCRIPT. */
   async forgetScripts(): Promise<void> {
     await this.client.script('FLUSH');
   }
 
-  /** The connections of nodes are cut; this one, and the monitor's, are not. */
+  /** Cuts the connections of all nodes, but not this one or that of the monitor. */
   async killClients(): Promise<void> {
     const self = await this.client.client('ID');
     const list = (await this.client.client('LIST')) as string;
@@ -99,12 +101,12 @@ export class Admin {
       if (Number(id) !== self && flags?.includes('O') === false) await this.client.client('KILL', 'ID', Number(id));
   }
 
-  /** Accepted since the server has started. */
+  /** Returns the number of connections that the server has accepted since its start. */
   async connections(): Promise<number> {
     return Number(/total_connections_received:(\d+)/.exec(await this.client.info('stats'))?.[1]);
   }
 
-  /** Calls that were answered with that error. */
+  /** Returns the number of calls that were refused with this error code. */
   async errors(code: string): Promise<number> {
     return Number(new RegExp(`errorstat_${code}:count=(\\d+)`).exec(await this.client.info('errorstats'))?.[1] ?? 0);
   }

@@ -1,10 +1,13 @@
-/** One history of all that was recorded: by the nodes, by the harness, and by the store. */
+/** Merges the events that the nodes, the harness and the store recorded into one history. */
 
 import { View } from '../sim/checkers/view.js';
 import type { HistoryEvent } from '../sim/history.js';
 import { ASLEEP } from './faults.js';
 
-/** Each source is in the order of its time, so events of one instant keep the order of their source. */
+/**
+ * Returns all events in the order of their time. Each source is already in that order, so events of one instant keep the order of
+ * their source.
+ */
 export function assemble(sources: readonly (readonly HistoryEvent[])[]): HistoryEvent[] {
   const events = ordered(sources.flat());
   return inRunningTime(startedWhereChecked(events) ? ordered(events) : events);
@@ -18,10 +21,13 @@ function ordered(events: HistoryEvent[]): HistoryEvent[] {
   return events;
 }
 
-/** From the log's begin to the handler's first statement, where nothing is in the way; and from what we tell of a stop to the stop. */
+/**
+ * `UNDER_WAY_MS`: longest time from the log's begin to the handler's first statement if nothing delays it. `STOP_LATE_MS`:
+ * longest time from the record of a stop to the stop.
+ */
 const UNDER_WAY_MS = 5;
 const STOP_LATE_MS = 1;
-/** What a process tells of itself. */
+/** Kinds of events that a node's process records. */
 const OWN: ReadonlySet<HistoryEvent['kind']> = new Set([
   'start',
   'end',
@@ -35,9 +41,10 @@ const OWN: ReadonlySet<HistoryEvent['kind']> = new Set([
 ]);
 
 /**
- * The lease is looked at in the last statement before a handler is called. A process that is stopped between that and the
- * handler's first statement tells of the start as it goes on, as the first thing; the handler ran from the look on, as I2 means
- * it. Of what the log began while the process slept, or long before, nothing can be under way like that.
+ * Moves the start of some handlers back to the check of the lease, and returns whether any was moved. A node checks its lease in
+ * the last statement before it calls a handler. If the process is stopped between the check and the handler's first statement, it
+ * records the start as its first event after it wakes. In the sense of I2 the handler ran from the check on. A handler cannot be
+ * in that position if the log began its attempt while the process slept, or long before.
  */
 function startedWhereChecked(events: readonly HistoryEvent[]): boolean {
   let isMoved = false;
@@ -68,7 +75,10 @@ function startedWhereChecked(events: readonly HistoryEvent[]): boolean {
   return isMoved;
 }
 
-/** What a call took is told in the running time of its node, as L2 is: what it was paused for does not count. */
+/**
+ * Converts the duration of each call to the running time of its node, as L2 measures it: time during which the node was paused
+ * does not count.
+ */
 function inRunningTime(events: HistoryEvent[]): HistoryEvent[] {
   const view = new View(events);
   return events.map((event) => {

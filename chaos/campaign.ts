@@ -1,6 +1,6 @@
 /**
- * `--campaign`: what strikes the processes of a cluster, drawn from seeds, round after round until the time is over. A round is a
- * scenario that nobody wrote: three to five nodes over gRPC or pub/sub, and a dozen blows that may fall together.
+ * `--campaign`: plays seeded rounds of random process faults until the time is over. A round is a generated scenario: three to
+ * five nodes over gRPC or pub/sub, and twelve faults that may overlap.
  */
 import { Stream } from '../sim/sim-random.js';
 import type { Judgement } from './judge.js';
@@ -8,7 +8,9 @@ import type { Scenario } from './scenarios/scenario.js';
 import { SETTINGS } from './settings.js';
 import type { Stage } from './stage.js';
 
-/** 'stop-long' outlasts the lease, 'stop-short' does not; 'terminate' is SIGTERM's way. */
+/**
+ * A process fault. 'stop-long' outlasts the lease, 'stop-short' does not; 'terminate' is a graceful stop, as SIGTERM causes it.
+ */
 export type Blow = 'kill' | 'kill-master' | 'kill-all' | 'stop-long' | 'stop-short' | 'terminate';
 
 const WEIGHTS: Readonly<Record<Blow, number>> = {
@@ -20,19 +22,19 @@ const BAG = (Object.keys(WEIGHTS) as Blow[]).flatMap((blow) => Array.from({ leng
 const BLOWS = 12;
 const NODES = { min: 3, max: 5 };
 const PUBSUB = 0.25;
-/** The next blow falls before the one before is over. */
+/** Probability that the next fault begins before the previous one is over. */
 const OVERLAP = 0.3;
 const SAME_SERVER = 0.5;
 const BUSY = { entities: 6, chance: 0.6, deaf: 0.3, ms: { min: 300, max: 3000 } };
-/** In leases: the others bury a node that stands still for the first, and lose patience with none that does for the second. */
+/** Duration of a stop, in leases. The other nodes evict a node after a long stop. No node may be evicted after a short one. */
 const STOP_LEASES = { long: { min: 2.5, max: 4.5 }, short: { min: 0.1, max: 0.4 } } as const;
 const DOWN_MS_MAX = 1500;
 const BETWEEN_MS_MAX = 1500;
-/** A kind of blow that has fallen so often must have hit something. */
+/** Number of faults of one kind after which at least one must have had an effect. */
 const MANY = 10;
 
 export interface Round extends Scenario {
-  /** What has fallen so far. */
+  /** Faults that were applied so far. */
   readonly fallen: readonly Blow[];
 }
 
@@ -52,7 +54,7 @@ export function roundOf(seed: number): Round {
 }
 
 class Strikes {
-  /** Nodes that are down or stopped, until they go on. */
+  /** Nodes that are down or stopped, each with a promise that resolves when the node is back. */
   private readonly away = new Map<string, Promise<void>>();
   private readonly all: Promise<void>[] = [];
   private busy = 0;
@@ -97,7 +99,7 @@ class Strikes {
     this.leave(name, this.back(name));
   }
 
-  /** One that is there, though it may be starting. */
+  /** Picks a node that is not away. The node may still be starting. */
   private async victim(blow: Blow): Promise<string> {
     const { stage, away, chance } = this;
     if (away.size === stage.names.length) await Promise.race(away.values());
@@ -106,7 +108,10 @@ class Strikes {
     return blow === 'kill-master' && there.includes(master) ? master : chance.pick(there);
   }
 
-  /** Mostly long handlers run by then, some of which ignore their signal, and work waits for whoever takes over from them. */
+  /**
+   * With probability `BUSY.chance`, starts long handlers before the fault, some of which ignore their signal. A message waits
+   * behind each of them for the node that takes over.
+   */
   private async occupy(via: string): Promise<void> {
     const { chance, stage } = this;
     if (!chance.chance(BUSY.chance)) return;
@@ -142,7 +147,7 @@ class Strikes {
   }
 }
 
-/** What a campaign has not met, though it had many occasions: then its verdict says little. */
+/** Returns the effects that a campaign did not have although it had many occasions. Its verdict then says little. */
 export function notMet(blows: ReadonlyMap<Blow, number>, judgements: readonly Judgement[]): string[] {
   const count = (blow: Blow): number => blows.get(blow) ?? 0;
   const kills = count('kill') + count('kill-master');

@@ -1,6 +1,6 @@
 /**
- * Builds in which one guard is switched off: the suite must see it, or it is blind. A build is a copy of the compiled suite with
- * the package, in which one module or script is replaced; nothing that ships knows of it.
+ * Builds in which one guard is switched off. The suite must catch each of them, or it is blind. A build is a copy of the compiled
+ * suite with the package, in which one module or script is replaced. No code that ships knows of it.
  */
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -9,11 +9,11 @@ import { BUILT, NODE_FILE, PACKAGE } from './program.js';
 
 export interface Canary {
   readonly name: string;
-  /** What it does, for people. */
+  /** What the build does wrong, for people. */
   readonly does: string;
-  /** One of these must be among what is violated. */
+  /** At least one of these must be violated. */
   readonly expected: readonly InvariantId[];
-  /** By which it is tried. */
+  /** Name of the scenario that must catch the canary. */
   readonly scenario: string;
   readonly patches: readonly Patch[];
 }
@@ -21,12 +21,15 @@ export interface Canary {
 interface Patch {
   /** A module of the package, as it is built. */
   readonly file: string;
-  /** Must be found exactly once. */
+  /** Text to replace. Must match exactly once. */
   readonly what: RegExp;
   readonly by: string;
 }
 
-/** Puts code behind the class, which must have the method that the code replaces. */
+/**
+ * Returns a patch that appends code to the module of a class. The code replaces a method, and throws if the class does not have
+ * it.
+ */
 const replaceMethod = (file: string, className: string, method: string, make: string): Patch => ({
   file,
   what: /$(?![\s\S])/g,
@@ -81,7 +84,7 @@ export const CANARIES: readonly Canary[] = [
   },
 ];
 
-/** The module of a canary's build, from that of the suite's. */
+/** Returns the text of a module with the patch applied. Throws unless the patch matches exactly once. */
 export function patched(canary: Canary, { file, what, by }: Patch, text: string): string {
   const found = [...text.matchAll(what)].length;
   if (found !== 1) throw new Error(`the canary ${canary.name} finds what it replaces ${found} times in ${file}`);
@@ -92,7 +95,7 @@ const folderOf = ({ name }: Canary): string => join(dirname(BUILT), `chaos-canar
 
 export const removeCanary = (canary: Canary): void => rmSync(folderOf(canary), { recursive: true, force: true });
 
-/** Makes the build of a canary; answers its program of a node. */
+/** Makes the build of a canary. Returns the path of its node program. */
 export function buildCanary(canary: Canary): string {
   const target = folderOf(canary);
   removeCanary(canary);

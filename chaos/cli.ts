@@ -4,9 +4,9 @@ import { UsageError } from './driver.js';
 
 export interface Options {
   readonly driver: 'local' | 'docker';
-  /** Names of scenarios; empty: all. */
+  /** Names of scenarios. Empty: all. */
   readonly scenarios: readonly string[];
-  /** Only the few that CI runs. */
+  /** Whether to run only the scenarios of CI. */
   readonly ci: boolean;
   readonly list: boolean;
   readonly json: boolean;
@@ -14,11 +14,11 @@ export interface Options {
   readonly keep: boolean;
   /** Folder for histories and timelines. */
   readonly out: string;
-  /** A recorded history to be judged. */
+  /** Path of a recorded history to judge. */
   readonly check: string | undefined;
   readonly canary: string | undefined;
   readonly campaign: boolean;
-  /** Of a campaign: how long it begins new rounds. */
+  /** Time in minutes for which a campaign begins new rounds. */
   readonly minutes: number;
   readonly setup: boolean;
   readonly toxiproxy: string | undefined;

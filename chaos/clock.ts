@@ -1,23 +1,26 @@
-/** One clock for all processes of a host: CLOCK_MONOTONIC, in milliseconds. What only knows the wall clock is converted. */
+/** The common clock of all processes of a host: CLOCK_MONOTONIC, in ms. Wall-clock times are converted to it. */
 
 export const hostMs = (): number => Number(process.hrtime.bigint()) / 1e6;
 
 const TICKS = 4;
 const EVERY_MS = 1000;
-/** Readings so far apart are still of one difference: clocks are slewed by a few millionths. */
+/** Readings within this time (ms) belong to one offset: clocks are slewed by a few millionths. */
 const WINDOW_MS = 6000;
-/** The wall clock may be slewed, not set, while a history is recorded: beyond this it would be of no use. */
+/** Largest change of the offset in ms. The wall clock may be slewed, but not set, while a history is recorded. */
 const STEP_MS_MAX = 20;
 const LOWS_MAX = 2;
 
 export interface Reading {
-  /** By the wall clock. */
+  /** Wall-clock time of the reading, in ms. */
   readonly wallMs: number;
-  /** How far it was ahead of the host's. */
+  /** How far the wall clock was ahead of the host clock, in ms. */
   readonly offsetMs: number;
 }
 
-/** Reads where the wall clock's millisecond changes: a reading that comes late is too small, and never too large. */
+/**
+ * Takes a reading at the moment at which the wall clock's millisecond changes. A late reading has an offset that is too small,
+ * never too large.
+ */
 function read(): Reading {
   let best: Reading = { wallMs: 0, offsetMs: Number.NEGATIVE_INFINITY };
   for (let tick = 0; tick < TICKS; tick++) {
@@ -30,7 +33,7 @@ function read(): Reading {
   return best;
 }
 
-/** Readings of one difference, in the order of the host's time. */
+/** Readings of the offset, in the order of host time. */
 export class Readings {
   readonly #taken: Reading[];
   #lows = 0;
@@ -39,7 +42,10 @@ export class Readings {
     this.#taken = [first];
   }
 
-  /** One that is far too small may be late; two in a row tell that the clock was set back. */
+  /**
+   * Adds a reading. One that is far too small may be late; two in a row mean that the clock was set back. Throws if the clock was
+   * set.
+   */
   take(reading: Reading): void {
     const aheadMs = reading.offsetMs - this.offsetAt(reading.wallMs);
     const isLow = aheadMs < -STEP_MS_MAX;
@@ -48,7 +54,9 @@ export class Readings {
     if (!isLow) this.#taken.push(reading);
   }
 
-  /** Of the readings around that time the least late one; on a busy machine single ones are late by milliseconds. */
+  /**
+   * Returns the offset of the least late reading around that time. On a busy machine single readings are late by milliseconds.
+   */
   offsetAt(wallMs: number): number {
     const near = this.#taken.filter((r) => Math.abs(r.wallMs - wallMs) <= WINDOW_MS);
     const all = near.length > 0 ? near : this.#taken.slice(-1);
@@ -56,7 +64,7 @@ export class Readings {
   }
 }
 
-/** Follows the difference between the two clocks of this host, to a few microseconds. */
+/** Tracks the offset between the wall clock and the host clock, to a few microseconds. */
 export class WallClock {
   readonly #readings = new Readings(read());
   readonly #timer: NodeJS.Timeout;
@@ -65,7 +73,7 @@ export class WallClock {
     this.#timer = setInterval(() => this.#readings.take(read()), EVERY_MS);
   }
 
-  /** Best of what lies some seconds back. */
+  /** Converts a wall-clock time to host time. Most accurate for times that are some seconds old. */
   toHostMs(wallMs: number): number {
     return wallMs - this.#readings.offsetAt(wallMs);
   }

@@ -1,4 +1,4 @@
-/** The harness's end of all nodes: their connections, and the bank that their handlers change, which outlives them all. */
+/** The harness's side of all nodes: their connections, and the bank that their handlers change. The bank outlives every node. */
 import { createServer, type Server } from 'node:net';
 import { Bank } from '../sim/bank.js';
 import type { Tell } from './store-log.js';
@@ -18,7 +18,7 @@ const NO_STATUS: NodeStatus = {
   ...{ state: 'silent', running: 0, waiting: 0, owned: 0, suspended: false, degraded: false, wallMs: 0, links: {} },
 };
 
-/** A process that has said hello. */
+/** A node's process that has said hello. */
 export class Peer {
   ready = false;
   private isGone = false;
@@ -32,7 +32,7 @@ export class Peer {
     private readonly lines: Lines<FromNode, ToNode>,
   ) {}
 
-  /** Undefined: the process is gone before it has answered. */
+  /** Makes a call through this node. Resolves with undefined if the process ends before it has replied. */
   call(send: Send): Promise<Told | undefined> {
     if (this.isGone) return Promise.resolve(undefined);
     const n = ++this.n;
@@ -81,7 +81,7 @@ export class Peer {
 export class Control {
   readonly bank = new Bank();
   readonly peers = new Map<string, Peer>();
-  /** By account: the node whose handler has read it last. */
+  /** Name of the node whose handler last read an account, by account. */
   readonly readers = new Map<string, string>();
 
   private constructor(
@@ -120,7 +120,10 @@ export class Control {
     return address.port;
   }
 
-  /** One step of a handler, read or write. On a fenced account each claims the row: see the fence in docs/guide.md. */
+  /**
+   * Carries out one step of a handler, a read or a write. On a fenced account each step claims the row: see the fence in
+   * docs/guide.md.
+   */
   private serve(node: string, ask: BankAsk): BankAnswer {
     const { entity, seq, incarnation, fence, fenced, journal } = ask;
     if (ask.do === 'read') this.readers.set(entity, node);

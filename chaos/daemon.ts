@@ -1,4 +1,4 @@
-/** The Docker daemon: the one that answers, or one of our own for the time of the run. */
+/** Provides a Docker daemon: one that already runs, or one that is started for the time of the run. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
@@ -16,9 +16,11 @@ const END_MS = 15_000;
 const BRIDGE = '/sys/class/net/docker0';
 const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
 
-/** A shell command that undoes what a daemon does to the network of the machine and leaves there when it ends. */
+/**
+ * Returns a shell command that undoes the changes that a daemon makes to the machine's network and leaves behind when it ends.
+ */
 function undoNetwork(): string {
-  // Another daemon has done the same before, and may count on it.
+  // Another daemon has made the same changes before and may depend on them.
   if (existsSync(BRIDGE)) return ':';
   const rules = spawnSync('iptables-save', ['-t', 'filter'], { encoding: 'utf8' }).stdout ?? '';
   const policy = /^:FORWARD (\S+)/m.exec(rules)?.[1] ?? 'ACCEPT';
@@ -32,7 +34,10 @@ function undoNetwork(): string {
 
 const answers = (): boolean => spawnSync('docker', ['info'], { stdio: 'ignore', timeout: 10_000 }).status === 0;
 
-/** Makes sure that `docker` reaches a daemon; answers what ends it, if it is ours. */
+/**
+ * Makes sure that `docker` reaches a daemon. Returns the function that ends the daemon if this suite started it. Throws a
+ * UsageError if there is none and none can be started.
+ */
 export async function ensureDaemon(say: Say): Promise<() => Promise<void>> {
   const docker = findOnPath('docker');
   if (docker !== undefined && answers()) return () => Promise.resolve();
@@ -40,12 +45,12 @@ export async function ensureDaemon(say: Say): Promise<() => Promise<void>> {
   if (process.getuid?.() !== 0) throw new UsageError('no Docker daemon answers, and only root can start one');
   if (!found() && !(aptInstall('docker.io', say) && found()))
     throw new UsageError('no Docker daemon answers, and dockerd is not installed: install Docker, or use --driver local');
-  // Where there is a service manager, the package starts one.
+  // On a machine with a service manager, the package starts a daemon.
   if (answers()) return () => Promise.resolve();
   return startDaemon(say);
 }
 
-/** In one line, from the log of a daemon that has given up. */
+/** Returns from its log, in one line, why a daemon failed. */
 function whyOf(log: string): string {
   const text = /failed to start daemon: ([\s\S]*)/.exec(log)?.[1] ?? log.trim().split('\n').at(-1) ?? '';
   return text.replace(/\s+/g, ' ').trim().slice(0, 300);
@@ -61,14 +66,15 @@ async function startDaemon(say: Say): Promise<() => Promise<void>> {
   const args = ['--data-root', at('data'), '--exec-root', at('exec'), '--pidfile', at('pid'), '-H', host];
   const child = spawn('dockerd', args, { stdio: ['ignore', log, log], detached: true });
   closeSync(log);
-  // The guard of a world does the same meanwhile, and may not be done when the daemon ends: bridges would stay.
+  // The guard of a world removes its containers and networks at the same time, and may not be done when the daemon ends. Bridges
+  // would then stay.
   const emptied = [
     `export DOCKER_HOST=${host}`,
     'bridges=$(timeout 20 docker network ls -q --filter type=custom)',
     'timeout 20 docker ps -aq | xargs -r timeout 20 docker rm -f',
   ].join('; ');
   const unbridged = 'for id in $bridges; do ip link delete br-$id; done';
-  // Ended in good order, it takes its containerd with it.
+  // A daemon that ends gracefully ends its containerd too.
   const ended = `kill ${child.pid}; while kill -0 ${child.pid}; do sleep 0.2; done; sleep 2`;
   const guard = new Guard(dir, [emptied, ended, unbridged, undo].join('; '));
   process.env.DOCKER_HOST = host;

@@ -1,10 +1,13 @@
-/** A batch as it stands in the arguments of the batch script: the other direction of src/redis/codec.ts. */
+/** Decodes a batch from the arguments of the batch script: the other direction of src/redis/codec.ts. */
 import type { Batch, NewMessage, Send, SessionOp } from '../src/core/log/operations.js';
 
-/** Arguments before the entities: time, session (incarnation and token), generation, number, kinds, depthMax, number of entities. */
+/**
+ * Number of arguments before the entities: time, session (incarnation and token), generation, number, kinds, depthMax, number of
+ * entities.
+ */
 const ENTITIES_AT = 7;
 
-/** The incarnation whose batch it is, and the batch. */
+/** Returns the batch, with the incarnation that sent it. */
 export function decodeBatch(argv: readonly string[]): Batch {
   const [, session, generation, n, kinds, , entities] = argv as readonly [...string[]] & readonly string[];
   const reader = new Reader(argv, ENTITIES_AT + Number(entities), ENTITIES_AT + (kinds as string).length);

@@ -1,4 +1,7 @@
-/** What the docker driver needs: a daemon, and three images, of a registry where they are named, else made on the spot. */
+/**
+ * Provides what the docker driver needs: a daemon and three images. Images that the options name come from a registry; the others
+ * are built on this machine.
+ */
 import { dirname } from 'node:path';
 import { ensureDaemon } from './daemon.js';
 import { type DockerTools, hasImage } from './docker.js';

@@ -1,6 +1,7 @@
 /**
- * The world as containers. Each node has a network of its own, which it shares with Toxiproxy only: under the names of Redis and of
- * its peers it finds Toxiproxy there. All that is between nodes and harness (calls, the bank) goes over the default bridge.
+ * Runs the world as containers. Each node has its own network, which it shares with Toxiproxy only. In that network the host
+ * names of Redis and of the node's peers resolve to Toxiproxy. Traffic between nodes and harness (calls, the bank) uses the
+ * default bridge.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -37,17 +38,19 @@ export interface DockerTools {
   readonly redisImage: string;
   readonly toxiproxyImage: string;
   readonly nodeImage: string;
-  /** Of a Toxiproxy that does not know its own. */
+  /** Version of Toxiproxy, used if its image does not report one. */
   readonly toxiproxyVersion: string;
-  /** Folder with the compiled suite and its packages; nodes see it under the same path. */
+  /** Folder of the compiled suite and its packages. Node containers mount it at the same path. */
   readonly root: string;
   readonly nodeFile: string;
-  /** Ends the daemon, if it is ours. */
+  /** Ends the daemon if this suite started it. */
   end(): Promise<void>;
 }
 
 const HOST = '127.0.0.1';
-/** What a container writes into the folder of the run, this process must be able to remove. */
+/**
+ * User and group of every container. This process must be able to remove the files that a container writes into the run's folder.
+ */
 const USER = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
 const LABEL = 'atomic-queues-chaos';
 const GRPC_PORT = 50051;
@@ -59,7 +62,7 @@ const END_MS = 15_000;
 interface Client {
   readonly container: { readonly dockerode: Dockerode };
 }
-/** What is used of dockerode. */
+/** The part of dockerode that this file uses. */
 interface Dockerode {
   getContainer(id: string): {
     kill(options: { signal: string }): Promise<unknown>;
@@ -82,7 +85,7 @@ export class DockerDriver implements Driver {
   private worlds = 0;
 
   constructor(private readonly tools: DockerTools) {
-    // Its reaper is an image of a registry; the guard does what it would do.
+    // The reaper of testcontainers is an image from a registry. The guard cleans up instead.
     process.env.TESTCONTAINERS_RYUK_DISABLED = 'true';
     process.env.TESTCONTAINERS_HOST_OVERRIDE = HOST;
   }
@@ -119,7 +122,7 @@ class DockerWorld implements World {
   private readonly networks = new Map<string, StartedNetwork>();
   private readonly containers = new Set<DockerProcess>();
   private readonly servers: StartedTestContainer[] = [];
-  /** Addresses of Toxiproxy by network. */
+  /** Addresses of Toxiproxy, by name of the network. */
   private toxiproxyAt: Readonly<Record<string, { readonly IPAddress: string }>> = {};
   private gateway = '';
 
@@ -148,7 +151,7 @@ class DockerWorld implements World {
   }
 
   private network(name: string): Promise<StartedNetwork> {
-    // Sorted behind the default bridge, whose address the published ports must keep.
+    // The name sorts behind the default bridge, because published ports must keep the bridge's address.
     return new Network({ nextUuid: () => `${this.id}-${name}` }).start();
   }
 
@@ -289,13 +292,13 @@ class DockerProcess implements Process {
   private async end(id: string): Promise<number | null> {
     const { StatusCode: code } = await this.docker.getContainer(id).wait();
     await this.docker.getContainer(id).remove({ force: true });
-    // A shell's way to say that a signal ended it.
+    // By the shell's convention, a code above 128 means that a signal ended the process.
     return code > 128 ? null : code;
   }
 
   async signal(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
     const id = await this.started.catch(() => undefined);
-    // Who is gone hears nothing.
+    // Signalling a process that is gone is no error.
     if (id !== undefined)
       await this.docker
         .getContainer(id)
@@ -352,7 +355,7 @@ class DockerStore implements StoreProcess {
   }
 }
 
-/** Whether an image is there, or can be pulled. */
+/** Returns whether the image is present or can be pulled. */
 export function hasImage(name: string): boolean {
   for (const args of [
     ['image', 'inspect', name],
@@ -362,7 +365,7 @@ export function hasImage(name: string): boolean {
       execFileSync('docker', args, { stdio: 'ignore' });
       return true;
     } catch {
-      // The next way.
+      // Try the next command.
     }
   }
   return false;

@@ -1,7 +1,7 @@
 /**
- * Where a run takes place. A driver opens a world: one Redis, one Toxiproxy, and as many nodes as are asked for, each of which
- * sees Redis and every other node through a proxy of its own. What the drivers share (scenarios, load, history) is built on
- * nothing but this.
+ * The interface of a driver. A driver opens a world: one Redis, one Toxiproxy, and as many nodes as the run needs. Each node
+ * reaches Redis and every other node through a proxy of its own. The code that all drivers share (scenarios, load, history) uses
+ * nothing else.
  */
 import type { NodeOptions } from './wire.js';
 
@@ -11,7 +11,7 @@ export interface Versions {
   readonly node: string;
 }
 
-/** Wrong usage, or a machine that lacks something: one line, exit 2. */
+/** Wrong usage, or a machine that lacks something. The suite prints the message in one line and exits with 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
@@ -32,42 +32,45 @@ export interface WorldOptions {
   readonly controlPort: number;
 }
 
-/** Addresses as Toxiproxy sees them. */
+/** Addresses of a proxy, as Toxiproxy sees them. */
 export interface ProxySpec {
   readonly listen: string;
   readonly upstream: string;
 }
 
 export interface World {
-  /** Past all proxies, for the harness. */
+  /** Direct address of Redis, past all proxies, for the harness. */
   readonly redis: { readonly host: string; readonly port: number };
   readonly toxiproxyUrl: string;
   redisLink(name: string): ProxySpec;
-  /** What `from` connects to as `to`. */
+  /** Returns the proxy through which `from` connects to `to`. */
   peerLink(from: string, to: string): ProxySpec;
   placeOf(name: string): Pick<NodeOptions, 'redisUrl' | 'control' | 'hosts' | 'recordPath'> & { grpc: NodeOptions['grpc'] };
-  /** `env`: besides what every node gets. */
+  /** Starts a node's process. `env` is added to the environment of every node. */
   spawn(options: NodeOptions, env: Readonly<Record<string, string>>): Process;
   readonly store: StoreProcess;
   close(): Promise<void>;
 }
 
 export interface Process {
-  /** Resolves with its exit code, null after a signal. */
+  /** Resolves with the exit code, or with null after a signal. */
   readonly exited: Promise<number | null>;
   signal(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): Promise<void>;
-  /** The last lines that it wrote to standard error. */
+  /** The last 4000 characters that the process wrote to standard error. */
   readonly stderr: string;
-  /** Of a container only: the freezer of its control group, and its networks. */
+  /**
+   * Containers only: `freeze` freezes the control group, `disconnect` takes the container off its data network. Both return the
+   * undo.
+   */
   freeze?(): Promise<() => Promise<void>>;
   disconnect?(): Promise<() => Promise<void>>;
 }
 
 export interface StoreProcess {
-  /** Ends it; its data stays. */
+  /** Ends the process. Its data stays. */
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   start(): Promise<void>;
   signal(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void>;
-  /** A file or folder in its data folder, to be in its way. */
+  /** Creates a folder in the data folder, so that Redis cannot write a file of that name. Returns the undo. */
   block(name: string): Promise<() => Promise<void>>;
 }

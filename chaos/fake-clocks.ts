@@ -1,15 +1,15 @@
-/** Wall clocks of nodes that are libfaketime's, and follow a file; the monotonic ones stay the host's. */
+/** Wall clocks of nodes, faked by libfaketime, which follow a file. The monotonic clocks stay real. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export class FakeClocks {
   constructor(
-    /** What has to be preloaded; undefined: clocks are real. */
+    /** Path of the library to preload. Undefined: the clocks are real. */
     private readonly faketime: string | undefined,
     private readonly dir: string,
   ) {}
 
-  /** Environment of a process whose clock starts right. */
+  /** Returns the environment of a process whose wall clock starts without an offset. */
   envOf(name: string): Readonly<Record<string, string>> {
     if (this.faketime === undefined) return {};
     this.jump(name, 0);
@@ -21,7 +21,7 @@ export class FakeClocks {
     return { LD_PRELOAD: this.faketime, ...follow };
   }
 
-  /** To so many seconds ahead of the host's. */
+  /** Sets the wall clock of a node to this many seconds ahead of the host's. */
   jump(name: string, seconds: number): void {
     writeFileSync(this.file(name), `${seconds < 0 ? '' : '+'}${seconds}\n`);
   }

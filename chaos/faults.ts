@@ -1,10 +1,10 @@
-/** What is done to a cluster: each fault is told to the history, and what was begun and is not over yet can be healed. */
+/** Applies faults to a cluster: records each one in the history, and heals those that have begun and are not over. */
 import type { FaultEvent } from '../sim/history.js';
 import { hostMs } from './clock.js';
 import type { Heal } from './links.js';
 import type { TellNow } from './store-log.js';
 
-/** A pause that takes a while to begin, as that of a container does, has begun for certain. */
+/** Fault event that confirms the begin of a pause that takes a while to begin, as that of a container does. */
 export const ASLEEP = 'asleep';
 
 export class Faults {
@@ -14,7 +14,7 @@ export class Faults {
 
   constructor(private readonly tellNow: TellNow) {}
 
-  /** One that is over at once. */
+  /** Records a fault that has no duration. */
   once(fault: string, node: string): void {
     this.tell(fault, 'once', node);
   }
@@ -28,7 +28,10 @@ export class Faults {
     });
   }
 
-  /** A node sleeps. Its end is told first: what the node does when it wakes must not look as if it slept. */
+  /**
+   * Pauses a node. Records the end of the pause before the node wakes; otherwise the events of the waking node would look as if
+   * it slept.
+   */
   async asleep(node: string, leaseLeftMs: number, begin: () => Promise<Heal>): Promise<Heal> {
     this.tell('pause', 'begin', node, { leaseLeftMs });
     const wake = await begin();
@@ -38,12 +41,12 @@ export class Faults {
     });
   }
 
-  /** What a fault has led to, and only who looks can tell. */
+  /** Records an effect of a fault that only an observer of the cluster can see. */
   seen(what: string): void {
     this.tell(what, 'once', '', { note: 'seen' });
   }
 
-  /** Whether one is open, or has ended since then, by the clock of the host. */
+  /** Returns whether a fault is active, or has ended since this host time. */
   anySince(sinceMs: number): boolean {
     return this.open > 0 || this.lastEndMs >= sinceMs;
   }
@@ -53,7 +56,7 @@ export class Faults {
     this.tellNow({ kind: 'healed', node: '', incarnation: 0 });
   }
 
-  /** Whoever heals first: it is done once. */
+  /** Registers the heal of a fault. The returned function heals once, however often it is called. */
   private healing(end: Heal): Heal {
     const heal = async (): Promise<void> => {
       if (this.heals.delete(heal)) await end();

@@ -1,5 +1,6 @@
 /**
- * A shell that outlives this process whatever ends it, and then runs a command, kills what it was told of, and removes the folder.
+ * A shell that outlives this process, however the process ends. It then runs a command, kills the processes that were added, and
+ * removes the folder.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
@@ -22,7 +23,7 @@ export class Guard {
       detached: true,
     });
     this.#shell.unref();
-    // This process must be able to end while the pipe is open: its end is what the guard waits for.
+    // The open pipe must not keep this process alive: the guard waits for this process to end.
     (this.#shell.stdin as Socket | null)?.unref();
   }
 
@@ -31,7 +32,7 @@ export class Guard {
     this.#tell();
   }
 
-  /** A number that is used again must not be killed. */
+  /** Forgets a process that has ended. The system may use its pid again, and that process must not be killed. */
   remove(pid: number): void {
     this.#pids.delete(pid);
     this.#tell();
@@ -41,7 +42,7 @@ export class Guard {
     if (this.#shell.stdin?.writable === true) this.#shell.stdin.write(`${[...this.#pids].join(' ')}\n`);
   }
 
-  /** There is nothing left to be done. */
+  /** Ends the guard without cleaning up. */
   end(): void {
     this.#shell.stdin?.end('end\n');
   }

@@ -1,4 +1,7 @@
-/** Images made on the spot from what is on the machine, for where no registry can be reached: a program and what it is linked with. */
+/**
+ * Builds images from files of this machine, for a machine that reaches no registry. An image has a program and the libraries that
+ * it is linked with.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { statSync } from 'node:fs';
@@ -7,10 +10,10 @@ import { UsageError } from './driver.js';
 const REPOSITORY = 'atomic-queues-chaos';
 const TOLD_MS_MAX = 20_000;
 
-/** The program, or the library, and the shared libraries that it is linked with. */
+/** Returns the program or library, and the shared libraries that it is linked with. */
 function closureOf(program: string): string[] {
   const { stdout, status } = spawnSync('ldd', [program], { encoding: 'utf8' });
-  // Not linked with anything.
+  // The program is not linked with any library.
   if (status !== 0) return [program];
   const libraries = [...stdout.matchAll(/(\/\S+) \(0x[0-9a-f]+\)/g)].map(([, path]) => path as string);
   return [program, ...new Set(libraries)];
@@ -19,7 +22,7 @@ function closureOf(program: string): string[] {
 export interface ImageSpec {
   readonly name: string;
   readonly program: string;
-  /** Libraries that it may be told to load. */
+  /** Libraries that the program may preload. */
   readonly libraries?: readonly string[];
   /** Instructions of a Dockerfile. */
   readonly changes: readonly string[];
@@ -30,7 +33,7 @@ function stampOf(path: string): string {
   return `${size.toString(36)}-${Math.round(mtimeMs).toString(36)}`;
 }
 
-/** Answers the name of the image; one of the same files is used again. */
+/** Returns the name of the image. Uses an image again if it was made from the same files. */
 export async function imageOf({ name, program, libraries = [], changes }: ImageSpec): Promise<string> {
   const roots = [program, ...libraries];
   const image = `${REPOSITORY}/${name}:${roots.map(stampOf).join('-')}`;
@@ -46,7 +49,7 @@ export async function imageOf({ name, program, libraries = [], changes }: ImageS
   return image;
 }
 
-/** What a program in an image says of its version. */
+/** Returns the output of a program in an image, such as its version. */
 export function toldBy(image: string, args: readonly string[]): string {
   const name = `${REPOSITORY}-${process.pid}`;
   const { status, error, stdout, stderr } = spawnSync(
@@ -55,7 +58,7 @@ export function toldBy(image: string, args: readonly string[]): string {
     { encoding: 'utf8', timeout: TOLD_MS_MAX },
   );
   if (status === 0) return stdout;
-  // A program that takes the question for something else goes on running.
+  // A program that takes the arguments for something else goes on running.
   spawnSync('docker', ['rm', '-f', name], { stdio: 'ignore' });
   const why = error?.message ?? stderr.trim().split('\n')[0];
   throw new UsageError(`the image ${image} does not answer "${args.join(' ')}": ${why}`);

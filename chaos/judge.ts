@@ -1,4 +1,4 @@
-/** What a history says: the simulator's verdict, what callers were told, and how long it took to recover. */
+/** Judges a history: the simulator's verdict, the outcomes that callers got, and the time that recovery took. */
 import { check, IN_WORDS } from '../sim/checkers/check.js';
 import type { Violation } from '../sim/checkers/view.js';
 import type { HistoryEvent, NodeChange } from '../sim/history.js';
@@ -9,33 +9,36 @@ export interface Judgement {
   readonly verdict: 'valid' | 'invalid' | 'unknown';
   readonly violations: readonly { readonly invariant: string; readonly what: string; readonly index: number }[];
   readonly excused: Readonly<Record<string, number>>;
-  /** Calls of clients; each is told one of the four, or its process ended first, which is unknown as well. */
+  /** Number of client calls. Each has one of the next four outcomes. A call whose process ended first is unknown as well. */
   readonly messages: number;
   readonly ok: number;
   readonly failed: number;
   readonly rejected: number;
   readonly unknown: number;
-  /** What became of them in the log, and of what handlers sent. */
+  /** Number of times that messages came to each end in the log, including messages that handlers sent. */
   readonly log: Readonly<Record<'completed' | 'failed' | 'interrupted' | 'withdrawn', number>>;
-  /** Effects that the fence refused. */
+  /** Number of effects that the fence refused. */
   readonly refusedEffects: number;
-  /** Of living processes: by a fault, or because the machine gave them no time. */
+  /** Number of leases that live processes lost, by a fault or because the machine gave them no time. */
   readonly leasesLost: number;
-  /** The nodes that lost one. */
+  /** Names of the nodes that lost a lease. */
   readonly leaseLosers: readonly string[];
-  /** How often a node stopped starting handlers by its own clock. */
+  /** Number of times that a node stopped starting handlers because its own clock said that its lease was over. */
   readonly suspensions: number;
-  /** Calls that were made while something was wrong, and got their results: what half of them took at least. */
+  /** Median duration in ms of the calls that were made during a fault and got their results. */
   readonly faultMsMedian: number;
-  /** What a scenario has looked for and seen. */
+  /** Observations that the scenario looked for and made. */
   readonly seen: readonly string[];
-  /** From the heal until all that was accepted before it has ended and every node has served a call; null: never. */
+  /** Time in ms from the heal until every message accepted before it has ended and every node has served a call. Null: never. */
   readonly recoveredMs: number | null;
-  /** Smallest time between the log's begin of an attempt and its start: how well the clocks of the history agree. */
+  /**
+   * Smallest time in ms from the log's begin of an attempt to the start of its handler. It shows how well the clocks of the
+   * history agree.
+   */
   readonly clockSlackMs: number;
 }
 
-/** `must`: what, besides the invariants, has to have happened. */
+/** Returns the judgement of a history. `must` lists what has to have happened besides the invariants. */
 export function judge(events: readonly HistoryEvent[], must: readonly Expectation[] = []): Judgement {
   const judgement = judgeInvariants(events);
   const missed = must

@@ -1,13 +1,13 @@
-/** The proxied links of a world and what can be done to them. */
+/** The proxied links of a world, and the faults that can be applied to them. */
 import { type Proxy as Link, type ToxicType, Toxiproxy } from 'toxiproxy-node-client';
 import type { World } from './driver.js';
 
-/** A toxic, without its name. Both directions where `stream` is left out. */
+/** A toxic without its name. Applies to both directions if `stream` is left out. */
 export interface ToxicSpec {
   readonly type: ToxicType;
   readonly attributes: Readonly<Record<string, number>>;
   readonly stream?: 'upstream' | 'downstream';
-  /** Share of connections. */
+  /** Share of the connections that the toxic affects, 0 to 1. */
   readonly toxicity?: number;
 }
 
@@ -15,7 +15,7 @@ export const latency = (ms: number, jitterMs: number): ToxicSpec => ({
   type: 'latency',
   attributes: { latency: ms, jitter: jitterMs },
 });
-/** Bytes vanish; the connection stays open. */
+/** Drops all bytes and keeps the connection open. */
 export const blackhole: ToxicSpec = { type: 'timeout', attributes: { timeout: 0 } };
 export const reset: ToxicSpec = { type: 'reset_peer', attributes: { timeout: 0 } };
 export const slowClose = (ms: number): ToxicSpec => ({ type: 'slow_close', attributes: { delay: ms } });
@@ -58,7 +58,7 @@ export class Links {
     return `${name}-redis`;
   }
 
-  /** Both connections between two nodes, whoever has dialled. */
+  /** Returns both links between two nodes, one for each direction in which a node can dial. */
   pair(a: string, b: string): string[] {
     return [`${a}-${b}`, `${b}-${a}`];
   }
@@ -70,7 +70,7 @@ export class Links {
     };
   }
 
-  /** Nothing of what `from` sends reaches `to`, on whichever connection. */
+  /** Drops all that `from` sends to `to`, on the links of both directions. */
   async mute(from: string, to: string): Promise<Heal> {
     const there = await this.add(`${from}-${to}`, { ...blackhole, stream: 'upstream' });
     const back = await this.add(`${to}-${from}`, { ...blackhole, stream: 'downstream' });
@@ -91,7 +91,7 @@ export class Links {
     };
   }
 
-  /** Connections are cut, and new ones refused. */
+  /** Cuts the connections and refuses new ones. */
   async down(names: readonly string[]): Promise<Heal> {
     await Promise.all(names.map((name) => this.enable(name, false)));
     return async () => {

@@ -1,4 +1,4 @@
-/** Clients that send throughout a run: the simulator's workload, at the times that it draws. */
+/** Clients that send the simulator's workload throughout a run, at the times that the workload draws. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessagePlan } from '../sim/plan.js';
 import { Stream } from '../sim/sim-random.js';
@@ -26,7 +26,7 @@ const SHAPE: Omit<WorkloadShape, 'messages' | 'toMs'> = {
   },
 };
 const PER_SECOND = 60;
-/** Longer than any scenario. */
+/** Length of the drawn workload in seconds: longer than any scenario. */
 const DRAWN_S = 120;
 const TRIES_MAX = 3;
 const TICK_MS = 5;
@@ -70,7 +70,10 @@ export class Load {
     this.open.add(call);
   }
 
-  /** To the client's node, or the next that serves; while the outcome of its own id is unknown, again elsewhere. */
+  /**
+   * Calls through the client's node, or through the next node that is ready. If the caller gave an id and the outcome is unknown,
+   * calls again through another node.
+   */
   private async call(plan: MessagePlan, tries: number): Promise<void> {
     const first = Math.max(0, this.names.indexOf(plan.node)) + tries;
     const peer = this.names
@@ -85,13 +88,13 @@ export class Load {
     }
   }
 
-  /** Sends nothing new. */
+  /** Stops sending new messages. */
   async stop(): Promise<void> {
     this.stopping = true;
     await this.running;
   }
 
-  /** Resolves when every call is told or its process gone, and not later than asked for. */
+  /** Resolves when every call has its outcome or its process is gone, at the latest after `withinMs`. */
   async told(withinMs: number): Promise<void> {
     for (const endMs = performance.now() + withinMs; this.open.size > 0 && performance.now() < endMs; ) await sleep(20);
   }

@@ -1,4 +1,4 @@
-/** The world as child processes of this one, on the loopback interface. */
+/** Runs the world as child processes of this process, on the loopback interface. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,7 +30,10 @@ export interface LocalTools {
 const HOST = '127.0.0.1';
 const START_MS = 15_000;
 const END_MS = 15_000;
-/** Linux answers on all of 127/8, so that every ordered pair of nodes has an address of its own. */
+/**
+ * Returns the address of the link from one node to another. Linux accepts connections on all of 127/8, so each ordered pair of
+ * nodes has its own address.
+ */
 const pairAddress = (from: number, to: number): string => `127.77.${from}.${to}`;
 
 export class LocalDriver implements Driver {
@@ -114,7 +117,7 @@ class LocalWorld implements World {
     );
   }
 
-  /** Of a server; answers when it does. */
+  /** Starts a server. Resolves when the server replies. Throws a UsageError if it does not start. */
   private async started(what: string, command: string, args: readonly string[], answers: () => Promise<boolean>): Promise<Child> {
     const log = join(this.options.dir, `${what}.log`);
     const out = openSync(log, 'a');
@@ -122,7 +125,7 @@ class LocalWorld implements World {
     closeSync(out);
     for (const endMs = performance.now() + START_MS; ; await sleep(30)) {
       const isThere = await answers();
-      // Who answers may be another one, on whose port ours has ended.
+      // The reply may come from another server that had taken the port, so that ours has ended.
       const { exitCode, pid } = child.child;
       if (exitCode !== null || pid === undefined || (!isThere && performance.now() > endMs)) {
         const why = readFileSync(log, 'utf8').trim().split('\n').at(-1) || 'it says nothing';
@@ -235,7 +238,7 @@ class LocalStore implements StoreProcess {
   }
 }
 
-/** Puts a folder where a file is to be written. */
+/** Creates a folder at the path of a file, so that the file cannot be written. Returns the function that removes the folder. */
 export async function blockFile(dir: string, name: string): Promise<() => Promise<void>> {
   const path = join(dir, name);
   mkdirSync(path);

@@ -1,4 +1,4 @@
-/** npm run chaos: real processes, a real Redis, and Toxiproxy between them, judged by the simulator's checkers. */
+/** npm run chaos: runs real processes, a real Redis, and Toxiproxy between them. The simulator's checkers judge the history. */
 import { readFileSync } from 'node:fs';
 import { fromLines } from '../sim/history.js';
 import { type Blow, notMet, roundOf } from './campaign.js';
@@ -18,7 +18,7 @@ const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 async function driverOf(options: Options): Promise<Driver> {
   if (options.driver === 'local') return new LocalDriver(localTools(options, say));
-  // Loaded only here: it brings a client of Docker.
+  // Imported only for this driver, because the module loads a Docker client.
   const { dockerTools } = await import('./docker-tools.js');
   const { DockerDriver } = await import('./docker.js');
   return new DockerDriver(await dockerTools(options, say));
@@ -26,13 +26,13 @@ async function driverOf(options: Options): Promise<Driver> {
 
 const NO_FAKETIME = 'libfaketime is not there';
 
-/** What this machine, or the driver, lacks for the scenario, and what cannot be installed either. */
+/** Returns what this machine or the driver lacks for the scenario and cannot be installed; undefined if nothing is missing. */
 function lackOf({ needs }: Scenario, driver: Options['driver']): string | undefined {
   if (needs === 'containers' && driver !== 'docker') return 'it needs the docker driver';
   return needs === 'libfaketime' && faketimeOf(say) === undefined ? NO_FAKETIME : undefined;
 }
 
-/** Five on child processes, and the two that only containers can. */
+/** Returns whether CI runs the scenario: five on child processes, and the two that need containers. */
 const isOfCi = ({ ci, needs }: Scenario, driver: Options['driver']): boolean =>
   ci === true && (needs === 'containers') === (driver === 'docker');
 
@@ -42,7 +42,7 @@ function chosen({ scenarios, ci, driver }: Options): readonly Scenario[] {
   return SCENARIOS.filter((s) => (scenarios.length === 0 ? !ci || isOfCi(s, driver) : scenarios.includes(s.name)));
 }
 
-/** Opens the driver, tells what it runs, and closes it whatever happens. */
+/** Opens the driver, reports its versions, runs `play`, and closes the driver in every case. */
 async function onDriver(options: Options, play: (driver: Driver, versions: Versions) => Promise<boolean>): Promise<boolean> {
   const driver = await driverOf(options);
   try {
@@ -65,7 +65,7 @@ async function playAll(options: Options, signal: AbortSignal): Promise<boolean> 
   const { seed } = options;
   const all = chosen(options).map((scenario) => ({ scenario, lack: lackOf(scenario, options.driver) }));
   const notRun = all.flatMap(({ scenario: { name }, lack: why }) => (why === undefined ? [] : [{ name, why }]));
-  // Who names a scenario wants it played.
+  // Refuse to run if a scenario that the caller named, or every scenario, cannot be run.
   const isRefused = options.scenarios.length > 0 ? notRun.length > 0 : notRun.length === all.length;
   if (isRefused) throw new UsageError(notRun.map(({ name, why }) => `${name} cannot be run: ${why}`).join('; '));
   return onDriver(options, async (driver, versions) => {
@@ -78,7 +78,7 @@ async function playAll(options: Options, signal: AbortSignal): Promise<boolean> 
   });
 }
 
-/** Rounds until the time is over; each has its own seed, so that a broken one can be the first of another campaign. */
+/** Plays rounds until the time is over. Each round has its own seed, so a broken round can be the first of another campaign. */
 function playCampaign(options: Options, signal: AbortSignal): Promise<boolean> {
   return onDriver(options, async (driver, versions) => {
     const rounds: Result[] = [];
@@ -145,7 +145,7 @@ async function main(options: Options): Promise<boolean> {
     return true;
   }
   const stop = new AbortController();
-  // Not once: a library that finds no listener besides its own ends the process.
+  // Not `once`: a library that finds no listener besides its own ends the process.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort(new UsageError('interrupted')));
   if (options.campaign) return playCampaign(options, stop.signal);
   return options.canary === undefined ? playAll(options, stop.signal) : playCanaries(options, options.canary, stop.signal);

@@ -1,11 +1,11 @@
-/** The messages of the workload and their handlers: one class a type of entity, all with the simulator's jobs. */
+/** The messages of the workload and their handlers: one class per entity type, all with the simulator's jobs. */
 import { Inject, Injectable } from '@nestjs/common';
 import { CommandHandler, ICommandHandler } from '@nestjs/cqrs';
 import { EntityType, QueueEntityId, Reply } from 'atomic-queues';
 import { idOf, type Job, type Target, typeOf } from '../sim/job.js';
 import { Performer } from './performer.js';
 
-/** `c` first: whoever reads the log finds the call by it. */
+/** `c` is the first field, so that a reader of the log finds the call by it. */
 abstract class JobMessage implements Reply<number> {
   @QueueEntityId() readonly id: string;
 

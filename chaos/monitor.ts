@@ -1,11 +1,11 @@
 /**
- * Every command that a Redis carries out, in its order, those inside of scripts too: the stream of MONITOR. A command that
- * was refused is not in it.
+ * Reads the MONITOR stream of a Redis: every command that it runs, in order, including those inside scripts. Commands that were
+ * refused are not in the stream.
  */
 import { connect, type Socket } from 'node:net';
 
 export interface MonitorLine {
-  /** By the wall clock of the server. */
+  /** Wall-clock time of the server, in ms. */
   readonly wallMs: number;
   readonly isLua: boolean;
   readonly args: readonly string[];
@@ -13,7 +13,7 @@ export interface MonitorLine {
 
 const ESCAPES: Readonly<Record<string, number>> = { n: 10, r: 13, t: 9, a: 7, b: 8, '"': 34, '\\': 92 };
 
-/** The quoted arguments of a line, from `at` on. */
+/** Returns the quoted arguments of a line, from `at` on. */
 function argsOf(line: string, at: number): string[] {
   const args: string[] = [];
   for (let i = line.indexOf('"', at); i >= 0; i = line.indexOf('"', i + 1)) {
@@ -46,7 +46,7 @@ function unescaped(text: string): string {
   return Buffer.from(bytes).toString('utf8');
 }
 
-/** Undefined for what is no command: the +OK of MONITOR itself. */
+/** Parses one line. Returns undefined for a line that is no command: the +OK of MONITOR itself. */
 export function parseMonitorLine(line: string): MonitorLine | undefined {
   const match = /^\+(\d+\.\d+) \[\d+ (\S+)\] /.exec(line);
   if (match === null) return undefined;
@@ -54,14 +54,14 @@ export function parseMonitorLine(line: string): MonitorLine | undefined {
   return { wallMs: Number(seconds) * 1000, isLua: source === 'lua', args: argsOf(line, head.length) };
 }
 
-/** A connection that listens to one server until it ends. */
+/** A MONITOR connection to one server, which lasts until that server ends. */
 export class Monitor {
   readonly #socket: Socket;
   #rest = '';
   readonly #marks = new Map<string, () => void>();
   #isClosed = false;
 
-  /** `onLost`: the server has ended the connection, so the rest of what it does is not known. */
+  /** `onLost` is called when the server ends the connection. The commands that it runs from then on are unknown. */
   private constructor(socket: Socket, onLine: (line: MonitorLine) => void, onLost: () => void) {
     this.#socket = socket;
     socket.once('close', () => this.#isClosed || onLost());

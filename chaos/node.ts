@@ -1,4 +1,4 @@
-/** One node, a process of its own: a Nest application with the library, its handlers and its clients. Started by a driver. */
+/** The process of one node: a Nest application with the library, the workload's handlers and its clients. A driver starts it. */
 import 'reflect-metadata';
 import dns from 'node:dns';
 import { connect } from 'node:net';
@@ -15,13 +15,19 @@ import { BankAnswer, FromNode, Lines, NodeOptions, NodeStatus, placeNameOf, Send
 @Module({})
 class ChaosApp {}
 
-/** Timers of a busy machine are late, and the runtime's own have granules, on top of what the config promises. */
+/**
+ * Slack in ms on top of the timeouts that the config promises: timers of a busy machine fire late, and the runtime's own have a
+ * coarse resolution.
+ */
 const SLACK_MS = 1500;
-/** Two accounts whose handlers wait for each other end by it, and what waits behind them counts as not recovered. */
+/**
+ * Timeout in ms of a call from a handler to another entity. It ends a deadlock of two handlers that call each other. Until then
+ * the messages behind them count as not recovered.
+ */
 const ASK_TIMEOUT_MS = 1000;
 const HOST = Symbol.for('atomic-queues:host');
 
-/** Lines of the library's log, as an operator would read them, and what they say of the node. */
+/** Maps an event of the library's log to the node state that the history records. */
 const STATES = {
   joined: 'joined',
   suspended: 'suspended',
@@ -44,7 +50,7 @@ class ChaosNode {
     const { recordPath, originMs, control, name, run } = options;
     this.recorder = new Recorder(recordPath, originMs);
     const socket = connect(control.port, control.host);
-    // Whoever ends the harness ends its nodes with it.
+    // When the harness ends, its nodes end too.
     socket.on('error', () => process.exit(1)).on('close', () => process.exit(1));
     this.lines = new Lines(socket, (message) => this.heard(message));
     this.lines.send({ kind: 'hello', name, run });
@@ -201,7 +207,7 @@ class ChaosNode {
   }
 }
 
-/** Lets this process see each peer by the proxy that is its own. */
+/** Makes this process resolve the host name of each peer to the proxy of its own link to that peer. */
 function resolveBy(hosts: Readonly<Record<string, string>>): void {
   const lookup = dns.promises.lookup as (host: string, options: { all?: boolean }) => Promise<unknown>;
   dns.promises.lookup = (async (host: string, options: { all?: boolean } = {}) => {

@@ -1,4 +1,7 @@
-/** Which process runs at each place. One that ends though nobody has ended it is started again, and judged. */
+/**
+ * Tracks which process runs at each place. A process that ends unexpectedly is recorded as a defect, unless a fault explains its
+ * end, and is started again.
+ */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endsWithin } from '../demo/ends-within.js';
@@ -26,12 +29,12 @@ export interface NodesParts {
 
 interface Actor {
   process: Process | undefined;
-  /** How often another server has taken the place. */
+  /** Number of times that a new server has replaced the one at this place. */
   again: number;
   run: number;
-  /** We ended it. */
+  /** Whether the harness has ended the process. */
   ending: boolean;
-  /** It is to be up. */
+  /** Whether the node should be up. */
   wanted: boolean;
   startedMs: number;
 }
@@ -39,11 +42,11 @@ interface Actor {
 const RESTART_MS = 500;
 const READY_MS = 40_000;
 const LINKED_MS = 10_000;
-/** In good order, with a grace of 5 s. */
+/** Limit in ms of a graceful stop, whose grace is 5 s. */
 const STOP_MS = 15_000;
-/** After a SIGKILL. */
+/** Limit in ms until a process is gone after SIGKILL. */
 const GONE_MS = 10_000;
-/** How a node says that it could not start. */
+/** Exit code of a node that could not start. */
 const START_FAILED = 3;
 
 export class Nodes {
@@ -69,7 +72,7 @@ export class Nodes {
     for (const name of names) this.boot(name);
   }
 
-  /** Another server at the same place. */
+  /** Starts a new server, with another serverId, at the same place. */
   startAnew(name: string): void {
     this.actor(name).again++;
     this.boot(name);
@@ -109,7 +112,7 @@ export class Nodes {
     actor.process = undefined;
     const why = code === null ? 'killed' : `exit ${code}`;
     tellNow({ kind: 'node', node: name, incarnation: 0, state: actor.ending ? 'crashed' : 'exited', why });
-    // Without its store, or cut off, a node may give up to start; no fault ends one that runs.
+    // A node may fail to start without its store or while it is cut off. No fault makes a running node exit.
     const mayFail = code === START_FAILED && faults.anySince(actor.startedMs);
     if (!actor.ending && !mayFail)
       tellNow({ kind: 'defect', node: name, incarnation: 0, what: `${name} ended by itself (${why}): ${stderr.slice(-600)}` });
@@ -122,7 +125,7 @@ export class Nodes {
     return this.actor(name).process;
   }
 
-  /** Undefined until the process that runs now has said hello. */
+  /** Returns the connection of the current process; undefined until that process has said hello. */
   peer(name: string): Peer | undefined {
     const peer = this.parts.control.peers.get(name);
     return peer?.run === this.actor(name).run ? peer : undefined;
@@ -158,7 +161,7 @@ export class Nodes {
 
   // ---- ends
 
-  /** kill -9; it stays down until it is started. */
+  /** Kills the processes with SIGKILL. They stay down until they are started. */
   async kill(...names: readonly string[]): Promise<void> {
     await Promise.all(
       names.map(async (name) => {
@@ -171,14 +174,14 @@ export class Nodes {
     );
   }
 
-  /** SIGTERM's way: drain, hand off, leave. Resolves when the process is gone. */
+  /** Stops a node as SIGTERM does: it drains, hands off and leaves. Resolves when the process is gone. */
   async stop(name: string): Promise<void> {
     this.dismissed(name);
     this.parts.faults.once('graceful stop', name);
     await this.close(name, STOP_MS);
   }
 
-  /** Ends all processes in good order; those that do not end are killed. */
+  /** Stops all nodes gracefully. Kills those that do not end within `withinMs`. */
   async end(withinMs: number): Promise<void> {
     await Promise.all(
       this.names.map(async (name) => {
@@ -188,7 +191,7 @@ export class Nodes {
     );
   }
 
-  /** Nothing is started any more, and the end of a process is no news. */
+  /** Stops all restarts. From now on the end of a process is expected. */
   abandon(): void {
     for (const name of this.names) this.dismissed(name);
   }
@@ -197,7 +200,7 @@ export class Nodes {
     return Object.assign(this.actor(name), { ending: true, wanted: false });
   }
 
-  /** A process that does not end in good order is a defect, and killed. */
+  /** Stops a process gracefully. One that does not end within `withinMs` is recorded as a defect and killed. */
   private async close(name: string, withinMs: number): Promise<void> {
     const { process } = this.actor(name);
     if (process === undefined) return;

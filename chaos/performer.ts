@@ -1,4 +1,6 @@
-/** What a handler does: reads an account of the bank, works a while, writes it back, and misbehaves as its job says. */
+/**
+ * The work of a handler: it reads an account of the bank, works a while, writes the account back, and misbehaves as its job says.
+ */
 
 import { EntityContext, TerminalError } from 'atomic-queues';
 import type { Job, Target } from '../sim/job.js';
@@ -11,7 +13,7 @@ export interface Surroundings {
   incarnation(): number;
   record(event: RecordedEvent): void;
   bank(ask: BankAsk): Promise<BankAnswer>;
-  /** A transactional send of the handler that runs. */
+  /** Makes a transactional send from the running handler. */
   send(context: EntityContext, target: Target): void;
   /** Calls another entity and waits. */
   ask(target: Target): Promise<unknown>;
@@ -87,7 +89,10 @@ class Run {
     return answer.balance;
   }
 
-  /** Ends early when the signal aborts, unless it is deaf, after a while of winding down: what the takeover hold is for. */
+  /**
+   * Resolves after `ms`. If the signal aborts first, rejects after `lagMs` of winding down, for which the take-over hold exists.
+   * A deaf job ignores the signal.
+   */
   private sleep(ms: number): Promise<void> {
     const { signal } = this.context;
     const { lagMs = 0, how } = this.job;

@@ -1,4 +1,4 @@
-/** Ports of this machine for the servers of a run. */
+/** Finds ports of this machine for the servers of a run. */
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 const LOWEST = 10_000;
 const OUTGOING_FROM = 32_768;
 
-/** From here on the system takes ports for connections that go out. */
+/** Returns the lowest port that the system uses for outgoing connections. */
 function outgoingFrom(): number {
   try {
     return Number(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s/)[0]);
@@ -23,8 +23,8 @@ const isFree = (port: number): Promise<boolean> =>
   });
 
 /**
- * Below those of connections that go out: a server that is down for a while must find its port free when it comes back, and one
- * that dials it meanwhile would now and then reach itself.
+ * Returns free ports below those of outgoing connections. A server that is down for a while must find its port free when it comes
+ * back. In the range of outgoing connections, a client that dials it meanwhile would now and then connect to itself.
  */
 export async function serverPorts(count: number): Promise<number[]> {
   const from = outgoingFrom();

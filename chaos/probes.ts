@@ -1,4 +1,4 @@
-/** Whether a server answers. */
+/** Probes that check whether a server replies. */
 import { connect } from 'node:net';
 
 export const answersPing = (host: string, port: number): Promise<boolean> =>

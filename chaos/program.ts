@@ -1,6 +1,6 @@
 /**
- * The program of a node. It loads the library as its users do, by name, from what `npm pack` ships, unpacked beside it. The
- * harness shares the source with the simulator instead: it judges the package, and does not run on it.
+ * Provides the program of a node. A node loads the library by name, as users do, from the files that `npm pack` ships, unpacked
+ * beside the program. The harness instead shares source code with the simulator: it judges the package and does not run on it.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -11,14 +11,17 @@ import { UsageError } from './driver.js';
 import type { Say } from './setup.js';
 
 export const NODE_FILE = fileURLToPath(new URL('./node.js', import.meta.url));
-/** The compiled suite. */
+/** Folder of the compiled suite. */
 export const BUILT = dirname(dirname(NODE_FILE));
-/** Within a build of the suite. */
+/** Path of the package within a build of the suite. */
 export const PACKAGE = 'node_modules/atomic-queues';
-/** All that the package is made from. */
+/** Files and folders that the package is made from. */
 const SOURCES = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build.mjs', 'scripts/compile.mjs', 'src'];
 
-/** Answers the program, and packs what it loads unless that is done and nothing has changed since. */
+/**
+ * Returns the path of a node's program. Packs the library that it loads, unless that is done and the sources have not changed
+ * since.
+ */
 export function nodeProgram(say: Say): string {
   const stamp = join(BUILT, 'node_modules/.packed-from');
   const sources = hashOf(SOURCES);
@@ -30,7 +33,7 @@ export function nodeProgram(say: Say): string {
   run('npm', 'pack', '--ignore-scripts', '--pack-destination', join(BUILT, 'node_modules'));
   const packed = readdirSync(join(BUILT, 'node_modules')).find((file) => file.endsWith('.tgz')) as string;
   run('tar', '-xzf', join(BUILT, 'node_modules', packed), '-C', join(BUILT, PACKAGE), '--strip-components', '1');
-  // Within its own scope a package finds itself first: the program stands in another.
+  // Within its own scope a package resolves its own name to itself first. This file puts the program into another scope.
   writeFileSync(join(BUILT, 'package.json'), '{ "private": true, "type": "module" }\n');
   writeFileSync(stamp, sources);
   return NODE_FILE;

@@ -1,4 +1,4 @@
-/** The append-only file in which a process writes down its part of a history. */
+/** The append-only file in which a process records its part of a history. */
 import { openSync, readFileSync, writeSync } from 'node:fs';
 import type { HistoryEvent } from '../sim/history.js';
 import { hostMs } from './clock.js';
@@ -6,7 +6,7 @@ import { hostMs } from './clock.js';
 type Unstamped<T> = T extends HistoryEvent ? Omit<T, 'index' | 'atMs'> : never;
 export type RecordedEvent = Unstamped<HistoryEvent>;
 
-/** Appends events by single writes: what was written survives the kill of its process. */
+/** Appends each event with a single write, so that it survives the kill of its process. */
 export class Recorder {
   readonly #fd: number;
 
@@ -22,7 +22,7 @@ export class Recorder {
   }
 }
 
-/** The events of one process. Its last line may be torn by the kill: what it tells did not happen. */
+/** Returns the events of one process. A kill may have torn the last line; the event in it counts as not having happened. */
 export function readRecord(path: string): HistoryEvent[] {
   const lines = readFileSync(path, 'utf8').split('\n');
   const torn = lines.pop() ?? '';
@@ -30,7 +30,7 @@ export function readRecord(path: string): HistoryEvent[] {
   try {
     if (torn !== '') events.push(JSON.parse(torn) as HistoryEvent);
   } catch {
-    // Torn.
+    // The line is torn: its event is dropped.
   }
   return events;
 }

@@ -1,4 +1,4 @@
-/** Tries each canary until the suite sees it. */
+/** Runs each canary until the suite catches it. */
 import { buildCanary, CANARIES, removeCanary } from './canaries.js';
 import { UsageError } from './driver.js';
 import { LocalDriver, type LocalTools } from './local.js';
@@ -12,11 +12,11 @@ export interface CanaryResult {
   readonly expected: readonly string[];
   readonly scenario: string;
   readonly violated: readonly string[];
-  /** 0: never. */
+  /** Number of tries until the suite caught the canary. 0: never. */
   readonly caughtAfterTries: number;
 }
 
-/** Those that `wanted` names. */
+/** Returns the canaries that `wanted` names. Throws a UsageError if there are none. */
 export function canariesOf(wanted: string): typeof CANARIES {
   const chosen = wanted === 'all' ? CANARIES : CANARIES.filter((c) => c.name === wanted);
   if (chosen.length > 0) return chosen;

@@ -1,4 +1,7 @@
-/** Plays one scenario: nodes start, load begins, faults come and go, all heals, and then liveness is owed. */
+/**
+ * Plays one scenario: nodes start, load begins, faults begin and end, and everything heals. From then on the liveness invariants
+ * apply.
+ */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -30,11 +33,11 @@ export interface RunOptions {
 }
 
 const WARM_MS = 1500;
-/** Load goes on after the heal: by it the recovery is seen. */
+/** Time in ms for which load goes on after the heal. Its calls show the recovery. */
 const AFTER_MS = 4000;
 const POLL_MS = 100;
 const PROBES_MAX = 10;
-/** A node that is stuck answers never, and L1 and L2 tell it. */
+/** Time in ms after its timeout at which a probe is given up. A node that is stuck never replies; L1 and L2 report that. */
 const PROBE_LATE_MS = 5000;
 const CLOSE_MS = 15_000;
 const SETTLE_MS_MAX = 30_000;
@@ -59,7 +62,7 @@ export async function play({ driver, scenario, seed, dir, signal }: RunOptions):
     await links.open();
     const { redis } = world;
     const admin = new Admin(redis.host, redis.port);
-    // By the wall clock until the run is over, when its difference to the host's is known best.
+    // The events keep wall-clock times until the run is over. The offset to the host clock is known best then.
     const storeLog = new StoreLog(Admin.base, (wallMs, event) => {
       storeEvents.push({ ...event, index: 0, atMs: wallMs } as HistoryEvent);
     });
@@ -79,7 +82,7 @@ export async function play({ driver, scenario, seed, dir, signal }: RunOptions):
       signal.throwIfAborted();
       const what = `the scenario could not be played: ${String((error as Error).stack ?? error)}`;
       tellNow({ kind: 'defect', node: '', incarnation: 0, what });
-      // The history is to be whole all the same.
+      // Stop the nodes gracefully, so that the history is complete even in this case.
       await stage.end(CLOSE_MS);
     } finally {
       admin.close();
@@ -154,7 +157,10 @@ class Run {
     return all.every((s) => s?.state === 'running' && !s.suspended && !s.degraded);
   }
 
-  /** New work is accepted by every node, and done; one that has just come back may still say no for a moment. */
+  /**
+   * Sends new work through a node, which must accept and finish it. Retries, because a node that has just recovered may refuse
+   * calls for a moment.
+   */
   private async probe(name: string, i: number, tries: number): Promise<void> {
     const { independentMs: timeoutMs } = factsOf(SETTINGS);
     const job = { c: `p${i}-${tries}`, op: 'deposit', amount: 1, ms: 5, how: 'ok' } as const;
@@ -171,7 +177,7 @@ class Run {
       this.stage.names.map(async (node) => {
         const status = this.stage.nodes.isReady(node) ? await this.stage.nodes.peer(node)?.status() : undefined;
         const { state = 'down', running = 0, waiting = 0, owned = 0 } = status ?? {};
-        // Timers of a real process belong to many; the simulator counts those of the runtime.
+        // The simulator counts the timers of the runtime. In a real process other code has timers too.
         return { node, state, running, waiting, owned, timers: 0 };
       }),
     );

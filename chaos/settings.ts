@@ -1,4 +1,6 @@
-/** The configuration of every node, and what the checkers must know of it: the library's defaults, as far as they go. */
+/**
+ * The configuration of every node, and the part of it that the checkers need. It uses the library's defaults as far as possible.
+ */
 
 import { typeFactsOf } from '../sim/cluster.js';
 import type { RunFacts } from '../sim/history.js';
@@ -18,7 +20,7 @@ export const SETTINGS: Settings = {
   storeCallTimeoutMs: 1000,
   enqueueTimeoutMs: 5000,
   replyTimeoutMs: 5000,
-  // Short, so that workers are torn down and made again within a run.
+  // Short, so that idle workers are torn down and created again within a run.
   idleTimeoutMs: 2000,
   handlerTimeoutMs: 0,
   shutdownGraceMs: 5000,
@@ -35,7 +37,7 @@ export const SETTINGS: Settings = {
   onLeaseLost: 'rejoin',
 };
 
-/** After the heal everything is as before within this time. */
+/** Time in ms after the heal within which the cluster must have recovered. */
 export const RECOVERY_MS_MAX = SETTINGS.nodeTTLMs + SETTINGS.takeoverHoldMs + 5000;
 
 export function factsOf(settings: Settings): RunFacts {

@@ -1,4 +1,4 @@
-/** Finds what the drivers need, and installs what can be installed: one line for each thing that is missing. */
+/** Finds the programs that the drivers need, and installs those that can be installed. Reports each missing one in one line. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,10 +12,10 @@ const TOXIPROXY_MODULE = `github.com/Shopify/toxiproxy/v2/cmd/server@${TOXIPROXY
 const TOXIPROXY_DIR = 'build/chaos-tools';
 const GO_MIN = 1.23;
 const GO_INSTALLED = '/usr/local/go/bin/go';
-/** Of one command that installs or builds, also with other work on the machine. */
+/** Limit in ms of one command that installs or builds, even if the machine has other work. */
 const INSTALL_MS_MAX = 4 * 60_000;
 const FAKETIME_PATHS = ['x86_64', 'aarch64'].map((cpu) => `/usr/lib/${cpu}-linux-gnu/faketime/libfaketimeMT.so.1`);
-/** Undefined where it is not installed. */
+/** Returns the path of libfaketime; undefined if it is not installed. */
 export const findFaketime = (): string | undefined => FAKETIME_PATHS.find((path) => existsSync(path));
 
 export type Say = (line: string) => void;
@@ -28,7 +28,7 @@ export interface ServerOptions {
 
 const hasApt = (): boolean => process.getuid?.() === 0 && findOnPath('apt-get') !== undefined;
 
-/** Installs a package of Debian or Ubuntu; answers whether that went well. */
+/** Installs a package on Debian or Ubuntu. Returns whether that succeeded. */
 export function aptInstall(name: string, say: Say): boolean {
   if (!hasApt()) return false;
   say(`installing ${name} with apt-get`);
@@ -37,7 +37,7 @@ export function aptInstall(name: string, say: Say): boolean {
     stdio: 'ignore',
     timeout: INSTALL_MS_MAX,
   } as const;
-  // Somebody else may be installing something.
+  // Wait for the lock: another process may be installing something.
   const run = (...args: readonly string[]): boolean =>
     spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...args], options).status === 0;
   return (
@@ -60,10 +60,10 @@ export function redisServerOf(given: string | undefined, say: Say): string {
   return path;
 }
 
-/** Where its own installer puts it is not on every PATH. */
+/** Returns the path of Go. Go's own installer uses a folder that is not on every PATH. */
 const findGo = (): string | undefined => findOnPath('go') ?? (isProgram(GO_INSTALLED) ? GO_INSTALLED : undefined);
 
-/** Of Go, or undefined if it is missing or too old for the module. */
+/** Returns the path of Go; undefined if Go is missing or too old for the module. */
 function goOf(): string | undefined {
   const go = findGo();
   if (go === undefined) return undefined;
@@ -99,7 +99,7 @@ export function toxiproxyOf(given: string | undefined, say: Say): string {
   return built;
 }
 
-/** A server that was built from its module calls itself "git"; Go knows the version. */
+/** Returns the version of a Toxiproxy server. A server that was built from its module reports "git"; Go knows its version. */
 export function toxiproxyVersionOf(path: string): string {
   const own = spawnSync(path, ['--version'], { encoding: 'utf8' });
   const told = /(\d+\.\d+\.\d+)/.exec(`${own.stdout}${own.stderr}`)?.[1];
@@ -112,7 +112,7 @@ export function toxiproxyVersionOf(path: string): string {
 export function localTools(given: ServerOptions, say: Say): LocalTools {
   if (process.platform !== 'linux')
     throw new UsageError('the local driver needs Linux, where every address of 127/8 is this machine; use --driver docker');
-  // What is named wrongly is told before anything is installed or built.
+  // A wrong name is reported before anything is installed or built.
   if (given.redisServer !== undefined) redisServerOf(given.redisServer, say);
   const toxiproxy = toxiproxyOf(given.toxiproxy, say);
   return {

@@ -1,4 +1,7 @@
-/** The verbs of a scenario: what is done to nodes, links and Redis while clients send. What lasts is healed at the end. */
+/**
+ * The verbs of a scenario: they apply faults to nodes, links and Redis while clients send. Faults that are still active at the
+ * end are healed.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin } from './admin.js';
 import { hostMs, type WallClock } from './clock.js';
@@ -28,21 +31,21 @@ export interface StageParts {
 }
 
 const LOOK_MS = 5000;
-/** What a look at links may find. */
+/** Observation that `lookForLoss` records. */
 export const LINK_LOST = 'a link between nodes was lost';
-/** What the way of a beat takes: the node counts its lease from when it was sent. */
-const BEAT_WAY_MS = 50;
+/** Assumed time in ms from the send of a heartbeat to its arrival at Redis. The node counts its lease from the send. */
+const HEARTBEAT_WAY_MS = 50;
 const OCCUPY_MS = 3000;
-/** Enough that each node gets some. */
+/** Number of entities, enough that each node owns some. */
 const OCCUPY_ENTITIES = 10;
 const OCCUPY_TRIES = 5;
 
 export class Stage {
   readonly names: readonly string[];
   readonly nodes: Nodes;
-  /** Redis as its operator sees it. */
+  /** Direct connection to Redis, past all proxies. */
   readonly admin: Admin;
-  /** Redis as its commands tell it. */
+  /** State of the log, derived from the commands that Redis ran. */
   readonly storeLog: StoreLog;
   private readonly faults: Faults;
   private monitor: Monitor | undefined;
@@ -70,7 +73,7 @@ export class Stage {
     });
   }
 
-  /** Of a container: its control group is frozen. */
+  /** Freezes the control group of a node's container. */
   freeze(name: string): Promise<Heal> {
     return this.faults.asleep(name, this.leaseLeftMs(name), async () => {
       const thaw = await this.nodes.processOf(name)?.freeze?.();
@@ -79,20 +82,20 @@ export class Stage {
     });
   }
 
-  /** By the beats that Redis has taken. */
+  /** Returns how long the node's lease still lasts, in ms, computed from the heartbeats that Redis received. */
   leaseLeftMs(name: string): number {
     const { nodeTTLMs, leaseMarginMs } = SETTINGS;
-    const beatMs = this.parts.wall.toHostMs(this.storeLog.lastBeatMs(name)) - BEAT_WAY_MS;
-    return Math.max(0, beatMs + nodeTTLMs - leaseMarginMs - hostMs());
+    const heartbeatMs = this.parts.wall.toHostMs(this.storeLog.lastHeartbeatMs(name)) - HEARTBEAT_WAY_MS;
+    return Math.max(0, heartbeatMs + nodeTTLMs - leaseMarginMs - hostMs());
   }
 
-  /** The main loop stands still; the threads of the process go on. */
+  /** Blocks the main loop of a node. The other threads of its process go on. */
   block(name: string, ms: number): void {
     this.faults.once(`loop blocked for ${ms} ms`, name);
     this.nodes.peer(name)?.tell({ kind: 'block', ms });
   }
 
-  /** Of a container: it is taken off its data network. */
+  /** Takes the container of a node off its data network. */
   disconnect(name: string): Promise<Heal> {
     const { faults, nodes } = this;
     return faults.during('network disconnected', name, async () => (await nodes.processOf(name)?.disconnect?.()) as Heal);
@@ -105,13 +108,16 @@ export class Stage {
 
   // ---- work
 
-  /** Sends a message whose handler works for that long; a deaf one works on whatever its signal says. */
+  /** Sends a message whose handler works for `ms`. A deaf handler ignores its abort signal. */
   send(via: string, entity: string, ms: number, how: 'ok' | 'deaf' = 'ok'): void {
     const job = { c: `stage-${++this.sent}`, op: 'deposit', amount: 1, ms, how } as const;
     void this.nodes.peer(via)?.call({ entity, job, how: 'enqueue', probe: false });
   }
 
-  /** Resolves when a handler that works for seconds, on a fenced account, runs on that node: answers the account. */
+  /**
+   * Starts handlers on fenced accounts that work for seconds. Resolves with the account of one that runs on this node. Throws if
+   * none starts there.
+   */
   async occupy(name: string, how: 'ok' | 'deaf' = 'ok'): Promise<string> {
     const { readers } = this.parts.control;
     for (let tries = 0; tries < OCCUPY_TRIES; tries++) {
@@ -137,7 +143,7 @@ export class Stage {
     return this.faults.during('redis link: down', names.join(' '), () => links.down(this.redisLinks(names)));
   }
 
-  /** On all links between the pairs of these nodes. */
+  /** Adds a toxic to all links between these nodes. */
   peerToxic(names: readonly string[], spec: ToxicSpec, label = spec.type as string): Promise<Heal> {
     const { links } = this.parts;
     return this.faults.during(`peer links: ${label}`, names.join(' '), () => links.poison(this.pairsOf(names), spec));
@@ -162,7 +168,7 @@ export class Stage {
 
   // ---- Redis
 
-  /** From now on the history has what Redis does. */
+  /** Opens the monitor: from now on the history records what Redis does. */
   async watch(): Promise<void> {
     this.monitor = await this.parts.openMonitor();
   }
@@ -184,8 +190,8 @@ export class Stage {
   }
 
   /**
-   * Ends Redis and starts it again on its data. The links are cut just before, and all that it did until then is seen by the
-   * monitor: what a server does in its last moment is reported to nobody.
+   * Ends Redis and starts it again on its data. Cuts the links first and waits until the monitor has reported everything up to
+   * then, because a server does not report its last commands.
    */
   async restartRedis(signal: 'SIGTERM' | 'SIGKILL', downMs: number): Promise<void> {
     const { links, world } = this.parts;
@@ -195,7 +201,7 @@ export class Stage {
     await this.admin.mark();
     await seen;
     this.monitor?.close();
-    // A killed process loses nothing of what it has answered: the kernel has it, and only the power must stay on.
+    // A killed process loses nothing that it acknowledged: the kernel has the bytes, and only a power failure would lose them.
     await world.store.end(signal);
     await sleep(downMs);
     await world.store.start();
@@ -203,9 +209,9 @@ export class Stage {
     await up();
   }
 
-  // ---- what came of it
+  // ---- observations
 
-  /** Looks until it is so, and tells the history if it ever is. */
+  /** Polls `isSo` for at most 5 s. Records the observation in the history once it holds. */
   async look(what: string, isSo: () => Promise<boolean>): Promise<void> {
     for (const endMs = performance.now() + LOOK_MS; performance.now() < endMs; await this.sleep(20)) {
       if (!(await isSo())) continue;
@@ -214,7 +220,7 @@ export class Stage {
     }
   }
 
-  /** Looks until one of the two says that its link to the other is not up. */
+  /** Polls until one of the two nodes reports that its link to the other is down or suspect. */
   lookForLoss(a: string, b: string): Promise<void> {
     return this.look(LINK_LOST, async () => {
       const [ofA, ofB] = await Promise.all([this.nodes.peer(a)?.status(), this.nodes.peer(b)?.status()]);
@@ -224,7 +230,7 @@ export class Stage {
 
   // ---- the end
 
-  /** Everything that was begun is over, and every node is up. */
+  /** Ends all active faults and starts every node that is down. */
   async heal(): Promise<void> {
     await this.faults.healAll();
     this.nodes.start(...this.names);

@@ -1,7 +1,7 @@
 /**
- * Reads from the commands of a Redis what the scripts of the library did to the log, and tells it as events of a history:
- * what the simulator's observer does for its own store. A batch was applied if and only if its script wrote the session
- * (`HSET meta s<session> <number> s<session>:<0|1> <reply>`), and the reply that it keeps there is what it answered.
+ * Derives what the library's scripts did to the log from the commands of a Redis, and reports it as events of a history. The
+ * simulator's observer does the same for its own store. A batch was applied if and only if its script wrote the session
+ * (`HSET meta s<session> <number> s<session>:<0|1> <reply>`). The reply that it stores there is the reply that it returned.
  */
 
 import type { HistoryEvent } from '../sim/history.js';
@@ -16,28 +16,28 @@ type Unplaced<T> = T extends HistoryEvent ? Omit<T, 'index' | 'atMs'> : never;
 export type Tell = (atMs: number, event: Unplaced<HistoryEvent>) => void;
 export type TellNow = (event: Unplaced<HistoryEvent>) => void;
 
-/** Of a script's arguments: its name, the script, the number of keys, and three keys. */
+/** Index of the first ARGV in a script call. Before it come the command, the script, the number of keys, and three keys. */
 const ARGV_AT = 6;
 const GROUP = 'default';
 
 export class StoreLog {
-  /** Messages that are not terminal, as the log says. */
+  /** Number of messages that are not terminal, as the log has it. */
   depth = 0;
-  /** Batches that came once more after they had been applied. */
+  /** Number of batches that arrived again after they had been applied. */
   copies = 0;
-  /** The node that was last made master; its name may be that of nobody any more. */
+  /** Name of the node that last became master. That node may no longer live. */
   master = '';
   private workersMax = 0;
   private argv: readonly string[] = [];
   private readonly meta: string;
   private readonly names = new Map<number, string>();
-  private readonly beats = new Map<string, number>();
+  private readonly heartbeats = new Map<string, number>();
   private readonly epochs = new Map<string, number>();
-  /** The last that was applied, by session. */
+  /** The last batch that was applied, by session. */
   private readonly batches = new Map<string, Pick<Batch, 'generation' | 'n'>>();
   private readonly fences = new Map<string, number>();
   private letters = 0;
-  /** Of the command that is told. */
+  /** Wall-clock time in ms of the command that is being processed. */
   private atMs = 0;
   private readonly log: LogEvents;
 
@@ -52,9 +52,9 @@ export class StoreLog {
     });
   }
 
-  /** When the store last took a beat of the node of that name. */
-  lastBeatMs(node: string): number {
-    return this.beats.get(node) ?? Number.NEGATIVE_INFINITY;
+  /** Returns the wall-clock time in ms at which the store last received a heartbeat of this node. */
+  lastHeartbeatMs(node: string): number {
+    return this.heartbeats.get(node) ?? Number.NEGATIVE_INFINITY;
   }
 
   take({ isLua, args }: MonitorLine, atMs: number): void {
@@ -88,12 +88,12 @@ export class StoreLog {
     if (pairs[0] === session && pairs[2]?.startsWith(`${session}:`) === true) this.applied(pairs[3] as string, atMs);
   }
 
-  /** A join writes a member, and so does a beat. */
+  /** Processes the record of a member. A join writes one, and so does a heartbeat. */
   private wroteMember([incarnation = '', record = '']: readonly string[], atMs: number): void {
     const [serverId = ''] = record.split(FS);
     const node = placeNameOf(serverId);
     this.names.set(Number(incarnation), node);
-    if (this.argv[2] === 'beat' || this.argv[2] === 'join') this.beats.set(node, atMs);
+    if (this.argv[2] === 'heartbeat' || this.argv[2] === 'join') this.heartbeats.set(node, atMs);
   }
 
   private wroteLeader([group = '', record = '']: readonly string[], atMs: number): void {
@@ -107,7 +107,7 @@ export class StoreLog {
   private wroteLetters(pairs: readonly string[], atMs: number): void {
     for (let i = 0; i + 1 < pairs.length; i += 2) {
       const letter = pairs[i] as string;
-      // A late end is noted on a letter that is known.
+      // A late end is added to a dead letter that is already known.
       if (Number(letter) <= this.letters) continue;
       this.letters = Number(letter);
       const [entity = '', reason = '', , , , , , , seq = '', , attempt = ''] = (pairs[i + 1] as string).split(FS);

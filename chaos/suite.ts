@@ -1,4 +1,6 @@
-/** Plays scenarios one after the other, each in a folder of its own, and keeps what is worth it. */
+/**
+ * Plays scenarios one after the other, each in a folder of its own, and keeps the timelines and the histories that are needed.
+ */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,7 +26,7 @@ export interface PlayOptions {
 
 export async function playOne(scenario: Scenario, { driver, seed, signal }: PlayOptions): Promise<Played> {
   const dir = mkdtempSync(join(tmpdir(), 'aq-chaos-'));
-  // A world has one of its own, which knows what else there is; until it is open this one has the folder.
+  // A world opens its own guard, which also knows its processes. Until the world is open, this guard removes the folder.
   const guard = new Guard(dir);
   const startMs = performance.now();
   try {
@@ -41,12 +43,12 @@ export interface Result extends Judgement {
   readonly name: string;
   readonly faults: readonly string[];
   readonly seconds: number;
-  /** Files. The history is undefined where it was not kept. */
+  /** Paths of files. The history is undefined if it was not kept. */
   readonly history: string | undefined;
   readonly timeline: string;
 }
 
-/** Writes the timeline, and the history if it is asked for or not valid. */
+/** Writes the timeline, and the history if that is asked for or the verdict is not valid. */
 export function keep(scenario: Scenario, { events, judgement, seconds }: Played, out: string, keepsAll: boolean): Result {
   const { name, faults } = scenario;
   mkdirSync(out, { recursive: true });

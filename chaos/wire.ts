@@ -1,30 +1,33 @@
-/** What a node is started with, and what goes between it and the harness: one JSON object a line. */
+/** The options of a node's process, and the messages between a node and the harness: one JSON object per line. */
 import type { Socket } from 'node:net';
 import type { PeerHealth } from 'atomic-queues';
 import type { Job } from '../sim/job.js';
 import type { Settings } from '../sim/plan.js';
 
 export interface NodeOptions {
-  /** Its place: what links and histories call it. */
+  /** Name of the node's place, as links and histories use it. */
   readonly name: string;
   readonly serverId: string;
-  /** Number of the process, over all nodes. */
+  /** Number of the process, counted over all nodes. */
   readonly run: number;
   readonly redisUrl: string;
   readonly keyPrefix: string;
   readonly control: { readonly host: string; readonly port: number };
-  /** File of this process's events. */
+  /** Path of the file in which this process records its events. */
   readonly recordPath: string;
   /** Host time at which the history begins. */
   readonly originMs: number;
   readonly settings: Settings;
-  /** Undefined: nodes talk over pub/sub. */
+  /** Addresses for gRPC. Undefined: nodes use pub/sub. */
   readonly grpc: { readonly listen: string; readonly advertise: string } | undefined;
   /** Addresses of host names as this node sees them. */
   readonly hosts: Readonly<Record<string, string>>;
 }
 
-/** A place may be taken by one server after another; the name of the place is told by the id. */
+/**
+ * Returns the serverId of a server at a place. One server after another may take a place, so the id contains the name of the
+ * place.
+ */
 export const serverIdOf = (name: string, again: number): string => (again === 0 ? name : `${name}.${again}`);
 export const placeNameOf = (serverId: string): string => serverId.split('.')[0] as string;
 
@@ -44,7 +47,7 @@ export interface Told {
   readonly code: string;
 }
 
-/** What a handler asks of the bank, which is in the harness, as a database would be elsewhere. */
+/** A request of a handler to the bank. The bank is in the harness and stands for a database. */
 export interface BankAsk {
   readonly do: 'read' | 'write';
   readonly entity: string;
@@ -52,9 +55,9 @@ export interface BankAsk {
   readonly incarnation: number;
   readonly fence: number;
   readonly fenced: boolean;
-  /** A handler that may run twice finds what its first run wrote. */
+  /** Whether the bank keeps the result per message, so that a handler that runs twice finds what its first run wrote. */
   readonly journal: boolean;
-  /** Of a write. */
+  /** New balance, for a write. */
   readonly balance: number;
 }
 export interface BankAnswer {
@@ -70,7 +73,7 @@ export interface NodeStatus {
   readonly suspended: boolean;
   readonly degraded: boolean;
   readonly wallMs: number;
-  /** By name of the peer. */
+  /** State of the link to each peer, by name of the peer. */
   readonly links: Readonly<Record<string, PeerHealth['link']>>;
 }
 

@@ -1,4 +1,4 @@
-/** The bank's application: the same handlers as without the library, with the library between the clients and them. */
+/** The bank's application in the second half: the same handlers, with the library between the clients and the handlers. */
 import { INestApplicationContext, Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AtomicQueuesConfig, AtomicQueuesError, AtomicQueuesModule, EntityContext, QueueBus } from '../src/index.js';
@@ -8,7 +8,7 @@ import { Deposit, DepositHandler, Outbox, Withdraw, WithdrawHandler } from './me
 
 @Injectable()
 class TransactionalOutbox extends Outbox {
-  /** Logged together with the completion of the handler that runs, or not at all. */
+  /** Logs the message atomically with the completion of the running handler, or not at all. */
   async send(message: Deposit): Promise<void> {
     EntityContext.current().enqueue(message);
   }
@@ -46,7 +46,7 @@ export async function askOnce(bus: QueueBus, message: Deposit | Withdraw, impati
   }
 }
 
-/** Where the answer is unknown, the same id asks again: it counts once, and answers with the first result. */
+/** Returns a counter that repeats a call of unknown outcome with the same id. The message runs once; a repeat gets its result. */
 export const insistent = (once: (message: Deposit | Withdraw, impatient: boolean) => Promise<Verdict>): Counter => ({
   ask: async (message, { impatient }) => {
     let verdict = await once(message, impatient);

@@ -1,4 +1,4 @@
-/** Holds what the clients were told against what the bank shows, message by message and cent by cent. */
+/** Compares the outcomes that the clients received with the bank's journal and balances, message by message and cent by cent. */
 import { Bank } from './bank.js';
 import { Clients, Told } from './clients.js';
 import { Deposit } from './messages.js';
@@ -6,19 +6,19 @@ import { Deposit } from './messages.js';
 type End = 'completed' | 'failed' | 'interrupted' | 'withdrawn';
 
 export interface Audit extends Readonly<Record<End, number>> {
-  /** Accepted messages: those of the clients, and the deposits that completed transfers sent. */
+  /** Number of accepted messages: those of the clients, and the deposits that completed transfers sent. */
   readonly messages: number;
   readonly deadLetters: number;
   readonly lostUpdates: number;
   readonly overdrafts: number;
   readonly balanceHeld: boolean;
-  /** Money in messages that ended as dead letters: not booked, or taken and not passed on; not lost. */
+  /** Cents in messages that ended as dead letters: not booked, or taken and not passed on. This money is not lost. */
   readonly heldCents: number;
-  /** What does not add up, in words; empty when everything held. */
+  /** Descriptions of the violations found; empty if every check passed. */
   readonly violations: readonly string[];
 }
 
-/** A dead letter as the store lists it. */
+/** A dead letter as listed by the store. */
 export interface DeadLetter {
   readonly ref: string;
   readonly reason: 'failed' | 'interrupted';
@@ -26,7 +26,7 @@ export interface DeadLetter {
 
 interface Accepted {
   readonly message: Told['message'];
-  /** 'sent': by a completed transfer, and nobody waits for it. */
+  /** 'sent': a completed transfer sent the message, and no client waits for it. */
   readonly verdict: Told['verdict'] | 'sent';
   readonly booked: number;
   readonly refused: number;
@@ -43,7 +43,7 @@ function grouped<T extends { readonly ref: string }>(rows: Iterable<T>): Map<str
   return groups;
 }
 
-/** How it ended; undefined if nothing shows that it did. */
+/** Returns how a message ended; undefined if there is no evidence that it ended. */
 function endOf({ verdict, booked, refused, letters }: Accepted): End | undefined {
   if (verdict === 'interrupted' || verdict === 'withdrawn') return verdict;
   if (verdict === 'sent' && letters.some(({ reason }) => reason === 'interrupted')) return 'interrupted';
@@ -51,7 +51,7 @@ function endOf({ verdict, booked, refused, letters }: Accepted): End | undefined
   return refused > 0 ? 'failed' : undefined;
 }
 
-/** What the bank must show of a message, given what its client was told. */
+/** Returns how the bank's records of a message contradict the verdict that its client received; undefined if they agree. */
 function contradiction(accepted: Accepted): string | undefined {
   const { verdict, booked, refused, message } = accepted;
   const { ref } = message;
@@ -64,7 +64,7 @@ function contradiction(accepted: Accepted): string | undefined {
   return undefined;
 }
 
-/** What is failed or interrupted is one dead letter, and nothing else is. */
+/** Returns the fault in a message's dead letters. A failed or interrupted message must have exactly one, any other none. */
 function letterFault(accepted: Accepted): string | undefined {
   const end = endOf(accepted);
   const wanted = end === 'failed' || end === 'interrupted' ? end : '';
@@ -72,7 +72,7 @@ function letterFault(accepted: Accepted): string | undefined {
   return found === wanted ? undefined : `${accepted.message.ref} is ${end}, and its dead letters are: ${found || 'none'}`;
 }
 
-/** A dead letter holds the money of a deposit that was not booked, and of a withdrawal that was booked and told to nobody. */
+/** Returns the cents that a dead letter holds: of a deposit that was not booked, or of a booked withdrawal without a reply. */
 function heldCents(accepted: Accepted): number {
   const end = endOf(accepted);
   if (end !== 'failed' && end !== 'interrupted') return 0;
@@ -96,8 +96,8 @@ function allAccepted(bank: Bank, clients: Clients, letters: readonly DeadLetter[
 }
 
 /**
- * `startCents` is all money at the start: balances and the clients' cash. `letters` are those of the store; undefined where
- * it cannot be asked, since it lives within the application: then nothing can have been interrupted either.
+ * Audits a run. `startCents` is all money at the start: balances and the clients' cash. `letters` are the dead letters of the
+ * store; undefined for a run on one node, which does not read them. No message can be interrupted in such a run.
  */
 export function audit(bank: Bank, clients: Clients, startCents: number, letters?: readonly DeadLetter[]): Audit {
   const all = allAccepted(bank, clients, letters ?? []);

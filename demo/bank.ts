@@ -1,30 +1,30 @@
 /**
- * The bank's own database: user code, outside the library, and deliberately without a lock or a transaction around
- * read, decide and write. It is what most services have: an asynchronous read, and an asynchronous write that stores
- * the new balance and its journal row in one step.
+ * The bank's database: user code outside the library, deliberately without a lock or a transaction around read, decide and
+ * write. Most services have such a database: an asynchronous read, and an asynchronous write that stores the new balance and
+ * its journal row in one step.
  *
- * It also watches itself. An account's journal is the truth about what was decided; the balance is what was stored:
- * - a write over a balance that is not the one its handler read is a lost update;
- * - a debit that takes the sum of the journal below zero is an overdraft: money was paid out that was not there.
+ * The bank also checks itself. An account's journal records what was decided; the balance is what was stored.
+ * - Lost update: a write over a balance other than the one that its handler read.
+ * - Overdraft: a debit that takes the sum of the journal below zero, so money was paid out that did not exist.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Random } from './random.js';
 
 export interface JournalRow {
-  /** Which message did it; each may appear once. */
+  /** Reference of the message that made the row; each may appear once. */
   readonly ref: string;
   readonly deltaCents: number;
 }
 
 interface Account {
   balanceCents: number;
-  /** Sum of the journal, kept beside it. */
+  /** Running sum of the account's journal rows. */
   journalCents: number;
   version: number;
   readonly closed: boolean;
 }
 
-/** What a handler read, and hands back with its write. */
+/** The account as a handler read it. The handler passes the snapshot back with its write. */
 export interface Snapshot {
   readonly accountId: string;
   readonly balanceCents: number;
@@ -37,7 +37,7 @@ export interface Refusal {
   readonly reason: string;
 }
 
-/** The bank as handlers see it, wherever it is. */
+/** The bank's interface for handlers, for a local or a remote bank. */
 export abstract class BankAccess {
   abstract read(accountId: string): Promise<Snapshot>;
   abstract write(before: Snapshot, deltaCents: number, ref: string): Promise<number>;
@@ -52,7 +52,7 @@ export class Bank implements BankAccess {
   lostUpdates = 0;
   overdrafts = 0;
 
-  /** Every 50th account is closed: what is sent to it must end as a failure that nobody overlooks. */
+  /** Closes every 50th account: each message to it must end as a visible failure. */
   constructor(
     accounts: number,
     readonly openingCents: number,
@@ -72,7 +72,7 @@ export class Bank implements BankAccess {
     return { accountId, balanceCents, closed, version };
   }
 
-  /** Stores the new balance and its journal row in one step, after a delay as a database has it. */
+  /** Stores the new balance and its journal row in one step, after a delay like that of a database. */
   async write(before: Snapshot, deltaCents: number, ref: string): Promise<number> {
     await this.latency();
     const account = this.account(before.accountId);
@@ -95,7 +95,7 @@ export class Bank implements BankAccess {
     return total;
   }
 
-  /** Accounts whose stored balance is not what their journal adds up to. */
+  /** Returns the number of accounts whose stored balance differs from the sum of their journal. */
   wrongBalances(): number {
     let wrong = 0;
     for (const account of this.accounts.values()) if (account.balanceCents !== account.journalCents) wrong++;

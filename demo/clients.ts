@@ -1,6 +1,6 @@
 /**
- * The clients: each draws one operation after the other from its own seeded stream and waits for the answer. They know
- * nothing of the library; a `Counter` is where they stand, and there is one for each half of the demo.
+ * The clients. Each draws operations from its own seeded stream, one at a time, and waits for each result. The clients do not
+ * know the library: they send through a `Counter`, and each half of the demo has its own.
  */
 import { accountName } from './bank.js';
 import { Deposit, depositRef, Withdraw } from './messages.js';
@@ -27,7 +27,7 @@ export interface ClientsOptions {
 const CLIENTS = 200;
 const OPENING_CASH_CENTS = 1_000_000;
 
-/** What the clients were told, which the audit then holds against what the bank shows. */
+/** Runs the clients, and records the verdicts that they receive. The audit compares these with the bank's records. */
 export class Clients {
   readonly told = new Map<string, Told>();
   readonly startCashCents = CLIENTS * OPENING_CASH_CENTS;
@@ -45,7 +45,7 @@ export class Clients {
     this.randoms = Array.from({ length: CLIENTS }, (_, index) => new Random(options.seed, `client-${index}`));
   }
 
-  /** Returns when as many messages as asked for were accepted: those of the clients and the deposits of their transfers. */
+  /** Resolves when `messages` messages were accepted, including deposits of transfers. Rejects if more were rejected. */
   async run(): Promise<void> {
     while (this.accepted < this.options.messages) {
       await Promise.all(this.randoms.map((_, client) => this.live(client)));
@@ -78,7 +78,7 @@ export class Clients {
     this.options.onProgress?.(this.accepted);
   }
 
-  /** A fifth of all operations meets on a few popular accounts: there the races are. */
+  /** Draws an operation. A fifth of the account draws picks one of a few popular accounts, to cause races. */
   private draw(client: number, budget: number): Deposit | Withdraw {
     const random = this.random(client);
     const ref = `c${client}-${this.drawn++}`;
@@ -105,7 +105,7 @@ export class Clients {
     return random;
   }
 
-  /** The deposits that completed transfers must have sent. */
+  /** Returns the deposits that the completed transfers must have sent. */
   sentDeposits(): Deposit[] {
     const sent: Deposit[] = [];
     for (const { verdict, message } of this.told.values()) {

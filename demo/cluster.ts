@@ -1,6 +1,6 @@
 /**
- * The second half on several nodes: each a process with the bank's application, over gRPC on one Redis. The clients and the
- * bank's database stay here, and outlive whoever is killed.
+ * Runs the second half on several nodes. Each node is a process with the bank's application; the nodes use gRPC and one Redis.
+ * The clients and the bank's database stay in this process, so they outlive a killed node.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unescapeId } from '../src/core/ids.js';
@@ -25,12 +25,12 @@ export interface ClusterOptions extends ClientsOptions {
 
 export interface Killed {
   readonly node: string;
-  /** Handlers that certainly ran there: the bank had not answered them. */
+  /** Number of handlers that certainly ran on the node when it was killed: the bank had not replied to them. */
   readonly running: number;
 }
 
 export interface ClusterResult extends QueuedResult {
-  /** Handlers that ran to their end, by node. */
+  /** Number of handlers that ran to their end, by node. */
   readonly runsByNode: Readonly<Record<string, number>>;
   readonly killed: Killed | undefined;
 }
@@ -92,7 +92,7 @@ class Cluster {
     await Promise.all(this.nodes.map((node) => node.ready()));
   }
 
-  /** Any living node takes a message for any account. */
+  /** Sends the message to the next living node in turn. Every node accepts messages for every account. */
   ask(message: Deposit | Withdraw, impatient: boolean): Promise<Verdict> {
     const living = this.nodes.filter((node) => !node.isGone);
     const node = living[this.turn++ % living.length];
@@ -117,7 +117,7 @@ class Cluster {
     return Object.fromEntries(this.nodes.map(({ name, runs }) => [name, runs]));
   }
 
-  /** What ran on the killed node must be a dead letter. */
+  /** Returns a fault for each message that ran on the killed node and is not an interrupted dead letter. */
   notInterrupted(letters: readonly StoredLetter[]): string[] {
     const { kill } = this.options;
     if (kill && !this.victimIsDead) return ['nobody was killed: there were too few messages'];
@@ -126,7 +126,7 @@ class Cluster {
     return running.filter((id) => !interrupted.has(id)).map((id) => `${id} ran on the killed node and is no dead letter`);
   }
 
-  /** Lets all that live end in good order. Answers who did not, or had ended before. */
+  /** Stops all living nodes gracefully. Returns a fault for each node that did not close in order or had ended before. */
   async close(): Promise<string[]> {
     const faults = this.nodes.map(({ fault }) => fault).filter((fault) => fault !== undefined);
     const living = this.nodes.filter((node) => !node.isGone);
@@ -136,13 +136,13 @@ class Cluster {
     return faults;
   }
 
-  /** Whatever has happened, no node outlives the demo. */
+  /** Kills the remaining nodes, so that no node outlives the demo. */
   end(): void {
     for (const node of this.nodes) if (!node.isGone) node.kill();
   }
 }
 
-/** The deposits of the last transfers have nobody who waits for them. */
+/** Waits until the log is empty, at most SETTLE_MS: no client waits for the deposits of the last transfers. */
 async function settled(store: RedisStore): Promise<void> {
   const deadlineMs = performance.now() + SETTLE_MS;
   while ((await store.control({ op: 'counts' })).depth > 0 && performance.now() < deadlineMs) await sleep(20);

@@ -1,4 +1,4 @@
-/** A redis-server of our own: a child process on a free port, with its data in a temporary folder, gone when we are. */
+/** Starts a redis-server as a child process on a free port, with its data in a temporary folder. Both end with this process. */
 import { ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -10,7 +10,7 @@ import { freePort } from './machine.js';
 export interface LocalRedis {
   readonly port: number;
   readonly url: string;
-  /** The binary that runs: redis-server or valkey-server. */
+  /** Name of the running binary: redis-server or valkey-server. */
   readonly binary: string;
   stop(): Promise<void>;
 }

@@ -1,9 +1,9 @@
-/** What this machine has: programs, and free ports. */
+/** Finds programs and free ports on this machine. */
 import { accessSync, constants } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 
-/** The path of the first of these programs that is on PATH, or undefined. */
+/** Returns the path of the first of these programs that is on PATH, or undefined. */
 export function findOnPath(...names: readonly string[]): string | undefined {
   for (const name of names) {
     for (const folder of (process.env.PATH ?? '').split(path.delimiter)) {
@@ -23,7 +23,7 @@ export function isProgram(file: string): boolean {
   }
 }
 
-/** The server's path, or undefined when neither redis-server nor valkey-server is on PATH. */
+/** Returns the path of redis-server or valkey-server, or undefined if neither is on PATH. */
 export const findRedisServer = (): string | undefined => findOnPath('redis-server', 'valkey-server');
 
 export const freePort = (): Promise<number> =>

@@ -1,6 +1,6 @@
 /**
- * npm run demo: 200 clients move money between the accounts of one bank, first through bare @nestjs/cqrs, then through
- * atomic-queues, with the same handlers; there on one node, or on several. Exit 0: held, 1: violated or failed, 2: wrong usage.
+ * npm run demo: 200 clients move money between the accounts of one bank. The first half uses bare @nestjs/cqrs, the second half
+ * atomic-queues on one node or on several, with the same handlers. Exit 0: held, 1: violated or failed, 2: wrong usage.
  */
 import 'reflect-metadata';
 import { randomBytes } from 'node:crypto';

@@ -13,7 +13,7 @@ export interface Receipt {
 export class Deposit implements Reply<Receipt> {
   @QueueEntityId() readonly accountId: string;
 
-  /** The message holds the money until it is booked: a dead letter of it holds it too. */
+  /** The message holds the money until the deposit is booked. Its dead letter holds the money too. */
   constructor(
     accountId: string,
     readonly amountCents: number,
@@ -27,7 +27,7 @@ export class Deposit implements Reply<Receipt> {
 export class Withdraw implements Reply<Receipt> {
   @QueueEntityId() readonly accountId: string;
 
-  /** With `toAccountId` it is a transfer: what is taken here is sent there. */
+  /** With `toAccountId` the withdrawal is a transfer: its handler sends the amount to that account. */
   constructor(
     accountId: string,
     readonly amountCents: number,
@@ -46,7 +46,7 @@ export class AccountClosed extends Error {
   override readonly name = 'AccountClosed';
 }
 
-/** How a handler sends a further message: the one thing in which the two halves differ. */
+/** Sends a further message from a handler. The two halves of the demo differ only in this class. */
 @Injectable()
 export abstract class Outbox {
   abstract send(message: Deposit): Promise<void>;
@@ -85,5 +85,5 @@ export class WithdrawHandler implements ICommandHandler<Withdraw> {
   }
 }
 
-/** The reference of the deposit that a transfer sends. */
+/** Returns the reference of the deposit that a transfer sends. */
 export const depositRef = (transferRef: string): string => `${transferRef}/in`;

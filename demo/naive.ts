@@ -1,4 +1,4 @@
-/** The first half: the same handlers in a Nest app without the library, called as @nestjs/cqrs calls them. */
+/** Runs the first half: the same handlers in a Nest app without the library, called directly by @nestjs/cqrs. */
 import { Inject, Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { CommandBus, CqrsModule } from '@nestjs/cqrs';
@@ -12,7 +12,7 @@ class DirectOutbox extends Outbox {
     super();
   }
 
-  /** Nothing carries the money here: if the deposit fails, it is gone. */
+  /** Runs the deposit directly. If it fails, the money is lost: no log holds the message. */
   async send(message: Deposit): Promise<void> {
     await this.commands.execute(message);
   }

@@ -1,4 +1,4 @@
-/** The parent's end of one node: asks it, serves its handlers' calls of the bank, kills it or lets it close. */
+/** The parent's side of one node process: sends messages to it, serves its handlers' bank calls, kills it or lets it close. */
 import { ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -16,14 +16,14 @@ export class NodeProcess {
   readonly name: string;
   private readonly child: ChildProcess;
   private readonly asked = new Map<number, (verdict: Verdict) => void>();
-  /** By call: the messages whose handlers wait for the bank. */
+  /** Ids of the messages whose handlers wait for the bank, by call number. */
   private readonly inBank = new Map<number, string>();
   private calls = 0;
   private stderr = '';
   private isWanted = true;
   private isKilled = false;
   private tellReady = (): void => undefined;
-  /** Handlers that ran here to their end, as the bank sees it. */
+  /** Number of handlers that ran to their end on this node, counted by their last bank call. */
   runs = 0;
 
   constructor(
@@ -43,7 +43,7 @@ export class NodeProcess {
     return this.child.exitCode !== null || this.child.signalCode !== null;
   }
 
-  /** Why the demo cannot go on: the node has ended, and nobody wanted it to. */
+  /** Why the demo cannot continue: the node ended although the demo neither killed nor closed it. */
   get fault(): string | undefined {
     if (!this.isGone || !this.isWanted) return undefined;
     return `${this.name} ended by itself (${this.child.exitCode ?? this.child.signalCode}) ${this.stderr}`;
@@ -60,7 +60,7 @@ export class NodeProcess {
     if (this.fault !== undefined) throw new Error(this.fault);
   }
 
-  /** 'unknown' where the node is gone before it has answered. */
+  /** Resolves with the verdict, or with 'unknown' if the node ends before it replies. */
   ask(message: Deposit | Withdraw, impatient: boolean): Promise<Verdict> {
     if (this.isGone) return Promise.resolve('unknown');
     const call = ++this.calls;
@@ -70,7 +70,7 @@ export class NodeProcess {
     });
   }
 
-  /** Ids of the messages whose handlers the bank has not answered yet: certainly they run, or ran when the node was killed. */
+  /** Returns the ids of the messages whose handlers wait for the bank. They certainly run, or ran when the node was killed. */
   running(): string[] {
     return [...this.inBank.values()];
   }
@@ -81,7 +81,7 @@ export class NodeProcess {
     this.child.kill('SIGKILL');
   }
 
-  /** Lets the node end in good order. Answers its exit code, null if it had to be killed. */
+  /** Stops the node gracefully. Resolves with its exit code, or null if it had to be killed. */
   async close(): Promise<number | null> {
     this.isWanted = false;
     if (this.isGone) return this.child.exitCode;
@@ -93,7 +93,7 @@ export class NodeProcess {
   }
 
   private send(what: ToNode): void {
-    // Who is gone is seen by its exit.
+    // Ignore send errors: the exit event reports a node that has ended.
     if (this.child.connected) this.child.send(what, () => undefined);
   }
 

@@ -1,4 +1,4 @@
-/** One node of the demo's cluster, a process of its own. Its handlers reach the bank over IPC, as others reach a database. */
+/** One node of the demo's cluster, in a separate process. Its handlers call the bank over IPC, as a service calls a database. */
 import 'reflect-metadata';
 import { EntityContext, QueueBus } from '../src/index.js';
 import { askOnce, startBankApp } from './app.js';
@@ -36,7 +36,7 @@ class RemoteBank implements BankAccess {
 }
 
 async function main({ redisUrl, keyPrefix, serverId, address }: NodeOptions): Promise<void> {
-  // Whoever ends the demo ends its nodes with it.
+  // End this node when the parent process ends.
   process.on('disconnect', () => process.exit(1));
   const bank = new RemoteBank();
   const grpc = { enabled: true, listenAddress: address, advertisedAddress: address };

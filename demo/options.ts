@@ -1,11 +1,11 @@
-/** The demo's command line. A wrong one is told in a line, and ends with exit 2. */
+/** The demo's command line. A wrong option prints one line and ends the demo with exit 2. */
 export interface DemoOptions {
   readonly store: 'memory' | 'redis';
-  /** Of a server that runs already; undefined: one of our own, if the store is Redis. */
+  /** URL of a running server. Undefined: the demo starts its own server if the store is Redis. */
   readonly redisUrl: string | undefined;
   readonly accounts: number;
   readonly messages: number;
-  /** Processes; 1 is this one. */
+  /** Number of node processes; 1: the node runs in this process. */
   readonly nodes: number;
   readonly kill: boolean;
   readonly seed: number;

@@ -1,4 +1,4 @@
-/** The second half on one node: clients, handlers and the library in this process. */
+/** Runs the second half on one node: clients, handlers and the library in this process. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QueueBus } from '../src/index.js';
 import { askOnce, insistent, startBankApp } from './app.js';
@@ -38,7 +38,7 @@ export async function runQueued(bank: Bank, options: QueuedOptions): Promise<Que
   }
 }
 
-/** The deposits of the last transfers have nobody who waits for them: they end shortly after the last answer. */
+/** Waits until all messages have run, at most SETTLE_MS. No client waits for the deposits of the last transfers. */
 async function settled(bank: Bank, clients: Clients): Promise<void> {
   const told = [...clients.told.values()];
   const mustRun =

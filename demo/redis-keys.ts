@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 
-/** Removes what a run left under its own prefix. Best effort: a server that is gone has nothing to tidy. */
+/** Removes the keys that a run left under its prefix. Best effort: a server that has ended has no keys to remove. */
 export async function forgetKeys(url: string, keyPrefix: string): Promise<void> {
   const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 });
   redis.on('error', () => undefined);
@@ -13,7 +13,7 @@ export async function forgetKeys(url: string, keyPrefix: string): Promise<void> 
       cursor = next;
     } while (cursor !== '0');
   } catch {
-    // nothing to tell: the run's verdict does not depend on it
+    // Not reported: the run's verdict does not depend on the cleanup.
   } finally {
     redis.disconnect();
   }

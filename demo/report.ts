@@ -1,4 +1,4 @@
-/** What people see: a progress line on a terminal, and the story in a few lines. */
+/** The demo's output: a progress line on a terminal, and a report of a few lines. */
 import { ClusterResult } from './cluster.js';
 import { NaiveResult } from './naive.js';
 import { QueuedResult } from './queued.js';
@@ -14,7 +14,7 @@ export class Progress {
     private readonly total: number,
   ) {}
 
-  /** Cheap enough to be called for each message: it draws ten times a second, and only on a terminal. */
+  /** Updates the progress line. Cheap enough to call per message: it draws at most ten times a second, and only on a terminal. */
   readonly update = (done: number): void => {
     if (!process.stderr.isTTY) return;
     const nowMs = performance.now();
@@ -54,7 +54,7 @@ export function queuedStory(result: QueuedResult, where: string): string[] {
   return lines;
 }
 
-/** Where the work was done, and who was killed; nothing for one node. */
+/** Returns lines on which nodes ran the handlers and which node was killed; empty for a run on one node. */
 export function clusterStory({ runsByNode, killed }: Partial<ClusterResult>): string[] {
   if (runsByNode === undefined) return [];
   const lines = [

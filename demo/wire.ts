@@ -1,4 +1,4 @@
-/** What the demo's parent process and its nodes tell each other over IPC: clients and bank are with the parent. */
+/** The IPC messages between the demo's parent process and its nodes. The clients and the bank run in the parent. */
 import { Snapshot } from './bank.js';
 import { Verdict } from './clients.js';
 import { Deposit, Withdraw } from './messages.js';
@@ -7,11 +7,11 @@ export interface NodeOptions {
   readonly redisUrl: string;
   readonly keyPrefix: string;
   readonly serverId: string;
-  /** Of this node, for its peers: host and port. */
+  /** Address of this node for its peers, host:port. */
   readonly address: string;
 }
 
-/** A call of the bank, as a handler makes it. */
+/** A handler's call to the bank. */
 export type BankCall =
   | { readonly do: 'read'; readonly accountId: string }
   | { readonly do: 'write'; readonly before: Snapshot; readonly deltaCents: number; readonly ref: string }
@@ -27,10 +27,10 @@ export type ToNode =
 export type FromNode =
   | { readonly kind: 'ready' }
   | { readonly kind: 'verdict'; readonly call: number; readonly verdict: Verdict }
-  /** `messageId`: of the message whose handler calls. */
+  /** `messageId` is the id of the message whose handler calls. */
   | { readonly kind: 'bank'; readonly call: number; readonly messageId: string; readonly what: BankCall };
 
-/** A message without its class. */
+/** A message as plain data, without its class. */
 export interface PlainMessage {
   readonly name: 'Deposit' | 'Withdraw';
   readonly accountId: string;

@@ -1,7 +1,7 @@
-// Builds dist/: ESM and declarations by tsc, then the CommonJS twin of the same files.
+// Builds dist/: ESM and declarations by tsc, then a CommonJS version of the same files.
 //
-// The twin is transpiled file by file rather than by a second tsc run, because sources that find their neighbours by
-// `import.meta.url` (Lua scripts, worker threads) are an error under `module: commonjs`; here that expression is rewritten.
+// The CommonJS version is transpiled file by file and not by a second tsc run. Sources that locate other files by
+// `import.meta.url` (such as worker threads) are an error under `module: commonjs`; the transpile rewrites that expression.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
@@ -11,7 +11,7 @@ const src = join(ROOT, 'src');
 const esm = join(ROOT, 'dist/esm');
 const cjs = join(ROOT, 'dist/cjs');
 
-/** `import.meta.url|filename|dirname` as CommonJS says them. */
+/** Replaces `import.meta.url|filename|dirname` by the CommonJS expressions. */
 function importMetaToCommonJs(context) {
   const replacements = {
     url: "require('node:url').pathToFileURL(__filename).href",

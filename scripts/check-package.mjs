@@ -1,5 +1,5 @@
-// Checks what `npm pack` would publish: the entries of the exports map are there, nothing but the build is, and publint
-// finds no fault. Says nothing about the time or order of anything, so it gives the same answer for the same build.
+// Checks what `npm pack` would publish: the entries of the exports map exist, only the build and known files are packed, and
+// publint finds no fault. The output contains no time and no random order, so the same build gives the same output.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,11 +7,11 @@ import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { ROOT } from './compile.mjs';
 
-/** Beside the build: what README and the texts of errors refer to. */
+/** Packed files besides the build: files that the README and error messages refer to. */
 const PACKED = /^(package\.json|LICENSE|[A-Z]+\.md|bench\/README\.md|docs\/[\w/-]+\.md)$/;
 
 function packedFiles() {
-  // --ignore-scripts: the build under check is the one that is there, not a new one.
+  // --ignore-scripts: check the existing build, and do not start a new one.
   const result = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' });
   if (result.status !== 0) throw new Error(`npm pack failed:\n${result.stderr}`);
   const parsed = JSON.parse(result.stdout);

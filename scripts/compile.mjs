@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /**
- * Compiles `tsconfig.<target>.json` and returns whether it succeeded. Skips the targets that AQ_COMPILED names: scripts/test.mjs
- * has compiled them for the run. Everything it says goes to standard error, since commands with `--json` own standard output.
+ * Compiles `tsconfig.<target>.json` and returns whether it succeeded. Skips the targets listed in AQ_COMPILED, which
+ * scripts/test.mjs has compiled for the run. Prints to standard error only: commands with `--json` use standard output.
  */
 export function compile(target) {
   if ((process.env.AQ_COMPILED ?? '').split(',').includes(target)) return true;

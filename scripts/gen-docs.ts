@@ -1,4 +1,4 @@
-// npm run docs: writes the generated pages of docs/. With --check it writes nothing and fails where one is not current.
+// npm run docs: writes the generated pages of docs/. With --check it writes nothing and fails if a page is stale.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { CONFIG_FIELDS } from '../src/core/config.js';
 import { ERRORS } from '../src/core/errors.js';

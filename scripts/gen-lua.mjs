@@ -7,7 +7,7 @@ const at = (path) => fileURLToPath(new URL(`../src/redis/${path}`, import.meta.u
 
 const LINE_WIDTH = 200;
 
-// In order of use: Lua knows a local only after its declaration.
+// Order matters: a Lua local is visible only after its declaration.
 const ENTITY = ['prelude', 'flush', 'append', 'letter'];
 const STEPS = ['claim', 'begin', 'finish', 'retry', 'withdraw', 'release', 'takeover', 'late', 'expire', 'shed'];
 const BATCH = ['head', 'session', 'plain', ...ENTITY, ...STEPS];
@@ -35,7 +35,7 @@ function lines(name) {
     .filter((line) => line !== '' && !line.startsWith('--'));
 }
 
-/** Statements need no line of their own; a statement that starts with "(" would be taken for a call's arguments. */
+/** Joins statements into long lines. Rejects a statement that starts with "(": Lua would read it as arguments of a call. */
 function wrap(statements) {
   const wrapped = [''];
   for (const text of statements) {

@@ -1,9 +1,9 @@
 // node scripts/gen-proto.mjs [--check]: lints proto/ with buf and writes the codec of its messages, src/grpc/cluster.gen.ts,
-// over src/grpc/wire.ts. With --check it writes nothing and fails if that file is stale.
+// which uses src/grpc/wire.ts. With --check it writes nothing and fails if that file is stale.
 //
-// The generator is ours because it knows what the messages are for: numbers are plain numbers (no bigint, at most 2^53 - 1),
-// every field is there (no optional chaining, one hidden class), a message with a oneof is a union, and users install no
-// protobuf runtime beside the gRPC package. test/grpc/codec.spec.ts holds it against protobuf-es.
+// A custom generator fits the use of the messages: numbers are plain numbers (no bigint, at most 2^53 - 1), every field is
+// present (no optional chaining, one hidden class), a message with a oneof is a union, and users install no protobuf runtime
+// besides the gRPC package. test/grpc/codec.spec.ts compares the codec with protobuf-es.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ function run(command, args, input) {
 }
 
 const upper = (text) => text[0].toUpperCase() + text.slice(1);
-/** `.atomicqueues.v1.Refused.Reason` as `RefusedReason`. */
+/** Returns the type name: `.atomicqueues.v1.Refused.Reason` becomes `RefusedReason`. */
 const typeOf = (name, pkg) => name.slice(`.${pkg}.`.length).replaceAll('.', '');
 const screaming = (name) => name.replace(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase();
 

@@ -1,4 +1,4 @@
-/** The pages of docs/ that are generated from tables in the code; `npm run docs` writes them, test/tidy compares them. */
+/** Renders the pages of docs/ that are generated from tables in the code. `npm run docs` writes them, test/tidy compares them. */
 export interface ErrorRow {
   readonly retryable: boolean;
   readonly definite: boolean;
@@ -47,7 +47,7 @@ ${table(['code', 'retryable', 'definite', 'what it means', 'what to do'], rows)}
 `;
 }
 
-/** A value in code style; a phrase, or nothing, as it is. */
+/** Formats a single value as code. Returns a phrase, '-' and '' unchanged. */
 const codeValue = (text: string): string => (text === '-' || /[ `]/.test(text) ? text : text && `\`${text}\``);
 
 export function renderConfig(fields: readonly ConfigRow[]): string {

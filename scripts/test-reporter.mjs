@@ -1,4 +1,4 @@
-// Keeps a journal of a run of tests, one line of JSON for each event as it happens, so that a run that is cut can still be counted.
+// Writes a journal of a test run, one JSON line per event as it happens, so that an aborted run can still be counted.
 import { appendFileSync } from 'node:fs';
 import { relative } from 'node:path';
 

@@ -1,6 +1,6 @@
-// Counts a run of tests by its journal (test-reporter.mjs), also a run that was cut.
+// Counts the tests of a run from its journal (test-reporter.mjs), also of an aborted run.
 
-/** Of the text of a journal. A file that is broken counts as one failure; so does one that was cut, and a run without any. */
+/** Summarizes the text of a journal. A broken or aborted file counts as a failure; so does a run without any file that ran. */
 export function summaryOf(text) {
   const files = new Map();
   const notRun = new Set();

@@ -1,5 +1,5 @@
-// npm test: finds a Redis and a Postgres for the suites that need one, runs vitest, and ends with the line "N passed, N failed, N skipped".
-// Arguments go to vitest, for instance `npm test -- test/core`.
+// npm test: finds a Redis and a Postgres for the suites that need one, runs vitest, and prints "N passed, N failed, N skipped" as
+// its last line. Arguments go to vitest, for instance `npm test -- test/core`.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { findPostgresPrograms } from './postgres-binary.mjs';
 import { findRedisBinary } from './redis-binary.mjs';
 import { summaryOf } from './test-summary.mjs';
 
-// Far beyond what the tests take on two cores, so that a machine with other work ends them too.
+// Far more than the tests take on two cores, so that they also end in time on a machine with other work.
 const LIMIT_MS = 15 * 60_000;
 const JOURNAL = join(ROOT, `build/test-journal-${process.pid}.ndjson`);
 
@@ -22,7 +22,7 @@ function install(name) {
   say(`No ${name} for the tests: installing it with apt-get (AQ_TEST_NO_INSTALL=1 turns this off).`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   const apt = (...args) => spawnSync('apt-get', args, { env, stdio: ['ignore', 'ignore', 'inherit'] }).status === 0;
-  // Without recommends and without a service: only the binary is needed.
+  // No recommended packages and no service: only the binary is needed.
   const tried = () => apt('install', '-y', '-qq', '--no-install-recommends', name);
   if (!tried()) {
     apt('update', '-qq');
@@ -30,7 +30,7 @@ function install(name) {
   }
 }
 
-/** Whether the suites that need Redis will run. */
+/** Returns whether a Redis binary is on PATH. Installs redis-server, if allowed, when there is neither a binary nor REDIS_URL. */
 function provideRedis() {
   if (findRedisBinary() === undefined && process.env.REDIS_URL === undefined && canInstall()) install('redis-server');
   const binary = findRedisBinary();
@@ -40,7 +40,7 @@ function provideRedis() {
   return binary !== undefined;
 }
 
-/** Whether the suites that need Postgres will run. */
+/** Returns whether the Postgres programs were found. Installs postgresql, if allowed, when they are missing. */
 function providePostgres() {
   if (findPostgresPrograms() === undefined && canInstall()) install('postgresql');
   const programs = findPostgresPrograms();
@@ -48,7 +48,7 @@ function providePostgres() {
   return programs !== undefined;
 }
 
-/** What tests run as child processes, by the sets of tests: compiled once here, and not by each file. */
+/** Compile targets of the child processes that tests start, by test set. Compiled once here and not by each test file. */
 const CHILDREN = { tests: ['sim', 'cli', 'chaos'], systems: ['sim', 'cli', 'kill', 'demo'] };
 
 function compileChildren() {
@@ -58,7 +58,7 @@ function compileChildren() {
   return compiled;
 }
 
-/** Vitest in a process group of its own, so that nothing of it is left when it is cut. */
+/** Runs vitest in a separate process group, so that an abort can kill all of its processes. */
 function runVitest(args) {
   const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
   const reporters = ['--reporter=default', `--reporter=${join(ROOT, 'scripts/test-reporter.mjs')}`];
@@ -88,7 +88,7 @@ function signal({ pid }, name) {
   try {
     process.kill(-pid, name);
   } catch {
-    // The whole group has ended.
+    // The whole group has ended already.
   }
 }
 

@@ -1,9 +1,9 @@
-// npm run verify: exactly what CI runs. Every check runs even when an earlier one failed, so that one round tells all;
-// the tests come last, and so does their summary line.
+// npm run verify: exactly what CI runs. Every check runs even if an earlier one failed, so that one run reports every failure.
+// The tests come last, so their summary is the last line.
 import { spawnSync } from 'node:child_process';
 import { ROOT } from './compile.mjs';
 
-/** Every commit tries other seeds, and the same ones when it is tried again; outside git always the first. */
+/** Derives the first seed from the commit, so that each commit tries other seeds and a rerun tries the same. Outside git: 1. */
 function firstSeed() {
   const git = spawnSync('git', ['rev-parse', 'HEAD'], { cwd: ROOT, encoding: 'utf8' });
   return git.status === 0 ? Number.parseInt(git.stdout.slice(0, 7), 16) : 1;

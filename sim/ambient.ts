@@ -1,7 +1,7 @@
 /**
- * The one file of the simulator that touches the real process: draining microtasks, the command line, files, and the real
- * time that rates are measured by. Nothing here may decide anything inside a simulated run: test/tidy bans these doors
- * everywhere else, and while a run goes on they are shut (`inMacrotask`).
+ * The only file of the simulator that uses the real process: it drains microtasks, and accesses the command line, files, and the
+ * real time that rates are measured by. Nothing here may decide anything inside a simulated run. test/tidy bans these APIs in
+ * every other file, and they are blocked during a run (`inMacrotask`).
  */
 import { spawnSync } from 'node:child_process';
 import crypto from 'node:crypto';
@@ -16,7 +16,7 @@ type Drain = () => void;
 
 // ---- doors to real time, chance and timers -----------------------------------------------------------------------------
 
-/** Simulated code has used what differs from run to run. */
+/** Simulated code has used an API whose result differs from run to run. */
 export class AmbientCall extends Error {
   override readonly name = 'AmbientCall';
 
@@ -26,7 +26,7 @@ export class AmbientCall extends Error {
 }
 
 interface Door {
-  /** Of the object; '' for globals. */
+  /** Name of the object; '' for globals. */
   readonly of: string;
   readonly object: object;
   readonly names: readonly string[];
@@ -35,7 +35,7 @@ interface Door {
 const TIMERS = ['setTimeout', 'setInterval', 'setImmediate'];
 const RANDOM = ['randomUUID', 'randomBytes', 'randomInt', 'randomFill', 'randomFillSync'];
 
-/** `queueMicrotask` is no door: what it queues runs in order, before the next event. */
+/** `queueMicrotask` is not blocked: what it queues runs in order, before the next event. */
 const DOORS: readonly Door[] = [
   { of: '', object: globalThis, names: ['Date', ...TIMERS, 'fetch', 'WeakRef', 'FinalizationRegistry'] },
   { of: 'Math', object: Math, names: ['random'] },
@@ -50,12 +50,12 @@ const DOORS: readonly Door[] = [
   { of: 'scheduler', object: timersPromises.scheduler, names: ['wait', 'yield'] },
 ];
 
-/** Members of doors that are doors themselves. */
+/** Members of blocked functions that are blocked too. */
 const INNER: Readonly<Record<string, string>> = { Date: 'now', 'process.hrtime': 'bigint' };
 
 type Refuse = (door: string) => never;
 
-/** What stands in a door's place: it may be looked at (`x instanceof Date`), and tells the time of no clock. */
+/** Returns the replacement of a blocked API. It may be inspected (`x instanceof Date`), and never returns the time of a clock. */
 function shut(name: string, original: unknown, refuse: Refuse): PropertyDescriptor {
   if (typeof original !== 'function') return { configurable: true, get: () => refuse(name) };
   const value = new Proxy(original, {
@@ -69,8 +69,8 @@ function shut(name: string, original: unknown, refuse: Refuse): PropertyDescript
   return { configurable: true, writable: true, value };
 }
 
-/** Shuts all doors; what opens them again is put into `open`. */
-function shutDoors(refuse: Refuse, open: (() => void)[]): void {
+/** Blocks all APIs of DOORS. Adds to `open` the functions that unblock them again. */
+function closeDoors(refuse: Refuse, open: (() => void)[]): void {
   open.push(syncBuiltinESMExports);
   for (const { of, object, names } of DOORS)
     for (const key of names) {
@@ -81,13 +81,13 @@ function shutDoors(refuse: Refuse, open: (() => void)[]): void {
         else Object.defineProperty(object, key, before);
       });
     }
-  // Named imports of Node's modules follow only when told.
+  // Named imports of Node's modules change only after this call.
   syncBuiltinESMExports();
 }
 
 // ---- draining microtasks -----------------------------------------------------------------------------------------------
 
-/** Whether `drain`, called now, runs what is queued, chains of it included. */
+/** Returns whether `drain`, called now, runs all queued microtasks, including those that they queue. */
 function drains(drain: Drain): boolean {
   let depth = 0;
   const next = (): void => {
@@ -109,8 +109,8 @@ function nativeDrain(): Drain {
 }
 
 /**
- * A function that runs all microtasks, with all that they queue, before it returns. Both ways are undocumented, and a silent
- * no-op where a microtask is running already, so each must show that it works before it is used.
+ * Returns a function that runs all microtasks, and all that they queue, before it returns. Both ways are undocumented, and do
+ * nothing silently while a microtask is running. So each must show that it works before it is used.
  */
 function findDrain(): Drain {
   const tick = tickDrain();
@@ -123,8 +123,8 @@ function findDrain(): Drain {
 const STACK_FRAMES = 2;
 
 /**
- * Runs `body` where microtasks can be drained: in a macrotask of its own, with the doors shut. What it throws rejects, and so
- * does the use of a door, whoever caught the error.
+ * Runs `body` in its own macrotask, where microtasks can be drained, with the APIs of DOORS blocked. Rejects with what `body`
+ * throws. Also rejects if a blocked API was used, even if the error was caught.
  */
 export function inMacrotask<T>(body: (drain: Drain) => T): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -140,8 +140,8 @@ export function inMacrotask<T>(body: (drain: Drain) => T): Promise<T> {
         throw call;
       };
       try {
-        shutDoors(refuse, open);
-        // Runs make thousands of errors whose stacks nobody reads.
+        closeDoors(refuse, open);
+        // Runs make thousands of errors whose stacks are never read.
         Error.stackTraceLimit = STACK_FRAMES;
         const result = body(findDrain());
         if (used.length === 0) resolve(result);
@@ -156,24 +156,24 @@ export function inMacrotask<T>(body: (drain: Drain) => T): Promise<T> {
   });
 }
 
-/** Lets the terminal and signals have their turn. */
+/** Lets the terminal and signals be served. */
 export const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Tells of rejections that nobody handles, as long as the returned function is not called. */
+/** Calls `told` for every unhandled rejection until the returned function is called. */
 export function watchRejections(told: (reason: unknown) => void): () => void {
   const listener = (reason: unknown): void => told(reason);
   process.on('unhandledRejection', listener);
   return () => void process.off('unhandledRejection', listener);
 }
 
-// Taken before any door is shut, since rates are measured between the runs of one macrotask.
+// Taken before the APIs are blocked, since rates are measured between the runs of one macrotask.
 const now = performance.now.bind(performance);
 const { cpuUsage } = process;
 
-/** Real milliseconds, for rates only. */
+/** Returns real milliseconds, for rates only. */
 export const realMs = (): number => now();
 
-/** CPU milliseconds that this process has used, all its threads together. */
+/** Returns the CPU milliseconds that all threads of this process have used. */
 export const cpuMs = (): number => {
   const { user, system } = cpuUsage();
   return (user + system) / 1000;

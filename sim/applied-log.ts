@@ -1,4 +1,7 @@
-/** What the simulated store has applied, in order, for runs in which it loses a tail of that; and who remembers what is lost. */
+/**
+ * The steps that the simulated store has applied, in order, for runs in which it loses the last of them, and the hosts that know
+ * of the lost ones.
+ */
 import type { ControlAnswer, ControlOp } from '../src/core/log/control-operations.js';
 import type { Batch, BatchReply } from '../src/core/log/operations.js';
 import type { Life } from './world.js';
@@ -9,7 +12,7 @@ export interface Applied {
   readonly atMs: number;
   /** The process that sent it. */
   readonly life: Life | undefined;
-  /** The incarnation that will remember it if it is acknowledged; 0: nothing compares it later. */
+  /** The incarnation that remembers the step once it is acknowledged. 0: no node compares it later. */
   readonly incarnation: number;
   acknowledged: boolean;
 }
@@ -21,7 +24,7 @@ export class AppliedLog {
     return this.steps.length;
   }
 
-  /** `isNew`: a batch that was not answered before. Returns the step that an answer to this call acknowledges. */
+  /** Records a batch. `isNew`: the batch was not applied before. Returns the step that a reply to this call acknowledges. */
   batch(batch: Batch, reply: BatchReply, isNew: boolean, atMs: number, life: Life | undefined): Applied | undefined {
     const { incarnation, n } = batch;
     if (!isNew && reply.status === 'applied')
@@ -32,7 +35,7 @@ export class AppliedLog {
 
   control(op: ControlOp, answer: ControlAnswer, atMs: number, life: Life | undefined): Applied {
     const joined = op.op === 'join' && 'incarnation' in answer ? answer.incarnation : 0;
-    const incarnation = op.op === 'beat' && answer.ok ? op.incarnation : joined;
+    const incarnation = op.op === 'heartbeat' && answer.ok ? op.incarnation : joined;
     return this.push({ batch: undefined, op, atMs, life, incarnation, acknowledged: false });
   }
 
@@ -41,12 +44,14 @@ export class AppliedLog {
     return step;
   }
 
-  /** Index of the first step that `isIt` selects; -1 if there is none. */
+  /** Returns the index of the first step for which `isIt` returns true; -1 if there is none. */
   indexOf(isIt: (step: Applied) => boolean): number {
     return this.steps.findIndex(isIt);
   }
 
-  /** The hosts whose living incarnation has an acknowledgement of a step from `kept` on: what the store lost they know. */
+  /**
+   * Returns the hosts whose living incarnation has an acknowledgement of a step from `kept` on. They know what the store lost.
+   */
   rememberedBy(kept: number): string[] {
     const current = new Map<Life, number>();
     for (const { life, op, incarnation, acknowledged } of this.steps)
@@ -57,7 +62,7 @@ export class AppliedLog {
     return [...hosts];
   }
 
-  /** Forgets all but the first `kept` steps, and returns those. */
+  /** Removes all but the first `kept` steps, and returns those. */
   cut(kept: number): readonly Applied[] {
     this.steps.length = Math.min(kept, this.steps.length);
     return this.steps;

@@ -1,6 +1,6 @@
 /**
- * Runs whose links to the store are thin: large payloads, results and sends, each of which crosses well within one call, and bursts of them,
- * which do not fit into a call together. Drawn from a stream of its own.
+ * Runs with thin links to the store: large payloads, results and sends, each of which crosses well within one call, and bursts of
+ * them that do not fit into one call together. They are drawn from their own stream.
  */
 import type { RunFacts } from './history.js';
 import type { Job } from './job.js';
@@ -9,18 +9,21 @@ import { Stream } from './sim-random.js';
 
 /** Share of the seeds that have faults. */
 const THIN_SHARE = 0.045;
-/** Of those, the share in which no fault is left beside the link. */
+/** Share of those seeds in which all faults are removed, so that only the thin link remains. */
 const ALONE_SHARE = 0.4;
 const KB = 1024;
-/** Characters of the largest text. A batch of 64 KiB is never too large, so the link carries that too. */
+/** Characters of the largest text. A batch of 64 KiB is never too large, so the link carries such a batch too. */
 const LARGEST = { low: 24 * KB, high: 96 * KB };
 const BATCH_MIN = 64 * KB;
-/** So many of the largest, or of the smallest batches, cross in the time of one call: two batches are in flight, and others wait. */
+/**
+ * How many of the largest texts, or of the smallest batches, cross in the time of one call. Two batches are in flight, and others
+ * wait.
+ */
 const IN_A_CALL = { low: 4, high: 8 };
 /** The texts of a run take at most this share of the time in which messages are sent, on the link of one process. */
 const BUSY_SHARE = 0.5;
 const CHARS_MAX = 8 * KB * KB;
-/** A burst has at least one batch that does not cross in one call, if its messages are large. */
+/** Number of messages of a burst. If they are large, a burst has at least one batch that does not cross in one call. */
 const BURST = { low: 20, high: 60 };
 
 /** Gives some seeds a thin link. Returns all others as they are. */
@@ -63,7 +66,10 @@ class Texts {
     return padded.sort((a, b) => a.atMs - b.atMs);
   }
 
-  /** Many messages leave one node at once, all with a large payload; or their handlers end at about the same time, all with a large result. */
+  /**
+   * Makes many messages leave one node at once, all with a large payload, or all with handlers that end at about the same time
+   * with a large result.
+   */
   private burst(messages: MessagePlan[], node: string): void {
     const { chance } = this;
     const { atMs } = chance.pick(messages);
@@ -98,7 +104,7 @@ class Texts {
     };
   }
 
-  /** So many characters, or none if that were too many for the run. */
+  /** Returns the wanted number of characters, or 0 if they would exceed the limit of the run. */
   private take(wanted: number): number {
     const chars = Math.floor(wanted);
     if (this.chars + chars > this.charsMax) return 0;
@@ -107,7 +113,10 @@ class Texts {
   }
 }
 
-/** What a run is judged by whose link is thin: what waits for the link needs its time, and of calls that it fails a few more. */
+/**
+ * Returns the facts for a run with thin links. Work that waits for the link gets more time, and so do some calls that the link
+ * makes fail.
+ */
 export function thinFacts(facts: RunFacts, { storeCallTimeoutMs }: Settings, { busyMs, isAlone }: LinkPlan): RunFacts {
   return {
     ...facts,

@@ -1,4 +1,4 @@
-/** The user's database: balances with a journal, outside of every node. It outlives them all. */
+/** The user's database: balances with a journal, outside of every node. It outlives all nodes. */
 interface Account {
   balance: number;
   fence: number;
@@ -19,8 +19,8 @@ export class Bank {
   }
 
   /**
-   * What `UPDATE ... SET fence = $1 WHERE id = $2 AND fence <= $1 RETURNING balance` does. Handlers claim the account with it
-   * before they read, and again with each write.
+   * Does what `UPDATE ... SET fence = $1 WHERE id = $2 AND fence <= $1 RETURNING balance` does. Handlers claim the account with
+   * it before they read, and again with each write. Returns false if the fence is refused.
    */
   admits(entity: string, fence: number): boolean {
     const account = this.account(entity);

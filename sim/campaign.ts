@@ -1,4 +1,4 @@
-/** Many seeds: what a chunk of them adds up to. Sums do not depend on which worker ran what. */
+/** Runs many seeds and sums up the results of a chunk. The sums do not depend on which worker ran which seed. */
 import type { InvariantId } from './checkers/view.js';
 import { unknownCalls } from './nearby.js';
 import { type RunResult, runPlan } from './run.js';
@@ -23,13 +23,13 @@ export interface Totals {
   unknown: number;
   /** Seeds without faults. */
   calm: number[];
-  /** Messages that a sweep had to find, or a restart: in seeds with faults. */
+  /** Messages that only a sweep or a restart found, in seeds with faults. */
   rescued: number;
-  /** Calls that ended unknown, deadlines left out, and those of them that no fault was near to. */
+  /** Calls that ended unknown, deadlines left out, and those of them with no fault nearby. */
   unknownCalls: number;
   unknownFarFromFaults: number;
   violations: SeedViolation[];
-  /** Of all runs together, in any order. */
+  /** Hash of all runs together, independent of their order. */
   hash: number;
   determinism: { checked: number; diverged: number[] };
 }
@@ -43,7 +43,7 @@ export const noTotals = (): Totals => ({
   determinism: { checked: 0, diverged: [] },
 });
 
-/** Every so many seeds one is run again and compared. */
+/** One in so many seeds is run twice and compared. */
 const DETERMINISM_EVERY = 25;
 
 export interface Chunk extends SwarmOptions {

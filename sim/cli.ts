@@ -14,7 +14,7 @@ export interface Options {
   readonly nodes: number | undefined;
   readonly store: StoreKind;
   readonly canary: string | undefined;
-  /** Puts the seeds that catch canaries on record. */
+  /** Records the seeds that catch canaries. */
   readonly record: boolean;
   readonly workers: number;
   readonly minutes: number | undefined;
@@ -22,7 +22,7 @@ export interface Options {
   readonly timeline: boolean;
 }
 
-/** A mistake of the caller: one line, exit 2. */
+/** A wrong command line: one line of output, exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
@@ -43,13 +43,13 @@ const KNOWN = {
   ...{ regression: text, store: text, html: text, list: flag, json: flag, explore: flag, timeline: flag, record: flag },
 };
 
-/** What is asked for; the rest says how. */
+/** Options that say what to run. Only one of them may be given. */
 const ONE_OF = ['seed', 'regression', 'scenario', 'list'] as const;
 
-/** A canary or a recorded plan names its store; scenarios steer single calls of the machine. */
+/** Options that fix the store: a canary or a recorded plan names its store; scenarios steer single calls of the state machine. */
 const HAS_ITS_STORE = ['canary', 'regression', 'scenario'] as const;
 
-/** Returns the whole number that the option was given, undefined if it was left out. Throws UsageError for anything else. */
+/** Returns the whole number of the option; undefined if it was left out. Throws UsageError for any other value. */
 export function wholeNumber(name: string, given: unknown, min: number, max: number): number | undefined {
   if (given === undefined) return undefined;
   const value = Number(given);

@@ -1,4 +1,4 @@
-/** The clients: they call a node as an application does, and record what they get. */
+/** The clients: they call a node as an application does, and record the outcome. */
 import { AtomicQueuesError } from '../src/core/errors.js';
 import type { History } from './history.js';
 import type { Job } from './job.js';
@@ -10,11 +10,11 @@ export interface CallOptions {
   readonly id?: string | undefined;
   readonly onTimeout?: 'keep' | 'withdraw' | undefined;
   readonly probe?: boolean;
-  /** Of a call that waits; else as configured. */
+  /** For a call that waits, in ms. Left out: as configured. */
   readonly timeoutMs?: number;
 }
 
-/** How a call stands, as its caller knows it. */
+/** The state of a call, as its caller knows it. */
 export interface Call {
   readonly name: string;
   outcome: 'open' | 'ok' | 'fail' | 'unknown';
@@ -22,7 +22,7 @@ export interface Call {
   result: string;
   /** Why it failed. */
   error: unknown;
-  /** Is called when it settles. */
+  /** Is called when the call settles. */
   settled: (() => void) | undefined;
 }
 
@@ -32,7 +32,7 @@ interface Took {
   readonly invoked: number;
 }
 
-/** Slack on top of what the config promises: granules of the runtime's timers, and their lateness. */
+/** Slack in ms on top of what the config promises: the resolution of the runtime's timers, and their lateness. */
 const SLACK_MS = 400;
 
 export class Client {
@@ -87,7 +87,7 @@ export class Client {
   }
 }
 
-/** What a timeout says in words must be what it says by its fields. Returns the words if they are wrong. */
+/** Compares the message of a timeout with its fields. Returns the message if they disagree. */
 function misleading(error: unknown): string | undefined {
   if (!(error instanceof AtomicQueuesError) || error.code !== 'REPLY_TIMEOUT') return undefined;
   const { message, definite, details } = error;

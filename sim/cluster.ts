@@ -1,6 +1,7 @@
 /**
- * The simulated cluster and its verbs: start, stop, crash, restart, pause, resume, partition, oneWay, healLinks,
- * hold, letGo, cutStore, healStore, heal, delay, step, run. Everything that plans, scenarios and faults do to the world goes through here.
+ * The simulated cluster and its verbs: start, stop, crash, restart, pause, resume, partition, partitionOneway, healLinks, hold,
+ * release, cutStore, healStore, slowStore, heal, delay, step, run. Plans, scenarios and faults act on the world only through this
+ * class.
  */
 import type { PeerMessage } from '../src/ports/network.js';
 import type { TraceEvents } from '../src/ports/trace.js';
@@ -8,7 +9,7 @@ import { groupsOf, ledGroups, liveIn, storeAtRest, unwillingIn } from './at-rest
 import { thinFacts } from './bandwidth.js';
 import { Bank } from './bank.js';
 import { type Call, type CallOptions, Client } from './client.js';
-import { Weather } from './conditions.js';
+import { Conditions } from './conditions.js';
 import { type FaultEvent, History, type RunFacts, type TypeFacts } from './history.js';
 import type { Job } from './job.js';
 import type { Scripts } from './lua/lockstep.js';
@@ -27,23 +28,23 @@ export interface ClusterOptions {
   readonly world: World;
   readonly settings: Settings;
   readonly machine?: Machine;
-  /** The store keeps what it needs to lose its tail later. */
+  /** The store keeps its applied steps, so that it can lose the last of them later. */
   readonly keepsLog?: boolean;
-  /** The longest that one entity needs for all its messages. */
+  /** The longest time in ms that the work of one run may take (see `longestWorkMs`). */
   readonly workMs?: number;
-  /** What nodes reach the store by, instead of directly. */
+  /** How nodes reach the store. Left out: directly. */
   readonly adapter?: StoreAdapter | undefined;
-  /** Scripts of the adapter instead of those that are shipped. */
+  /** Scripts of the adapter that replace the shipped ones. */
   readonly scripts?: Scripts | undefined;
-  /** What the weather hits, instead of what is drawn. */
+  /** The calls and messages that the fault windows hit, by name. Left out: they are drawn. */
   readonly hits?: readonly string[] | undefined;
   /** No fault is injected. */
   readonly isCalm?: boolean;
-  /** How far the clock of the store is set back in all, in ms: what counts by it takes so much longer. */
+  /** How far the clock of the store is set back in all, in ms. What the store times by this clock takes that much longer. */
   readonly setBackMs?: number;
-  /** The times in which a fault may have an effect; left out: any. */
+  /** The times in ms in which a fault may have an effect. Left out: any time. */
   readonly disturbedMs?: RunFacts['disturbedMs'] | undefined;
-  /** What the links to the store carry; left out: any size at once. */
+  /** What the links to the store carry. Left out: any size at once. */
   readonly link?: LinkPlan | undefined;
 }
 
@@ -77,7 +78,7 @@ function factsOf(settings: Settings, workMs: number, isCalm: boolean, setBackMs:
 
 export class Cluster {
   readonly world: World;
-  readonly weather: Weather;
+  readonly conditions: Conditions;
   readonly history: History;
   bank = new Bank();
   readonly server: StoreServer;
@@ -85,20 +86,20 @@ export class Cluster {
   readonly nodes = new Map<string, SimNode>();
   /** What handlers do in place of their work on an account, by call. */
   readonly acts = new Map<string, Act>();
-  /** Is called with all events of the nodes' traces. */
+  /** Is called with every event of the traces of all nodes. */
   traced: (node: string, event: keyof TraceEvents, data: object) => void = () => undefined;
   private readonly client: Client;
   readonly facts: RunFacts;
-  /** Nodes that stay down once they are. */
+  /** Names of the nodes that are not started again once they are down. */
   readonly gone = new Set<string>();
-  /** The store has lost acknowledged writes. */
+  /** Set when the store has lost acknowledged writes. */
   storeLost = false;
-  /** Processes that have joined a store which was emptied, and is in use again. */
+  /** Process lives that joined the store before it was emptied and used again. */
   private readonly former = new Set<Life>();
   private readonly led = new Set<string>();
-  /** The scripts did something else than the core: nothing that comes after it is worth waiting for. */
+  /** Set when the scripts did something else than the core. The rest of the run is not worth waiting for. */
   private hasDiffered = false;
-  /** By the store's clock. */
+  /** Uses the store's clock. */
   readonly operator: Operator;
   private isPublished = false;
   private healedMs = Number.POSITIVE_INFINITY;
@@ -120,7 +121,7 @@ export class Cluster {
       disturbedMs,
     } = options;
     this.world = world;
-    this.weather = new Weather(() => world.nowMs, hits === undefined ? undefined : new Set(hits));
+    this.conditions = new Conditions(() => world.nowMs, hits === undefined ? undefined : new Set(hits));
     this.history = new History(() => world.nowMs);
     const facts = { ...factsOf(settings, workMs, isCalm, setBackMs), ...(disturbedMs && { disturbedMs }) };
     this.client = new Client(this.history, settings);
@@ -131,24 +132,24 @@ export class Cluster {
       crash: (life: Life): void => this.crash(life.host),
       pause: (life: Life): void => this.pauseFor(life, pauses.logBetween(10, PAUSE_TTLS_MAX * settings.nodeTTLMs)),
     };
-    const { weather, history } = this;
+    const { conditions, history } = this;
     const differs = (what: string): void => {
       this.hasDiffered = true;
       history.add({ kind: 'differs', node: 'store', incarnation: 0, what });
     };
-    const twinOf = adapter && ((nowMs: () => number) => adapter.twinOf(nowMs, scripts, differs));
+    const lockstepOf = adapter && ((nowMs: () => number) => adapter.lockstepOf(nowMs, scripts, differs));
     this.server = new StoreServer({
       world,
-      weather,
+      conditions,
       observer,
       machine,
       processes,
       keepsLog,
       bytesPerMs: link?.bytesPerMs,
-      ...(twinOf && { twinOf }),
+      ...(lockstepOf && { lockstepOf }),
     });
     this.operator = new Operator(this.server, history, world);
-    this.hub = new Hub(world, this.weather);
+    this.hub = new Hub(world, this.conditions);
     this.hub.sent = (from, message) => {
       if (message.kind === 'assign' || message.kind === 'list-workers') this.commanded(from, message.epoch);
       else if (message.kind === 'petition') this.petitioned(from, message);
@@ -158,7 +159,7 @@ export class Cluster {
 
   // ---- nodes ---------------------------------------------------------------------------------------------------
 
-  /** Throws CONFIG_INVALID, as a process with the configuration of that version would at its start. */
+  /** Adds a node. Throws CONFIG_INVALID, as a process with the configuration of that version would when it starts. */
   add(plan: NodePlan, version?: Version): SimNode {
     const { world, server, hub, history } = this;
     const { settings, adapter } = this.options;
@@ -177,7 +178,7 @@ export class Cluster {
     return node;
   }
 
-  /** What a supervisor does with a process that ended by itself. */
+  /** Starts a process that ended without a request of the run, as a supervisor does. */
   private restartLater(node: SimNode): void {
     this.world.after(RESTART_MS, undefined, () => {
       if (!this.gone.has(node.name)) this.boot(node);
@@ -190,7 +191,7 @@ export class Cluster {
     return node;
   }
 
-  /** The node that runs most handlers; undefined if none runs any. */
+  /** Returns the node that runs most handlers; undefined if no node runs any. */
   busiest(): string | undefined {
     let most = 0;
     let busiest: string | undefined;
@@ -201,7 +202,7 @@ export class Cluster {
     return busiest;
   }
 
-  /** Starts nodes, adding those that are not there yet. */
+  /** Starts nodes. Adds those that do not exist yet. */
   start(...names: readonly string[]): void {
     for (const name of names) {
       const node = this.nodes.get(name) ?? this.add({ name, startMs: this.world.nowMs, group: 'default' });
@@ -209,7 +210,10 @@ export class Cluster {
     }
   }
 
-  /** After the store has lost writes the group stays down until an operator has looked; nobody starts a process by itself. */
+  /**
+   * Starts the node if it is down. Does nothing after the store has lost writes: the group stays down until an operator has
+   * looked at it.
+   */
   private boot(node: SimNode): void {
     if (!node.isUp && !this.storeLost) node.start();
   }
@@ -246,8 +250,9 @@ export class Cluster {
   }
 
   /**
-   * An operator empties the store, and the user's database with it, and lets both be used again. Those of `former` live on, and wake or reach
-   * it later; every other process has ended before, and one that starts now is the first member of a new group.
+   * Plays an operator who empties the store and the user's database, and lets both be used again. The nodes of `former` live on,
+   * and wake or reach the store later. Every other process has ended before. A process that starts now is the first member of a
+   * new group.
    */
   reopen(former: readonly string[], isRestarted: boolean): void {
     for (const { name, life } of this.nodes.values()) {
@@ -261,7 +266,10 @@ export class Cluster {
     this.fault('reopened', 'once', 'store', { former });
   }
 
-  /** A master must act only within its term, which its own clock counts from before the store's does. */
+  /**
+   * Records a command that a master sent after its term. A master must act only within its term, which its own clock counts from
+   * an earlier moment than the store's clock does.
+   */
   private commanded(life: Life, epoch: number): void {
     if (this.former.has(life)) return;
     const { group, incarnation } = this.node(life.host);
@@ -270,7 +278,10 @@ export class Cluster {
     this.history.add({ kind: 'epoch', node: life.host, incarnation, group, epoch, what: 'overdue' });
   }
 
-  /** A petition is passed on a limited number of times. */
+  /**
+   * Records a defect if a petition was passed on more than `forwardHopsMax` times, or if a node that passed it on did not count
+   * that.
+   */
   private petitioned({ host }: Life, { source, hops }: PeerMessage & { kind: 'petition' }): void {
     const { incarnation } = this.node(host);
     const least = source === incarnation ? 0 : 1;
@@ -281,50 +292,50 @@ export class Cluster {
   // ---- links ---------------------------------------------------------------------------------------------------
 
   partition(one: readonly string[], other: readonly string[]): void {
-    for (const a of one) for (const b of other) this.oneWay(a, b).oneWay(b, a);
+    for (const a of one) for (const b of other) this.partitionOneway(a, b).partitionOneway(b, a);
   }
 
-  oneWay(from: string, to: string): this {
-    this.weather.cutPairs.add(`${from}>${to}`);
+  partitionOneway(from: string, to: string): this {
+    this.conditions.cutPairs.add(`${from}>${to}`);
     return this;
   }
 
   healLinks(): void {
-    this.weather.cutPairs.clear();
+    this.conditions.cutPairs.clear();
   }
 
-  /** What one node tells the other is on its way until `letGo`. */
+  /** Holds all messages from one node to the other until `release`. */
   hold(from: string, to: string): void {
     this.hub.hold(from, to);
   }
 
-  letGo(from: string, to: string): void {
-    this.hub.letGo(from, to);
+  release(from: string, to: string): void {
+    this.hub.release(from, to);
   }
 
   cutStore(...names: readonly string[]): void {
-    for (const name of names) this.weather.cutFromStore.add(name);
+    for (const name of names) this.conditions.cutFromStore.add(name);
   }
 
   healStore(...names: readonly string[]): void {
-    for (const name of names) this.weather.cutFromStore.delete(name);
+    for (const name of names) this.conditions.cutFromStore.delete(name);
   }
 
-  /** Each way between that node and the store takes `ms` longer. */
+  /** Makes each way between that node and the store take `ms` longer. */
   slowStore(name: string, ms: number): void {
-    if (ms > 0) this.weather.slowStore.set(name, ms);
-    else this.weather.slowStore.delete(name);
+    if (ms > 0) this.conditions.slowStore.set(name, ms);
+    else this.conditions.slowStore.delete(name);
   }
 
-  /** Everything between nodes takes up to `ms` longer, and calls to the store up to `storeMs`. */
+  /** Makes messages between nodes take up to `ms` longer, and calls to the store up to `storeMs`. */
   delay(ms: number, storeMs = 0): void {
-    this.weather.netDelayMs = ms;
-    this.weather.storeDelayMs = storeMs;
+    this.conditions.netDelayMs = ms;
+    this.conditions.storeDelayMs = storeMs;
   }
 
-  /** All links are whole, every paused process runs, and every node that may come back is up. */
+  /** Heals all links, resumes every paused process, and starts every node that may come back. */
   heal(): void {
-    this.weather.clear();
+    this.conditions.clear();
     this.hub.heal();
     for (const node of this.nodes.values()) {
       if (node.life?.paused === true) this.resume(node.name);
@@ -347,7 +358,7 @@ export class Cluster {
 
   // ---- time ----------------------------------------------------------------------------------------------------
 
-  /** Lets `ms` pass. */
+  /** Lets `ms` milliseconds pass. */
   run(ms: number): void {
     this.world.run(this.world.nowMs + ms);
   }
@@ -356,7 +367,7 @@ export class Cluster {
     this.world.step();
   }
 
-  /** Lets time pass until `holds`, at most `withinMs`. Answers whether it held. */
+  /** Lets time pass until `holds` returns true, at most `withinMs`. Returns whether it did. */
   until(holds: () => boolean, withinMs: number, stepMs = 50): boolean {
     const endMs = this.world.nowMs + withinMs;
     while (!holds()) {
@@ -368,7 +379,7 @@ export class Cluster {
 
   // ---- calls ---------------------------------------------------------------------------------------------------
 
-  /** A client on that node sends one message. */
+  /** Sends one message as a client of that node. */
   send(name: string, entity: string, job: Partial<Job>, options: CallOptions = {}): Call {
     const full: Job = { c: `s${++this.counter}`, op: 'deposit', amount: 1, ms: 5, how: 'ok', ...job };
     return this.call(name, entity, full, options);
@@ -380,14 +391,15 @@ export class Cluster {
 
   // ---- the end -------------------------------------------------------------------------------------------------
 
-  /** Messages in the log that are not terminal. */
+  /** Number of messages in the log that are not terminal. */
   get depth(): number {
     return this.server.depth;
   }
 
   /**
-   * Lets time pass until every group has had a master, none is rebuilding, and no node is listed as taking no new work, at most for as long
-   * as a change of masters may take: a late copy of a report stands until its node sees it in the next membership snapshot.
+   * Lets time pass until every group has had a master, no node is rebuilding, and no node is listed as taking no new work. Waits
+   * at most as long as a change of masters may take. A late copy of a report stands until its node sees it in the next membership
+   * snapshot.
    */
   waitForGroups(): void {
     const { leaderTTLMs, leaderDebounceMs, leaderRenewalMs, nodeTTLMs } = this.options.settings;
@@ -403,10 +415,10 @@ export class Cluster {
     this.until(areWell, leaderTTLMs + leaderDebounceMs + 4 * leaderRenewalMs + 2 * nodeTTLMs + setBackMs);
   }
 
-  /** Records what is left, for the checkers of loss and of bounds. */
+  /** Records what is left at the end, for the checkers of loss and of bounds. */
   finish(): void {
-    const { state, twin } = this.server;
-    twin?.compare(state);
+    const { state, lockstep } = this.server;
+    lockstep?.compare(state);
     const nodes = [...this.nodes.values()].map((n) => n.atRest());
     const groups = groupsOf(this.nodes.values());
     const live = liveIn(state);
@@ -414,7 +426,7 @@ export class Cluster {
     for (const [entity, { balance }] of this.bank.accounts) balances[entity] = balance;
     const { depth, active } = state;
     const dueMs = this.server.nowMs() - 2 * this.options.settings.cleanupIntervalMs;
-    // Until all had healed, there may have been no node to clean up.
+    // Before the heal, there may have been no node to clean up.
     const store = storeAtRest(state, this.healedMs < dueMs ? dueMs : 0, [...this.led]);
     const counts = { depth, active, ready: state.ready.size };
     this.history.add({ kind: 'final', node: '', incarnation: 0, live, ...counts, nodes, store, groups, balances });

@@ -1,6 +1,6 @@
 import type { Stream } from './sim-random.js';
 
-/** Of what passes, a share is hit. */
+/** Faults that hit a share of the messages or calls. */
 export type Share =
   | 'netLoss'
   | 'netDouble'
@@ -14,58 +14,67 @@ export type Share =
   | 'crashBeforeApply'
   | 'pauseAfterApply';
 
-/** What was hit: the kind, the host that sent it, and the how-manieth of those that passed in such weather. */
+/**
+ * A hit of a fault. `name` holds the kind, the host of the sender, and the ordinal among the messages or calls made during such a
+ * fault window.
+ */
 export interface Hit {
   readonly name: string;
   readonly atMs: number;
 }
 
-/** What is wrong with the world right now: fault windows set it, network and store obey it. */
-export class Weather {
+/** The fault conditions of the world now. Fault windows set them. The network and the store obey them. */
+export class Conditions {
   readonly hits: Hit[] = [];
   private readonly passed = new Map<string, number>();
-  /** Shares of messages between nodes, and how much longer than usual they take. */
+  /** Shares of messages between nodes that are hit, and the longest added delay in ms. */
   netLoss = 0;
   netDouble = 0;
   netReorder = 0;
   netDelayMs = 0;
-  /** Shares of store calls. */
+  /** Shares of store calls that are hit. */
   requestLost = 0;
   replyLost = 0;
   lateCopy = 0;
-  /** Share of batches whose script somebody ends before its first write, so that of two on their way one may be refused. */
+  /** Share of batches whose script is killed before its first write, so that one of two batches in flight may be refused. */
   scriptKilled = 0;
   storeReorder = 0;
-  /** Added to each way of a store call. */
+  /** Longest delay in ms that is added to each way of a store call. */
   storeDelayMs = 0;
-  /** Refused by the store: 'oom' batches that make the log grow, 'readonly' every write, 'all' reads too. */
+  /** What the store refuses: 'oom' batches that make the log grow, 'readonly' every write, 'all' reads too. */
   refusing: 'none' | 'oom' | 'readonly' | 'all' = 'none';
-  /** No memory: refuses like 'oom', until a node's own expiry is applied. Neither time nor the heal of a run ends it. */
+  /**
+   * The store has no memory: it refuses like 'oom' until a node's own expiry is applied. Neither time nor the heal of a run ends
+   * it.
+   */
   full = false;
   storeDown = false;
-  /** Shares of applied batches after which, and of leaving ones before which, the caller's process is killed. */
+  /**
+   * `crashAfterApply`: share of applied batches after which the caller's process is killed. `crashBeforeApply`: share of batches
+   * that are lost because the process is killed before the store applies them.
+   */
   crashAfterApply = 0;
   crashBeforeApply = 0;
   /** Share of applied batches after which the caller's process is paused. */
   pauseAfterApply = 0;
-  /** Hosts whose calls to the store take so many ms longer, each way. */
+  /** Delay in ms that is added to each way of a store call, by host. */
   readonly slowStore = new Map<string, number>();
   /** Hosts that do not reach the store. */
   readonly cutFromStore = new Set<string>();
-  /** Pairs 'from>to' that do not reach each other. */
+  /** Pairs 'from>to' between which no message arrives. */
   readonly cutPairs = new Set<string>();
 
-  /** `pinned`: what is hit, by name, instead of what is drawn. */
+  /** `pinned`: names of what is hit. Undefined: hits are drawn. */
   constructor(
     private readonly nowMs: () => number,
     private readonly pinned: ReadonlySet<string> | undefined,
   ) {}
 
-  /** Whether what passes now is hit. */
+  /** Returns whether the fault hits this message or call. */
   hit(kind: Share, host: string, chance: Stream): boolean {
     const share = this[kind];
     if (share <= 0) return false;
-    // Drawn also where it is pinned: all that is drawn later stays what it was.
+    // Drawn also for pinned hits, so that later draws of the stream stay the same.
     const drawn = chance.chance(share);
     const which = `${kind} ${host}`;
     const number = (this.passed.get(which) ?? 0) + 1;

@@ -1,7 +1,7 @@
 /**
- * Hundreds of entities that make no progress, as in a rolling deploy: their messages are declared by no node until one comes that knows them.
- * Meanwhile nodes cannot reach each other, so only the sweep finds what others send: the crowd, which fills more than one of its pages, must
- * not hide it.
+ * Hundreds of entities that make no progress, as in a rolling deploy: no node declares their messages until the relief node
+ * starts. Meanwhile the nodes cannot reach each other, so only the sweep finds what other nodes send. The crowd fills more than
+ * one page of the sweep, and must not hide those messages.
  */
 import type { Cluster } from './cluster.js';
 import { STORE_LOSSES } from './faults/link-faults.js';
@@ -10,16 +10,16 @@ import { type CrowdPlan, NODES_MAX, type Plan, type Settings } from './plan.js';
 import { Stream } from './sim-random.js';
 
 const SHARE = 0.03;
-/** A page of the sweep has 512. */
+/** A page of the sweep has 512 entities. */
 const SIZE = { min: 520, max: 700 };
-/** Only the node that comes at last declares it. */
+/** Only the relief node declares this message. */
 const UNKNOWN: Job['op'] = 'withdraw';
 const KNOWN = NAMES.filter((name) => name !== UNKNOWN);
-/** A node forgets by then which entities it handed off for want of a handler. */
+/** Time in ms after which a node has forgotten which entities it handed off because it has no handler. */
 const FORGOTTEN_MS = 10_000;
 const STEP_MS = 20;
 
-/** Adds a crowd to some plans, where no limit stands against it. Returns all others as they are. */
+/** Adds a crowd to some plans in which no limit prevents it. Returns all other plans as they are. */
 export function withCrowd(plan: Plan): Plan {
   const chance = new Stream(plan.seed, 'crowd');
   if (!chance.chance(SHARE) || !hasRoom(plan)) return plan;
@@ -34,13 +34,13 @@ function hasRoom({ nodes, settings, messages, faults, link, isCalm }: Plan): boo
   const isUnbounded = settings.depthMaxTotal > 2 * SIZE.max && settings.workersMax > 2 * SIZE.max;
   const isWhole = nodes.length < NODES_MAX && nodes.every(({ names }) => names === undefined);
   const isEndless = messages.some(({ job }) => neverEnds(job));
-  // A reply that is lost is read back at a sweep, which must find the result.
+  // A lost reply is read back at a sweep, which must still find the result.
   const isKept = settings.resultTTL * 1000 > 3 * settings.reconcileIntervalMs;
   const losesAll = faults.some(({ kind }) => STORE_LOSSES.some((loss) => loss.kind === kind));
   return isUnbounded && isWhole && isKept && !isEndless && !losesAll && link === undefined && isCalm !== true;
 }
 
-/** Returns the job without the message that only the relief declares. */
+/** Returns the job with a known message in place of the one that only the relief node declares. */
 function known(job: Job): Job {
   const to = ({ entity, job: inner }: Target): Target => ({ entity, job: known(inner) });
   return {
@@ -52,8 +52,9 @@ function known(job: Job): Job {
 }
 
 /**
- * Brings the crowd into a cluster at rest: the node that knows its messages is there when they are sent, since others are refused, and dies
- * before it takes any. Then the links between the nodes are cut. Returns how many messages wait now.
+ * Brings the crowd into a cluster at rest. The relief node, which declares the crowd's messages, is a member while they are sent,
+ * since they would be refused otherwise, and crashes before it takes any. Then the links between the nodes are cut. Returns the
+ * number of messages that wait.
  */
 export function gather(cluster: Cluster, { entities, relief }: CrowdPlan, { nodeTTLMs, heartbeatMs }: Settings): number {
   cluster.add(relief);
@@ -81,13 +82,13 @@ export function gather(cluster: Cluster, { entities, relief }: CrowdPlan, { node
   return cluster.depth;
 }
 
-/** The links are whole again, and the node that knows what the crowd waits for comes back. */
+/** Heals the links, and starts the relief node, which declares the messages of the crowd. */
 export function relieve(cluster: Cluster, { relief }: CrowdPlan): void {
   cluster.healLinks();
   cluster.gone.delete(relief.name);
   cluster.start(relief.name);
 }
 
-/** Lets pass what a node remembers of the crowd. */
+/** Waits until the nodes have forgotten the crowd. */
 export const disperse = (cluster: Cluster, { reconcileIntervalMs }: Settings): void =>
   cluster.run(FORGOTTEN_MS + 2 * reconcileIntervalMs);

@@ -1,23 +1,23 @@
 /**
- * A network that gathers hints for each target and lets them leave in frames, as the adapters do. Beside the outbox a plain list for each
- * target is kept, and each step of the outbox is held against it.
+ * A network that gathers hints per target and sends them in frames, as the adapters do. It keeps a plain list per target in
+ * parallel, and compares each step of the outbox with these lists.
  */
 import { Outbox, type OutboxLimits } from '../src/core/outbox.js';
 import type { Clock, Timer } from '../src/ports/clock.js';
-import type { ClusterReading, Network, PeerMessage } from '../src/ports/network.js';
+import type { ClusterSnapshot, Network, PeerMessage } from '../src/ports/network.js';
 
 export interface FrameFacts {
   readonly limits: OutboxLimits;
-  /** What an outbox did that its lists do not explain. */
+  /** Descriptions of what an outbox did that the lists do not explain. */
   readonly faults: string[];
   frames: number;
-  /** Frames that hold as many items, or nearly as many bytes, as they may. */
+  /** Number of frames that hold as many items, or nearly as many bytes, as the limits allow. */
   full: number;
   dropped: number;
 }
 
 const FLUSH_MS = 2;
-/** Before every seventh hint the link to its target breaks. */
+/** The link to the target breaks before every seventh hint. */
 const BREAK_EVERY = 7;
 
 export class FramedNetwork implements Network {
@@ -45,7 +45,7 @@ export class FramedNetwork implements Network {
     else if (this.lists.size > 0) this.timer ??= this.clock.setTimer(FLUSH_MS, () => this.flush());
   }
 
-  /** Puts the text into the list of its target. Returns whether a frame is full. */
+  /** Adds the text to the list of its target. Returns whether a frame is full. */
   private listed(to: number, text: string): boolean {
     const { frameItemsMax, frameBytesMax, targetItemsMax, targetBytesMax, totalBytesMax } = this.facts.limits;
     const total = bytesOf([...this.lists.values()].flat());
@@ -74,7 +74,7 @@ export class FramedNetwork implements Network {
     if (this.outbox.take() !== undefined) this.fault('holds something when all has left');
   }
 
-  /** One frame leaves; in turn, or for the target that has a full one. */
+  /** Sends one frame: the next in turn, or that of a target with a full frame. */
   private leave(to: number, isInTurn = false): void {
     const { limits } = this.facts;
     const list = this.lists.get(to) ?? [];
@@ -82,7 +82,7 @@ export class FramedNetwork implements Network {
     while (count < Math.min(list.length, limits.frameItemsMax) && bytesOf(list.slice(0, count + 1)) <= limits.frameBytesMax)
       count++;
     const texts = list.splice(0, count);
-    // Behind all that wait.
+    // Moves the target behind all others that wait.
     this.lists.delete(to);
     if (list.length > 0) this.lists.set(to, list);
     const frame = isInTurn ? this.outbox.take() : this.outbox.takeFor(to);
@@ -105,7 +105,7 @@ export class FramedNetwork implements Network {
     this.facts.faults.push(`the outbox ${what}`);
   }
 
-  /** The link to that target is broken: what waits for it is given up. */
+  /** Breaks the link to the target: the items that wait for it are dropped. */
   private breakLink(to: number): void {
     const waiting = this.lists.get(to)?.length ?? 0;
     this.dropped += waiting;
@@ -119,8 +119,8 @@ export class FramedNetwork implements Network {
     this.inner.listen(incarnation, receive);
   }
 
-  update(reading: ClusterReading): void {
-    this.inner.update?.(reading);
+  update(snapshot: ClusterSnapshot): void {
+    this.inner.update?.(snapshot);
   }
 
   close(): Promise<void> {

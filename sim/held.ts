@@ -1,19 +1,19 @@
-/** What a node holds on to: every collection that can be reached from it, by where it is held, with its size. */
+/** What a node holds: every collection that can be reached from it, with its size, by the field that holds it. */
 
-/** The simulated world, which belongs to no node. */
+/** Classes of the simulated world, which belong to no node. */
 const OUTSIDE = new Set(
-  'World Life HostClock SimClock UserClock SimRandom StoreServer SimStore SimClient Wire LuaTwin Hub SimNetwork History Bank'.split(
+  'World Life HostClock SimClock UserClock SimRandom StoreServer SimStore SimClient Wire LuaLockstep Hub SimNetwork History Bank'.split(
     ' ',
   ),
 );
 
-/** Containers of src/core: what they hold belongs to the field that holds them. */
+/** Containers of src/core. Their content counts for the field that holds the container. */
 const CONTAINERS = new Set(['Fifo', 'SeqQueue', 'MinHeap', 'DueTimes']);
 
 /**
- * Returns the size of every collection that is not empty, by class and field, such as 'Ownership.workers'. Collections of one field add
- * up, and the elements of one are looked at too. Classes and places in `leaves` are left out. Private fields of the source are ordinary
- * properties when it runs.
+ * Returns the size of every non-empty collection, by class and field, such as 'Ownership.workers'. Sizes of collections of the
+ * same field are added up, and their elements are searched too. Classes and fields in `leaves` are left out. TypeScript's private
+ * fields are ordinary properties at run time.
  */
 export function heldBy(root: object, leaves: readonly string[] = []): Record<string, number> {
   const sizes: Record<string, number> = {};

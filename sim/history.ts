@@ -1,10 +1,10 @@
 /**
- * The record of a run, from which alone the checkers judge it: the same events come from a simulated run and from real
- * processes. `atMs` is the observer's time, one clock for all. Each event is plain data, one line of JSON.
+ * The record of a run. The checkers judge a run by this record alone. A simulated run and a run of real processes record the
+ * same events. `atMs` is the observer's time, one clock for all. Each event is plain data, one line of JSON.
  *
- * Events of the store (append, transition, own, letter, epoch, bury) are recorded as it applies them; those of a node (invoke, ok,
- * fail, unknown, start, end, abort, effect) as the process does them. A message is named by entity and sequence in the
- * store, and by `call` where the caller made it, until the receipt tells both.
+ * Events of the store (append, transition, own, `letter`, epoch, evict) are recorded when the store applies them. Events of a node
+ * (invoke, ok, fail, unknown, start, end, abort, effect) are recorded when the process does them. The store names a message by
+ * entity and sequence. The caller names it by `call`, until the receipt gives entity and sequence.
  */
 import type { ErrorCode } from '../src/core/errors.js';
 import type { LetterLimits } from '../src/core/log/control-operations.js';
@@ -12,12 +12,12 @@ import type { TerminalState } from '../src/core/log/operations.js';
 import type { PeerMessage } from '../src/ports/network.js';
 import type { DeadLetterFilter } from '../src/runtime/dead-letters.js';
 
-/** What the checkers must know of the run's configuration. */
+/** The facts of the run's configuration that the checkers need. */
 export interface RunFacts {
   readonly leaseTtlMs: number;
   readonly leaseMarginMs: number;
   readonly takeoverHoldMs: number;
-  /** Left out: not known. */
+  /** In ms. Left out: not known. */
   readonly leaderTtlMs?: number;
   readonly types: Readonly<Record<string, TypeFacts>>;
   readonly depthMaxTotal: number;
@@ -26,17 +26,20 @@ export interface RunFacts {
   readonly concurrentHandlersMax: number;
   /** Entities with live messages that one node allows. Left out: not known. */
   readonly workersMax?: number;
-  /** A handler that runs for longer is reported as blocking its entity. */
+  /** A handler that runs longer than this, in ms, is reported as blocking its entity. */
   readonly blockedAfterMs: number;
-  /** After the last fault has healed, everything accepted is terminal within this time. */
+  /** Once the last fault has healed, every accepted message is terminal within this time, in ms. */
   readonly settleMs: number;
-  /** A message to an idle entity of a healed cluster is done within this time, whatever others do. */
+  /** A message to an idle entity of a healed cluster is done within this time, in ms, whatever other entities do. */
   readonly independentMs: number;
-  /** Given if no fault is injected: so many ms after the last join, nothing waits for a sweep and no call is refused without need. */
+  /**
+   * Set if no fault is injected. From this many ms after the last join, no work waits for a sweep and no call is refused without
+   * need.
+   */
   readonly calmAfterJoinMs?: number;
-  /** The times in which a fault may have an effect, in order; left out: any. */
+  /** The times in ms in which a fault may have an effect, in order. Left out: any time. */
   readonly disturbedMs?: readonly (readonly [fromMs: number, toMs: number])[];
-  /** The links to the store are thin, and no fault is injected: no node may lose its lease. */
+  /** Set if the links to the store are thin and no fault is injected. No node may lose its lease then. */
   readonly keepsLeases?: true;
 }
 
@@ -44,9 +47,9 @@ export interface TypeFacts {
   readonly maxAttempts: number;
   readonly onInterrupt: 'dead-letter' | 'retry';
   readonly depthMax: number;
-  /** Effects carry the fence, and the resource refuses lower ones. */
+  /** Set if effects carry the fence. The resource then refuses a lower fence. */
   readonly fenced: boolean;
-  /** Shortest wait before the second attempt, in ms; it doubles with each further one. Left out: not known. */
+  /** Shortest wait before the second attempt, in ms. Each further attempt doubles the wait. Left out: not known. */
   readonly backoffMs?: number;
 }
 
@@ -62,25 +65,25 @@ export interface Invoke extends Base {
   readonly call: string;
   readonly how: 'enqueue' | 'wait';
   readonly entity: string;
-  /** `value`: carries a drawn value, and touches no account. */
+  /** `value`: the message carries a drawn value and touches no account. */
   readonly op: 'deposit' | 'withdraw' | 'read' | 'value';
   readonly amount: number;
-  /** The caller's own id, or ''. */
+  /** The id that the caller gave, or ''. */
   readonly id: string;
-  /** It must settle within this time, of the node's own running time; slack included. */
+  /** The call must settle within this time, in ms of the node's running time. Slack is included. */
   readonly deadlineMs: number;
-  /** Of a call that waits: it must not time out sooner. */
+  /** For a call that waits: the call must not time out sooner. In ms. */
   readonly timeoutMs?: number;
-  /** Sent after the heal, to see that new work is accepted. */
+  /** Set if the call is sent after the heal to check that new work is accepted. */
   readonly probe: boolean;
 }
 export interface Ok extends Base {
   readonly kind: 'ok';
   readonly call: string;
-  /** Id and sequence of a receipt. */
+  /** Id and sequence from the receipt. */
   readonly id?: string;
   readonly seq?: number;
-  /** JSON text of a result, for a call that waits. */
+  /** The result as JSON text, for a call that waits. */
   readonly result?: string;
   readonly tookMs: number;
 }
@@ -88,15 +91,15 @@ export interface Fail extends Base {
   readonly kind: 'fail';
   readonly call: string;
   readonly code: ErrorCode | 'OTHER';
-  /** True: certainly not accepted, or certainly not run. */
+  /** True if the message was certainly not accepted, or certainly not run. */
   readonly definite: boolean;
   readonly tookMs: number;
-  /** By the clock of its node, which goes on while the process is paused. Left out: not known. */
+  /** Time in ms by the clock of the node. This clock goes on while the process is paused. Left out: not known. */
   readonly elapsedMs?: number;
-  /** Index of its invocation, since a node may be given the same call twice. Left out: the last one. */
+  /** Index of the invoke event. A node may get the same call twice. Left out: the last invoke of this call. */
   readonly invoked?: number;
 }
-/** The caller was told that nobody knows. */
+/** The call ended with an error that leaves the outcome unknown. */
 export interface Unknown extends Base {
   readonly kind: 'unknown';
   readonly call: string;
@@ -114,15 +117,18 @@ export interface Appended extends Base {
   readonly call: string;
   readonly given: boolean;
   readonly replayOf: string;
-  /** The replay was forced, although the handler of the dead letter had returned late. */
+  /** Set if the replay was forced although the handler of the dead letter had returned late. */
   readonly isForced?: boolean;
-  /** Its handler changes nothing, so no dead letter may be left of it. */
+  /** Set if the handler changes nothing. No dead letter may remain of such a message. */
   readonly isQuery?: boolean;
-  /** Not terminal after this step: of the entity, of the whole prefix; and entities that have such. */
+  /**
+   * After this step: the messages that are not terminal, of the entity (`depth`) and of the whole prefix (`total`), and the
+   * number of entities that have such messages (`active`).
+   */
   readonly depth: number;
   readonly total: number;
   readonly active: number;
-  /** Limits in force; 0 is none. */
+  /** The limit in force. 0 means no limit. */
   readonly workersMax: number;
 }
 export interface Transition extends Base {
@@ -134,17 +140,17 @@ export interface Transition extends Base {
   readonly from: 'enqueued' | 'dispatched';
   readonly to: 'enqueued' | 'dispatched' | TerminalState;
   readonly fence: number;
-  /** JSON text, of a completed one. */
+  /** The result as JSON text, for a completed message. */
   readonly result?: string;
-  /** It failed, and the owner asked for no dead letter. */
+  /** Set if the message failed and the owner asked for no dead letter. */
   readonly noDeadLetter?: boolean;
-  /** Ids of what was sent with the completion. */
+  /** Ids of the messages that were sent with the completion. */
   readonly sends?: readonly string[];
 }
 export interface Owned extends Base {
   readonly kind: 'own';
   readonly entity: string;
-  /** 0: nobody from now on. */
+  /** Incarnation of the owner. 0: the entity has no owner from now on. */
   readonly owner: number;
   readonly fence: number;
   readonly how: 'claim' | 'release' | 'takeover';
@@ -158,7 +164,7 @@ export interface LetterMade extends Base {
   readonly attempt: number;
   readonly reason: 'failed' | 'interrupted';
 }
-/** The log took a note of how an interrupted handler ended after all. */
+/** The log recorded a late note: how the handler of an interrupted message ended. */
 export interface LateNote extends Base {
   readonly kind: 'late';
   readonly entity: string;
@@ -172,12 +178,12 @@ export interface LateNote extends Base {
 export interface LetterDropped extends Base {
   readonly kind: 'drop';
   readonly letter: string;
-  /** How many were left. */
+  /** Number of dead letters left. */
   readonly left: number;
-  /** Of the deleted one, by the store's clock. */
+  /** Age of the deleted dead letter in ms, by the store's clock. */
   readonly ageMs: number;
 }
-/** What an operator was shown of the log at one moment. */
+/** What the operator saw of the log at one moment. */
 export interface Shown extends Base {
   readonly kind: 'shown';
   readonly counts: {
@@ -185,18 +191,21 @@ export interface Shown extends Base {
     readonly active: number;
     readonly letters: number;
     readonly lastLetter: number;
-    /** What a dry run says of a replay of all: how many it would replay, and how many it would refuse without force. */
+    /** Result of a dry run that replays all: how many would be replayed, and how many would be refused without force. */
     readonly replayable: number;
     readonly needForce: number;
   };
   readonly types: Readonly<Record<string, { readonly running: number; readonly pending: number }>>;
-  /** Some entities with a running message: its sequence, and how many wait, as the survey and as the entity's own page say. */
+  /**
+   * Some entities with a running message. `running` is the sequence of that message. `pending` holds the number of waiting
+   * messages as given by the survey and by the entity's own page.
+   */
   readonly entities: readonly { readonly entity: string; readonly running: number; readonly pending: readonly number[] }[];
   readonly letters: readonly ShownLetter[];
   readonly lists: readonly ShownList[];
-  /** The first letter, asked for by its number. */
+  /** Id of the first dead letter, read by its number. */
   readonly first?: string | undefined;
-  /** What was found under a number that no letter has. */
+  /** Id of the dead letter that was found under a number which no dead letter has. */
   readonly surplus?: string;
 }
 export interface ShownLetter {
@@ -205,7 +214,7 @@ export interface ShownLetter {
   readonly sequence: number;
   readonly attempts: number;
   readonly reason: 'failed' | 'interrupted';
-  /** By the store's clock. */
+  /** Time in ms by the store's clock. */
   readonly diedAtMs: number;
   readonly isReplayed: boolean;
 }
@@ -218,16 +227,17 @@ export interface Epoch extends Base {
   readonly group: string;
   readonly epoch: number;
   /**
-   * `lead`: the store named this incarnation master; `again`: it did so once more under the same epoch, though the term before was over.
-   * `accept`, `refuse`: this node did so with a command of that epoch. `overdue`: this node sent a command after its term.
+   * `lead`: the store named this incarnation master. `again`: the store named it once more under the same epoch, although the
+   * term before was over. `accept`, `refuse`: this node accepted or refused a command of that epoch. `overdue`: this node sent a
+   * command after its term.
    */
   readonly what: 'lead' | 'again' | 'accept' | 'refuse' | 'overdue';
 }
 
-/** The store counts that incarnation as dead from now on. */
-export interface Bury extends Base {
-  readonly kind: 'bury';
-  readonly buried: number;
+/** The store has evicted that incarnation. */
+export interface Evict extends Base {
+  readonly kind: 'evict';
+  readonly evicted: number;
 }
 
 export interface Start extends Base {
@@ -240,7 +250,7 @@ export interface Start extends Base {
   readonly call: string;
   readonly op: Invoke['op'];
   readonly amount: number;
-  /** It never ends, whatever its signal says. */
+  /** Set if the handler never ends, whether or not its signal aborts. */
   readonly isEndless?: true;
 }
 export interface End extends Base {
@@ -249,10 +259,10 @@ export interface End extends Base {
   readonly seq: number;
   readonly attempt: number;
   readonly outcome: 'completed' | 'failed';
-  /** It failed with a refusal: an answer to its caller, which makes no dead letter. */
+  /** Set if the handler failed with a refusal: a reply to the caller that makes no dead letter. */
   readonly isRefusal?: boolean;
   readonly result: string;
-  /** Transactional sends that the handler made. */
+  /** Number of transactional sends that the handler made. */
   readonly sends: number;
 }
 export interface Aborted extends Base {
@@ -298,52 +308,52 @@ export interface Blocked extends Base {
   readonly kind: 'blocked';
   readonly entity: string;
 }
-/** The node has said so to those who watch it, as logs and listeners of dead letters do. */
+/** The node has reported the event in its trace, as logs and listeners of dead letters receive it. */
 export interface Reported extends Base {
   readonly kind: 'reported';
   readonly event: 'dead-letter' | 'dropping-dead-letter';
   readonly entity: string;
   readonly id: string;
-  /** Of one that is deleted next. */
+  /** Id of the dead letter that is deleted next. */
   readonly letter?: string;
 }
 export interface FaultEvent extends Base {
   readonly kind: 'fault';
   readonly fault: string;
   readonly phase: 'begin' | 'end' | 'once';
-  /** Of a pause: what was left of the node's lease by its own clock. */
+  /** For a pause: the rest of the node's lease in ms, by the node's own clock. */
   readonly leaseLeftMs?: number;
-  /** Of a clock: its rate, or how far it jumped. */
+  /** For a clock fault: the rate of the clock, or the size of its jump in ms. */
   readonly rate?: number;
   readonly jumpMs?: number;
   readonly note?: string;
-  /** Of a loss of writes: the nodes that had them acknowledged and live; left out: all that had joined. */
+  /** For a loss of writes: the nodes that live and had the writes acknowledged. Left out: all nodes that had joined. */
   readonly rememberedBy?: readonly string[];
-  /** Of a store that was emptied and is used again: the nodes that live on from before. */
+  /** For a store that was emptied and is used again: the nodes that live on from before. */
   readonly former?: readonly string[];
 }
-/** A hint reached this node. Scenarios record them, for their timelines; no checker may need them. */
+/** A hint reached this node. Scenarios record it for their timelines. No checker may depend on it. */
 export interface Told extends Base {
   readonly kind: 'told';
   readonly from: string;
   readonly message: PeerMessage;
 }
-/** The last fault has healed: liveness is owed from here on. */
+/** The last fault has healed. From here on the liveness invariants hold. */
 export interface Healed extends Base {
   readonly kind: 'healed';
 }
-/** What is left at the end, when the cluster had its time. */
+/** What is left at the end of the run, after the cluster had time to settle. */
 export interface Final extends Base {
   readonly kind: 'final';
-  /** Not terminal in the store: entity and sequence. */
+  /** Messages that are not terminal in the store, by entity and sequence. */
   readonly live: readonly (readonly [entity: string, seq: number])[];
   readonly depth: number;
   readonly active: number;
   readonly ready: number;
   readonly nodes: readonly NodeAtRest[];
-  /** Left out: not looked at. */
+  /** Left out: not recorded. */
   readonly store?: StoreAtRest;
-  /** Service groups with a running node that handles something. */
+  /** Service groups with a running node that handles at least one entity type. */
   readonly groups?: readonly string[];
   /** The user's balances. */
   readonly balances: Readonly<Record<string, number>>;
@@ -355,27 +365,30 @@ export interface NodeAtRest {
   readonly waiting: number;
   readonly timers: number;
   readonly owned: number;
-  /** Sizes of the collections that it holds, by where; those that are empty are left out. Left out: not looked at. */
+  /** Sizes of the collections that the node holds, by their path. Empty collections are left out. Left out: not recorded. */
   readonly holds?: Readonly<Record<string, number>>;
 }
 export interface StoreAtRest {
-  /** Members that are not dead; those of them that handle something and are listed as taking no new work; and sessions. */
+  /**
+   * `members`: members that are not evicted. `unwilling`: those of them that handle something and are listed as taking no new
+   * work. `sessions`: sessions.
+   */
   readonly members: number;
   readonly unwilling: number;
   readonly sessions: number;
-  /** Records of entities that have nothing live, no owner and no hold. */
+  /** Number of entity records with no live message, no owner and no hold. */
   readonly idleRecords: number;
-  /** Ids and results that are kept for longer than retention says, by more than two clean-ups. */
+  /** Number of ids and results that are kept longer than the retention allows, by more than two clean-ups. */
   readonly overdue: number;
   /** Groups that had a master at some time in the last part of the run. */
   readonly led: readonly string[];
 }
-/** Something that the library must never let happen: an unhandled rejection, a call that threw. */
+/** A defect of the library that must never occur: an unhandled rejection, or a call that threw. */
 export interface Defect extends Base {
   readonly kind: 'defect';
   readonly what: string;
 }
-/** The scripts of the adapter for Redis do or store something else than the core. */
+/** The scripts of the adapter for Redis return or store something else than the core. */
 export interface Differs extends Base {
   readonly kind: 'differs';
   readonly what: string;
@@ -398,7 +411,7 @@ export type HistoryEvent =
   | LetterDropped
   | Shown
   | Epoch
-  | Bury
+  | Evict
   | Start
   | End
   | Aborted
@@ -414,7 +427,7 @@ export type HistoryEvent =
   | Differs
   | Begun;
 
-/** Omits what the recorder fills in, per member of the union. */
+/** Omits the fields that the recorder fills in, per member of the union. */
 type Unstamped<T> = T extends HistoryEvent ? Omit<T, 'index' | 'atMs'> : never;
 
 export class History {

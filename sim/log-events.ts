@@ -1,4 +1,7 @@
-/** What each step of a batch did to the log, as events: for the simulator's own store, and for a Redis that is listened to. */
+/**
+ * Turns each step of a batch into events of the log: for the simulator's own store, and for a Redis server whose calls are
+ * observed.
+ */
 import type {
   Answer,
   AnswerOf,
@@ -15,13 +18,13 @@ import { QUERIES } from './job.js';
 
 export type LogEvent = Parameters<History['add']>[0];
 
-/** Who asked for the step. */
+/** The node that asked for the step. */
 export interface By {
   readonly node: string;
   readonly incarnation: number;
 }
 
-/** What only the store knows. */
+/** Values that only the store knows. */
 export interface Store {
   fenceOf(entity: string): number;
   workersMax(): number;
@@ -29,16 +32,18 @@ export interface Store {
 
 type Done<K extends keyof AnswerOf> = AnswerOf[K] & { ok: true };
 
-/** The caller's name of a message, which the workload puts first into every payload. */
+/** Returns the caller's name of a message. The workload puts it first into every payload. */
 export function callOf(payload: string): string {
   const match = /^\{"c":"([^"]*)"/.exec(payload);
   return match?.[1] ?? '';
 }
 
 export class LogEvents {
-  /** Ids by entity and sequence, since most operations name messages by sequence. */
+  /** Ids by entity and sequence. Most operations name messages by sequence. */
   private readonly ids = new Map<string, string>();
-  /** Messages that are not terminal, step by step: the store's own counts are those after the whole batch. */
+  /**
+   * Number of messages per entity that are not terminal, after each step. The store's own counts are those after the whole batch.
+   */
   private live = new Map<string, number>();
   private total = 0;
 
@@ -47,7 +52,7 @@ export class LogEvents {
     private readonly store: Store,
   ) {}
 
-  /** The log goes on from there: entities with messages that are not terminal, and how many. */
+  /** Sets the counts of a log that goes on: entities with messages that are not terminal, and their number. */
   goOnFrom(live: ReadonlyMap<string, number>): void {
     this.live = new Map(live);
     this.total = [...live.values()].reduce((sum, n) => sum + n, 0);
@@ -57,7 +62,7 @@ export class LogEvents {
     return this.ids.get(`${entity} ${seq}`) ?? '';
   }
 
-  /** Of what was applied only. */
+  /** Records one step. Only for steps that were applied. */
   step(by: By, op: SessionOp, answer: Answer): void {
     switch (op.op) {
       case 'append':

@@ -1,4 +1,4 @@
-/** npm run sim: seeded simulations of the cluster. What it prints and how it exits is fixed by spec §7. */
+/** npm run sim: seeded simulations of the cluster. docs/simulator.md describes its output and exit codes. */
 import { commandLine, commitOfTree, exitWith, inMacrotask, printNote, printResult } from './ambient.js';
 import { runCanaries } from './canaries/run-canaries.js';
 import { type Options, optionsOf, UsageError } from './cli.js';
@@ -8,7 +8,7 @@ import { runScenarios, scenarioNames, scenariosNamed } from './scenarios/run-sce
 import { runSeeds } from './seeds.js';
 import { loadStore } from './store-adapter.js';
 
-/** What is asked for, checked as far as that is possible before it begins. */
+/** Returns what the options ask for. Checks them as far as possible before it begins. */
 function jobOf(options: Options): () => boolean | Promise<boolean> {
   const { canary, scenario, regression, seed } = options;
   if (canary !== undefined) return () => runCanaries(options, canary);

@@ -1,4 +1,4 @@
-/** Reads from each applied step what it did to the log, and records it. */
+/** Derives the effect of each applied step on the log, and records it. */
 import type { ControlAnswer, ControlOp } from '../src/core/log/control-operations.js';
 import { CLOSED } from '../src/core/log/membership.js';
 import type { Answer, Batch, BatchReply, SessionOp } from '../src/core/log/operations.js';
@@ -10,11 +10,11 @@ export class Observer {
   private readonly seen = new WeakSet<readonly Answer[]>();
   private letters = 0;
   private isClosed = false;
-  /** When each dead letter that is there was made, by the store's clock. */
+  /** Time at which each present dead letter was made, in ms of the store's clock. */
   private died = new Map<string, number>();
-  /** The last term by group, by the store's clock: a renewal within it is no news. */
+  /** The last term by group, by the store's clock. A renewal within the term is not recorded. */
   private readonly terms = new Map<string, { readonly epoch: number; readonly untilMs: number }>();
-  /** As the step that is told has left it. */
+  /** The state after the step that is recorded. */
   private state = new PartitionState();
   private readonly log: LogEvents;
 
@@ -25,7 +25,7 @@ export class Observer {
     });
   }
 
-  /** The store starts anew or from an older state. */
+  /** The store restarts empty or from an older state. */
   restarted(state: PartitionState): void {
     if (state.generation === '') {
       this.terms.clear();
@@ -76,10 +76,10 @@ export class Observer {
       const isRenewal = term?.epoch === epoch;
       if (isRenewal && term.untilMs > storeNowMs) return;
       this.history.add({ kind: 'epoch', node, incarnation: op.incarnation, group, epoch, what: isRenewal ? 'again' : 'lead' });
-    } else if (op.op === 'shut') {
+    } else if (op.op === 'closeStore') {
       if (state.generation === CLOSED) this.closed();
       else this.isClosed = false;
-    } else if (op.op === 'bury') this.history.add({ kind: 'bury', node, incarnation: 0, buried: op.incarnation });
+    } else if (op.op === 'evict') this.history.add({ kind: 'evict', node, incarnation: 0, evicted: op.incarnation });
     else if (op.op === 'purge') {
       const ageMs = storeNowMs - (this.died.get(op.letter) ?? storeNowMs);
       this.died.delete(op.letter);

@@ -1,6 +1,6 @@
 /**
- * An operator who looks at the log while the cluster works: counts, the survey, and the dead letters by every filter, in small pages, as
- * `bus.deadLetters` and the command line do. A checker compares what was shown with the history.
+ * An operator who reads the log while the cluster works: counts, the survey, and the dead letters by every filter, in small
+ * pages, as `bus.deadLetters` and the command line do. A checker compares the result with the history.
  */
 import type { ControlAnswerOf, ControlOp } from '../src/core/log/control-operations.js';
 import type { Store } from '../src/ports/store.js';
@@ -10,9 +10,9 @@ import { TYPES } from './job.js';
 import type { StoreServer } from './store-server.js';
 import type { World } from './world.js';
 
-/** Small, so that most lists take several. */
+/** Page size. Small, so that most lists take several pages. */
 const PAGE = 7;
-/** So many entities with a running message are shown one by one. */
+/** Maximum number of entities with a running message that are shown one by one. */
 const ENTITIES_MAX = 3;
 
 export class Operator {
@@ -23,7 +23,7 @@ export class Operator {
     private readonly history: History,
     world: World,
   ) {
-    // Its answers are there at once, so a look is one moment of the run, and nothing of it waits for a timer.
+    // Resolves at once, so a look is one moment of the run and never waits for a timer.
     const control = async <O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> =>
       server.applyControl('operator', op) as ControlAnswerOf[O['op']];
     const clock = { monotonicMs: () => world.nowMs, wallMs: () => server.nowMs(), setTimer: noTimer, defer: noTimer };
@@ -31,7 +31,7 @@ export class Operator {
   }
 
   look(): void {
-    if (this.server.twin?.isApart === true) return;
+    if (this.server.lockstep?.isApart === true) return;
     this.shown().then(
       (shown) => this.history.add({ kind: 'shown', node: '', incarnation: 0, ...shown }),
       (error: unknown) =>
@@ -84,7 +84,7 @@ export class Operator {
   }
 }
 
-/** Every kind of filter; what they name is taken from the letters that are there. */
+/** Returns every kind of filter. The values in them are taken from the given dead letters. */
 function filtersOf(letters: readonly ShownLetter[]): readonly DeadLetterFilter[] {
   const middle = letters[Math.floor(letters.length / 2)];
   if (middle === undefined) return [{ replayed: false }];

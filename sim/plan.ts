@@ -1,15 +1,15 @@
 /**
- * A run as data: everything that was drawn before it began. It replays without the generator, and shrinks by leaving parts
- * out. What is drawn during the run (latencies, which message a lossy window loses) comes from streams of the seed; what is hit
- * is recorded, so that a shrunk plan can name it.
+ * A run as data: everything that was drawn before it began. A plan replays without the generator, and is shrunk by leaving parts
+ * out. What is drawn during the run (latencies, which message a lossy window loses) comes from streams of the seed. The hits of
+ * fault windows are recorded, so that a shrunk plan can name them.
  */
 import type { EntityType, Job } from './job.js';
 
-/** So many nodes at the most, late ones included. */
+/** Maximum number of nodes, nodes that join late included. */
 export const NODES_MAX = 9;
 export const PLAN_VERSION = 1;
 
-/** What the store of a run is: the core alone, or the scripts of the production adapter beside it. */
+/** The store of a run: the core alone, or the scripts of the production adapter in lockstep with the core. */
 export type StoreKind = 'machine' | 'lua';
 
 export interface Plan {
@@ -21,31 +21,31 @@ export interface Plan {
   readonly settings: Settings;
   readonly messages: readonly MessagePlan[];
   readonly faults: readonly FaultPlan[];
-  /** All faults have ended by then; liveness is owed from there. */
+  /** All faults have ended by this time. The liveness invariants hold from then on. */
   readonly healAtMs: number;
-  /** Nodes that, once down, never come back. */
+  /** Names of the nodes that never come back once they are down. */
   readonly gone: readonly string[];
-  /** It was drawn without faults, so that the checkers may demand more (L4, L5). */
+  /** Set if the plan was drawn without faults. The checkers then demand more (L4, L5). */
   readonly isCalm?: true;
   /** Left out: the links to the store carry any size at once. */
   readonly link?: LinkPlan;
-  /** Comes after the heal. Left out: there is none. */
+  /** Joins the run after the heal. Left out: there is no crowd. */
   readonly crowd?: CrowdPlan;
-  /** What windows of bad weather hit, by name (`Weather.hit`). Without it that is drawn in the run. */
+  /** Names of what the fault windows hit (`Conditions.hit`). Left out: the hits are drawn during the run. */
   readonly hits?: readonly string[];
 }
 
-/** What the link of each process to the store carries. */
+/** The capacity of each process's link to the store. */
 export interface LinkPlan {
   /** In each direction. */
   readonly bytesPerMs: number;
-  /** Nothing else is wrong: no fault was drawn beside it. */
+  /** Set if no fault was drawn in addition. */
   readonly isAlone?: true;
-  /** Time in which it carries all large texts of the run: each twice, as a request and as an answer. */
+  /** Time in ms in which the link carries all large texts of the run. Each text counts twice, as a request and as an answer. */
   readonly busyMs: number;
 }
 
-/** Entities whose messages no node declares, until the relief comes. */
+/** Entities whose messages no node declares until the relief node starts. */
 export interface CrowdPlan {
   readonly entities: number;
   readonly relief: NodePlan;
@@ -55,11 +55,11 @@ export interface NodePlan {
   readonly name: string;
   readonly startMs: number;
   readonly group: string;
-  /** Its name, unless it is the twin of another. */
+  /** Left out: `name`. Set for a node with a duplicate serverId. */
   readonly serverId?: string;
-  /** The messages that its version declares; default: all. */
+  /** The messages that the node's version declares. Left out: all. */
   readonly names?: readonly Job['op'][];
-  /** The entity types that it handles; all, if left out. */
+  /** The entity types that the node handles. Left out: all. */
   readonly types?: readonly EntityType[];
 }
 
@@ -99,30 +99,30 @@ export interface Settings {
 
 export interface MessagePlan {
   readonly atMs: number;
-  /** The client's node; if it is down, the next living one. */
+  /** The client's node. If it is down, the next node that serves. */
   readonly node: string;
   readonly entity: string;
   readonly how: 'enqueue' | 'wait';
   readonly job: Job;
-  /** The caller's own id; it sends again, elsewhere, while the outcome is unknown. */
+  /** The id that the caller gives. The caller sends the message again to another node while the outcome is unknown. */
   readonly id?: string;
   readonly onTimeout?: 'keep' | 'withdraw';
 }
 
 export interface FaultPlan {
   readonly atMs: number;
-  /** 0 for what happens once. */
+  /** Duration in ms. 0 for a fault that happens once. */
   readonly forMs: number;
   readonly kind: string;
   readonly node?: string;
-  /** It strikes the node that runs most handlers then, `node` only if none runs any. */
+  /** Set if the fault hits the node that runs most handlers at that time. `node` is hit only if no node runs any. */
   readonly aims?: boolean;
   readonly others?: readonly string[];
-  /** What the kind makes of it: a share, a rate, a jump in ms. */
+  /** A share, a rate or a jump in ms, depending on the kind. */
   readonly amount?: number;
 }
 
-/** The configuration object that a user would give. */
+/** Returns the configuration object that a user would give. */
 export function configOf(settings: Settings, serverId: string, group: string): Record<string, unknown> {
   const { depthMax } = settings;
   const entity = {

@@ -1,10 +1,10 @@
-/** Spreads chunks of seeds over worker threads, or runs them here if there is one worker only. */
+/** Spreads chunks of seeds over worker threads, or runs them in this thread if there is only one worker. */
 import { Worker } from 'node:worker_threads';
 import { breathe, inMacrotask } from './ambient.js';
 import { type Chunk, runChunk, type Totals } from './campaign.js';
 
 export interface Work {
-  /** The next chunk; undefined when there is no more. */
+  /** Returns the next chunk; undefined when there is none left. */
   next(): Chunk | undefined;
   done(totals: Totals): void;
 }

@@ -1,4 +1,4 @@
-/** Runs one plan: the cluster grows, faults come and go, all heals, and then liveness is owed. */
+/** Runs one plan: the cluster grows, faults begin and end, everything heals, and from then on liveness must hold. */
 
 import type { EntityRecord } from '../src/core/log/state.js';
 import { retryDelayMs } from '../src/core/retry.js';
@@ -22,39 +22,39 @@ export interface RunResult {
   readonly plan: Plan;
   readonly history: readonly HistoryEvent[];
   readonly verdict: Verdict;
-  /** How often each kind of fault hit. */
+  /** Number of hits per kind of fault. */
   readonly faults: Readonly<Record<string, number>>;
   readonly events: number;
   readonly simMs: number;
   readonly messages: number;
   readonly hash: string;
-  /** What windows of bad weather have hit. */
+  /** The calls and messages that fault windows hit. */
   readonly hits: readonly Hit[];
 }
 
 export interface RunOptions {
   readonly drain: () => void;
   readonly machine?: Machine;
-  /** Of the store 'lua', instead of those that are shipped. */
+  /** Scripts for the store 'lua' that replace the shipped ones. */
   readonly scripts?: Scripts;
 }
 
 const POLL_MS = 250;
-/** An operator looks at the log at these shares of the time until the heal, and at the end. */
+/** An operator looks at the log at these shares of the time until the heal, and once at the end. */
 const LOOKS = [0.4, 0.8];
 const PROBES_MAX = 10;
-/** A clock of the store that is set back by no more than that in all costs no more than the usual bounds allow. */
+/** The bounds allow for a store clock that is set back by up to this many ms in all. */
 const SET_BACK_MS = 3000;
-/** Time between the end of the work and the look at what is left, beyond the idle time of workers. */
+/** Time in ms between the end of the work and the check of what is left, beyond the idle time of workers. */
 const REST_MS = 1500;
 
-/** By how much the clock of the store is set back in all, if that is more. */
+/** Returns how far the clock of the store is set back in all, in ms; 0 if the usual bounds allow for it. */
 const setBackMs = ({ faults }: Plan): number => {
   const allMs = faults.reduce((sum, { kind, amount = 0 }) => sum + (kind === 'storeJumpBack' ? -amount : 0), 0);
   return allMs > SET_BACK_MS ? allMs : 0;
 };
 
-/** A plan with the store 'lua' needs `loadStore` before. */
+/** Runs the plan. A plan with the store 'lua' needs `loadStore` first. */
 export function runPlan(plan: Plan, { drain, machine, scripts }: RunOptions): RunResult {
   const world = new World(plan.seed, drain);
   const keepsLog = plan.faults.some((f) => f.kind === 'storeTail' || f.kind === 'storeBeforeJoin');
@@ -93,11 +93,11 @@ export function runPlan(plan: Plan, { drain, machine, scripts }: RunOptions): Ru
     simMs: world.nowMs,
     messages: events.reduce((n, e) => n + (e.kind === 'append' ? 1 : 0), 0),
     hash: (world.hash >>> 0).toString(16).padStart(8, '0'),
-    hits: cluster.weather.hits,
+    hits: cluster.conditions.hits,
   };
 }
 
-/** What it threw, in words; undefined if it came to its end. */
+/** Returns a description of what `body` threw; undefined if it returned. */
 function thrownBy(body: () => void): string | undefined {
   try {
     body();
@@ -107,7 +107,9 @@ function thrownBy(body: () => void): string | undefined {
   }
 }
 
-/** A run that an exception ended: what was recorded until then is no history of a cluster that healed. */
+/**
+ * The verdict on a run that an exception ended. Its history is not the history of a cluster that healed, so it is not checked.
+ */
 const cutShort = (thrown: string, index: number): Verdict => ({
   violations: [{ invariant: 'defect', what: `the run was ended by an exception: ${thrown}`, index }],
   excused: {},
@@ -115,7 +117,7 @@ const cutShort = (thrown: string, index: number): Verdict => ({
   rescued: 0,
 });
 
-/** Does it, and records every rejection that nobody handles meanwhile. */
+/** Runs `body`, and records every rejection that stays unhandled meanwhile. */
 export function watched(cluster: Cluster, body: () => void): void {
   const unwatch = watchRejections((reason) => {
     const what = `unhandled rejection: ${reason instanceof Error ? `${reason.name}: ${reason.message}` : String(reason)}`;
@@ -129,8 +131,8 @@ export function watched(cluster: Cluster, body: () => void): void {
 }
 
 /**
- * Handler time of the busiest entity, attempts and the waits between them included, and that of all entities if one node owns them and has so
- * many slots for handlers.
+ * Returns an upper bound of the work of the plan, in ms: the handler time of the busiest entity, with all attempts and the waits
+ * between them, plus the handler time of all entities when one node owns them and has `concurrentHandlersMax` slots.
  */
 function longestWorkMs({ messages, settings }: Plan): number {
   const byEntity = new Map<string, number>();
@@ -140,7 +142,7 @@ function longestWorkMs({ messages, settings }: Plan): number {
   for (let attempt = 1; attempt < maxAttempts; attempt++) backoffMs += retryDelayMs(retry, attempt);
   const add = ({ entity, job }: Target): void => {
     const onceMs = job.ms + (job.lagMs ?? 0);
-    // Whatever ends an attempt early (a throw, handlerTimeout, a lost lease) may do so each time, and the waits come on top.
+    // A throw, handlerTimeout or a lost lease may end each attempt early, and the waits come on top.
     const longestMs = typeOf(entity) === 'retried' ? onceMs * maxAttempts + backoffMs : onceMs;
     byEntity.set(entity, (byEntity.get(entity) ?? 0) + longestMs);
     for (const sent of job.sends ?? []) add(sent);
@@ -151,14 +153,14 @@ function longestWorkMs({ messages, settings }: Plan): number {
   return Math.max(0, ...all) + all.reduce((sum, ms) => sum + ms, 0) / settings.concurrentHandlersMax;
 }
 
-/** The longest that one handler works, in ms: one that ignores its signal may outlive its message by that. */
+/** Returns the longest work of one handler, in ms. A handler that ignores its signal may outlive its message by that time. */
 function longestHandlerMs({ messages }: Plan): number {
   const longestOf = ({ ms, lagMs = 0, sends = [], ask }: Job): number =>
     Math.max(ms + lagMs, ...[...sends, ...(ask === undefined ? [] : [ask])].map(({ job }) => longestOf(job)));
   return Math.max(0, ...messages.map(({ job }) => longestOf(job)));
 }
 
-/** The longest that a window of slow links holds up a message between nodes. */
+/** Returns the longest delay of a message between nodes that a window of slow links adds, in ms. */
 const longestDelayMs = ({ faults }: Plan): number =>
   Math.max(0, ...faults.map(({ kind, amount = 0 }) => (kind === 'netDelayMsWindow' ? amount : 0)));
 
@@ -167,7 +169,7 @@ const hitsOf = ({ server, hub }: Cluster): Record<string, number> => ({ ...serve
 class PlanRun {
   readonly faults: Record<string, number> = {};
   private readonly ends = new Set<() => void>();
-  /** Whether some handlers never end. */
+  /** Set if some handlers never end. */
   private readonly isEndless: boolean;
 
   constructor(
@@ -189,7 +191,7 @@ class PlanRun {
     for (const share of LOOKS) this.lookAfter(plan.healAtMs * share);
   }
 
-  /** A look is an event of its own, so nothing else happens while it goes on. */
+  /** Schedules a look of the operator. The look is one event, so nothing else happens during it. */
   private lookAfter(ms: number): void {
     const { world, operator } = this.cluster;
     world.after(ms, undefined, () => operator.look());
@@ -210,7 +212,10 @@ class PlanRun {
     cluster.world.after(fault.forMs, undefined, end);
   }
 
-  /** The client sends to its node, or to the next that serves; while the outcome of its own id is unknown, again elsewhere. */
+  /**
+   * Sends the message to the client's node, or to the next node that serves. Sends it again to another node while the outcome of
+   * an id that the caller gave is unknown.
+   */
   private send(message: MessagePlan, tries: number): void {
     const { cluster } = this;
     const names = [...cluster.nodes.keys()];
@@ -239,13 +244,15 @@ class PlanRun {
     const { settleMs, independentMs } = cluster.facts;
     const backMs = setBackMs(plan);
     const { replyTimeoutMs, storeCallTimeoutMs, idleTimeoutMs, heartbeatMs, resultTTL, reconcileIntervalMs } = plan.settings;
-    // What left before the heal is answered by then, or past its deadline: a beat that the fault swallowed may still cost a lease.
+    // A call that left before the heal has its reply by then, or is past its deadline. A heartbeat that a fault swallowed may
+    // still cost a lease.
     cluster.run(Math.max(POLL_MS * 2, storeCallTimeoutMs + heartbeatMs));
-    // A key that is gone is looked for in the background, and is missed when it is missing twice.
-    if (cluster.server.twin?.isApart === true) cluster.run(4 * (reconcileIntervalMs + plan.settings.nodeTTLMs));
+    // Nodes look for a missing key in the background, and report it once two looks have missed it.
+    if (cluster.server.lockstep?.isApart === true) cluster.run(4 * (reconcileIntervalMs + plan.settings.nodeTTLMs));
     const isDone = (): boolean => this.isHeldUp() || (cluster.depth === 0 && this.hasCrossed());
-    cluster.until(() => isDone() && this.isWell() && !cluster.weather.full, settleMs, POLL_MS);
-    // A reply queues behind what was delayed before the heal, and a result that is kept for less than two sweeps may be gone before one reads it.
+    cluster.until(() => isDone() && this.isWell() && !cluster.conditions.full, settleMs, POLL_MS);
+    // A reply queues behind messages that were delayed before the heal. A result that is kept for less than two sweeps may be
+    // gone before a sweep reads it.
     const isKept = resultTTL * 1000 > 2 * reconcileIntervalMs;
     if (!isKept) cluster.run(Math.max(0, healedMs + longestDelayMs(plan) - cluster.world.nowMs));
     // Until then an entity may be placed on a process that has ended.
@@ -262,11 +269,11 @@ class PlanRun {
     cluster.until(() => this.nobodyWaits(), replyTimeoutMs + storeCallTimeoutMs + independentMs, POLL_MS);
     this.lookAfter(0);
     cluster.until(() => this.runsNothing(), longestHandlerMs(plan), POLL_MS);
-    // The end of a handler that outlived its message is reported at the next sweep.
+    // The next sweep reports the end of a handler that outlived its message.
     cluster.run(Math.max(idleTimeoutMs + REST_MS, 2 * reconcileIntervalMs));
-    // A hint that was late may still have an owner look at an entity that has nothing.
+    // A late hint may still make an owner look at an entity that has no messages.
     cluster.run(Math.max(0, healedMs + longestDelayMs(plan) - cluster.world.nowMs));
-    // The entity of a message that was withdrawn in its backoff is released when that ends by the store's clock.
+    // The entity of a message that was withdrawn during its backoff is released when the backoff ends by the store's clock.
     const isAtRest = (): boolean => this.ownsNothing() && (backMs === 0 || this.hasOnlyLivingMembers());
     cluster.until(isAtRest, idleTimeoutMs + REST_MS + backMs, POLL_MS);
     cluster.waitForGroups();
@@ -274,8 +281,8 @@ class PlanRun {
   }
 
   /**
-   * All that is left waits behind handlers that never end, which their nodes have reported, or for slots that such handlers hold: more time
-   * would change nothing.
+   * Returns whether all remaining messages wait behind handlers that never end and that their nodes have reported, or for slots
+   * that such handlers hold. More time would change nothing.
    */
   private isHeldUp(): boolean {
     if (!this.isEndless) return false;
@@ -303,20 +310,23 @@ class PlanRun {
     return true;
   }
 
-  /** A process that ended without leaving is a member until the store's clock is past its last heartbeat by a TTL. */
+  /**
+   * Returns false while an ended process is still a member, which it is until its last heartbeat is a TTL old by the store's
+   * clock.
+   */
   private hasOnlyLivingMembers(): boolean {
     const { nodes, server } = this.cluster;
     const running = [...nodes.values()].filter(({ node }) => node?.status().state === 'running').length;
     return membersIn(server.state) <= running;
   }
 
-  /** A reply that was lost is read back from the log some time later, at the caller's deadline at the latest. */
+  /** Returns whether no caller waits. A lost reply is read back from the log later, at the caller's deadline at the latest. */
   private nobodyWaits(): boolean {
     for (const { node } of this.cluster.nodes.values()) if ((node?.status().waiting ?? 0) > 0) return false;
     return true;
   }
 
-  /** Every node that may be up is up, running and on good terms with the store. */
+  /** Returns whether every node that may be up is up and running, and is neither degraded nor suspended. */
   private isWell(): boolean {
     const { nodes, gone, storeLost } = this.cluster;
     for (const node of nodes.values()) {
@@ -327,7 +337,7 @@ class PlanRun {
     return true;
   }
 
-  /** Where links are thin: nothing of the work waits for them, and no copies of it hold up what comes next. */
+  /** With thin links, returns whether no work waits for them and no copies of it hold up what comes next. */
   private hasCrossed(): boolean {
     const { cluster, plan } = this;
     if (plan.link === undefined) return true;
@@ -335,14 +345,14 @@ class PlanRun {
     return cluster.world.nowMs > cluster.server.linksBusyUntilMs;
   }
 
-  /** New work must be accepted now, by every node, and be done whatever others still do. */
+  /** Sends new work to every node. Each must accept it and finish it, whatever other messages still do. */
   private probe(): void {
     let i = 0;
     for (const node of this.cluster.nodes.values())
       if (node.isServing && node.node?.status().state === 'running') this.probeNode(node.name, ++i, 1);
   }
 
-  /** A node that has just come back from an outage may still say so, for a moment. */
+  /** Probes one node. Retries, since a node may report an outage for a moment after it ended. */
   private probeNode(name: string, i: number, tries: number): void {
     const { cluster } = this;
     if (!cluster.node(name).isServing) return;

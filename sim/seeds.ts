@@ -1,4 +1,4 @@
-/** The campaign over many seeds: progress, violations as they come, and the one JSON object at the end. */
+/** The campaign over many seeds: prints progress, violations as they occur, and one JSON object at the end. */
 import { cpuMs, inMacrotask, isTerminal, printNote, printOver, printResult, realMs } from './ambient.js';
 import { addTotals, noTotals, type SeedViolation, type Totals } from './campaign.js';
 import type { Options } from './cli.js';
@@ -43,13 +43,13 @@ export async function runSeeds(options: Options): Promise<boolean> {
   return totals.violations.length === 0 && totals.determinism.diverged.length === 0;
 }
 
-/** What a campaign took, in ms: by the clock, and of all cores together. */
+/** Duration of a campaign in ms: real time, and CPU time of all cores together. */
 export interface Spent {
   readonly realMs: number;
   readonly cpuMs: number;
 }
 
-/** Call the answer for the time since then. */
+/** Starts a measurement. The returned function returns the time since then. */
 export function watchTime(): () => Spent {
   const [startMs, startCpuMs] = [realMs(), cpuMs()];
   return () => ({ realMs: realMs() - startMs, cpuMs: cpuMs() - startCpuMs });
@@ -66,7 +66,7 @@ function progress(totals: Totals, seeds: number, ms: number): void {
 
 const rate = (count: number, ms: number): number => (ms <= 0 ? 0 : Math.round((count * 1000) / ms));
 
-/** The first seed of each invariant is shrunk and written down. */
+/** Shrinks the first seed of each invariant, and writes a regression test for it. */
 async function report(violations: readonly SeedViolation[], options: Options): Promise<void> {
   const first = new Map<string, SeedViolation>();
   for (const v of [...violations].sort((a, b) => a.seed - b.seed)) if (!first.has(v.invariant)) first.set(v.invariant, v);

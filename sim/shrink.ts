@@ -1,6 +1,6 @@
 /**
- * Makes a failing plan small (delta debugging): leaves out faults, messages and nodes as long as the same invariant breaks, and
- * then, of what the windows of bad weather have hit, all that need not be.
+ * Makes a failing plan small (delta debugging). Leaves out faults, messages and nodes as long as the same invariant breaks, and
+ * then the hits of the fault windows that are not needed.
  */
 import type { InvariantId } from './checkers/view.js';
 import { TYPES } from './job.js';
@@ -11,14 +11,14 @@ export interface Shrunk {
   readonly plan: Plan;
   readonly result: RunResult;
   readonly runs: number;
-  /** What the plan broke before it was made smaller, in words. */
+  /** Description of the violation before the plan was made smaller. */
   readonly whatAtFirst: string | undefined;
 }
 
 export type RunOne = (plan: Plan) => RunResult;
 
 const RUNS_MAX = 600;
-/** With the scripts beside the core a run takes thirty times as long. */
+/** A run in lockstep with the scripts takes thirty times as long. */
 const LUA_RUNS_MAX = 60;
 
 type List = 'faults' | 'messages' | 'nodes' | 'hits';
@@ -36,7 +36,9 @@ export function shrink(
 class Shrinker {
   private runs = 0;
   private readonly runsMax: number;
-  /** Entity types that some node which stays handles: else what is sent to them would wait for a reason that the plan never had. */
+  /**
+   * Entity types with a handling node that stays. Without such a node, messages would wait for a reason that the plan never had.
+   */
   private readonly handled: ReadonlySet<string>;
   private best: Plan;
   private result: RunResult;
@@ -83,13 +85,13 @@ class Shrinker {
     }
   }
 
-  /** The same run, told by what was hit instead of by chance. */
+  /** Fixes the hits of the run by name, so that they are not drawn any more. */
   private pinHits(): void {
     const hits = this.result.hits.map(({ name }) => name);
     if (hits.length > 0) this.fails({ ...this.best, hits });
   }
 
-  /** Leaves out ever smaller parts of one list. */
+  /** Leaves out smaller and smaller parts of one list. */
   private reduce(list: List): void {
     const itemsOf = (plan: Plan): readonly unknown[] => plan[list] ?? [];
     for (let part = Math.ceil(itemsOf(this.best).length / 2); part >= 1; part = part === 1 ? 0 : Math.ceil(part / 2)) {

@@ -1,11 +1,11 @@
-/** Clocks: one per machine, which survives its processes, and one per life, which starts anew. */
+/** Clocks: one per machine, which outlives its processes, and one per life, which starts at another time for each process. */
 import type { Clock, Timer } from '../src/ports/clock.js';
 import { type Life, SimEvent, type World } from './world.js';
 
 const GRID_PER_MS = 1024;
 const floorToGrid = (ms: number): number => Math.floor(ms * GRID_PER_MS) / GRID_PER_MS;
 
-/** The oscillator of a machine: its rate against the world's time, and its wall clock, which may be set. */
+/** The oscillator of a machine: its rate relative to the world's time, and its wall clock, which may be set. */
 export class HostClock {
   wallOffsetMs: number;
   rate = 1;
@@ -21,7 +21,7 @@ export class HostClock {
     this.sinceMs = world.nowMs;
   }
 
-  /** Milliseconds that this machine has counted. */
+  /** Returns the milliseconds that this machine has counted. */
   countMs(): number {
     return this.countedMs + (this.stopped ? 0 : (this.world.nowMs - this.sinceMs) * this.rate);
   }
@@ -36,7 +36,7 @@ export class HostClock {
     this.rate = rate;
   }
 
-  /** A suspended machine: its monotonic clock stands still. */
+  /** Suspends the machine: its monotonic clock stands still. */
   suspend(): void {
     this.settle();
     this.stopped = true;
@@ -65,13 +65,13 @@ class SimTimer extends SimEvent implements Timer {
     if (!isUsers) clock.life.timers++;
   }
 
-  /** Of the clock's own time. */
+  /** Time left in ms, by the process's own clock. */
   get leftMs(): number {
     return this.dueMs - this.clock.monotonicMs();
   }
 
   fire(): void {
-    // By its own clock a timer never fires early, though the rate may have changed since it was set.
+    // A timer never fires early by its own clock, although the rate may have changed since it was set.
     const { leftMs } = this;
     if (leftMs > 0) {
       this.clock.push(this, leftMs);
@@ -93,7 +93,7 @@ class SimTimer extends SimEvent implements Timer {
   }
 }
 
-/** How late a timer of an idle process is, at most. */
+/** The longest delay of a timer of an idle process, in ms. */
 const LATE_MS_MAX = 1;
 
 export class SimClock implements Clock {
@@ -105,7 +105,7 @@ export class SimClock implements Clock {
     readonly life: Life,
     private readonly lateness: { next(): number },
   ) {
-    // A process's monotonic clock starts anywhere.
+    // The monotonic clock of a process starts at a random value.
     this.bornMs = floorToGrid(host.countMs() - lateness.next() * 1e6);
   }
 
@@ -122,7 +122,7 @@ export class SimClock implements Clock {
     return this.timer(delayMs, fire, false);
   }
 
-  /** A timer of user code. */
+  /** Sets a timer of user code. */
   userTimer(delayMs: number, fire: () => void): Timer {
     return this.timer(delayMs, fire, true);
   }
@@ -137,7 +137,7 @@ export class SimClock implements Clock {
     this.world.after(0, this.life, run);
   }
 
-  /** The machine's rate has changed: what was set comes due at another time of the world. */
+  /** Reschedules the timers of the process for the new rate of the machine. */
   rateChanged(): void {
     const { host, world, life } = this;
     world.reschedule(life, (event) => (event instanceof SimTimer ? event.leftMs / host.rate : undefined));
@@ -148,7 +148,10 @@ export class SimClock implements Clock {
   }
 }
 
-/** The clock of user code in a process: its timers are no timers of the runtime, and none fires after the node has stopped. */
+/**
+ * The clock of user code in a process. Its timers do not count as timers of the runtime, and none fires after the node has
+ * stopped.
+ */
 export class UserClock implements Clock {
   constructor(
     private readonly clock: SimClock,

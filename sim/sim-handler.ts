@@ -1,4 +1,4 @@
-/** The user's code: a bank that reads, works a while, and writes; and misbehaves as its message says. */
+/** The user's code: a bank whose handlers read, work a while, and write, and misbehave as their message says. */
 import { AtomicQueuesError } from '../src/core/errors.js';
 import { entityKeyOf } from '../src/core/ids.js';
 import { isClientError } from '../src/core/recorded-error.js';
@@ -13,7 +13,7 @@ import { callOf } from './log-events.js';
 
 /** What a handler does in place of its work on an account. */
 export interface Act {
-  /** Throws NotCalled for a payload that does not fit here. */
+  /** Throws NotCalled if the payload does not fit this handler. */
   check(delivery: Delivery): void;
   /** Returns the result as JSON text. */
   run(delivery: Delivery): string;
@@ -25,7 +25,7 @@ export interface HandlerHost {
   facts(type: string): TypeFacts;
   /** Calls another entity and waits. */
   ask(target: Target, signal: AbortSignal): Promise<string>;
-  /** What the handler of that call does; undefined if it works on an account. */
+  /** Returns what the handler of that call does; undefined if it works on an account. */
   actOf(call: string): Act | undefined;
 }
 
@@ -35,16 +35,16 @@ class Stale extends Error {
   override readonly name = 'Stale';
 }
 
-/** What its caller has to handle. */
+/** A failure that the caller has to handle. */
 class Refusal extends Error {
   override readonly name = 'Refusal';
 }
 
-/** What the adapter of NestJS takes for an answer to the caller. */
+/** Whether the adapter of NestJS takes the error for a reply to the caller. */
 const isAnswer = (thrown: unknown): boolean => TerminalError.is(thrown) || isClientError(thrown);
 
 export class SimHandler implements HandlerPort {
-  /** Sends a message from the handler that ended last. */
+  /** The send that a handler which has ended tries later, from the handler that ended last. */
   private late: { readonly send: () => void; readonly endMs: number } | undefined;
 
   constructor(
@@ -76,7 +76,7 @@ export class SimHandler implements HandlerPort {
     }
   }
 
-  /** What a handler sends after its end must be refused: the log has its end already. */
+  /** Tries a send of a handler that has ended. It must be refused, since the log already has the end of that handler. */
   private sendLate(): void {
     const { late, clock, history, host } = this;
     if (late === undefined || late.endMs === clock.monotonicMs()) return;
@@ -116,7 +116,7 @@ export class SimHandler implements HandlerPort {
 class Run {
   private readonly incarnation: number;
   private sends = 0;
-  /** Rejects when the handler stops for its signal. */
+  /** Rejects when the handler stops because of its signal. */
   private readonly wound: Promise<never>;
   private winding: Timer | undefined;
 
@@ -135,7 +135,10 @@ class Run {
     this.wound.catch(() => undefined);
   }
 
-  /** Some go on for a while once their signal has aborted, and may even end their work: what the take-over hold is for. */
+  /**
+   * Returns a promise that rejects when the handler stops because of its signal. Some handlers go on for a while after the abort,
+   * and may even finish their work. The take-over hold exists for them.
+   */
   private heed(): Promise<never> {
     const { job, clock } = this;
     const { signal } = this.context;
@@ -163,7 +166,7 @@ class Run {
     const { c: call, op, amount } = job;
     const isEndless = job.how === 'dead' && { isEndless: true as const };
     history.add({ kind: 'start', ...where, id: context.messageId, fence, call, op, amount, ...isEndless });
-    // The other way to listen than that of `heed`: handlers use both.
+    // `heed` uses addEventListener. Handlers use both ways to listen.
     context.signal.onabort = () => history.add({ kind: 'abort', ...where });
     try {
       const result = await this.work();
@@ -172,7 +175,7 @@ class Run {
     } catch (error) {
       const isRefusal = error instanceof Refusal;
       history.add({ kind: 'end', ...where, outcome: 'failed', result: '', sends: 0, ...(isRefusal && { isRefusal }) });
-      // The log keeps stacks, and a run must not depend on the machine's paths or the version of Node.
+      // The log keeps stacks. A run must not depend on the machine's paths or on the version of Node.
       if (error instanceof Error) delete error.stack;
       throw error;
     } finally {
@@ -198,7 +201,7 @@ class Run {
     return ' '.repeat(job.padResult ?? 0) + JSON.stringify(balance);
   }
 
-  /** Reads the balance; with the fence, so that whoever comes with a lower one is refused from here on. */
+  /** Reads the balance, with the fence: a handler that comes with a lower fence is refused from here on. */
   private touch(what: 'read' | 'write'): number {
     const { bank, entity, facts, context } = this;
     const { fence } = context;
@@ -209,7 +212,7 @@ class Run {
     return balance;
   }
 
-  /** Read, work, write: what loses updates wherever two handlers of one entity overlap. */
+  /** Writes the balance after the work. This pattern loses updates if two handlers of one entity overlap. */
   private write(opened: number): number {
     const { job, bank, entity, context, facts } = this;
     const account = bank.account(entity);

@@ -1,6 +1,6 @@
-/** The network between nodes: loses, delays, doubles and reorders hints, as the weather has it. */
-import type { ClusterReading, Network, PeerMessage } from '../src/ports/network.js';
-import type { Weather } from './conditions.js';
+/** The network between nodes. It loses, delays, duplicates and reorders hints in fault windows. */
+import type { ClusterSnapshot, Network, PeerMessage } from '../src/ports/network.js';
+import type { Conditions } from './conditions.js';
 import type { Stream } from './sim-random.js';
 import { type Life, SimEvent, type World } from './world.js';
 
@@ -9,37 +9,37 @@ type Receive = (message: PeerMessage, from: number) => void;
 interface Listener {
   readonly life: Life;
   readonly receive: Receive;
-  /** Of the store that it works with; empty until it has read it. */
+  /** Returns the generation of the store that the listener works with; empty until the listener has read it. */
   readonly generation: () => string;
 }
 
 const LATENCY_MS = { low: 0.1, high: 1.5 };
 
-/** Where all nodes meet. */
+/** Connects the networks of all nodes. */
 export class Hub {
-  /** By incarnation, the latest first. A store that was emptied gives the numbers of its members again. */
+  /** Listeners by incarnation, the latest first. A store that was emptied assigns the incarnations of its members again. */
   private readonly listeners = new Map<number, readonly Listener[]>();
-  /** Per kind of fault, how often it hit a message. */
+  /** Number of messages hit, per kind of fault. */
   readonly hits = { netLoss: 0, netDouble: 0, netReorder: 0, netCut: 0 };
-  /** Told of every message as it arrives. */
+  /** Is called with every message when it arrives. */
   heard: (to: Life, from: Life, message: PeerMessage) => void = () => undefined;
-  /** Is called with every message as it leaves. */
+  /** Is called with every message when it leaves. */
   sent: (from: Life, message: PeerMessage) => void = () => undefined;
-  /** What has got stuck, by 'from>to'. */
+  /** Held messages, by 'from>to'. */
   private readonly stuck = new Map<string, SimEvent[]>();
 
   constructor(
     readonly world: World,
-    readonly weather: Weather,
+    readonly conditions: Conditions,
   ) {}
 
-  /** From now on what one host sends to the other gets stuck on its way. */
+  /** Holds from now on what one host sends to the other. */
   hold(from: string, to: string): void {
     this.stuck.set(`${from}>${to}`, []);
   }
 
-  /** What has got stuck arrives now. */
-  letGo(from: string, to: string): void {
+  /** Delivers the held messages now. */
+  release(from: string, to: string): void {
     const arriving = this.stuck.get(`${from}>${to}`) ?? [];
     this.stuck.delete(`${from}>${to}`);
     for (const delivery of arriving) this.world.push(delivery, 0);
@@ -55,7 +55,7 @@ export class Hub {
     else this.listeners.delete(incarnation);
   }
 
-  /** Returns the process with that number in that store. Which store it is counts only where both ends have read theirs. */
+  /** Returns the process with that incarnation in that store. The generation counts only if both ends have read theirs. */
   listenerOf(incarnation: number, generation = ''): Listener | undefined {
     const isOfIt = (its: string): boolean => generation === '' || its === '' || its === generation;
     return this.listeners.get(incarnation)?.find((listener) => isOfIt(listener.generation()));
@@ -68,11 +68,11 @@ export class Hub {
   heal(): void {
     for (const pair of [...this.stuck.keys()]) {
       const [from = '', to = ''] = pair.split('>');
-      this.letGo(from, to);
+      this.release(from, to);
     }
   }
 
-  /** Whether it got stuck. */
+  /** Holds the message if its link is held. Returns whether it did. */
   keeps(delivery: SimEvent, from: string, to: string): boolean {
     if (this.stuck.size === 0) return false;
     const list = this.stuck.get(`${from}>${to}`);
@@ -98,7 +98,7 @@ class Delivery extends SimEvent {
     const { hub, listener, from, to } = this;
     if (hub.keeps(this, from.host, listener.life.host)) return;
     if (hub.listenerOf(to, this.generation) !== listener) return;
-    if (!hub.weather.reaches(from.host, listener.life.host)) {
+    if (!hub.conditions.reaches(from.host, listener.life.host)) {
       hub.hits.netCut++;
       return;
     }
@@ -126,23 +126,23 @@ export class SimNetwork implements Network {
     hub.sent(life, message);
     const listener = hub.listenerOf(to, this.generation);
     if (listener === undefined) return;
-    const { weather } = hub;
-    if (weather.hit('netLoss', life.host, this.chance)) {
+    const { conditions } = hub;
+    if (conditions.hit('netLoss', life.host, this.chance)) {
       hub.hits.netLoss++;
       return;
     }
     this.deliver(to, listener, message);
-    if (weather.hit('netDouble', life.host, this.chance)) {
+    if (conditions.hit('netDouble', life.host, this.chance)) {
       hub.hits.netDouble++;
       this.deliver(to, listener, message);
     }
   }
 
   private deliver(to: number, listener: Listener, message: PeerMessage): void {
-    const { world, weather, hits } = this.hub;
+    const { world, conditions, hits } = this.hub;
     const { chance } = this;
-    let atMs = world.nowMs + chance.between(LATENCY_MS.low, LATENCY_MS.high) + chance.next() * weather.netDelayMs;
-    if (weather.hit('netReorder', this.life.host, chance)) {
+    let atMs = world.nowMs + chance.between(LATENCY_MS.low, LATENCY_MS.high) + chance.next() * conditions.netDelayMs;
+    if (conditions.hit('netReorder', this.life.host, chance)) {
       hits.netReorder++;
       atMs += chance.between(0, 200);
     } else {
@@ -160,7 +160,7 @@ export class SimNetwork implements Network {
     this.hub.add(incarnation, { life: this.life, receive, generation: () => this.generation });
   }
 
-  update({ generation }: ClusterReading): void {
+  update({ generation }: ClusterSnapshot): void {
     this.generation = generation;
   }
 

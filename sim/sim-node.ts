@@ -1,4 +1,4 @@
-/** One host of the simulated cluster: a machine that runs one process at a time, and the real runtime in it. */
+/** One host of the simulated cluster: a machine that runs one process at a time, with the real runtime in it. */
 import { publish, type Shapes } from '../src/core/catalog.js';
 import { type ResolvedConfig, resolveConfig } from '../src/core/config.js';
 import { AtomicQueuesError } from '../src/core/errors.js';
@@ -29,43 +29,49 @@ export interface NodeSurroundings {
   readonly world: World;
   readonly server: StoreServer;
   readonly hub: Hub;
-  /** The user's database as it is now. */
+  /** Returns the user's current database. */
   bankOf(): Bank;
   readonly history: History;
   readonly settings: Settings;
   readonly typeFacts: Readonly<Record<string, TypeFacts>>;
-  /** What it reaches the store by, instead of directly. */
+  /** How the node reaches the store. Left out: directly. */
   readonly adapter: StoreAdapter | undefined;
-  /** What the handler of that call does in place of its work on an account. */
+  /** Returns what the handler of that call does in place of its work on an account. */
   actOf(call: string): Act | undefined;
-  /** Some node publishes schemas, which others keep as long as it lives and longer. */
+  /** Returns whether some node publishes schemas. Other nodes keep them while that node lives, and longer. */
   isPublished(): boolean;
-  /** Its store was emptied while it ran, and is in use again: its supervisor starts it again, as there is nothing left to look at. */
+  /**
+   * Returns whether the store was emptied and used again while this process ran. The supervisor starts such a process again, as
+   * there is nothing left to look at.
+   */
   isFormer(life: Life): boolean;
-  /** Hears all events of the trace. */
+  /** Is called with every event of the trace. */
   heard(node: string, event: keyof TraceEvents, data: object): void;
-  /** The process has ended by itself. */
+  /** Is called when the process has ended without a crash. */
   ended(node: SimNode, why: 'start-failed' | 'closed' | 'stopped'): void;
 }
 
-/** What the version that runs on a node has beside its plan. */
+/** What the version that runs on a node adds to the node's plan. */
 export interface Version {
-  /** Fields of the configuration, over those of the settings. */
+  /** Fields of the configuration. They override those of the settings. */
   readonly config?: Readonly<Record<string, unknown>>;
-  /** Messages that it declares, of each type, in place of those of the plan. */
+  /** Messages that the version declares for each type, in place of those of the plan. */
   readonly names?: readonly string[];
-  /** What it publishes of them, the same for each type. */
+  /** Schemas that the version publishes, the same for each type. */
   readonly shapes?: Shapes;
-  /** Its hints leave in frames; default: each by itself. */
+  /** The node sends its hints in frames. Left out: each hint alone. */
   readonly frames?: FrameFacts;
 }
 
-/** Where nodes keep what members declare and publish. */
+/** Places where nodes keep what members declare and publish. */
 const PUBLISHED = ['PublishedShapes', 'Membership.schemas', 'Object.names'];
 
-/** How long a process lives on after its node has stopped. */
+/** How long a process lives on after its node has stopped, in ms. */
 const AFTER_STOP_MS = 3000;
-/** How long a process whose store was emptied and used again lives on after it has noticed: it still tells that store of a loss. */
+/**
+ * How long a process lives on after it noticed that its store was emptied and used again, in ms. Meanwhile it still reports the
+ * loss to that store.
+ */
 const CLOSED_MS = 1500;
 const WALL_START_MS = 1_690_000_000_000;
 
@@ -129,7 +135,7 @@ export class SimNode {
     this.random = new SimRandom(world.stream(`random ${plan.name}`));
   }
 
-  /** What is left in it at the end of a run. What runs on for ever holds what it needs. */
+  /** Returns what is left in the node at the end of a run. The collections of a node that runs handlers are left out. */
   atRest(): NodeAtRest {
     const { state = 'down', running = 0, waiting = 0, owned = 0 } = this.node?.status() ?? {};
     const holds =
@@ -149,7 +155,7 @@ export class SimNode {
     return this.life !== undefined;
   }
 
-  /** Up, joined, and neither paused nor stopping. */
+  /** Whether the node is up, has joined, and is neither paused nor stopping. */
   get isServing(): boolean {
     return this.life?.paused === false && this.incarnation !== 0;
   }
@@ -160,12 +166,12 @@ export class SimNode {
     this.clock?.rateChanged();
   }
 
-  /** Own running time of the process, pauses left out. */
+  /** Returns the running time of the process in ms, without pauses. */
   runningMs(): number {
     return this.clockMs() - this.pausedMs;
   }
 
-  /** Its monotonic clock. */
+  /** Returns the time of the process's monotonic clock, in ms. */
   clockMs(): number {
     return this.clock?.monotonicMs() ?? 0;
   }
@@ -218,7 +224,7 @@ export class SimNode {
     return this.frames === undefined ? network : new FramedNetwork(network, clock, this.frames);
   }
 
-  /** The dead letters, as code of that process sees them. */
+  /** Returns the dead letters, as code of that process sees them. */
   deadLetters(): DeadLetterBox {
     const { store, clock, node } = this;
     if (store === undefined || clock === undefined || node === undefined) throw new Error(`${this.name} is down`);
@@ -256,14 +262,14 @@ export class SimNode {
       this.around.history.add({ kind: 'reported', node: this.name, incarnation: this.incarnation, event, entity, id, letter });
     } else if (event === 'loop-failed') {
       const { loop, error } = data as TraceEvents['loop-failed'];
-      // Without a key of the store some scripts fail, and a duty reports what its call met.
-      if (this.around.server.twin?.isApart === true && error instanceof StoreCallError) return;
+      // When a key of the store is lost, some scripts fail, and a loop reports the error of its call.
+      if (this.around.server.lockstep?.isApart === true && error instanceof StoreCallError) return;
       const what = `${loop}: ${error instanceof Error ? error.message : String(error)}`;
       this.around.history.add({ kind: 'defect', node: this.name, incarnation: this.incarnation, what });
     }
   }
 
-  /** Where handlers have a timeout, their signal aborts before they count as blocked. */
+  /** Records a defect if a handler with a timeout is reported as blocked before its signal aborted. */
   private abortedBefore(entity: string): void {
     if (this.config.entitySettings(typeOf(entity)).handlerTimeoutMs === 0) return;
     const { history } = this.around;
@@ -275,12 +281,12 @@ export class SimNode {
     history.add({ kind: 'defect', node: this.name, incarnation: this.incarnation, what });
   }
 
-  /** A dead letter is reported only after the log has it. */
+  /** Records a report of a dead letter, and a defect if the log does not have it yet. */
   private reportedLetter({ entity, id }: TraceEvents['dead-letter']): void {
     const { history, server } = this.around;
     history.add({ kind: 'reported', node: this.name, incarnation: this.incarnation, event: 'dead-letter', entity, id });
-    // Of what the scripts do alone no dead letter is recorded.
-    if (server.twin?.isApart === true) return;
+    // The history has no dead letters of steps that the scripts apply without the core.
+    if (server.lockstep?.isApart === true) return;
     if (history.events.findLast((e) => e.kind === 'letter' && e.entity === entity && e.id === id) !== undefined) return;
     const what = `the node reports a dead letter of ${entity} that is not in the log`;
     history.add({ kind: 'defect', node: this.name, incarnation: this.incarnation, what });
@@ -316,7 +322,7 @@ export class SimNode {
     this.incarnation = 0;
   }
 
-  /** kill -9 */
+  /** Ends the process as kill -9 does. */
   crash(): void {
     if (this.life === undefined) return;
     if (this.life.paused) this.host.proceed();
@@ -324,7 +330,7 @@ export class SimNode {
     this.kill();
   }
 
-  /** SIGTERM: drains, leaves, ends. */
+  /** Stops the node as SIGTERM does: it drains, leaves and ends. */
   stop(): void {
     const { life, node } = this;
     if (life === undefined || node === undefined) return;
@@ -332,7 +338,10 @@ export class SimNode {
     node.stop().then(() => this.stopped(life));
   }
 
-  /** The process may live on, as a test runner or a larger application does. Its runtime must be silent, and no member. */
+  /**
+   * Marks the process as stopped. It may live on, as a test runner or a larger application does. Its runtime must be silent and
+   * no member.
+   */
   private stopped(life: Life): void {
     if (this.life !== life) return;
     const { world, hub, ended } = this.around;
@@ -354,7 +363,10 @@ export class SimNode {
     ended(this, 'stopped');
   }
 
-  /** SIGSTOP, or with `suspended` the whole machine: its monotonic clock stands still too. Answers the lease left. */
+  /**
+   * Pauses the process as SIGSTOP does. With `suspended` the whole machine stops, and its monotonic clock stands still too.
+   * Returns the rest of the lease in ms.
+   */
   pause(suspended: boolean): number {
     const { life, node } = this;
     if (life === undefined || node === undefined || life.paused) return 0;

@@ -2,8 +2,8 @@ import seedrandom from 'seedrandom';
 import type { Random } from '../src/ports/random.js';
 
 /**
- * A named stream of chance. One per purpose and node: an extra draw in one of them reshuffles nothing elsewhere, which keeps
- * a shrunk schedule close to the one it came from.
+ * A named stream of random numbers, one per purpose and node. An extra draw in one stream changes nothing in the others. This
+ * keeps a shrunk schedule close to the original one.
  */
 export class Stream {
   readonly #draw: () => number;
@@ -12,7 +12,7 @@ export class Stream {
     this.#draw = seedrandom.alea(`${seed}/${purpose}`);
   }
 
-  /** At least 0, below 1. */
+  /** Returns a number of at least 0 and below 1. */
   next(): number {
     return this.#draw();
   }
@@ -21,17 +21,17 @@ export class Stream {
     return share > 0 && this.#draw() < share;
   }
 
-  /** A number between the two. */
+  /** Returns a number between the two. */
   between(low: number, high: number): number {
     return low + this.#draw() * (high - low);
   }
 
-  /** A whole number, both ends included. */
+  /** Returns a whole number between the two, both included. */
   int(low: number, high: number): number {
     return low + Math.floor(this.#draw() * (high - low + 1));
   }
 
-  /** Between the two, small ones as likely as large ones by their order of magnitude. */
+  /** Returns a whole number between the two. Each order of magnitude is equally likely. */
   logBetween(low: number, high: number): number {
     return Math.round(low * (high / low) ** this.#draw());
   }
@@ -40,7 +40,7 @@ export class Stream {
     return items[Math.floor(this.#draw() * items.length)] as T;
   }
 
-  /** A copy in drawn order. */
+  /** Returns a copy in random order. */
   shuffle<T>(items: readonly T[]): T[] {
     const out = [...items];
     for (let i = out.length - 1; i > 0; i--) {
@@ -53,7 +53,7 @@ export class Stream {
   }
 }
 
-/** Randomness of one life of one node. */
+/** Randomness of a node. */
 export class SimRandom implements Random {
   constructor(private readonly stream: Stream) {}
 

@@ -1,7 +1,7 @@
 /**
- * The store as a node reaches it: over a network that may do its worst. Every call is three events: the request leaves (of the caller's
- * life), the store applies it (of no life: it happens whether or not the caller lives), and the reply arrives (of the caller's life).
- * So a crash can fall between any two of them.
+ * The store as a node reaches it, over an unreliable network. Every call is three events: the request leaves (an event of the
+ * caller's life), the store applies it (an event of no life: it happens whether or not the caller lives), and the reply arrives
+ * (an event of the caller's life). So a crash can fall between any two of them.
  */
 import type { ControlAnswer, ControlAnswerOf, ControlOp } from '../src/core/log/control-operations.js';
 import type { Batch, BatchReply, SessionOp } from '../src/core/log/operations.js';
@@ -12,7 +12,7 @@ import { Arrival, type Direction, StorePath } from './store-path.js';
 import type { StoreServer } from './store-server.js';
 import { type Life, never, SimEvent } from './world.js';
 
-/** What travels is a copy: the sender may change its own later. */
+/** Copies what travels. The sender may change its own object later. */
 export const copyOf = (batch: Batch): Batch => ({
   ...batch,
   ops: batch.ops.map((op): SessionOp => (op.op === 'append' || op.op === 'begin' || op.op === 'finish' ? { ...op } : op)),
@@ -20,7 +20,7 @@ export const copyOf = (batch: Batch): Batch => ({
 
 type Settle = (value: BatchReply | ControlAnswer) => void;
 
-/** One call, on its way there and back. */
+/** One call to the store, with its request and its reply. */
 class StoreCall extends SimEvent {
   private stage: 'leaving' | 'back' = 'leaving';
   private sentMs = 0;
@@ -35,7 +35,7 @@ class StoreCall extends SimEvent {
     readonly op: ControlOp | undefined,
     private readonly resolve: Settle,
     private readonly reject: (error: StoreCallError) => void,
-    /** Deadline of this try. */
+    /** Deadline of this try, in ms. */
     private readonly timeoutMs: number,
   ) {
     super(store.life);
@@ -53,7 +53,7 @@ class StoreCall extends SimEvent {
   private leave(): void {
     const { store } = this;
     const { server, chance, life } = store;
-    const { world, weather, hits } = server;
+    const { world, conditions, hits } = server;
     this.sentMs = world.nowMs;
     this.stage = 'back';
     if (!store.connect()) {
@@ -61,20 +61,20 @@ class StoreCall extends SimEvent {
       return;
     }
     this.runId = server.runId;
-    if (!weather.reachesStore(life.host)) {
+    if (!conditions.reachesStore(life.host)) {
       hits.unreachable++;
-      // A broken connection says so at once; a silent network only by the deadline, after the bytes have left.
+      // A refused connection fails at once. A silent network fails only at the deadline, after the bytes have left.
       if (chance.chance(0.3)) this.fail(chance.between(0, 20), 'connection refused; nothing was sent', true);
       else this.lose();
       return;
     }
-    if (weather.hit('lateCopy', life.host, chance)) {
-      // The socket stalls: the caller gives this try up, and the bytes arrive some time. An answered call has no other copy.
+    if (conditions.hit('lateCopy', life.host, chance)) {
+      // The socket stalls: the caller abandons this try, and the bytes arrive later. A call that was answered has no other copy.
       this.lose();
       world.push(new LateCopy(this), chance.logBetween(5, 8000));
       return;
     }
-    if (weather.hit('requestLost', life.host, chance)) {
+    if (conditions.hit('requestLost', life.host, chance)) {
       hits.requestLost++;
       this.lose();
       return;
@@ -88,10 +88,10 @@ class StoreCall extends SimEvent {
   }
 
   private get isHeartbeat(): boolean {
-    return this.op?.op === 'beat';
+    return this.op?.op === 'heartbeat';
   }
 
-  /** Nothing comes back before the deadline of the call. */
+  /** Makes the call fail at its deadline. No reply arrives before. */
   lose(): void {
     const { timeoutMs } = this;
     const { server } = this.store;
@@ -103,12 +103,12 @@ class StoreCall extends SimEvent {
     this.store.server.world.push(this, Math.max(0, delayMs));
   }
 
-  /** The request has reached the store. */
+  /** Is called when the request has reached the store. */
   arrived(): void {
     const { store, batch, op } = this;
     const { server, chance, life } = store;
-    const { weather, hits, world } = server;
-    if (this.runId !== server.runId || !weather.reachesStore(life.host)) {
+    const { conditions, hits, world } = server;
+    if (this.runId !== server.runId || !conditions.reachesStore(life.host)) {
       hits.unreachable++;
       this.lose();
       return;
@@ -123,14 +123,14 @@ class StoreCall extends SimEvent {
     this.reply = outcome.reply;
     this.applied = outcome.step;
     const backMs = store.delayMs('in', this.reply, this.isHeartbeat);
-    const isLost = weather.hit('replyLost', life.host, chance);
+    const isLost = conditions.hit('replyLost', life.host, chance);
     if (isLost) hits.replyLost++;
     if (isLost || world.nowMs + backMs >= this.sentMs + this.timeoutMs) this.lose();
     else world.push(this, backMs);
   }
 }
 
-/** A copy of a request that a stalled socket delivers at last; nobody waits for its reply. */
+/** A copy of a request that a stalled socket delivers late. No caller waits for its reply. */
 class LateCopy extends SimEvent {
   private readonly store: SimStore;
   private readonly batch: Batch | undefined;
@@ -146,14 +146,14 @@ class LateCopy extends SimEvent {
   fire(): void {
     const { store, batch, op } = this;
     const { server, life } = store;
-    if (server.weather.reachesStore(life.host)) server.receiveLate(life, { batch, op });
+    if (server.conditions.reachesStore(life.host)) server.receiveLate(life, { batch, op });
   }
 }
 
-/** One life's connection to the store. */
+/** The connection of one life to the store. */
 export class SimStore implements Store {
   private runIdSeen = 0;
-  /** Of the batches that it has carried. */
+  /** Generation of the batches that this connection has carried. */
   private generation = '';
   private readonly path: StorePath;
   private replaced: (why: string) => void = () => undefined;
@@ -167,7 +167,7 @@ export class SimStore implements Store {
     this.path = new StorePath(server, life, chance);
   }
 
-  /** Patience is for large batches, and counts only where size takes time. */
+  /** Sends a batch. `patience` multiplies the timeout of a large batch, and counts only if bytes take time. */
   apply(batch: Batch, patience = 1): Promise<BatchReply> {
     this.generation = batch.generation;
     const timeoutMs = this.isThin ? this.timeoutMs * patience : this.timeoutMs;
@@ -184,16 +184,16 @@ export class SimStore implements Store {
     return new Promise((resolve, reject) => this.path.leaveLater(new StoreCall(this, batch, op, resolve, reject, timeoutMs)));
   }
 
-  /** Whether a call takes time by its bytes. */
+  /** Whether the time of a call depends on its bytes. */
   get isThin(): boolean {
     return this.path.isThin;
   }
 
-  /** How long one way takes now. In order on one connection, unless the weather has it otherwise. */
+  /** Returns the delay of one way in ms. Calls of one connection stay in order, unless the fault `storeReorder` hits. */
   delayMs(direction: Direction, content: unknown, isHeartbeat: boolean): number {
-    const { weather, hits } = this.server;
+    const { conditions, hits } = this.server;
     const delayMs = this.path.drawDelayMs();
-    if (weather.hit('storeReorder', this.life.host, this.chance)) {
+    if (conditions.hit('storeReorder', this.life.host, this.chance)) {
       hits.storeReorder++;
       const laterMs = this.chance.between(0, 100);
       return laterMs + (this.isThin ? this.path.inTurnMs(delayMs, direction, content, isHeartbeat) : delayMs);
@@ -202,14 +202,14 @@ export class SimStore implements Store {
   }
 
   /**
-   * False if the server is another one than before: this call is not sent. As the adapter for Redis does, it takes a server of the same
-   * generation for one that was restarted, and reports any other one.
+   * Returns false if the server is another one than before. This call is not sent then. Like the adapter for Redis, a changed
+   * server of the same generation counts as restarted, and a server of another generation is reported as replaced.
    */
   connect(): boolean {
     const { server } = this;
     if (this.runIdSeen === server.runId) return true;
     const isFirst = this.runIdSeen === 0;
-    if (!isFirst && !server.weather.reachesStore(this.life.host)) return true;
+    if (!isFirst && !server.conditions.reachesStore(this.life.host)) return true;
     this.runIdSeen = server.runId;
     if (isFirst) return true;
     if (this.generation !== '' && server.state.generation !== this.generation)

@@ -1,24 +1,26 @@
 /** Chooses how nodes call the store: directly, or through the production adapter for Redis. */
 import type { Clock } from '../src/ports/clock.js';
 import type { Store } from '../src/ports/store.js';
-import type { LuaTwin, Scripts } from './lua/lockstep.js';
+import type { LuaLockstep, Scripts } from './lua/lockstep.js';
 import type { StoreKind } from './plan.js';
 import type { Stream } from './sim-random.js';
 import type { StoreServer } from './store-server.js';
 import type { Life } from './world.js';
 
 export interface StoreAdapter {
-  /** Those that are shipped. */
+  /** The shipped scripts. */
   readonly scripts: Scripts;
-  /** The scripts beside the core; `scripts` instead of those that are shipped. `differs` is called once. */
-  twinOf(nowMs: () => number, scripts: Scripts | undefined, differs: (what: string) => void): LuaTwin;
-  /** The way of one life to the server. */
+  /**
+   * Makes the scripts that run in lockstep with the core. `scripts` replaces the shipped ones. `differs` is called at most once.
+   */
+  lockstepOf(nowMs: () => number, scripts: Scripts | undefined, differs: (what: string) => void): LuaLockstep;
+  /** Makes the connection of one life to the server. */
   storeOf(server: StoreServer, life: Life, chance: Stream, storeCallTimeoutMs: number, clock: Clock): Store;
 }
 
 let lua: StoreAdapter | undefined;
 
-/** Loads what that store needs. Await it before a run: the Lua VM is loaded only where it is used. */
+/** Loads what the store needs. Await it before a run. The Lua VM is loaded only for the store 'lua'. */
 export async function loadStore(kind: StoreKind | undefined): Promise<void> {
   if (kind === 'lua') lua ??= (await import('./lua/adapter.js')).LUA_ADAPTER;
 }
@@ -27,7 +29,7 @@ export function shippedScripts(): Scripts {
   return (adapterOf('lua') as StoreAdapter).scripts;
 }
 
-/** Undefined: the nodes speak to the simulated store itself. */
+/** Returns the adapter; undefined if the nodes call the simulated store directly. */
 export function adapterOf(kind: StoreKind | undefined): StoreAdapter | undefined {
   if (kind !== 'lua') return undefined;
   if (lua === undefined) throw new Error("the store 'lua' was not loaded before the run");

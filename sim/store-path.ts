@@ -1,4 +1,4 @@
-/** The network between one process and the store, as both ways of calling the store use it. */
+/** The network between one process and the store, used by both ways of calling the store. */
 import type { Stream } from './sim-random.js';
 import type { StoreServer } from './store-server.js';
 import { ThinLine, wireBytes } from './thin-link.js';
@@ -6,7 +6,7 @@ import { type Life, SimEvent } from './world.js';
 
 const LATENCY_MS = { low: 0.15, high: 1.2 };
 const LEAVE_MS_MAX = 0.05;
-/** What is smaller holds up nothing for long. */
+/** Smaller content delays nothing for long. */
 const LARGE_BYTES = 4096;
 const DIAL_MS = { low: 1, high: 10 };
 
@@ -26,32 +26,35 @@ export class StorePath {
     this.lines = bytesPerMs === undefined ? undefined : { out: new ThinLine(bytesPerMs), in: new ThinLine(bytesPerMs) };
   }
 
-  /** Whether a call takes time by its bytes. */
+  /** Whether the time of a call depends on its bytes. */
   get isThin(): boolean {
     return this.lines !== undefined;
   }
 
-  /** Puts a call in the queue of the process: it leaves a moment later. */
+  /** Schedules a call of the process. It leaves a moment later. */
   leaveLater(call: SimEvent): void {
     this.server.world.push(call, this.chance.next() * LEAVE_MS_MAX);
   }
 
-  /** Draws how long one way takes now. */
+  /** Draws the delay of one way now, in ms. */
   drawDelayMs(): number {
-    const { storeDelayMs, slowStore } = this.server.weather;
+    const { storeDelayMs, slowStore } = this.server.conditions;
     const slowMs = slowStore.size === 0 ? 0 : (slowStore.get(this.life.host) ?? 0);
     const latencyMs = this.chance.between(LATENCY_MS.low, LATENCY_MS.high);
     return latencyMs + slowMs + (storeDelayMs > 0 ? this.chance.next() * storeDelayMs : 0);
   }
 
-  /** Returns that delay, or a longer one if something that was sent before would arrive later: a connection keeps the order. */
+  /** Returns the delay, or a longer one if earlier content would arrive later. A connection keeps the order. In ms. */
   inOrderMs(delayMs: number): number {
     const { world } = this.server;
     this.lastArrivalMs = Math.max(this.lastArrivalMs, world.nowMs + delayMs);
     return this.lastArrivalMs - world.nowMs;
   }
 
-  /** The same where what is sent takes time by its size. A heartbeat has a connection of its own, and passes all else there. */
+  /**
+   * Returns the delay in order, and by the size of the content on a thin link. A heartbeat uses its own connection there, so it
+   * waits for nothing. In ms.
+   */
   inTurnMs(delayMs: number, direction: Direction, content: unknown, isHeartbeat: boolean): number {
     if (this.lines === undefined) return this.inOrderMs(delayMs);
     if (isHeartbeat) return delayMs;
@@ -62,12 +65,12 @@ export class StorePath {
     return afterMs;
   }
 
-  /** Bytes that have come in over a thin link. */
+  /** Returns the bytes that have come in over a thin link. */
   bytesIn(): number {
     return this.lines?.in.transmitted(this.server.world.nowMs) ?? 0;
   }
 
-  /** The connection broke, and the store sends no more on it. */
+  /** Is called when the connection broke. The store sends nothing more on it. */
   broken(): void {
     this.lines?.in.discard(this.server.world.nowMs);
   }
@@ -76,11 +79,11 @@ export class StorePath {
   dial(ended: (isReached: boolean) => void): void {
     const { server, life } = this;
     const { low, high } = DIAL_MS;
-    server.world.after(this.chance.between(low, high), life, () => ended(server.weather.reachesStore(life.host)));
+    server.world.after(this.chance.between(low, high), life, () => ended(server.conditions.reachesStore(life.host)));
   }
 }
 
-/** A request at the store. It belongs to no process: it arrives whether or not its sender lives. */
+/** The arrival of a request at the store. It belongs to no process: it happens whether or not the sender lives. */
 export class Arrival extends SimEvent {
   constructor(private readonly call: { arrived(): void }) {
     super(undefined);

@@ -1,25 +1,35 @@
 /**
- * The server side of the simulated store: the protocol's own state machine. With `lua` the scripts of the production adapter run beside
- * it, and what the nodes hear is their answer.
+ * The server side of the simulated store: the protocol's own state machine. With the store `lua`, the scripts of the production
+ * adapter run in lockstep with it, and the nodes get the answers of the scripts.
  */
 import type { ControlAnswer, ControlOp } from '../src/core/log/control-operations.js';
 import { type Batch, type BatchReply, growsLog } from '../src/core/log/operations.js';
 import { PartitionState } from '../src/core/log/state.js';
 import { type Applied, AppliedLog } from './applied-log.js';
-import type { Weather } from './conditions.js';
-import type { LuaTwin, Written } from './lua/lockstep.js';
+import type { Conditions } from './conditions.js';
+import type { LuaLockstep, Written } from './lua/lockstep.js';
 import type { Machine } from './machine.js';
 import type { Observer } from './observer.js';
 import type { Stream } from './sim-random.js';
 import type { Life, World } from './world.js';
 
 const START_MS = 1_700_000_000_000;
-const WRITES = new Set<ControlOp['op']>(['join', 'beat', 'leave', 'bury', 'report', 'lead', 'replay', 'purge', 'shut']);
+const WRITES = new Set<ControlOp['op']>([
+  'join',
+  'heartbeat',
+  'leave',
+  'evict',
+  'report',
+  'lead',
+  'replay',
+  'purge',
+  'closeStore',
+]);
 
-/** As Redis says it of a script that somebody ended before its first write. */
+/** The error of Redis for a script that was killed before its first write. */
 const SCRIPT_KILLED = 'ERR Error running script: Script killed by user with SCRIPT KILL.';
 const LOADING = 'LOADING Redis is loading the dataset in memory';
-/** Refusals that no command of a script makes. */
+/** Refusals that come before a script runs, so that no command of a script returns them. */
 export const NOT_RUN: ReadonlySet<string> = new Set([SCRIPT_KILLED, LOADING]);
 const OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
 
@@ -36,91 +46,91 @@ const STORE_HITS = {
   tooSlow: 0,
 };
 
-/** Faults that strike a process in the middle of a store call. */
+/** Faults that hit a process in the middle of a store call. */
 export interface Processes {
   crash(life: Life): void;
   pause(life: Life): void;
 }
 
-/** What a call asks of the store: a batch, or an operation outside of sessions. */
+/** The content of a call to the store: a batch, or an operation outside of sessions. */
 export interface Request {
   readonly batch?: Batch | undefined;
   readonly op?: ControlOp | undefined;
-  /** As the adapter wrote it down, where the scripts run. */
+  /** The arguments as the adapter encoded them, if the scripts run. */
   readonly args?: readonly string[] | undefined;
-  /** No caller reads its answer. */
+  /** Set if no caller reads the answer. */
   readonly isLate?: boolean;
 }
 
-/** What became of a request that arrived. */
+/** The outcome of a request that reached the store. */
 export type Outcome =
   | { readonly refusal: string; readonly isFull: boolean }
-  /** `step`: what an answer acknowledges, in runs in which it may be lost later. */
+  /** `step`: the applied step that the reply acknowledges, in runs in which the store may lose it later. */
   | { readonly reply: BatchReply | ControlAnswer; readonly step: Applied | undefined };
 
 export interface StoreServerParts {
   readonly world: World;
-  readonly weather: Weather;
+  readonly conditions: Conditions;
   readonly observer: Observer;
   readonly machine: Machine;
   readonly processes: Processes;
-  /** It keeps what it needs to lose its tail later. */
+  /** The store keeps its applied steps, so that it can lose the last of them later. */
   readonly keepsLog: boolean;
-  /** What the link of each process carries, in each direction. Left out: any size at once. */
+  /** Bytes per ms that the link of each process carries, in each direction. Left out: any size at once. */
   readonly bytesPerMs?: number | undefined;
-  /** The scripts beside it, by the store's clock. */
-  twinOf?(nowMs: () => number): LuaTwin;
+  /** Makes the scripts that run in lockstep with the core. They use the store's clock. */
+  lockstepOf?(nowMs: () => number): LuaLockstep;
 }
 
-/** In the place of what a script did not answer. Its error is what the node gets. */
+/** Replace the reply that a failed script did not give. The node gets the error of the script. */
 const NO_REPLY: BatchReply = { status: 'unknown' };
 const NO_ANSWER: ControlAnswer = { ok: false, code: 'LOST', at: 0 };
 
 export class StoreServer {
   state = new PartitionState();
-  /** Changes when the server process is another one: what INFO calls run_id. */
+  /** Changes when another server process runs, as `run_id` in Redis INFO does. */
   runId = 1;
   jumpMs = 0;
-  /** When all that is large has crossed, where links are thin. */
+  /** World time in ms at which all large content has crossed the thin links. */
   linksBusyUntilMs = 0;
   readonly hits = { ...STORE_HITS };
   readonly world: World;
-  readonly weather: Weather;
-  readonly twin: LuaTwin | undefined;
+  readonly conditions: Conditions;
+  readonly lockstep: LuaLockstep | undefined;
   readonly bytesPerMs: number | undefined;
   private readonly observer: Observer;
   private readonly machine: Machine;
   private readonly processes: Processes;
-  /** Everything applied, in order, if a tail of it may be lost later. */
+  /** All applied steps in order, if the store may lose the last of them later. */
   private readonly applied: AppliedLog | undefined;
-  /** Hosts that knew, when writes were lost, that the store had acknowledged them; undefined: all that had joined. */
+  /** The hosts that had an acknowledgement of the lost writes when the store lost them. Undefined: all that had joined. */
   rememberedBy: readonly string[] | undefined;
 
-  constructor({ world, weather, observer, machine, processes, keepsLog, bytesPerMs, twinOf }: StoreServerParts) {
+  constructor({ world, conditions, observer, machine, processes, keepsLog, bytesPerMs, lockstepOf }: StoreServerParts) {
     this.world = world;
-    this.weather = weather;
+    this.conditions = conditions;
     this.observer = observer;
     this.machine = machine;
     this.processes = processes;
     this.bytesPerMs = bytesPerMs;
     this.applied = keepsLog ? new AppliedLog() : undefined;
-    this.twin = twinOf?.(() => this.nowMs());
+    this.lockstep = lockstepOf?.(() => this.nowMs());
   }
 
   nowMs(): number {
     return Math.floor(START_MS + this.world.nowMs + this.jumpMs);
   }
 
-  /** Applies or refuses a request of that process. Returns undefined if a fault has killed its sender. */
+  /** Applies or refuses a request of that process. Returns undefined if a fault has killed the sender. */
   receive(life: Life, chance: Stream, request: Request): Outcome | undefined {
     const { batch, op } = request;
-    const { weather, hits } = this;
-    if (life.alive && batch !== undefined && weather.hit('crashBeforeApply', life.host, chance)) {
+    const { conditions, hits } = this;
+    if (life.alive && batch !== undefined && conditions.hit('crashBeforeApply', life.host, chance)) {
       hits.crashBeforeApply++;
       this.processes.crash(life);
       return undefined;
     }
-    const isKilled = batch !== undefined && weather.hit('scriptKilled', life.host, chance);
+    const isKilled = batch !== undefined && conditions.hit('scriptKilled', life.host, chance);
     const refusal = isKilled ? SCRIPT_KILLED : this.refusal(batch, op);
     if (refusal !== undefined) {
       hits.refused++;
@@ -128,12 +138,12 @@ export class StoreServer {
     }
     const outcome = this.apply(life, request);
     if (!life.alive) return undefined;
-    if (batch !== undefined && weather.hit('crashAfterApply', life.host, chance)) {
+    if (batch !== undefined && conditions.hit('crashAfterApply', life.host, chance)) {
       hits.crashAfterApply++;
       this.processes.crash(life);
       return undefined;
     }
-    if (batch !== undefined && !life.paused && weather.hit('pauseAfterApply', life.host, chance)) {
+    if (batch !== undefined && !life.paused && conditions.hit('pauseAfterApply', life.host, chance)) {
       hits.pauseAfterApply++;
       this.processes.pause(life);
     }
@@ -141,8 +151,8 @@ export class StoreServer {
   }
 
   private apply(life: Life, { batch, op, args, isLate = false }: Request): Outcome | undefined {
-    const { refusing, full } = this.weather;
-    const written = { args, isLate, weather: { refusing, full } };
+    const { refusing, full } = this.conditions;
+    const written = { args, isLate, conditions: { refusing, full } };
     let step: Applied | undefined;
     const onStep = (one: Applied | undefined): void => {
       step = one;
@@ -151,14 +161,14 @@ export class StoreServer {
     return op === undefined ? undefined : { reply: this.applyControl(life.host, op, life, onStep, written), step };
   }
 
-  /** Applies a late copy: no caller waits for its answer. */
+  /** Applies a late copy. No caller waits for its answer. */
   receiveLate(life: Life, request: Request): void {
     if (this.refusal(request.batch, request.op) !== undefined) return;
     this.hits.lateCopy++;
     this.apply(life, { ...request, isLate: true });
   }
 
-  /** `onStep` gets the step that the answer acknowledges, in runs whose store may lose it later. */
+  /** Applies a batch. `onStep` gets the step that the reply acknowledges, in runs whose store may lose it later. */
   applyBatch(
     host: string,
     batch: Batch,
@@ -166,16 +176,16 @@ export class StoreServer {
     onStep?: (step: Applied | undefined) => void,
     written?: Written,
   ): BatchReply {
-    if (this.twin?.isApart === true) return this.batchApart(this.twin, host, batch, written);
+    if (this.lockstep?.isApart === true) return this.batchApart(this.lockstep, host, batch, written);
     const atMs = this.nowMs();
     const last = this.state.sessions.get(batch.incarnation)?.last;
     const reply = this.machine.applyBatch(this.state, batch, atMs);
     const isNew = this.state.sessions.get(batch.incarnation)?.last !== last;
     const step = this.applied?.batch(batch, reply, isNew, atMs, life);
     onStep?.(step);
-    if (reply.status === 'applied' && batch.ops.some(({ op }) => op === 'expire')) this.weather.full = false;
+    if (reply.status === 'applied' && batch.ops.some(({ op }) => op === 'expire')) this.conditions.full = false;
     this.observer.batch(this.state, host, batch, reply);
-    this.twin?.batch(this.state, batch, reply, written);
+    this.lockstep?.batch(this.state, batch, reply, written);
     return reply;
   }
 
@@ -186,41 +196,47 @@ export class StoreServer {
     onStep?: (step: Applied | undefined) => void,
     written?: Written,
   ): ControlAnswer {
-    // Redis refuses any other text, as the scripts show where they run; the core does not look at it.
-    if (this.twin === undefined && 'cursor' in op && !/^\d+$/.test(op.cursor))
+    // Redis refuses a cursor of another form, which the scripts show if they run. The core does not check the cursor.
+    if (this.lockstep === undefined && 'cursor' in op && !/^\d+$/.test(op.cursor))
       throw new Error(`${op.op} with the cursor "${op.cursor}"`);
-    if (this.twin?.isApart === true) return this.controlApart(this.twin, op, written);
+    if (this.lockstep?.isApart === true) return this.controlApart(this.lockstep, op, written);
     const atMs = this.nowMs();
     const answer = this.machine.applyControl(this.state, op, atMs);
     const step = WRITES.has(op.op) ? this.applied?.control(op, answer, atMs, life) : undefined;
     onStep?.(step);
     this.observer.control(this.state, host, op, answer, atMs);
-    this.twin?.control(this.state, op, answer, written);
+    this.lockstep?.control(this.state, op, answer, written);
     return answer;
   }
 
-  /** The core stands still, since keys of Redis were deleted: what the scripts did is what is recorded. */
-  private batchApart(twin: LuaTwin, host: string, batch: Batch, written: Written | undefined): BatchReply {
-    const { reply = NO_REPLY, isNew } = twin.batchAlone(batch, written);
-    if (reply.status === 'applied' && batch.ops.some(({ op }) => op === 'expire')) this.weather.full = false;
+  /**
+   * Applies a batch by the scripts alone. The core does not follow after keys of Redis were deleted, so the scripts' reply is
+   * recorded.
+   */
+  private batchApart(lockstep: LuaLockstep, host: string, batch: Batch, written: Written | undefined): BatchReply {
+    const { reply = NO_REPLY, isNew } = lockstep.batchAlone(batch, written);
+    if (reply.status === 'applied' && batch.ops.some(({ op }) => op === 'expire')) this.conditions.full = false;
     if (isNew) this.observer.batch(this.state, host, batch, reply);
     return reply;
   }
 
-  private controlApart(twin: LuaTwin, op: ControlOp, written: Written | undefined): ControlAnswer {
-    const answer = twin.controlAlone(op, written) ?? NO_ANSWER;
-    if (op.op === 'shut' && twin.isClosed) this.observer.closed();
+  private controlApart(lockstep: LuaLockstep, op: ControlOp, written: Written | undefined): ControlAnswer {
+    const answer = lockstep.controlAlone(op, written) ?? NO_ANSWER;
+    if (op.op === 'closeStore' && lockstep.isClosed) this.observer.closed();
     return answer;
   }
 
-  /** Deletes a key of Redis, or a field of one, by its number. Returns its name; undefined if it was not there, or another one is gone. */
+  /**
+   * Deletes a key of Redis, or a field of a key, by its number. Returns its name; undefined if it was not there, or a key is lost
+   * already.
+   */
   loseKey(which: number): string | undefined {
-    return this.twin?.isApart === false ? this.twin.loseKey(which) : undefined;
+    return this.lockstep?.isApart === false ? this.lockstep.loseKey(which) : undefined;
   }
 
-  /** Why the write is refused now; undefined if it is not. */
+  /** Returns why the store refuses the request now; undefined if it does not. */
   private refusal(batch: Batch | undefined, op: ControlOp | undefined): string | undefined {
-    const { refusing, full } = this.weather;
+    const { refusing, full } = this.conditions;
     if (refusing === 'none' && !full) return undefined;
     if (refusing === 'all') return LOADING;
     if (refusing === 'readonly') {
@@ -231,20 +247,20 @@ export class StoreServer {
     return grows ? OUT_OF_MEMORY : undefined;
   }
 
-  /** The set of what can begin is gone. Returns false if there was nothing in it. */
+  /** Empties the ready set. Returns false if it was empty. */
   loseReady(): boolean {
-    if (this.state.ready.size === 0 || this.twin?.isApart === true) return false;
+    if (this.state.ready.size === 0 || this.lockstep?.isApart === true) return false;
     this.state.ready.clear();
-    this.twin?.loseReady();
+    this.lockstep?.loseReady();
     return true;
   }
 
-  /** The server comes back without any data. */
+  /** Restarts the server without any data. */
   restartEmpty(): void {
     this.restart(0);
   }
 
-  /** The server comes back without the last `lost` applied steps. Answers how many it lost. */
+  /** Restarts the server without the last `lost` applied steps. Returns how many it lost. */
   restartWithout(lost: number): number {
     if (this.applied === undefined) throw new Error('the store of this run keeps no log to lose');
     const kept = Math.max(0, this.applied.length - lost);
@@ -258,7 +274,7 @@ export class StoreServer {
     this.forgetTail(kept);
   }
 
-  /** The server comes back from before the joins of the `count` newest live members. Returns false if it was empty then. */
+  /** Restarts the server in the state before the `count` newest live members joined. Returns false if it was empty then. */
   restartBeforeJoins(count: number): boolean {
     const live = [...this.state.members.values()].filter((m) => !m.dead).map((m) => m.token);
     const tokens = new Set(live.slice(-count));
@@ -268,7 +284,7 @@ export class StoreServer {
     return true;
   }
 
-  /** As after a failover that is not announced: the same name, an older state. */
+  /** Returns to the state after the first `kept` steps under the same run id, as in a failover that is not announced. */
   forgetTail(kept: number): void {
     this.rememberedBy = this.applied?.rememberedBy(kept);
     this.state = new PartitionState();
@@ -278,12 +294,12 @@ export class StoreServer {
       else if (step.op !== undefined) this.machine.applyControl(this.state, step.op, step.atMs);
     }
     this.observer.restarted(this.state);
-    this.twin?.restored(steps, this.state);
+    this.lockstep?.restored(steps, this.state);
   }
 
-  /** Messages in the log that are not terminal. */
+  /** Number of messages in the log that are not terminal. */
   get depth(): number {
-    return this.twin?.isApart === true ? this.twin.depth : this.state.depth;
+    return this.lockstep?.isApart === true ? this.lockstep.depth : this.state.depth;
   }
 
   get steps(): number {

@@ -1,6 +1,6 @@
 /**
- * What one seed makes of a run. Swarm testing (Groce et al., ISSTA 2012): each seed turns some kinds of fault off entirely
- * and weighs the others wildly, since a run with a little of everything never goes deep into anything.
+ * Draws the plan of a run from one seed. Swarm testing (Groce et al., ISSTA 2012): each seed disables some kinds of fault and
+ * weighs the others very differently, since a run with a few faults of every kind never explores any of them deeply.
  */
 import { withThinLink } from './bandwidth.js';
 import { withCrowd } from './crowd.js';
@@ -21,15 +21,15 @@ export interface SwarmOptions {
 
 /** Share of seeds without any fault. */
 const CALM_SHARE = 0.1;
-/** Nodes of such a seed start within this time, so that most of its work comes to a settled cluster. */
+/** Nodes of a seed without faults start within this time, in ms, so that most of its work reaches a settled cluster. */
 const CALM_START_MS = 300;
-/** Share of seeds in which some assumption of the invariants may be broken. */
+/** Share of seeds in which an assumption of the invariants may be broken. */
 const EXCUSING_SHARE = 0.4;
-/** Of those, the share in which the store loses writes, which ends the group. */
+/** Of those, the share in which the store loses writes. Such a loss ends the group. */
 const STORE_LOSS_SHARE = 0.15;
-/** Share of faults that strike where most work is. */
+/** Share of faults that hit the node with most work. */
 const AIMED_SHARE = 0.4;
-/** Share of seeds in which faults come together. */
+/** Share of seeds in which faults overlap. */
 const TOGETHER_SHARE = 0.4;
 /** Share of seeds with each condition of the store. */
 const CONDITION_SHARE = 0.25;
@@ -92,8 +92,8 @@ function drawNodes(chance: Stream, fixed: number | undefined): NodePlan[] {
 }
 
 /**
- * Service groups handle different types, so that calls cross them; some types belong to several groups, and some nodes only
- * send. Where a type would be left to nodes that are gone for good, every node handles all.
+ * Lets service groups handle different types, so that calls cross groups. Some types belong to several groups, and some nodes
+ * only send. Every node handles all types if a type would otherwise be left to nodes that never come back.
  */
 function withTypes(chance: Stream, nodes: readonly NodePlan[], gone: readonly string[]): readonly NodePlan[] {
   const groups = [...new Set(nodes.map(({ group }) => group))];
@@ -109,8 +109,8 @@ function withTypes(chance: Stream, nodes: readonly NodePlan[], gone: readonly st
 }
 
 /**
- * Versions of a service declare different messages, as in a rolling deploy: some nodes lack one. Each message keeps a node that stays and
- * declares it for all types that the node without it handles.
+ * Lets some nodes lack one message, as versions of a service do in a rolling deploy. For all types of the nodes that lack the
+ * message, a node remains that declares it and is not among the nodes that never come back.
  */
 function withNames(chance: Stream, nodes: readonly NodePlan[], gone: readonly string[]): readonly NodePlan[] {
   if (nodes.length < 2 || !chance.chance(FEWER_NAMES_SHARE)) return nodes;
@@ -122,13 +122,19 @@ function withNames(chance: Stream, nodes: readonly NodePlan[], gone: readonly st
   return nodes.map((node) => (older.has(node.name) ? { ...node, names: NAMES.filter((name) => name !== missing) } : node));
 }
 
-/** What a node must take at least, since the healed cluster is probed from every node at once, and who only sends adds no worker. */
+/**
+ * Returns the least `maxTotalWorkers` of a node. The healed cluster is probed from every node at once, and members without
+ * handlers add no worker capacity.
+ */
 function workersForProbes(nodes: readonly NodePlan[], gone: readonly string[]): number {
   const handlers = nodes.filter(({ name, types }) => !gone.includes(name) && types?.length !== 0).length;
   return Math.ceil(NODES_MAX / handlers);
 }
 
-/** Timing is short, so that a simulated second holds much; its proportions are those of a real cluster, and beyond. */
+/**
+ * Draws the settings. Times are short, so that a simulated second holds much. Their proportions span those of real clusters and
+ * beyond.
+ */
 function drawSettings(chance: Stream): Settings {
   const heartbeatMs = chance.logBetween(60, 400);
   const nodeTTLMs = Math.round(heartbeatMs * chance.between(3.2, 6));
@@ -167,8 +173,8 @@ function drawSettings(chance: Stream): Settings {
 }
 
 /**
- * How long what has ended is kept, and how often the store is cleaned up. An id of a caller outlives its resends, unless the store's clock
- * jumps ahead: then it keeps its long default.
+ * Draws how long ended messages are kept, and how often the store is cleaned up. The retention of a caller's id outlasts its
+ * resends. If the store's clock jumps ahead, the retention keeps its long default.
  */
 function drawRetention(
   chance: Stream,
@@ -194,7 +200,7 @@ function drawWorkload(chance: Stream, faultsMs: number, settings: Settings, excu
     longs: chance.pick([0, 0.1, 0.4]),
     longMs: [settings.nodeTTLMs, settings.nodeTTLMs * 6],
     lags: chance.pick([0, 0.4, 0.9]),
-    // Within the hold, or an assumption would be broken.
+    // Within the take-over hold. A longer time would break an assumption.
     lagMsMax: Math.max(1, Math.round(settings.takeoverHoldMs * 0.9)),
     bad: chance.pick([0, 0.05, 0.2]),
     waits: chance.pick([0.1, 0.4, 0.8]),
@@ -203,7 +209,7 @@ function drawWorkload(chance: Stream, faultsMs: number, settings: Settings, excu
     asks: chance.pick([0, 0, 0.1]),
     doubles: chance.pick([0, 0, 0.2]),
     chainMax: chance.pick([1, 1, 2, 3]),
-    // Handlers that outlive their signal break an assumption, and such that never end block their entity.
+    // Handlers that outlive their signal break an assumption. Handlers that never end block their entity.
     deaf: excusing ? chance.pick([0, 0.1, 0.3]) : 0,
     dead: excusing ? chance.pick([0, 0, 0.01]) : 0,
   };
@@ -251,7 +257,7 @@ function drawConditions(chance: Stream, settings: Settings, faultsMs: number): F
   });
 }
 
-/** Faults that come together, as they do: half of them begin while another one of the same node lasts. */
+/** Makes faults overlap: moves half of the faults of a node into the duration of another fault, and to its node. */
 function gathered(chance: Stream, faults: readonly FaultPlan[], endMs: number): FaultPlan[] {
   const lasting = faults.filter((f) => f.forMs > 0 && f.node !== undefined);
   if (lasting.length === 0) return [...faults];

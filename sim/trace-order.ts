@@ -1,12 +1,14 @@
 /**
- * What a node reports about itself must make sense in its order: what ends has begun, and nothing is reported after the end. An operator
- * reads these events, and the history of a run holds only some of them.
+ * Checks the order of what a node reports about itself: what ends has begun, and no event follows the end. An operator reads
+ * these events, and the history of a run holds only some of them.
  */
 import type { TraceEvents } from '../src/ports/trace.js';
 
 type Event = keyof TraceEvents;
 
-/** Events that say that what another one has begun is over: the pair alternates, and the beginning comes first. */
+/**
+ * Events that report the end of what another event has begun. The two events of a pair alternate, and the beginning comes first.
+ */
 const ENDS: Readonly<Partial<Record<Event, Event>>> = {
   recovered: 'degraded',
   'network-restored': 'network-failing',
@@ -16,29 +18,29 @@ const ENDS: Readonly<Partial<Record<Event, Event>>> = {
 };
 const BEGINNINGS: ReadonlySet<Event> = new Set(Object.values(ENDS));
 
-/** What each pair is about, where it may be about several things at a time. */
+/** Returns the subject of a pair, since several pairs of the same events may be open at a time. */
 const subjectOf = (data: object): string => {
   const { entity = '', id = '' } = data as { readonly entity?: string; readonly id?: string };
   return `${entity} ${id}`;
 };
 
-/** Follows one process. */
+/** Checks the events of one process. */
 export class TraceOrder {
-  /** Beginnings that have no end yet. */
+  /** Beginnings without an end so far. */
   private readonly open = new Set<string>();
   private hasStopped = false;
   private hasLostLease = false;
 
-  /** `exits`: it ends with its lease (`onLeaseLost: 'exit'`). */
+  /** `exits`: the process ends with its lease (`onLeaseLost: 'exit'`). */
   constructor(private readonly exits = false) {}
 
-  /** Returns what is wrong with that event, in words; undefined if it may come now. */
+  /** Returns a description of what is wrong with the event; undefined if it may come now. */
   take<K extends Event>(event: K, data: TraceEvents[K]): string | undefined {
     if (this.hasStopped) return `reports "${event}" after it has stopped`;
     if (event === 'stopped') this.hasStopped = true;
     if (event === 'lease-lost') this.hasLostLease = true;
     else if (event === 'joined' && this.exits && this.hasLostLease) return 'joins again after it has lost its lease';
-    // What waited for memory is lost with the session, and that is not reported.
+    // Sends that waited for memory are lost with the session, and their end is not reported.
     if (event === 'lease-lost') this.open.delete(`sends-wait ${subjectOf({})}`);
     const key = `${event} ${subjectOf(data)}`;
     if (BEGINNINGS.has(event)) {

@@ -1,4 +1,6 @@
-/** Clients that send drawn values, encoded as the adapter of NestJS does, and handlers that return or throw them. */
+/**
+ * Clients that send drawn values, encoded as the adapter of NestJS encodes them, and handlers that return or throw such values.
+ */
 import type { AtomicQueuesError } from '../src/core/errors.js';
 import { entityIdOf, messageIdOf } from '../src/core/ids.js';
 import { decodeJson, encodeJson, encodeResult } from '../src/core/payload.js';
@@ -9,14 +11,14 @@ import type { Cluster } from './cluster.js';
 
 export interface ValueMessage {
   readonly type?: string;
-  /** As a caller gives it. */
+  /** The entity id as the caller gives it. */
   readonly entityId?: unknown;
   readonly name?: string;
   readonly value?: unknown;
   readonly id?: unknown;
   readonly headers?: string;
   readonly carried?: object;
-  /** Of an earlier call, whose payload this one repeats; default: one of its own. */
+  /** The earlier call whose payload this one repeats. Left out: the call has its own payload. */
   readonly call?: string;
 }
 
@@ -26,7 +28,7 @@ export interface ValueHandler {
   readonly check?: (delivery: Delivery) => void;
 }
 
-/** What one start of a handler was given. */
+/** What one start of a handler received. */
 export interface Seen {
   readonly value: unknown;
   readonly delivery: Delivery;
@@ -34,20 +36,20 @@ export interface Seen {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** One call, and what became of it. */
+/** One call and its outcome. */
 export class Asked {
   isOpen = true;
-  /** What the caller got. */
+  /** The result that the caller got. */
   value: unknown;
   error: AtomicQueuesError | undefined;
-  /** What handlers got, one entry for each start. */
+  /** What handlers received, one entry for each start. */
   readonly seen: Seen[] = [];
 
   constructor(readonly call: string) {}
 }
 
 const BYTES_MAX = 1_048_576;
-/** How errors name what a caller sends. */
+/** The name of a caller's payload in errors. */
 export const PAYLOAD = 'the payload';
 
 export class ValueCalls {
@@ -58,7 +60,7 @@ export class ValueCalls {
     private readonly bytesMax = BYTES_MAX,
   ) {}
 
-  /** Calls and waits. What is refused at the call is an answer like any other. */
+  /** Calls and waits. A refusal of the call itself counts as an outcome like any other. */
   ask(node: string, message: ValueMessage, { run = (value) => value, check = () => undefined }: ValueHandler = {}): Asked {
     const asked = new Asked(`v${this.all.length}`);
     this.all.push(asked);
@@ -68,7 +70,7 @@ export class ValueCalls {
       run: (delivery) => {
         const { value } = decodeJson(delivery.payload) as { readonly value: unknown };
         const { messageId, headers } = EntityContext.current();
-        // The runtime goes on with this object.
+        // The runtime changes this object later.
         asked.seen.push({ value, delivery: { ...delivery }, messageId, headers });
         const result = run(value, delivery);
         try {
@@ -97,13 +99,13 @@ export class ValueCalls {
     };
   }
 
-  /** Lets time pass until all calls are answered. */
+  /** Lets time pass until all calls have settled. */
   settle(withinMs = 5000): boolean {
     return this.sim.until(() => this.all.every(({ isOpen }) => !isOpen), withinMs, 10);
   }
 }
 
-/** Reports the first few of `all` that are not as they must be. */
+/** Reports the first few of `all` for which `faultOf` returns a fault. */
 export function mustAll<T>(must: (what: string, holds: boolean) => void, all: readonly T[], faultOf: (one: T) => string): void {
   const faults = all.map(faultOf).filter((fault) => fault !== '');
   for (const fault of faults.slice(0, SHOWN_MAX)) must(fault, false);

@@ -1,4 +1,4 @@
-/** A worker thread: runs chunks of seeds as they come. */
+/** A worker thread: runs the chunks of seeds that it receives. */
 import { parentPort } from 'node:worker_threads';
 import { inMacrotask } from './ambient.js';
 import { type Chunk, runChunk } from './campaign.js';

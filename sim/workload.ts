@@ -1,4 +1,7 @@
-/** What clients send: a bank with hot and cold accounts, calls that wait, follow-ups, calls between accounts, and bad handlers. */
+/**
+ * Draws what clients send: a bank with hot and cold accounts, calls that wait, sends of handlers, calls between accounts, and bad
+ * handlers.
+ */
 import { type How, type Job, type Target, TYPES } from './job.js';
 import type { MessagePlan, NodePlan } from './plan.js';
 import type { Stream } from './sim-random.js';
@@ -6,12 +9,12 @@ import type { Stream } from './sim-random.js';
 export interface WorkloadShape {
   readonly entities: number;
   readonly messages: number;
-  /** Messages are sent between these two times. */
+  /** Messages are sent between these two times, in ms. */
   readonly fromMs: number;
   readonly toMs: number;
-  /** Longest time of an ordinary handler. */
+  /** Longest time of an ordinary handler, in ms. */
   readonly workMsMax: number;
-  /** Share of handlers that outlast a lease, and the times that they take. */
+  /** Share of handlers that outlast a lease, and the range of their times in ms. */
   readonly longs: number;
   readonly longMs: readonly [number, number];
   /** Shares of messages. */
@@ -20,21 +23,21 @@ export interface WorkloadShape {
   readonly given: number;
   readonly sends: number;
   readonly asks: number;
-  /** Share of calls with an id that a second caller makes at the same time, elsewhere. */
+  /** Share of calls with an id that a second caller makes at about the same time on another node. */
   readonly doubles: number;
-  /** How deep handlers that send or ask may follow each other. */
+  /** Maximum depth of handlers that send or ask. */
   readonly chainMax: number;
-  /** Share of handlers that wind down slowly once their signal aborts, and the longest time that takes. */
+  /** Share of handlers that end slowly after their signal aborts, and the longest time in ms that this takes. */
   readonly lags: number;
   readonly lagMsMax: number;
-  /** Handlers that ignore their signal, and such that never end. */
+  /** Shares of handlers that ignore their signal, and of handlers that never end. */
   readonly deaf: number;
   readonly dead: number;
 }
 
-/** Share of handlers down a chain that send or ask on. */
+/** Share of handlers down a chain that send or ask. */
 const CHAIN_SHARE = 0.3;
-/** A second caller with the same id comes within this time. */
+/** A second caller with the same id follows within this time, in ms. */
 const DOUBLE_MS_MAX = 40;
 
 export function drawMessages(chance: Stream, shape: WorkloadShape, nodes: readonly NodePlan[]): MessagePlan[] {
@@ -43,7 +46,7 @@ export function drawMessages(chance: Stream, shape: WorkloadShape, nodes: readon
   const messages: MessagePlan[] = [];
   for (let i = 0; i < shape.messages; i++) {
     const atMs = chance.int(shape.fromMs, shape.toMs);
-    // Some come in bursts from one client: their order is the order of their calls.
+    // Some messages come in bursts from one client. Their order is the order of their calls.
     const burst = chance.chance(0.1) ? chance.int(2, 5) : 1;
     const entity = draws.entity();
     const node = chance.pick(nodes).name;
@@ -66,7 +69,7 @@ class Draws {
     private readonly entities: readonly string[],
   ) {}
 
-  /** Half of the messages go to a few hot entities. */
+  /** Draws an entity. Half of the messages go to a few hot entities. */
   entity(): string {
     const { chance, entities } = this;
     return chance.chance(0.5) ? (entities[chance.int(0, Math.min(3, entities.length - 1))] as string) : chance.pick(entities);
@@ -115,7 +118,7 @@ class Draws {
     return chance.chance(0.1) ? chance.int(shape.workMsMax, shape.workMsMax * 4) : chance.int(0, shape.workMsMax);
   }
 
-  /** Many take nearly all the time that they may. */
+  /** Draws how long a handler goes on after its signal aborts. Many take nearly the longest allowed time. */
   private lagMs(): number {
     const { chance, shape } = this;
     return chance.int(chance.chance(0.5) ? Math.ceil(shape.lagMsMax * 0.9) : 1, shape.lagMsMax);

@@ -1,15 +1,16 @@
 /**
  * The world: one seed, one thread, one queue of events ordered by (time, seeded tie, sequence).
- *   (1) Time passes only from event to event. All microtasks of an event have run before the next one.
- *   (2) An event may belong to a life, that is, one run of one process. A dead life's events are dropped; a paused one's wait.
- *       So a crash falls between two events, and every call through a port is made of several (sim-store, sim-network).
- *   (3) The trace hash covers every event in order: two runs of one seed that differ anywhere differ in it.
+ *   (1) Time passes only from event to event. All microtasks of an event run before the next event.
+ *   (2) An event may belong to a life, that is, one run of one process. Events of a dead life are dropped. Events of a paused
+ *       life wait. So a crash falls between two events, and every call through a port consists of several (sim-store,
+ *       sim-network).
+ *   (3) The trace hash covers every event in order. Two runs of one seed that differ anywhere have different hashes.
  */
 import { Stream } from './sim-random.js';
 
-/** Times lie on this grid, so that sums of them are exact. */
+/** Times are multiples of 1/1024 ms, so that sums of them are exact. */
 const GRID_PER_MS = 1024;
-/** A run that needs more is stuck at one point of time. */
+/** A run that needs more events is stuck at one point of time. */
 const EVENTS_MAX = 3_000_000;
 
 export const onGrid = (ms: number): number => Math.ceil(ms * GRID_PER_MS) / GRID_PER_MS;
@@ -18,11 +19,11 @@ export const onGrid = (ms: number): number => Math.ceil(ms * GRID_PER_MS) / GRID
 export class Life {
   alive = true;
   paused = false;
-  /** Its node has stopped. The process goes on for a while, and its runtime must do nothing any more. */
+  /** Set when the node has stopped. The process goes on for a while, and its runtime must do nothing any more. */
   isStopped = false;
-  /** Timers that its runtime has set, for the check that idle nodes come back to their baseline. */
+  /** Number of timers that the runtime has set. Checks that idle nodes return to their baseline. */
   timers = 0;
-  /** Is called with what the runtime does after it has stopped. */
+  /** Is called with a description of what the runtime does after it has stopped. */
   onLateAct: (what: string) => void = () => undefined;
   readonly backlog: SimEvent[] = [];
 
@@ -39,7 +40,7 @@ export abstract class SimEvent {
   declare cancelled: boolean;
   declare readonly life: Life | undefined;
 
-  // By hand: field initializers cost more than all else here, and events are made a hundred thousand times a second.
+  // Set by hand: field initializers are the largest cost here, and a hundred thousand events are made a second.
   constructor(life: Life | undefined) {
     this.life = life;
     this.atMs = 0;
@@ -72,9 +73,9 @@ const isBefore = (a: SimEvent, b: SimEvent): boolean => {
 
 export class World {
   nowMs = 0;
-  /** Events that have run. */
+  /** Number of events that have run. */
   events = 0;
-  /** Events of dead lives that were dropped. */
+  /** Number of dropped events of dead lives. */
   dropped = 0;
   /** The life whose event runs now. */
   current: Life | undefined;
@@ -96,7 +97,7 @@ export class World {
     return new Stream(this.seed, purpose);
   }
 
-  /** Puts the event `delayMs` from now. An event may be in the queue once at a time. */
+  /** Queues the event `delayMs` from now. An event may be in the queue only once. */
   push(event: SimEvent, delayMs: number): void {
     event.atMs = delayMs <= 0 ? this.nowMs : this.nowMs + onGrid(delayMs);
     event.tie = this.ties.next();
@@ -146,7 +147,7 @@ export class World {
     return top;
   }
 
-  /** Puts the waiting events of a life to other times: `delayOf` answers how far from now, or undefined to leave it. */
+  /** Moves the queued events of a life. `delayOf` returns the new delay in ms from now, or undefined to leave the event. */
   reschedule(life: Life, delayOf: (event: SimEvent) => number | undefined): void {
     const events = this.heap.splice(0);
     for (const event of events) {
@@ -158,9 +159,9 @@ export class World {
     }
   }
 
-  /** Runs everything up to `untilMs`, and leaves the time there. */
+  /** Runs all events up to `untilMs`, and sets the time to `untilMs`. */
   run(untilMs: number): void {
-    // What the caller started outside of any event goes as far as it gets.
+    // Microtasks that the caller started outside of an event run to their end.
     this.drain();
     while (this.heap.length > 0 && (this.heap[0] as SimEvent).atMs <= untilMs) this.step();
     this.nowMs = Math.max(this.nowMs, onGrid(untilMs));
@@ -203,12 +204,15 @@ export class World {
     this.mix(text.length);
   }
 
-  /** What the process does not do from now on: nothing of it runs until `resume`. */
+  /** Pauses the process: none of its events runs until `resume`. */
   pause(life: Life): void {
     life.paused = true;
   }
 
-  /** All that came due in the pause runs now: as it came, or timers and answers turned about, since both happen. */
+  /**
+   * Resumes the process. All events that came due in the pause run now, in their order or in a random one (even odds). Both occur
+   * in real processes: timers before replies, and replies before timers.
+   */
   resume(life: Life): void {
     life.paused = false;
     const waiting = life.backlog.splice(0);
@@ -227,5 +231,5 @@ export class World {
   }
 }
 
-/** What a dead life waits for: it never comes. */
+/** Returns a promise that never settles, for the calls of a dead life. */
 export const never = <T>(): Promise<T> => new Promise<T>(() => undefined);

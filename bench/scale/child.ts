@@ -1,4 +1,6 @@
-/** One part of workload `scale` in a process of its own: gets a `ScaleJob` over IPC, answers with its samples, ends. */
+/**
+ * Runs one part of workload `scale` in a process of its own: receives a `ScaleJob` over IPC, sends its samples back, and ends.
+ */
 import { type ScaleAnswer, type ScaleJob, samplesOf } from './plan.js';
 
 // The parent has ended, so this process ends too.

@@ -1,6 +1,6 @@
 /**
- * What one item costs in the data structures of a node and in the state machine of the log, where there are n of them: no store, no
- * network, CPU time of this process. Each case prepares n items, which is not measured, and returns the work on them.
+ * Measures what one of n items costs in the data structures of a node and in the state machine of the log: CPU time of this
+ * process, without store or network. Each case prepares n items, which is not measured, and returns the work on them.
  */
 import { resolveConfig } from '../../src/core/config.js';
 import { applyBatch, applyControl } from '../../src/core/log/apply.js';
@@ -23,7 +23,7 @@ export interface CoreCase {
 
 const config = resolveConfig({ store: 'memory' }, { nodeEnv: 'test', hostname: 'test', generateServerId: () => 'n' });
 
-/** The log with n messages of one entity that wait. */
+/** Returns a log with n messages of one entity that wait. */
 function log(n: number): { state: PartitionState; apply: (ops: SessionOp[]) => void; generation: string } {
   const state = new PartitionState();
   const { timing, wal } = config;
@@ -147,7 +147,10 @@ const cpuUs = (): number => {
   return user + system;
 };
 
-/** Returns microseconds of CPU for each of n items: the least of some runs, so that a collection of garbage in one of them does not count. */
+/**
+ * Returns microseconds of CPU for each of n items: the least of some runs, so that a garbage collection in one of them does not
+ * count.
+ */
 export async function coreCost({ prepare }: CoreCase, n: number): Promise<number> {
   let least = Number.POSITIVE_INFINITY;
   for (let i = 0; i < (n < 100_000 ? 3 : 2); i++) {

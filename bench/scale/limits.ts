@@ -1,6 +1,7 @@
 /**
- * How far the cost of one item may grow from the cheapest smaller n to the largest n, for each part of workload `scale`. A walk over the
- * other items costs ten or a hundred times as much, so a limit of 2 to 3 finds it, and has room for what does grow a little.
+ * How far the cost of one item may grow from the cheapest smaller n to the largest n, for each part of workload `scale`. A walk
+ * over the other items costs ten or a hundred times as much. A limit of 2 to 3 finds such a walk, and allows for costs that grow
+ * a little.
  */
 import { Floor } from '../floors.js';
 import { median } from '../meter.js';
@@ -13,28 +14,29 @@ export interface Slope extends SlopeLimit {
   readonly name: string;
   readonly cpu: 'Node' | 'Redis';
   readonly points: readonly Point[];
-  /** Undefined with a single n. */
+  /** The growth by `growthOf`. Undefined with a single n. */
   readonly growth: number | undefined;
   readonly held: boolean;
 }
 
 /**
- * Each limit is the same for a whole part, so that no dimension gets a limit of its own until it holds. What may grow:
- *   - 100,000 small objects are in no cache of the processor, and a collection of garbage has to look at them;
+ * Each limit is the same for a whole part, so that no dimension gets a limit of its own until it holds. Three things may grow:
+ *   - 100,000 small objects are in no cache of the processor, and the garbage collector has to look at them;
  *   - hashes and skip lists of 100,000 entries are in no cache, and a few levels higher;
  *   - rehashing and the growth of arrays fall into some of the sizes and not into others.
- * A walk of one nanosecond for each other item costs 100 microseconds at n = 100,000, which is beyond each limit where an item costs less
- * than 40. Below the floor a cost is dominated by the timer, by single heartbeats, or by a collection that falls into it by chance.
+ * A walk of one nanosecond for each other item costs 100 microseconds at n = 100,000, which is beyond each limit where an item
+ * costs less than 40. Below the floor a cost is dominated by the timer, by single heartbeats, or by a garbage collection that
+ * falls into it by chance.
  */
 const LIMITS: Readonly<Record<`${Part} ${Sample['cpu']}`, SlopeLimit | undefined>> = {
-  // Single structures in a tight loop: there is no other cost beside theirs, so that caches show most.
+  // Single structures in a tight loop: they have no other cost, so the effect of caches is largest here.
   'core Node': { growthMax: 3, floorMicros: 3 },
   'memory Node': { growthMax: 2.5, floorMicros: 5 },
   'redis Node': { growthMax: 2.5, floorMicros: 5 },
   'redis Redis': { growthMax: 2.5, floorMicros: 5 },
   // The median of 15 calls is noisier than the CPU time of 100,000.
   'scripts Redis': { growthMax: 3, floorMicros: 5 },
-  // A step that reads every member is measured for each of them, so only a walk inside a walk grows.
+  // The cost of a step that reads every member is divided by the number of members, so only a nested walk grows.
   'members Redis': { growthMax: 2, floorMicros: 10 },
   ...{ 'core Redis': undefined, 'memory Redis': undefined, 'scripts Node': undefined, 'members Node': undefined },
 };
@@ -64,7 +66,10 @@ export const slopeFloors = (slopes: readonly Slope[]): Floor[] =>
 
 const shown = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toFixed(1));
 
-/** A table for people, in Markdown: microseconds of CPU for one item at each n. Its titles have the n of all parts but `members`. */
+/**
+ * Returns a Markdown table for people: microseconds of CPU for one item at each n. Its titles show the n of all parts but
+ * `members`.
+ */
 export function slopeTable(slopes: readonly Slope[]): string[] {
   const columns = Math.max(...slopes.map(({ points }) => points.length));
   const sizes = slopes.find(({ part }) => part !== 'members')?.points.map(({ n }) => `n = ${n.toLocaleString('en-US')}`) ?? [];

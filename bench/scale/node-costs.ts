@@ -1,6 +1,6 @@
 /**
- * What one item costs a node where there are n of them, on either store: CPU of Node, and CPU of Redis. A scenario runs one or two nodes
- * from an empty store and measures each phase. The name of a phase says what one item is.
+ * Measures what one of n items costs a node, on either store: CPU of Node and CPU of Redis. A scenario starts from an empty
+ * store, runs one or two nodes, and measures each phase. The name of a phase says what one item is.
  */
 import type { SessionOp } from '../../src/core/log/operations.js';
 import { DeadLetterBox } from '../../src/runtime/dead-letters.js';
@@ -11,7 +11,7 @@ import { FlakyStore } from '../../test/runtime/flaky-store.js';
 import { msg, sleep } from '../../test/runtime/harness.js';
 import { Gate, NodeWorld, send, wait } from './node-world.js';
 
-/** Steps that are measured on a store or node that has n items. */
+/** Number of measured steps on a store or node that has n items. */
 const STEPS = 2000;
 const PAGES = 200;
 const LETTER_STEPS = 200;
@@ -35,7 +35,7 @@ async function rejected(calls: readonly Promise<unknown>[], ...codes: readonly s
   }
 }
 
-/** The node's own entities: activation, a message among n idle ones, an idle second, n handlers at once, the release of all. */
+/** The entities of one node: activation, a message among n idle ones, an idle second, n handlers at once, the release of all. */
 async function entities(w: NodeWorld, n: number): Promise<void> {
   const gate = new Gate();
   // Two sweeps fall into the idle seconds.
@@ -62,7 +62,10 @@ async function entities(w: NodeWorld, n: number): Promise<void> {
   await w.measure('idle entity released at the stop', n, () => node.stop());
 }
 
-/** Makes n calls, one to each entity, with one common deadline. Returns them before the log has answered, and handles no rejection. */
+/**
+ * Makes n calls, one to each entity, with one common deadline. Returns them before the log has replied. The caller must handle
+ * the rejections.
+ */
 async function callAll(node: Node, n: number, onTimeout: 'keep' | 'withdraw', dueMs: number) {
   const calls: Promise<unknown>[] = [];
   for (let i = 0; i < n; i++) {
@@ -95,14 +98,14 @@ async function waiters(w: NodeWorld, n: number): Promise<void> {
   await node.stop();
 }
 
-/** Deadlines of n calls: those whose message runs, and those whose message is taken back from behind it. */
+/** Deadlines of n calls: of calls whose message runs, and of calls that withdraw a message which waits behind another. */
 async function expiry(w: NodeWorld, node: Node, gate: Gate, { n, dueAfterMs }: { n: number; dueAfterMs: number }): Promise<void> {
   const leadMs = 200 + n / 100;
   const expired = async (name: string, onTimeout: 'keep' | 'withdraw', logged: number): Promise<void> => {
     const dueMs = performance.now() + dueAfterMs + leadMs;
     const calls = await callAll(node, n, onTimeout, dueMs);
     await wait('all are logged', async () => (await node.depth()).messages === logged);
-    // Here and not in `measure`, which begins shortly before the deadlines.
+    // Collect garbage here and not in `measure`, which would begin shortly before the deadlines.
     globalThis.gc?.();
     await sleep(Math.max(0, dueMs - leadMs - performance.now()));
     const lateMs = performance.now() - dueMs;
@@ -127,14 +130,14 @@ async function hotEntity(w: NodeWorld, node: Node, gate: Gate, n: number): Promi
   });
 }
 
-/** Calls that cannot reach the store: their deadline, their signal, and what leaves once the store is back. */
+/** Calls that cannot reach the store: they expire, their signal withdraws them, or they leave once the store is back. */
 async function unsent(w: NodeWorld, n: number): Promise<void> {
   const expiring = new FlakyStore(await w.link());
   const short = await w.start(() => 'ok', { store: expiring, config: { enqueueTimeoutMs: 1000, storeCallTimeoutMs: 500 } });
   await w.measure('unsent append that expires', n, async () => {
     expiring.cut = true;
     const calls = Array.from({ length: n }, (_, i) => short.enqueue(msg(entityAt(i))));
-    // Those that had left when the link broke may have been applied.
+    // Appends that had left when the link broke may have been applied.
     await rejected(calls, 'STORE_UNAVAILABLE', 'OUTCOME_UNKNOWN');
     expiring.cut = false;
   });
@@ -166,7 +169,7 @@ async function unsent(w: NodeWorld, n: number): Promise<void> {
   await long.stop();
 }
 
-/** Applies as many operations as wanted; each must succeed. */
+/** Applies n operations. Throws unless each succeeds. */
 async function applyAll(session: Session, n: number, op: (i: number) => SessionOp): Promise<void> {
   for (let from = 0; from < n; from += 1000) {
     const ops = Array.from({ length: Math.min(1000, n - from) }, (_, i) => op(from + i));
@@ -199,7 +202,7 @@ async function takeOver(w: NodeWorld, n: number): Promise<void> {
   }
 }
 
-/** A new master: what it reads from the store for a member that does not reply, and what a member lists. */
+/** A new master reads the entities of a member that does not reply from the store. */
 async function rebuild(w: NodeWorld, n: number): Promise<void> {
   const silent = await w.member('z-silent', 3_600_000);
   await applyAll(silent, n, claim);
@@ -215,14 +218,14 @@ async function rebuild(w: NodeWorld, n: number): Promise<void> {
   await node.stop();
 }
 
-/** A node owns n idle entities; a new master asks for its list, then a newcomer gets its share of them. */
+/** A node owns n idle entities. A new master asks for its list, then a new node gets its share of them. */
 async function rebalance(w: NodeWorld, n: number): Promise<void> {
   const gate = new Gate();
   const owner = await w.start(gate.handle, { serverId: 'm', grpc: SOON });
   await send(owner, n, entityAt);
   await wait('all have run', () => gate.done === n);
   await sleep(300);
-  // It handles another type, so that no entity is moved to it; its id is lower, so that it leads after a while.
+  // This node handles another type, so no entity is moved to it. Its serverId is lower, so it becomes master after a while.
   const rebuilt = w.next('leading').then(() => w.next('rebuilt'));
   const other = await w.start(gate.handle, { serverId: 'a', types: ['other'], grpc: SOON });
   await w.measure('entity of a member, listed to a new master', n, async () => {
@@ -298,7 +301,7 @@ export const SCENARIO_NAMES = Object.keys(SCENARIOS) as ScenarioName[];
 /** Scenarios with a single node: the memory store serves one process. */
 export const OF_ONE_NODE: readonly ScenarioName[] = ['entities', 'waiters', 'unsent', 'letters'];
 
-/** Runs a scenario from an empty store; returns the cost of one item, by the name of its phase. */
+/** Runs a scenario from an empty store. Returns the cost of one item, by the name of its phase. */
 export async function nodeCosts(name: ScenarioName, redisPort: number | undefined, n: number) {
   const w = new NodeWorld(redisPort);
   await w.open();

@@ -1,4 +1,7 @@
-/** Nodes of one measurement: the runtime on either store, one process, and what one item costs it in Node and in Redis. */
+/**
+ * Runs the nodes of one measurement: the runtime on either store, in one process. Measures what one item costs in Node and in
+ * Redis.
+ */
 import { Redis } from 'ioredis';
 import type { Store } from '../../src/ports/store.js';
 import type { Trace, TraceEvents } from '../../src/ports/trace.js';
@@ -12,12 +15,12 @@ import { Meter, perMessage } from '../meter.js';
 /** Microseconds of CPU for one item. */
 export interface Cost {
   readonly node: number;
-  /** 0 on the memory store, whose work is Node's. */
+  /** 0 on the memory store, which is part of Node. */
   readonly redis: number;
 }
 
 const CHUNK = 1000;
-/** Bulk calls in flight at once. */
+/** Number of bulk calls in flight at once. */
 const WINDOW = 4;
 const WAIT_MS = 240_000;
 const GROUP = 'default';
@@ -47,7 +50,7 @@ export class NodeWorld {
     return this.world.clock;
   }
 
-  /** Starts from an empty store. */
+  /** Empties the store. */
   async open(): Promise<void> {
     if (this.redisPort === undefined) return;
     const admin = new Redis({ port: this.redisPort });
@@ -61,7 +64,7 @@ export class NodeWorld {
     this.meter.close();
   }
 
-  /** A link to the store of this world. */
+  /** Returns a link to the store of this world. */
   async link(): Promise<Store> {
     if (this.redisPort === undefined) return this.world.store;
     const store = redisStore(this.redisPort, { storeCallTimeoutMs: CONFIG.storeCallTimeoutMs });
@@ -70,7 +73,7 @@ export class NodeWorld {
     return store;
   }
 
-  /** A node under way. Give a store to have another link than the usual one. */
+  /** Starts a node. `store` replaces the usual link to the store. */
   async start(handle: Handle, more: NodeMore = {}): Promise<Node> {
     const { serverId, store = new FlakyStore(await this.link()), config = {}, grpc = {}, types = ['account'] } = more;
     const trace: Trace = {
@@ -86,7 +89,7 @@ export class NodeWorld {
     return one;
   }
 
-  /** A member that owns entities and runs nothing; with a short lease it is soon dead. */
+  /** Joins a member that runs nothing. With a short lease it is soon dead. */
   async member(serverId: string, leaseTtlMs: number): Promise<Session> {
     const store = await this.link();
     const op = joinOf('g1', { leaseTtlMs, entryTtlMs: 3_600_000, resultTtlMs: 3_600_000, leaderTtlMs: 1000 });
@@ -96,7 +99,7 @@ export class NodeWorld {
     return new Session(store, joined, `t-${serverId}`);
   }
 
-  /** Resolves with the data of the next such event of any node. */
+  /** Resolves with the data of the next event of this name, from any node. Rejects after `WAIT_MS`. */
   next<E extends keyof TraceEvents>(event: E): Promise<TraceEvents[E]> {
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => reject(new Error(`no event ${event} within ${WAIT_MS} ms`)), WAIT_MS);
@@ -110,13 +113,13 @@ export class NodeWorld {
     });
   }
 
-  /** Measures `work` on that many items, after a collection of the garbage of what was before. */
+  /** Collects the garbage of earlier work, then measures `work` on this number of items. */
   async measure(name: string, items: number, work: () => Promise<unknown>): Promise<void> {
     globalThis.gc?.();
     await this.measureAtOnce(name, items, work);
   }
 
-  /** Measures `work` without a collection before it. */
+  /** Measures `work` without a garbage collection before it. */
   async measureAtOnce(name: string, items: number, work: () => Promise<unknown>): Promise<void> {
     const metered = await this.meter.measure(async () => void (await work()));
     const { nodeMicros, redisMicros } = perMessage(metered, items);
@@ -132,7 +135,7 @@ export interface NodeMore {
   readonly types?: readonly string[];
 }
 
-/** Sends one message to each of the entities, in bulk calls; each must be accepted. */
+/** Sends one message to each of `count` entities, in bulk calls. Throws unless each is accepted. */
 export async function send(to: Node, count: number, entityOf: (i: number) => string): Promise<void> {
   const flying = new Set<Promise<void>>();
   for (let from = 0; from < count; from += CHUNK) {
@@ -174,7 +177,7 @@ export class Gate {
     });
   };
 
-  /** Lets all that are held end. */
+  /** Opens the gate and ends all handlers that it holds. */
   openAll(): void {
     this.isClosed = false;
     for (const go of this.held.splice(0)) go();

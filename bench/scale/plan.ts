@@ -1,4 +1,4 @@
-/** What workload `scale` measures: one job is a process of its own, and measures one part at each n. */
+/** Defines what workload `scale` measures. One job runs in a process of its own and measures one part at each n. */
 
 import { Redis } from 'ioredis';
 import { CORE_CASES, coreCost } from './core-costs.js';
@@ -7,15 +7,15 @@ import { memberCosts, scriptCosts } from './script-costs.js';
 import { logEveryCall, writeFileAgain } from './script-world.js';
 
 export const SIZES: readonly number[] = [1000, 10_000, 100_000];
-/** Live members of a cluster are few: they are a hundredth of n. */
+/** Entities per member in part `members`. Live members of a cluster are few, so their number is a hundredth of n. */
 const ENTITIES_A_MEMBER = 100;
 
-/** `core` and `node` take CPU of Node; `node` on Redis, `scripts` and `members` take CPU of Redis. */
+/** `core`, `memory` and `redis` measure CPU of Node; `redis`, `scripts` and `members` measure CPU of Redis. */
 export type Part = 'core' | 'memory' | 'redis' | 'scripts' | 'members';
 
 export interface ScaleJob {
   readonly part: Part;
-  /** Of parts `memory` and `redis`. */
+  /** Scenario of parts `memory` and `redis`. */
   readonly scenario: ScenarioName | undefined;
   readonly sizes: readonly number[];
   readonly redisPort: number | undefined;
@@ -24,7 +24,7 @@ export interface ScaleJob {
 export interface Sample {
   readonly part: Part;
   readonly name: string;
-  /** Whose CPU it is. */
+  /** The process whose CPU was measured. */
   readonly cpu: 'Node' | 'Redis';
   readonly n: number;
   readonly micros: number;
@@ -32,7 +32,7 @@ export interface Sample {
 
 export type ScaleAnswer = { readonly samples: readonly Sample[] } | { readonly error: string };
 
-/** The jobs of one round. Without a port those on Redis are left out. */
+/** Returns the jobs of one round. Without a port the jobs on Redis are left out. */
 export function jobsOf(
   sizes: readonly number[],
   stores: readonly ('memory' | 'redis')[],
@@ -85,7 +85,7 @@ async function scriptSamples({ part, sizes, redisPort = 0 }: ScaleJob): Promise<
 async function nodeSamples({ part, scenario, sizes, redisPort }: ScaleJob): Promise<Sample[]> {
   if (scenario === undefined) throw new Error(`part ${part} needs a scenario`);
   const samples: Sample[] = [];
-  // The first run compiles the code: it is not measured, or few items would look expensive and hide growth.
+  // The first run compiles the code and is not measured: it would make few items look expensive and hide growth.
   await nodeCosts(scenario, redisPort, sizes[0] ?? 0);
   for (const n of sizes) {
     for (const [name, { node, redis }] of await nodeCosts(scenario, redisPort, n)) {

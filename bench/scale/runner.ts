@@ -1,4 +1,7 @@
-/** Runs the parts of workload `scale`, one after the other, in rounds: a slow minute of the machine meets one round of a part. */
+/**
+ * Runs the parts of workload `scale` one after the other, in rounds, so that a slow minute of the machine affects one round of a
+ * part.
+ */
 import { forked } from '../forked.js';
 import { BenchOptions } from '../options.js';
 import { startServer, versionOfServer } from '../runner.js';
@@ -10,7 +13,9 @@ export interface Measured {
   readonly redisVersion: string | undefined;
 }
 
-/** One server, with the first of the given fsync settings: what a flush to disk costs does not depend on n. */
+/**
+ * Runs all rounds on one server, with the first of the given fsync settings: the cost of a flush to disk does not depend on n.
+ */
 export async function runScale({ stores, fsyncs, sizes, rounds }: BenchOptions, say: (line: string) => void): Promise<Measured> {
   const server = stores.includes('redis') ? await startServer(fsyncs[0] ?? 'everysec') : undefined;
   const samples: Sample[] = [];

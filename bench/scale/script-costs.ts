@@ -1,4 +1,7 @@
-/** What one item costs on Redis where there are n of everything: each operation of the store protocol (src/redis/scripts). */
+/**
+ * Measures what one item costs on Redis where there are n of everything, for each operation of the store protocol
+ * (src/redis/scripts).
+ */
 import { Redis } from 'ioredis';
 import type { SessionOp } from '../../src/core/log/operations.js';
 import { append, message, Session } from '../../test/redis/support.js';
@@ -19,7 +22,7 @@ import {
 } from './script-world.js';
 
 const EXPIRE_MAX = 100;
-/** Withdrawn messages that one call passes (prelude.lua). */
+/** Number of withdrawn messages that one call passes (prelude.lua). */
 const HOLES_MAX = 8000;
 const FEW = CALLS * OPS;
 const QUEUE = 'account:queue';
@@ -28,16 +31,16 @@ const waiting = (i: number): string => `account:waiting-${i}`;
 const mine = (i: number): string => `account:mine-${i}`;
 const lost = (i: number): string => `account:lost-${i}`;
 
-/** What the filled store has. */
+/** Contents of the filled store. */
 interface Stock {
   readonly me: Session;
-  /** Of entity `mine(i)`. */
+  /** Fence of entity `mine(i)`. */
   readonly fence: readonly number[];
   /** Sequence of the first message of entity `mine(i)`. */
   readonly first: readonly number[];
   /** Sequences of the messages that wait in the entity `QUEUE`. */
   readonly queued: readonly number[];
-  /** Members that die; entity `lost(i)` belongs to the one with the number i modulo CALLS. */
+  /** Members that die. Entity `lost(i)` belongs to member number i modulo CALLS. */
   readonly dead: readonly Session[];
   /** Sequence of the message that ran in entity `lost(i)`. */
   readonly ran: readonly number[];
@@ -65,7 +68,10 @@ const end = ({ fence, first }: Stock, i: number, more: Partial<SessionOp> = {}):
     ...more,
   }) as SessionOp;
 
-/** n entities with a message that waits, n that are owned and ended one, n messages in one entity, n entities of members that die. */
+/**
+ * Fills the store: n entities with a message that waits, n that are owned and have ended one, n messages in one entity, and n
+ * entities of members that die.
+ */
 async function fill(w: ScriptWorld): Promise<Stock> {
   const me = await w.join();
   const all = range(w.n);
@@ -117,12 +123,12 @@ async function fill(w: ScriptWorld): Promise<Stock> {
 
 const deadOf = ({ dead }: Stock, i: number): number => dead[i % CALLS]!.joined.incarnation;
 
-/** Members die with n entities, and a message runs in each. */
+/** Evicts members that own n entities, with a message running in each, and takes the entities over. */
 async function deaths(w: ScriptWorld, stock: Stock): Promise<void> {
   const { me } = stock;
   const all = range(w.n);
   w.nowMs += 10;
-  await w.control('bury', (i) => ({ op: 'bury', generation: 'g1', incarnation: deadOf(stock, i), beatSeen: 0 }));
+  await w.control('evict', (i) => ({ op: 'evict', generation: 'g1', incarnation: deadOf(stock, i), heartbeatSeen: 0 }));
   const take = (i: number): SessionOp => ({ op: 'takeover', entity: lost(i), incarnation: deadOf(stock, i) });
   await w.ops('takeover', me, take);
   await w.all(me, all.slice(FEW).map(take));
@@ -134,7 +140,7 @@ async function deaths(w: ScriptWorld, stock: Stock): Promise<void> {
 
 async function membership(w: ScriptWorld, { me }: Stock): Promise<void> {
   const { identity } = me;
-  await w.control('beat', (i) => ({ op: 'beat', ...identity, beat: i + 1, acknowledged: 0 }));
+  await w.control('heartbeat', (i) => ({ op: 'heartbeat', ...identity, heartbeat: i + 1, acknowledged: 0 }));
   await w.control('report', () => ({ op: 'report', ...identity, eligible: true, unreachable: [] }));
   await w.control('lead', () => ({ op: 'lead', ...identity }));
   const joined: Session[] = [];
@@ -146,7 +152,7 @@ async function membership(w: ScriptWorld, { me }: Stock): Promise<void> {
   await w.control('counts', () => ({ op: 'counts' }));
 }
 
-/** Pages over n items, and what is known of one of n. */
+/** Measures pages over n items, and look-ups of one of n. */
 async function pages(w: ScriptWorld, { me, first }: Stock): Promise<void> {
   const { n, store } = w;
   const { incarnation } = me.identity;
@@ -170,7 +176,7 @@ async function pages(w: ScriptWorld, { me, first }: Stock): Promise<void> {
     cursor = answer.cursor;
     return answer;
   };
-  /** A page is one item: the entries that it looks at are more than those that it has. */
+  /** Counts a page as one item: the operation reads more entries than the page has. */
   const look = (answer: { cursor: string }): number => {
     next(answer);
     return 1;
@@ -209,7 +215,7 @@ async function letters(w: ScriptWorld): Promise<void> {
   await w.control('replay', (i) => ({ op: 'replay', letter: String(n - i), force: false }));
 }
 
-/** Session operations, each on another entity. */
+/** Measures session operations, each on another entity. */
 async function steps(w: ScriptWorld, stock: Stock): Promise<void> {
   const { me, fence, ran } = stock;
   await w.ops('append, new entity', me, (i) => append(`new${i}`, { entity: `account:new-${i}`, begin: false }));
@@ -249,7 +255,7 @@ async function steps(w: ScriptWorld, stock: Stock): Promise<void> {
   await w.ops('claim', me, (i) => ({ op: 'claim', entity: mine(i) }));
 }
 
-/** One entity with n messages that wait. */
+/** Measures one entity with n messages that wait. */
 async function longQueue(w: ScriptWorld, { me, queued }: Stock): Promise<void> {
   const { n } = w;
   w.nowMs += HOLD_MS;
@@ -264,7 +270,8 @@ async function longQueue(w: ScriptWorld, { me, queued }: Stock): Promise<void> {
   await w.measure('finish and begin, one with n waiting', 1, async () => {
     for (const i of range(CALLS)) await w.all(me, [finish(i, 0)]);
   });
-  // All that wait but the last are withdrawn, the newest first, so that none is the head: what runs ends, and the next one is far away.
+  // Withdraw all waiting messages but the last, the newest first, so that none of them is the head. Then the running message
+  // ends, and the next one is far away.
   const gone = range(n)
     .slice(CALLS + 1, n - 1)
     .filter((i) => i < n >> 1 || i >= (n >> 1) + FEW);
@@ -296,14 +303,14 @@ async function retention(w: ScriptWorld, { me }: Stock): Promise<void> {
   await w.measure('expire', EXPIRE_MAX, () => expire(5));
 }
 
-/** Returns microseconds of Redis for one step, or for one member of what a step reads, where n members live. */
+/** Returns microseconds of Redis for one step, or for one member of those that a step reads, with n live members. */
 export async function memberCosts(port: number, admin: Redis, n: number): Promise<Map<string, number>> {
   const w = new ScriptWorld(port, admin, n);
   await w.store.open();
   const me = await w.join();
   const { identity } = me;
   for (const _ of range(n - 1)) await w.join();
-  await w.control('beat, n members', (i) => ({ op: 'beat', ...identity, beat: i + 1, acknowledged: 0 }));
+  await w.control('beat, n members', (i) => ({ op: 'heartbeat', ...identity, heartbeat: i + 1, acknowledged: 0 }));
   await w.control('report, n members', () => ({ op: 'report', ...identity, eligible: true, unreachable: [] }));
   await w.ops('claim, n members', me, (i) => ({ op: 'claim', entity: mine(i) }));
   await w.ops('append that begins, n members', me, (i) => append('s', { entity: mine(i) }));

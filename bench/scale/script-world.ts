@@ -1,8 +1,8 @@
 /**
- * A store on Redis with n of everything, and the cost of one script call on it. The cost is the time that the server took for each call, as
- * its slow log has it, so that neither the network nor this process counts. Each call is another instance of its operation, and the median
- * stands for all: other processes of the machine interrupt a few. The server's CPU time bounds what an interruption adds where one call is
- * all there is.
+ * A store on Redis with n of everything, and the cost of one script call on it. The cost is the server's own time for a call,
+ * from its slow log, so neither the network nor this process counts. Each call is another instance of its operation. The median
+ * stands for all calls, because other processes of the machine interrupt a few of them. The mean CPU time of the server is an
+ * upper bound: it limits what an interruption adds if there is only one call.
  */
 import { Redis } from 'ioredis';
 import type { ControlAnswerOf, ControlOp } from '../../src/core/log/control-operations.js';
@@ -10,7 +10,7 @@ import type { Answer, AppendOp, SessionOp } from '../../src/core/log/operations.
 import type { RedisStore } from '../../src/redis/store.js';
 import { append, joinOf, message, redisStore, Session } from '../../test/redis/support.js';
 
-/** Calls that are measured, and the session operations in each of them. */
+/** Number of measured calls, and of session operations in each of them. */
 export const CALLS = 15;
 export const OPS = 10;
 
@@ -22,14 +22,14 @@ const BATCH = 1000;
 
 export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
-/** Makes the server log the time of every call, and write no file meanwhile. */
+/** Makes the server record the time of every call in its slow log, and turns its append-only file off. */
 export async function logEveryCall(admin: Redis): Promise<void> {
   await admin.config('SET', 'appendonly', 'no');
   await admin.config('SET', 'slowlog-log-slower-than', '0');
   await admin.config('SET', 'slowlog-max-len', '1024');
 }
 
-/** Undoes `logEveryCall`. */
+/** Empties the server and undoes `logEveryCall`. */
 export async function writeFileAgain(admin: Redis): Promise<void> {
   await admin.flushall();
   await admin.config('SET', 'slowlog-log-slower-than', '-1');
@@ -59,7 +59,7 @@ export class ScriptWorld {
     return new Session(this.store, joined, token);
   }
 
-  /** Applies as many operations as wanted; each must succeed. */
+  /** Applies any number of operations, in batches of `size`. Throws unless each succeeds. */
   async all(session: Session, ops: readonly SessionOp[], size = BATCH): Promise<Answer[]> {
     const answers: Answer[] = [];
     for (let i = 0; i < ops.length; i += size) {
@@ -72,9 +72,9 @@ export class ScriptWorld {
     return answers;
   }
 
-  /** Measures the script calls of `run`: microseconds of each, and of each of the `items` in it. */
+  /** Measures the script calls of `run`. Records the microseconds of one call, divided by the `items` in it. */
   async measure<T>(name: string, items: number, run: () => Promise<T>): Promise<T> {
-    // A new Lua state: what filled the store left garbage, and whatever allocates next would pay for its collection.
+    // Start with a new Lua state: filling the store left garbage, and the next call that allocates would pay for its collection.
     await this.admin.script('FLUSH');
     await this.store.control({ op: 'counts' });
     await this.store.apply({ generation: 'none', incarnation: 1, token: '', n: 1, ops: [] });
@@ -89,18 +89,18 @@ export class ScriptWorld {
     return result;
   }
 
-  /** Microseconds of CPU that the server has taken. */
+  /** Returns the microseconds of CPU that the server has used. */
   private async cpuUs(): Promise<number> {
     const info = await this.admin.info('cpu');
     return [...info.matchAll(/used_cpu_(?:sys|user):([\d.]+)/g)].reduce((sum, [, seconds]) => sum + 1e6 * Number(seconds), 0);
   }
 
-  /** Measures session operations: `CALLS` batches with `OPS` of them. */
+  /** Measures session operations: `CALLS` batches of `OPS` operations each. */
   ops(name: string, session: Session, op: (i: number) => SessionOp): Promise<Answer[]> {
     return this.measure(name, OPS, () => this.all(session, range(CALLS * OPS).map(op), OPS));
   }
 
-  /** Measures control operations, one a call; `itemsOf`: how many of the page's items one answer has. */
+  /** Measures control operations, one per call. `itemsOf` returns the number of the page's items in one answer. */
   async control<O extends ControlOp>(
     name: string,
     op: (i: number) => O,

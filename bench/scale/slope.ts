@@ -1,18 +1,19 @@
 /**
- * Judges whether the cost of one item depends on how many items there are. The measure is a ratio of two costs from one machine, so its
- * speed cancels out. A flat cost has growth 1; a cost that is linear in n has growth 10 or 100, and makes the sum over n items quadratic.
+ * Judges whether the cost of one item depends on how many items there are. The measure is a ratio of two costs from one machine,
+ * so its speed cancels out. A flat cost has growth 1; a cost that is linear in n has growth 10 or 100, and makes the sum over n
+ * items quadratic.
  */
 
-/** The cost of one item where there are n of them, in microseconds of CPU. */
+/** The cost of one of n items, in microseconds of CPU. */
 export interface Point {
   readonly n: number;
   readonly micros: number;
 }
 
 /**
- * Returns the cost at the largest n over the least cost at any smaller n. Work that is done once makes few items expensive, so the cost at
- * the smallest n alone could hide growth. Costs below `floorMicros` count as `floorMicros`: a timer's resolution and noise dominate them.
- * Returns undefined if there are less than two sizes.
+ * Returns the cost at the largest n over the least cost at any smaller n. Work that is done once makes few items expensive, so
+ * the cost at the smallest n alone could hide growth. Costs below `floorMicros` count as `floorMicros`: a timer's resolution and
+ * noise dominate them. Returns undefined if there are less than two sizes.
  */
 export function growthOf(points: readonly Point[], floorMicros: number): number | undefined {
   const sorted = [...points].sort((a, b) => a.n - b.n);
@@ -27,7 +28,7 @@ export interface SlopeLimit {
   readonly floorMicros: number;
 }
 
-/** Whether the growth stays within the limit. A single size has no growth, and holds. Not a number never holds. */
+/** Returns whether the growth stays within the limit. A single size has no growth, and holds. NaN never holds. */
 export function holds(points: readonly Point[], { growthMax, floorMicros }: SlopeLimit): boolean {
   const growth = growthOf(points, floorMicros);
   return growth === undefined || growth <= growthMax;

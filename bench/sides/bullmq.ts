@@ -1,4 +1,4 @@
-/** BullMQ, free version: one queue, 100 jobs at once, no order per entity (groups are in the paid one). */
+/** BullMQ, free version: one queue, 100 jobs at once, no order per entity (groups are in the paid version). */
 import type { Redis } from 'ioredis';
 import { loadPeer } from './peers.js';
 import { PADDING, StartSide } from './side.js';

@@ -1,4 +1,4 @@
-/** Three nodes over gRPC: this process only calls, two others handle and own all entities. */
+/** Three nodes over gRPC: this process only calls; two others run the handlers and own all entities. */
 import { ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,9 +10,9 @@ import { StartSide } from './side.js';
 
 const CALLER = 'caller';
 const OWNERS = ['owner-1', 'owner-2'];
-/** Until everybody has read who lives, and a master has its table. */
+/** Time in ms until every node has a membership snapshot and the master has its assignment table. */
 const SETTLE_MS = 4000;
-/** A busy machine must not turn this into a measurement of take-overs. */
+/** Long lease in ms: a busy machine must not turn this into a measurement of take-overs. */
 const NODE_TTL_MS = 10_000;
 
 class Owner {

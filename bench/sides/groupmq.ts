@@ -1,6 +1,6 @@
 /**
- * groupmq: strict order per group on Redis, by a lease. One add per message; `autoBatch` is its bulk way.
- * It has no request/reply: a call resolves by the worker's event in the same process, which is its best case.
+ * groupmq: strict order per group on Redis, by a lease. Each message is one add; `autoBatch` is groupmq's way to add in bulk.
+ * groupmq has no request/reply: a call resolves by the worker's event in the same process, which is its best case.
  */
 import type { Redis } from 'ioredis';
 import { loadPeer } from './peers.js';
@@ -60,7 +60,7 @@ export const startGroupMq: StartSide = async ({ redisPort, workload, witness }) 
       await queue.add({ groupId: entity, data: { entity, number, padding: PADDING }, jobId });
       return answer;
     },
-    // its child process ends without a goodbye: closing it waits for a blocking read
+    // The child process ends without closing: a close would wait for a blocking read.
     close: async () => undefined,
   };
 };

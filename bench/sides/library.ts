@@ -1,4 +1,4 @@
-/** The library as its users have it: a Nest application context, a decorated command and its handler, the QueueBus. */
+/** The library as its users run it: a Nest application context, a decorated command and its handler, the QueueBus. */
 import 'reflect-metadata';
 import { INestApplicationContext, Inject, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -37,7 +37,7 @@ const post = ({ entity, number }: BenchMessage): Post => new Post(entity, number
 interface AppOptions {
   readonly redisPort: number | undefined;
   readonly idleTimeoutMs: number;
-  /** Of the handlers; undefined: this application only sends. */
+  /** Witness of the handlers. Undefined: this application only sends. */
   readonly witness: Witness | undefined;
 }
 
@@ -61,7 +61,7 @@ export function startApp(options: AppOptions, more: AtomicQueuesConfig = {}): Pr
   );
 }
 
-/** How messages reach an application. */
+/** Returns the side that sends messages through an application. */
 export function sideOf(app: INestApplicationContext): Side {
   const bus = app.get(QueueBus);
   return {

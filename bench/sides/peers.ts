@@ -1,4 +1,7 @@
-/** Where the peers live: `bench/peers/node_modules`, put there on demand and by its lock file, never by `npm ci` of the library. */
+/**
+ * Finds and installs the peers in `bench/peers/node_modules`. They are installed on demand from their own lock file, never by
+ * `npm ci` of the library.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -29,7 +32,7 @@ export const versionOf = (folder: string, name: string): string | undefined => {
 
 export const peerVersion = (name: string): string | undefined => versionOf(peersFolder, name);
 
-/** Installs the peers if the versions of their package.json are not there. */
+/** Installs the peers unless the versions of their package.json are installed. */
 export function installPeers(say: (line: string) => void): void {
   const { dependencies }: { dependencies: Record<string, string> } = JSON.parse(
     readFileSync(path.join(peersFolder, 'package.json'), 'utf8'),

@@ -1,14 +1,14 @@
 /**
- * The physical limit. `hot` and `reply`: a plain SET of the same payload, one at a time, since neither can do with less than
- * one round trip a message. `many`: a script that logs 250 messages a call and counts them per entity, one call in flight:
- * one transition a message, nothing refused, nothing owned, nothing remembered.
+ * The physical limit. `hot` and `reply`: a plain SET of the same payload, one at a time, because both need at least one round
+ * trip per message. `many`: a script that logs 250 messages per call and counts them per entity, with one call in flight. It
+ * makes one transition per message, without refusals, owners or any memory of earlier messages.
  */
 import { Redis } from 'ioredis';
 import { BenchMessage, PADDING, StartSide } from './side.js';
 
 const PER_CALL = 250;
 
-/** KEYS: log, counters. ARGV: message, payload, entity; and again. One read and two writes a call. */
+/** KEYS: log, counters. ARGV: message, payload, entity; repeated. One read and two writes per call. */
 const SCRIPT = `
 local logged, entities, counted = {}, {}, {}
 for i = 1, #ARGV, 3 do
@@ -26,7 +26,7 @@ end
 redis.call('HSET', KEYS[2], unpack(counted))
 return counts`;
 
-/** As long as everybody's, and made once: making it is not the store's limit. */
+/** As long as the payload of every side. Created once, because creating it is not part of the store's limit. */
 const PAYLOAD = JSON.stringify({ entity: 'account:a-1234', number: 12, padding: PADDING });
 
 export const startRaw: StartSide = async ({ redisPort, workload, witness }) => {

@@ -1,9 +1,9 @@
-/** What the harness asks of whoever is measured. A new one is a file here and a line in `../plan.ts`. */
+/** The interface of a measured side. A new side is a file here and a line in `../plan.ts`. */
 import { Witness } from '../witness.js';
 
 export interface BenchMessage {
   readonly entity: string;
-  /** Counts up from 0 within its entity; in workload `idle` over all entities. */
+  /** Number of the message: counts up from 0 within its entity, in workload `idle` over all entities. */
   readonly number: number;
 }
 
@@ -15,13 +15,13 @@ export interface SideOptions {
 }
 
 export interface Side {
-  /** Bulk calls that are in flight at once. */
+  /** Number of bulk calls that are in flight at once. */
   readonly window: number;
-  /** Resolves when all of them are durably accepted. */
+  /** Resolves when all messages are durably accepted. */
   bulk(messages: readonly BenchMessage[]): Promise<void>;
   /** Resolves with the handler's result. */
   call(message: BenchMessage): Promise<number>;
-  /** CPU of the processes that work beside this one. */
+  /** Returns the CPU seconds of the processes that work beside this one. */
   othersCpuSeconds?(): Promise<number>;
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** What a run showed, as lines of a terminal. */
+/** Formats the result of a run as lines for a terminal. */
 import { inWords, type Judgement } from '../judge.js';
 
 const SHOWN_MAX = 5;

@@ -1,4 +1,4 @@
-/** One scenario as a page: throughput, errors and faults over time, as an SVG. */
+/** Renders one scenario as a page: throughput, errors and faults over time, as an SVG. */
 import type { HistoryEvent } from '../../sim/history.js';
 import { inWords, type Judgement } from '../judge.js';
 import type { Scenario } from '../scenarios/scenario.js';

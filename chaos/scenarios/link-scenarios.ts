@@ -1,4 +1,4 @@
-/** Trouble on the links: between nodes and Redis, and between nodes. */
+/** Faults on the links between nodes and Redis, and between nodes. */
 import { bandwidth, blackhole, latency, reset, slicer, slowClose } from '../links.js';
 import { LINK_LOST } from '../stage.js';
 import { COPIED, leavesUnknown, losesLease, rejects, type Scenario, saw, slows, suspends } from './scenario.js';
@@ -66,7 +66,7 @@ const REDIS_LINK: readonly Scenario[] = [
     async play(stage) {
       const before = stage.storeLog.copies;
       const lose = () => stage.redisToxic(['n1'], { ...blackhole, stream: 'downstream' }, 'replies vanish');
-      // Within the lease: who has lost it is another when it comes back, and sends nothing again.
+      // Shorter than the lease: a node that loses its lease comes back as a new incarnation and resends nothing.
       for (let i = 0; i < 5; i++) {
         const heal = await lose();
         await stage.sleep(700);
@@ -86,7 +86,8 @@ const REDIS_LINK: readonly Scenario[] = [
     must: [saw(COPIED)],
     async play(stage) {
       const before = stage.storeLog.copies;
-      // Which half is drawn. A node sends again after a second if its next connection is of the other half.
+      // Toxiproxy draws the half. A node resends after a second, and the resend arrives first if its next connection is in the
+      // other half.
       for (let i = 0; i < 3 || (i < 10 && stage.storeLog.copies === before); i++) {
         const late = { ...latency(2500, 200), stream: 'upstream', toxicity: 0.5 } as const;
         const heal = await stage.redisToxic(stage.names, late, 'half deliver 2.5 s late');

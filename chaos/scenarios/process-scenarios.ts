@@ -1,4 +1,4 @@
-/** Trouble with the processes of nodes. */
+/** Faults of the processes of nodes. */
 import { blackhole, latency } from '../links.js';
 import { interrupts, keepLease, losesLease, noneInterrupted, refusesEffects, type Scenario, saw } from './scenario.js';
 
@@ -104,7 +104,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     shows: 'when all nodes sleep past their leases, those that wake go on, or come back as others',
     faults: ['SIGSTOP of all nodes for 4 s'],
     twin: 'common-outage',
-    // Not that one stops by its own clock: a node that wakes may beat before it looks at it.
+    // A suspension is not required: a node that wakes may send a heartbeat before it checks its lease.
     must: [saw(OVERSLEPT)],
     async play(stage) {
       const resumes = await Promise.all(stage.names.map((name) => stage.pause(name)));
@@ -144,7 +144,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
       const resume = await stage.pause('n4');
       await stage.sleep(3000);
       await resume();
-      // What a process takes to start is not what the cluster takes to recover.
+      // The time that a process takes to start must not count as recovery time of the cluster.
       await stage.nodes.ready('n1');
     },
   },

@@ -1,4 +1,4 @@
-/** Trouble with Redis itself. */
+/** Faults of Redis itself. */
 import type { Admin } from '../admin.js';
 import type { World } from '../driver.js';
 import type { Heal } from '../links.js';
@@ -20,7 +20,7 @@ const restart = (name: string, signal: 'SIGTERM' | 'SIGKILL', ci: boolean): Scen
   },
 });
 
-/** Redis answers, and refuses writes in one way or another. */
+/** Returns a scenario in which Redis replies but refuses writes with an error. */
 const refusing = (name: string, code: string, forMs: number, begin: (admin: Admin, world: World) => Promise<Heal>): Scenario => ({
   name,
   shows: 'what is refused for certain is told as rejected; what runs ends, and all goes on afterwards',
@@ -80,7 +80,7 @@ export const REDIS_SCENARIOS: readonly Scenario[] = [
     twin: 'refuseReadonly',
     must: [saw(NOSCRIPT)],
     async play(stage) {
-      // Each script that is used for the first time is told as well.
+      // The first use of each script is refused with NOSCRIPT as well.
       const before = await stage.admin.errors('NOSCRIPT');
       for (let i = 0; i < FLUSHES; i++) {
         await stage.redisOnce('SCRIPT FLUSH', (admin) => admin.forgetScripts());

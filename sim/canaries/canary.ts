@@ -1,6 +1,6 @@
 /**
- * A canary switches one guard off, by name: the checkers must see it, or they are blind. Guards are replaced from outside, in
- * the simulated store's machine, on the runtime's classes or in the text of the scripts, never by a flag in shipped code.
+ * A canary switches one named guard off. If the checkers do not report it, they are blind. Canaries replace guards from outside:
+ * in the simulated store's machine, on the runtime's classes or in the text of the scripts, never by a flag in shipped code.
  */
 import { applyBatch } from '../../src/core/log/apply.js';
 import type { ControlAnswer, ControlAnswerOf, ControlOp } from '../../src/core/log/control-operations.js';
@@ -12,21 +12,21 @@ import { MACHINE, type Machine } from '../machine.js';
 
 export interface Canary {
   readonly name: string;
-  /** What it does, for people. */
+  /** What the canary breaks, in words, for reports. */
   readonly does: string;
-  /** One of these must be among what is violated. */
+  /** Invariants of which at least one must be violated. */
   readonly expected: readonly InvariantId[];
-  /** The scenario that must not hold, where seeds meet the case too rarely to be put on record. */
+  /** The scenario that must fail, for cases that random seeds meet too rarely to record them. */
   readonly scenario?: string;
-  /** The machine of one run. */
+  /** Returns the store machine of one run. */
   machine?(): Machine;
-  /** The scripts of a run with the store 'lua', from those that are shipped. */
+  /** Returns the scripts of a run with the store 'lua', made from the shipped ones. */
   scripts?(shipped: Scripts): Scripts;
-  /** Replaces something of the runtime; answers what undoes it. */
+  /** Replaces a part of the runtime. Returns a function that undoes the replacement. */
   install?(): () => void;
 }
 
-/** One operation of a batch: `apply` does what the protocol does. */
+/** Runs in place of one operation of a batch. `apply` applies an operation as the protocol does. */
 export type StepHook = (
   state: PartitionState,
   me: number,
@@ -35,7 +35,7 @@ export type StepHook = (
   apply: (op: SessionOp) => Answer,
 ) => Answer;
 
-/** The protocol, with a hook around each operation of a session. */
+/** Returns the protocol with a hook around each operation of a session. */
 export function withSteps(hook: StepHook): Machine {
   return {
     ...MACHINE,
@@ -59,7 +59,7 @@ export function withSteps(hook: StepHook): Machine {
   };
 }
 
-/** The protocol, with whole calls replaced. */
+/** Returns the protocol with whole calls replaced. */
 export function withCalls(calls: {
   batch?(state: PartitionState, batch: Batch, nowMs: number): BatchReply;
   control?(state: PartitionState, op: ControlOp, nowMs: number): ControlAnswer;
@@ -67,7 +67,7 @@ export function withCalls(calls: {
   return { applyBatch: calls.batch ?? MACHINE.applyBatch, applyControl: calls.control ?? MACHINE.applyControl };
 }
 
-/** The protocol, with the answers to one operation replaced. */
+/** Returns the protocol with the answers to one control operation replaced. */
 export const withAnswers = <O extends ControlOp['op']>(
   name: O,
   replace: (answer: ControlAnswerOf[O], state: PartitionState) => ControlAnswer,
@@ -84,8 +84,8 @@ export const isOk = <K extends SessionOp['op']>(_op: K, answer: Answer): answer 
 type Method = (this: never, ...args: never[]) => unknown;
 
 /**
- * Replaces a method of a class; answers what undoes it. Throws if the class has no such method, since a canary that replaces
- * nothing would prove nothing.
+ * Replaces a method of a class. Returns a function that undoes the replacement. Throws if the class has no such method, since a
+ * canary that replaces nothing proves nothing.
  */
 export function replaceMethod<T extends object>(
   of: { readonly prototype: T; readonly name: string },

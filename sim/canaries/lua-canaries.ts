@@ -1,6 +1,6 @@
 /**
- * Guards of the Redis scripts. Each canary changes the text of a script in one place. The core beside it stays as it is, so the run must
- * report that the script answers or stores something else.
+ * Guards of the Redis scripts. Each canary changes the text of a script in one place. The core that runs in lockstep stays
+ * unchanged, so the run must report that the script returns or stores something else.
  */
 import type { Scripts } from '../lua/lockstep.js';
 import type { Canary } from './canary.js';
@@ -22,7 +22,7 @@ function rewritten(scripts: Scripts, which: readonly Which[], from: string, to: 
   return { ...scripts, ...Object.fromEntries(changed) };
 }
 
-/** The generator breaks lines at any space. */
+/** Joins the lines of a script, since the generator may break a line at any space. */
 const spaced = (script: string): string => script.replaceAll('\n', ' ');
 
 const mutant = (name: string, does: string, which: readonly Which[], from: string, to: string): Canary => ({
@@ -120,7 +120,7 @@ export const LUA_CANARIES: readonly Canary[] = [
   ),
   mutant(
     'heartbeat-uncounted',
-    'beat.lua: the number of a heartbeat is not kept',
+    'heartbeat.lua: the number of a heartbeat is not kept',
     ['control'],
     'm[7], m[8] = number, int(now + leaseTtl)',
     'm[8] = int(now + leaseTtl)',
@@ -142,7 +142,7 @@ export const LUA_CANARIES: readonly Canary[] = [
   {
     ...mutant(
       'evict-leased',
-      'bury.lua: a member is evicted within its lease',
+      'evict.lua: a member is evicted within its lease',
       ['control'],
       "if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end",
       '',
@@ -151,7 +151,7 @@ export const LUA_CANARIES: readonly Canary[] = [
   },
   mutant(
     'evict-unsealed',
-    'bury.lua: an evicted member stays as it was',
+    'evict.lua: an evicted member stays as it was',
     ['control'],
     "refuse('BEATING', m[7]) end local bad = open_writes() if bad then return bad end seal(incarnation, m)",
     "refuse('BEATING', m[7]) end",
@@ -171,7 +171,7 @@ export const LUA_CANARIES: readonly Canary[] = [
     '',
   ),
   {
-    // Of what is lost beneath the nodes the core knows nothing, so the run goes on without it.
+    // The core does not know of a key that a fault deletes from the store, so the run continues on the scripts alone.
     ...mutant(
       'lost-entity-unseen',
       'audit.lua: an entity that is gone from the log is not missed',

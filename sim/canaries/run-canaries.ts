@@ -1,4 +1,4 @@
-/** Runs canaries until the checkers see them, and keeps on record which seeds show them. */
+/** Runs canaries until the checkers report them, and records the seeds that catch them. */
 import { breathe, inMacrotask, printNote, printResult, writeText } from '../ambient.js';
 import { check } from '../checkers/check.js';
 import type { InvariantId } from '../checkers/view.js';
@@ -16,9 +16,9 @@ import { STORE_CANARIES } from './store-canaries.js';
 
 export const CANARIES: readonly Canary[] = [...STORE_CANARIES, ...RUNTIME_CANARIES, ...LUA_CANARIES];
 
-/** Within so many seeds each must be caught. */
+/** Number of seeds within which each canary must be caught. */
 const SEEDS_MAX = 2000;
-/** So many seeds that catch it are put on record. */
+/** Number of catching seeds to record per canary. */
 const RECORDS = 10;
 const RECORDS_FILE = 'sim/canaries/seeds.ts';
 const RECORD_LINE = 'npm run sim -- --canary all --record';
@@ -27,15 +27,15 @@ export interface CanaryResult {
   readonly name: string;
   readonly expected: readonly InvariantId[];
   readonly violated: readonly string[];
-  /** Seeds until one of the expected invariants was seen to break; 0: never. */
+  /** Number of seeds played until an expected invariant was violated; 0: never. For a scenario: 1 if caught. */
   readonly caughtAfterSeeds: number;
-  /** The seeds that caught it. */
+  /** Seeds that caught the canary. */
   readonly caughtBy: readonly number[];
-  /** The scenario that was played instead of seeds. */
+  /** Name of the scenario that was played instead of seeds. */
   readonly scenario?: string;
 }
 
-/** What one seed breaks while the guard is off. One of the scripts needs `loadStore('lua')` before. */
+/** Returns the invariants that one seed violates while the guard is off. A script canary needs `loadStore('lua')` before. */
 export function violatedBy(canary: Canary, seed: number, drain: () => void): InvariantId[] {
   const undo = canary.install?.();
   try {
@@ -52,7 +52,7 @@ export function violatedBy(canary: Canary, seed: number, drain: () => void): Inv
 const catches = (canary: Canary, violated: readonly InvariantId[]): boolean =>
   violated.some((id) => canary.expected.includes(id));
 
-/** Whether the scenario of the canary does not hold, or breaks what is expected, while the guard is off. One of the scripts as above. */
+/** Returns whether the scenario fails or violates an expected invariant while the guard is off. Script canaries: as above. */
 function breaksScenario(canary: Canary, name: string, drain: () => void): boolean {
   const undo = canary.install?.();
   try {
@@ -72,7 +72,7 @@ function breaksScenario(canary: Canary, name: string, drain: () => void): boolea
   }
 }
 
-/** Plays seeds from `from` on until `wanted` of them have caught the canary. */
+/** Plays the scenario of the canary, or up to SEEDS_MAX seeds from `from` on until `wanted` of them have caught it. */
 async function runCanary(canary: Canary, from: number, wanted: number): Promise<CanaryResult> {
   const { name, expected, scenario } = canary;
   if (scenario !== undefined) {
@@ -121,10 +121,10 @@ const seedsText = (seeds: readonly number[]): string => `seed${seeds.length === 
 
 // ---- on record -----------------------------------------------------------------------------------------------------
 
-/** The seeds on record that catch it. */
+/** Returns the recorded seeds that catch the canary. */
 export const recordedSeeds = (canary: Canary): readonly number[] => CAUGHT_BY[canary.name] ?? [];
 
-/** Why the canary is not seen by its scenario or by its seeds on record; undefined if it is. */
+/** Returns why neither the scenario nor the recorded seeds catch the canary; undefined if they do. */
 export function missedByRecords(canary: Canary, drain: () => void): string | undefined {
   const { name, scenario } = canary;
   if (scenario !== undefined)
@@ -141,7 +141,7 @@ export function missedByRecords(canary: Canary, drain: () => void): string | und
   return `${canary.name} must break ${canary.expected.join(' or ')}, but ${played}. If the runtime or the swarm has changed, find others: ${RECORD_LINE}`;
 }
 
-/** The text of the file of records, with new ones where a canary was caught. */
+/** Returns the text of the records file, with new seeds for each canary that was caught. */
 function recordsOf(results: readonly CanaryResult[]): string {
   const found = new Map(results.filter((r) => r.caughtBy.length > 0).map((r) => [r.name, r.caughtBy]));
   const rows = CANARIES.map((c) => `  '${c.name}': [${(found.get(c.name) ?? recordedSeeds(c)).join(', ')}],\n`);

@@ -1,6 +1,6 @@
-/** Guards of the runtime, switched off one by one by replacing methods of its classes. */
+/** Canaries that switch off guards of the runtime, one each, by replacing methods of its classes. */
 import { AtomicQueuesError } from '../../src/core/errors.js';
-import type { BuryOp, LetterLimits, MembersAnswer } from '../../src/core/log/control-operations.js';
+import type { EvictOp, LetterLimits, MembersAnswer } from '../../src/core/log/control-operations.js';
 import type { FailureRuling } from '../../src/ports/handler.js';
 import type { Store } from '../../src/ports/store.js';
 import { Audit } from '../../src/runtime/audit.js';
@@ -21,7 +21,7 @@ import { EntityWorker } from '../../src/runtime/worker.js';
 import { MACHINE, type Machine } from '../machine.js';
 import { all, type Canary, replaceMethod, withAnswers, withCalls } from './canary.js';
 
-/** A field of a runtime object that is private to it. */
+/** Returns the value of a private field of a runtime object. */
 const peek = <T>(self: object, field: string): T => (self as Record<string, unknown>)[field] as T;
 const poke = (self: object, field: string, value: unknown): void => void Object.assign(self, { [field]: value });
 
@@ -40,7 +40,7 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'bury-live',
     does: 'every other member is buried, whether it lives or not',
     expected: ['I2'],
-    machine: buryLive,
+    machine: evictLive,
     install: () => replaceMethod(Membership, 'stoodStillMs', () => () => Number.POSITIVE_INFINITY),
   },
   {
@@ -50,7 +50,11 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     machine: () =>
       withCalls({
         control: (state, op, nowMs) =>
-          MACHINE.applyControl(state, op.op === 'bury' ? beatOf(state.members.get(op.incarnation)?.beat, op) : op, nowMs),
+          MACHINE.applyControl(
+            state,
+            op.op === 'evict' ? heartbeatOf(state.members.get(op.incarnation)?.heartbeat, op) : op,
+            nowMs,
+          ),
       }),
     install: () => replaceMethod(Membership, 'stoodStillMs', () => () => Number.POSITIVE_INFINITY),
   },
@@ -83,7 +87,7 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     expected: ['I2'],
     install: () =>
       replaceMethod(Ownership, 'activate', (original) => (self, ...args) => {
-        peek<Map<string, unknown>>(self, 'ghosts').clear();
+        peek<Map<string, unknown>>(self, 'zombies').clear();
         return original(self, ...args);
       }),
   },
@@ -196,7 +200,7 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
     name: 'end-of-what-was-replayed',
     does: 'a call that waits for a replay gets the outcome of the message that it replays, which has the same id',
     expected: ['I5'],
-    // A seed meets it once in 20,000: the reply must be late, and the call be repeated on the node that receives it.
+    // About one seed in 20,000 meets the case: the reply must be late, and the node that receives it must repeat the call.
     scenario: 'end-of-what-was-replayed',
     install: () =>
       replaceMethod(Replies, 'settle', (original) => (self, entity, id, _seq, ...rest) => {
@@ -432,7 +436,7 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
   },
 ];
 
-/** Before that the appends of a batch could only be taken out if no copy of it may have been applied. */
+/** Restores an earlier rule: appends are taken out of a batch only if no copy of the batch may have been applied. */
 function lightenOnlyFree(): () => void {
   return replaceMethod(StoreSession, 'lighten', (original) => (self, batch, failure) => {
     const { copies, refusedCopies } = batch as { copies: number; refusedCopies: number };
@@ -440,15 +444,18 @@ function lightenOnlyFree(): () => void {
   });
 }
 
-const beatOf = (beat: number | undefined, op: BuryOp): BuryOp => ({ ...op, beatSeen: beat ?? op.beatSeen });
+const heartbeatOf = (heartbeat: number | undefined, op: EvictOp): EvictOp => ({
+  ...op,
+  heartbeatSeen: heartbeat ?? op.heartbeatSeen,
+});
 
-function buryLive(): Machine {
+function evictLive(): Machine {
   return withCalls({
     control: (state, op, nowMs) => {
-      if (op.op === 'bury') {
+      if (op.op === 'evict') {
         const member = state.members.get(op.incarnation);
         if (member !== undefined) member.leaseUntilMs = 0;
-        return MACHINE.applyControl(state, beatOf(member?.beat, op), nowMs);
+        return MACHINE.applyControl(state, heartbeatOf(member?.heartbeat, op), nowMs);
       }
       const answer = MACHINE.applyControl(state, op, nowMs);
       if (op.op !== 'members') return answer;

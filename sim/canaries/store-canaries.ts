@@ -1,4 +1,4 @@
-/** Guards of the store protocol, switched off one by one. */
+/** Canaries that switch off guards of the store protocol, one each. */
 import { HighWater } from '../../src/core/high-water.js';
 import type { ControlOp, JoinOp, LeadAnswer } from '../../src/core/log/control-operations.js';
 import {
@@ -21,7 +21,7 @@ function unknownIsEvicted(): Machine {
       return reply.status === 'unknown' ? { status: 'fenced' } : reply;
     },
     control: (state, op, nowMs) => {
-      // As before tokens: whoever names a number is its member, and only a number of no member is refused.
+      // As before tokens existed: the store accepts any caller that names the number of a member, and refuses other numbers only.
       const member = 'incarnation' in op ? state.members.get(op.incarnation) : undefined;
       const former = op.op === 'join' ? { ...op, former: undefined } : op;
       const trusted = 'token' in op && op.op !== 'join' ? { ...op, token: member?.token ?? op.token, acknowledged: 0 } : former;
@@ -31,7 +31,7 @@ function unknownIsEvicted(): Machine {
   });
 }
 
-/** The store as it was before it kept the last heartbeat and batch of ended incarnations. */
+/** Returns a store as it was before it kept the last heartbeat and batch of ended incarnations. */
 function endedIsForgotten(): Machine {
   return withCalls({
     batch: (state, batch, nowMs) => {
@@ -40,7 +40,7 @@ function endedIsForgotten(): Machine {
     },
     control: (state, op, nowMs) => {
       const isLive = 'incarnation' in op && state.members.get(op.incarnation)?.dead === false;
-      if (op.op === 'beat' && !isLive) return MACHINE.applyControl(state, { ...op, acknowledged: 0 }, nowMs);
+      if (op.op === 'heartbeat' && !isLive) return MACHINE.applyControl(state, { ...op, acknowledged: 0 }, nowMs);
       if (op.op === 'leave') return MACHINE.applyControl(state, { ...op, lastHeartbeat: 0, lastBatch: 0 }, nowMs);
       if (op.op !== 'join' || op.former === undefined) return MACHINE.applyControl(state, op, nowMs);
       return MACHINE.applyControl(state, { ...op, former: { ...op.former, lastHeartbeat: 0, lastBatch: 0 } }, nowMs);
@@ -85,14 +85,14 @@ export const STORE_CANARIES: readonly Canary[] = [
     name: 'ended-is-forgotten',
     does: 'the store keeps nothing of what an incarnation had sent when it evicted it',
     expected: ['I4'],
-    // A seed meets it only if every other node has nothing acknowledged in the lost tail.
+    // A seed meets the case only if no other node has anything acknowledged in the lost tail.
     scenario: 'evicted-by-what-is-left',
     machine: endedIsForgotten,
   },
   {
     name: 'epoch-by-renewal',
     does: 'a renewal writes the epoch of its group over the counter of all groups',
-    // Nodes that compare the counter see a store that went back, and close.
+    // Nodes compare the counter, find that the store went back, and close.
     expected: ['I6', 'L1'],
     machine: () =>
       withCalls({
@@ -275,7 +275,7 @@ export const STORE_CANARIES: readonly Canary[] = [
     machine: () =>
       withCalls({
         control: (state, op, nowMs) =>
-          MACHINE.applyControl(state, op.op === 'shut' ? { ...op, generation: state.generation } : op, nowMs),
+          MACHINE.applyControl(state, op.op === 'closeStore' ? { ...op, generation: state.generation } : op, nowMs),
       }),
   },
   {

@@ -1,6 +1,6 @@
 /**
- * Linearizability of each account (Wing and Gong 1993, with Lowe's memo of visited states): is there one order of all
- * effects, each within its window, in which every result and the last balance come out?
+ * Linearizability of each account (Wing and Gong 1993, with Lowe's memo of visited states). Searches for one order of all
+ * effects, each within its window, that explains every result and the final balance.
  */
 
 import { overlapsOf } from './i2-single-writer.js';
@@ -9,10 +9,10 @@ import { type EntityView, type Findings, isTerminal, type View } from './view.js
 export interface Operation {
   readonly op: 'deposit' | 'withdraw' | 'read';
   readonly amount: number;
-  /** It takes effect between these two indexes. */
+  /** The operation takes effect between these two event indexes. */
   readonly from: number;
   readonly to: number;
-  /** Undefined if nobody was told. */
+  /** Recorded balance after the operation; undefined if none was recorded. */
   readonly result: number | undefined;
 }
 
@@ -35,7 +35,7 @@ export function bank(view: View, findings: Findings): void {
   }
 }
 
-/** Of what did not complete, that which had written all the same: the account itself has recorded it. */
+/** Returns the operations that completed, and those that wrote without completing: the account itself recorded the write. */
 function operationsOf({ appends, transitions, handlings, effects }: EntityView): Operation[] {
   const accepted = effects.filter((e) => e.accepted);
   const written = new Map(accepted.filter((e) => e.what === 'write').map((e) => [e.seq, e]));
@@ -61,9 +61,9 @@ function operationsOf({ appends, transitions, handlings, effects }: EntityView):
 const after = ({ op, amount }: Operation, balance: number): number =>
   op === 'deposit' ? balance + amount : op === 'withdraw' ? balance - amount : balance;
 
-/** Whether some order explains everything, the balance at the end included. */
+/** Returns whether some order explains all results and the final balance; 'unknown' if the search ran out of budget. */
 export function linearizable(all: readonly Operation[], finalBalance: number): 'valid' | 'invalid' | 'unknown' {
-  // In order of their ends: a valid history is nearly always explained at once.
+  // Sorted by end: this order nearly always explains a valid history at the first try.
   const operations = [...all].sort((a, b) => a.to - b.to || a.from - b.from);
   const search = new Search(operations, finalBalance);
   if (search.from(0)) return 'valid';
@@ -91,7 +91,7 @@ class Search {
     const firstEnd = this.firstEnd();
     for (let i = 0; i < operations.length; i++) {
       const o = operations[i] as Operation;
-      // What began after another had to be over cannot come before it.
+      // An operation whose window opens after another one's has closed cannot come before that one.
       if (done[i] === true || o.from > firstEnd) continue;
       const next = after(o, balance);
       if (o.result !== undefined && o.result !== next) continue;

@@ -22,11 +22,11 @@ import { type InvariantId, View, type Violation } from './view.js';
 
 export interface Verdict {
   readonly violations: readonly Violation[];
-  /** Per invariant, how often an assumption was broken instead. */
+  /** Number of findings per invariant that a broken assumption excuses. */
   readonly excused: Readonly<Record<string, number>>;
-  /** Searches that ran out of budget. */
+  /** Number of searches that ran out of budget. */
   readonly unknown: number;
-  /** Messages that waited for longer than a hint takes. */
+  /** Number of messages that waited longer than a hint takes (`HINT_MS_MAX`). */
   readonly rescued: number;
 }
 
@@ -49,7 +49,7 @@ const CHECKERS = [
   ...[liveness, settles, independence, promptness, needlessness, keptLeases, bank],
 ];
 
-/** Judges a run by its history alone. */
+/** Judges a run from its history alone. */
 export function check(events: readonly HistoryEvent[]): Verdict {
   const violations: Violation[] = [];
   const excused: Record<string, number> = {};

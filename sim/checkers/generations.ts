@@ -1,22 +1,23 @@
 /**
- * A store that was emptied and is used again is another store. What its members do, and what processes do that live on from before, are two
- * histories with numbers and fences of their own: each is judged by itself, and neither may be seen in the other.
+ * A store that was emptied and is used again is another store. The members of the present store, and processes that survive from
+ * before, produce two histories with separate numbers and fences. Each history is judged alone, and neither may appear in the
+ * other.
  */
 import type { FaultEvent, HistoryEvent } from '../history.js';
 import type { Findings } from './view.js';
 
 export interface Generations {
-  /** All until the store was emptied, and what its processes do later. It does not come to an end of its own. */
+  /** All events until the store was used again, and the later events of surviving processes. Has no `final` event. */
   readonly former: readonly HistoryEvent[];
   readonly present: readonly HistoryEvent[];
-  /** Processes of the former one that live on, by node. */
+  /** Nodes with a process of the former store that still runs at the end. */
   readonly left: ReadonlySet<string>;
 }
 
 const isReopening = (event: HistoryEvent): event is FaultEvent => event.kind === 'fault' && event.fault === 'reopened';
 
-/** What only the store itself records, as it applies it. */
-const IN_LOG: ReadonlySet<HistoryEvent['kind']> = new Set(['append', 'transition', 'own', 'letter', 'late', 'drop', 'bury']);
+/** Event kinds that the store alone records, when it applies an operation. */
+const IN_LOG: ReadonlySet<HistoryEvent['kind']> = new Set(['append', 'transition', 'own', 'letter', 'late', 'drop', 'evict']);
 
 /** Returns undefined if the store was not emptied and used again. */
 export function generationsOf(events: readonly HistoryEvent[]): Generations | undefined {
@@ -26,7 +27,7 @@ export function generationsOf(events: readonly HistoryEvent[]): Generations | un
   const former: HistoryEvent[] = [];
   const present: HistoryEvent[] = [];
   for (const event of events) {
-    // Clocks, pauses and links are those of hosts.
+    // Faults of clocks, pauses and links belong to hosts, so both histories have them.
     const isOfBoth = event.kind === 'run' || (event.kind === 'fault' && event.fault !== 'storeClosed');
     const isBefore = event.index < reopening.index;
     const isFormer = isBefore || left.has(event.node);
@@ -37,7 +38,7 @@ export function generationsOf(events: readonly HistoryEvent[]): Generations | un
   return { former, present, left };
 }
 
-/** I4: a process of the former store writes nothing into the present one, notices, and is the only one that does. */
+/** I4: a process of the former store writes nothing into the present one and notices the loss; no other process notices one. */
 export function keptApart({ former, present, left }: Generations, findings: Findings): void {
   const at = former.find(isReopening)?.index ?? 0;
   for (const { kind, node, index } of former)

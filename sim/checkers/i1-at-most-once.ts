@@ -60,8 +60,9 @@ const indexOf = (step: { index: number } | { start: { index: number } }): number
   'start' in step ? step.start.index : step.index;
 
 /**
- * The store lost writes: what had begun before must not begin again on what is left. An attempt whose begin was answered before
- * the loss may still start; a replayed dead letter is another message of the same call, so attempts are told by their sequence.
+ * Checks a store that lost writes: a call that had started before the loss must not start again on what is left. An attempt whose
+ * begin was logged before the loss may still start. A replayed dead letter is another message of the same call, so attempts are
+ * identified by their sequence.
  */
 function nothingBeginsAgain(view: View, entity: EntityView, findings: Findings): void {
   const { lossIndex } = view;
@@ -76,7 +77,7 @@ function nothingBeginsAgain(view: View, entity: EntityView, findings: Findings):
     if (index > lossIndex && calls.has(call) && !isFirst) {
       const begunAt =
         entity.transitions.findLast((t) => t.to === 'dispatched' && t.seq === seq && t.index < index)?.index ?? index;
-      // Only the first node that remembers can close the store, and until it has called nobody else can know.
+      // Only a node that remembers the lost writes can close the store. Until its first call no other node can know of the loss.
       if (begunAt < view.closedIndex) findings.excuse('I1', 'it began before a node that remembers the lost writes had called');
       else findings.violated('I1', `${entity.entity}: call ${call} started again after the store had lost writes`, index);
     }

@@ -1,7 +1,7 @@
 import type { Transition } from '../history.js';
 import type { EntityView, Findings, Handling, View } from './view.js';
 
-/** I1: a refusal is final, and a handler that fails otherwise is tried again while attempts are left. */
+/** I1: a refusal is final. A message whose handler fails otherwise is tried again while attempts are left. */
 export function attempts(view: View, findings: Findings): void {
   for (const entity of view.entities.values()) {
     const { maxAttempts } = view.typeFacts(entity.entity);
@@ -19,6 +19,6 @@ export function attempts(view: View, findings: Findings): void {
   }
 }
 
-/** What its node reported to the log about that attempt; undefined if it was given up, of which the log records no attempt. */
+/** Returns the logged end of that attempt; undefined if a take-over ended it, since that transition carries no attempt. */
 const nextOf = ({ transitions }: EntityView, { start }: Handling): Transition | undefined =>
   transitions.find(({ seq, attempt, from }) => seq === start.seq && attempt === start.attempt && from === 'dispatched');

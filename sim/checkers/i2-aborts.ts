@@ -1,12 +1,12 @@
 import type { HistoryEvent } from '../history.js';
 import type { Findings, View } from './view.js';
 
-/** When a node reports one of these, it may run nothing any more. */
+/** States in which a node may run no handler. */
 const LOSSES: ReadonlySet<string> = new Set(['suspended', 'lease-lost', 'store-lost']);
-/** Of real processes the two events are stamped one after the other. */
+/** In ms. Real processes stamp the two events one after the other. */
 const SLACK_MS = 20;
 
-/** I2: the signal of each handler that runs aborts at the moment at which its node loses the right to run it. */
+/** I2: the signal of each running handler aborts when its node loses the right to run it. */
 export function abortsInTime(view: View, findings: Findings): void {
   const handlings = [...view.entities.values()].flatMap((entity) => entity.handlings);
   for (const event of view.events) {

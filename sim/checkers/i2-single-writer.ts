@@ -1,6 +1,6 @@
 import { type EntityView, excuseOf, type Findings, type Handling, lateStartExcuseOf, type View } from './view.js';
 
-/** I2: handlers of one entity never overlap, cluster-wide; inside one process without any excuse. */
+/** I2: handlers of one entity never overlap, cluster-wide. Inside one process there is no excuse. */
 export function singleWriter(view: View, findings: Findings): void {
   for (const entity of view.entities.values())
     for (const [earlier, later] of overlapsOf(view, entity)) {
@@ -14,13 +14,13 @@ export function singleWriter(view: View, findings: Findings): void {
 }
 
 /**
- * Of the one that had lost its right to run: that of the lower fence. Mostly it started first; but on a machine that was
- * suspended, whose clock stood still, it may start last, as the machine wakes.
+ * Returns the excuse of the handler that had lost its right to run: the one with the lower fence. Usually that handler started
+ * first. On a machine that was suspended, whose clock stood still, it may start last, when the machine wakes.
  */
 const overlapExcuseOf = (view: View, earlier: Handling, later: Handling): string | undefined =>
   later.start.fence < earlier.start.fence ? lateStartExcuseOf(view, later) : excuseOf(view, earlier, later.start.atMs);
 
-/** Pairs of handlings that overlap, the one that started first first. */
+/** Returns the pairs of handlings that overlap. In each pair the handling that started earlier comes first. */
 export function overlapsOf(view: View, entity: EntityView): [Handling, Handling][] {
   const pairs: [Handling, Handling][] = [];
   const running: Handling[] = [];

@@ -1,8 +1,8 @@
 import type { Findings, View } from './view.js';
 
 /**
- * I2f: of the effects that carry the fence, none lands after one with a higher fence. So that the resource can see to it,
- * fences must grow with every change of owner, and the newest owner must never be refused.
+ * I2f: of the effects that carry the fence, none lands after one with a higher fence. The resource can enforce this only
+ * if fences grow with every change of owner. The resource must never refuse the newest owner.
  */
 export function fencedWriter(view: View, findings: Findings): void {
   for (const { entity, effects, owned } of view.entities.values()) {

@@ -2,8 +2,8 @@ import type { Invoke, Transition } from '../history.js';
 import { type EntityView, type Findings, isTerminal, lateStartExcuseOf, type View } from './view.js';
 
 /**
- * I3: the log takes the calls of one process for one entity in their order; messages of one entity begin in log order, one at a time, and
- * their handlers start in that order.
+ * I3: the log appends the calls of one process for one entity in call order. Messages of one entity begin in log order, one at a
+ * time, and their handlers start in that order.
  */
 export function fifo(view: View, findings: Findings): void {
   const calls = callsOnce(view);
@@ -14,7 +14,7 @@ export function fifo(view: View, findings: Findings): void {
   }
 }
 
-/** The calls that were made once: a caller that sends again under its own id does so in no order. */
+/** Returns the calls that were made once. A caller that sends again under its own id does so in no defined order. */
 function callsOnce({ invokes }: View): ReadonlyMap<string, Invoke> {
   const calls = new Map<string, Invoke | undefined>();
   for (const invoke of invokes) calls.set(invoke.call, calls.has(invoke.call) ? undefined : invoke);
@@ -50,7 +50,7 @@ function checkBegins(view: View, entity: EntityView, findings: Findings): void {
   }
 }
 
-/** Answers which message runs after the step. */
+/** Returns the sequence of the message that runs after the step; 0 for none. */
 function begun(entity: string, step: Transition, live: ReadonlySet<number>, running: number, findings: Findings): number {
   const { seq, to, from, index } = step;
   if (to !== 'dispatched') return from === 'dispatched' && running === seq ? 0 : running;

@@ -2,14 +2,14 @@ import type { HistoryEvent, Invoke } from '../history.js';
 import { type Findings, isTerminal, type View } from './view.js';
 
 const NEVER = Number.POSITIVE_INFINITY;
-/** How a node says that the log contradicts it. */
+/** Part of the reason that a node gives when the log contradicts it. */
 const CONTRADICTED = ' to the owner of ';
 const OVER: ReadonlySet<string> = new Set(['closed', 'down', 'starting', 'new']);
 
 /**
- * A key of the store, or a field of one, was deleted beneath the nodes. Either a node notices and closes the store, and then every node
- * closes; or nothing that was needed is gone, and then every node runs and takes new work, and all that was accepted ends. An owner that the
- * log contradicts closes alone (docs/decisions/025): the others then have to be at work.
+ * Checks a run in which a fault deleted a key of the store, or a field of one. Either a node notices and closes the store; then
+ * every node closes. Or nothing that is needed is gone; then every node runs and takes new work, and every accepted message ends.
+ * An owner that the log contradicts closes alone (docs/decisions/025); the other nodes must then keep working.
  */
 export function keyMissed(view: View, findings: Findings): void {
   resultsAreLogged(view, findings);
@@ -26,17 +26,17 @@ export function keyMissed(view: View, findings: Findings): void {
   allEnded(view, findings);
 }
 
-/** A node has closed for more than a contradiction between its own entity and the log. */
+/** Returns whether a node closed for another reason than a contradiction between its own entity and the log. */
 const isFound = ({ events, lossIndex }: View): boolean =>
   events.some(
     (e) => e.index > lossIndex && e.kind === 'node' && e.state === 'store-lost' && e.why?.includes(CONTRADICTED) !== true,
   );
 
-/** The start of a later node was refused, since something is gone. */
+/** Returns whether a node that started after the loss was refused with STORE_LOST. */
 const isStartRefused = ({ events, lossIndex }: View): boolean =>
   events.some((e) => e.index > lossIndex && e.kind === 'node' && e.state === 'start-failed' && e.why?.includes('[STORE_LOST]'));
 
-/** Each result and each receipt that a caller got is in the log. */
+/** Checks that each result and each receipt that a caller got is in the log. */
 function resultsAreLogged({ entities, events, invokes }: View, findings: Findings): void {
   const entityOf = new Map(invokes.map(({ call, entity }) => [call, entity]));
   for (const event of events) {

@@ -2,7 +2,7 @@ import type { Appended } from '../history.js';
 import { keyMissed } from './i4-lost-key.js';
 import { type EntityView, type Findings, isTerminal, type View } from './view.js';
 
-/** I4: what was accepted reaches exactly one terminal state and is visible until then; each bad end is one dead letter. */
+/** I4: an accepted message reaches exactly one terminal state and is visible until then; each bad end is one dead letter. */
 export function nothingLost(view: View, findings: Findings): void {
   if (view.lossIndex < Number.POSITIVE_INFINITY) {
     if (view.lostKey === undefined) lossNoticed(view, findings);
@@ -33,7 +33,7 @@ function checkEnds(view: View, entity: EntityView, live: ReadonlySet<string>, fi
       findings.violated('I4', `${entity.entity} #${seq} was accepted, has no end, and is gone from the log`, index);
 }
 
-/** Each failure and each interruption leaves one dead letter; a failure by a refusal, and a query, and only they, leave none. */
+/** Checks that each failure and each interruption leaves one dead letter. Only a failure by a refusal and a query leave none. */
 function checkLetters({ entity, appends, transitions, letters, handlings }: EntityView, findings: Findings): void {
   const queries = new Set(appends.filter(({ isQuery = false }) => isQuery).map(({ seq }) => seq));
   const made = new Map<number, number>();
@@ -56,8 +56,8 @@ function checkLetters({ entity, appends, transitions, letters, handlings }: Enti
 }
 
 /**
- * A dead letter goes only past a limit of `deadLetters`: the oldest while there are more than `max`, or one of at least `ttlMs` by
- * the store's clock. An operator purges in a scenario only, which says so.
+ * Checks that a dead letter is deleted only past a limit of `deadLetters`: the oldest one while there are more than `max`, or one
+ * that is at least `ttlMs` old by the store's clock. An operator purges only in scenarios, which record that as a fault.
  */
 function checkDrops({ drops, entities, facts, purgedFromIndex }: View, findings: Findings): void {
   const { max, ttlMs } = facts.deadLetters ?? { max: 0, ttlMs: 0 };
@@ -76,7 +76,7 @@ function checkDrops({ drops, entities, facts, purgedFromIndex }: View, findings:
   }
 }
 
-/** What a handler sent through its context is logged with its completion, each once, or not at all. */
+/** Checks that the sends of a handler's context are logged with its completion, each once, or not at all. */
 function checkSends(view: View, { entity, transitions, handlings }: EntityView, findings: Findings): void {
   for (const { seq, to, index, sends = [] } of transitions) {
     if (to !== 'completed') continue;
@@ -94,7 +94,7 @@ function checkSends(view: View, { entity, transitions, handlings }: EntityView, 
   }
 }
 
-/** A receipt tells of a message that is in the log. */
+/** Checks that every receipt is for a message that is in the log. */
 function checkReceipts(view: View, findings: Findings): void {
   const logged = new Map<string, Appended>();
   for (const { appends } of view.entities.values()) for (const a of appends) if (a.replayOf === '') logged.set(a.call, a);
@@ -107,9 +107,9 @@ function checkReceipts(view: View, findings: Findings): void {
 }
 
 /**
- * Every living node that had an acknowledgement of what was lost must have noticed, and closed; and once one of them has closed the store,
- * every other node too. Excused is what no living node remembers (docs/invariants.md). A node that joined an emptied store after the loss
- * has lost nothing: it is the first member of another one.
+ * Checks that every live node that had an acknowledgement of a lost write has noticed and closed, and that every other node has
+ * closed once one of them closed the store. A loss that no live node remembers is excused (docs/invariants.md). A node that
+ * joined an emptied store after the loss has lost nothing: it is a member of another store.
  */
 function lossNoticed(view: View, findings: Findings): void {
   const last = view.events.at(-1)?.index ?? 0;

@@ -1,10 +1,10 @@
 import type { LetterMade, NodeChange, Reported } from '../history.js';
 import type { Findings, View } from './view.js';
 
-/** After one of these the process, or its session, may be gone before it can say anything. */
+/** Changes after which the process, or its session, may be gone before the node can report. */
 const ENDS: ReadonlySet<NodeChange> = new Set(['crashed', 'exited', 'draining', 'lease-lost', 'store-lost', 'closed']);
 
-/** I4 for those who watch: each dead letter is reported by the node that made it, and each one that goes past a limit before it goes. */
+/** I4 for reports: each node reports every dead letter that it makes, and every one past a limit before it deletes that one. */
 export function reportedLetters(view: View, findings: Findings): void {
   const reports = view.events.filter((event): event is Reported => event.kind === 'reported');
   const named = new Set(
@@ -27,7 +27,7 @@ export function reportedLetters(view: View, findings: Findings): void {
 
 const keyOf = (node: string, entity: string, id: string): string => `${node} ${entity} ${id}`;
 
-/** Whether its node has the same incarnation from there until the end of the run. */
+/** Returns whether the node that made the dead letter keeps that incarnation until the end of the run. */
 function stays({ events, final }: View, { node, incarnation }: LetterMade): boolean {
   const joined = events.findLast((e) => e.kind === 'node' && e.node === node && e.state === 'joined');
   if (final === undefined || joined?.incarnation !== incarnation) return false;

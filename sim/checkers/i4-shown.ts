@@ -2,7 +2,7 @@ import type { HistoryEvent, LetterMade, Shown, ShownLetter } from '../history.js
 import { typeOf } from '../job.js';
 import { type Findings, isTerminal, type View } from './view.js';
 
-/** I4 for people: what an operator is shown of the log is what the history says of it, no letter less, more, or otherwise. */
+/** I4 for operators: what an operator sees of the log matches the history; no dead letter is missing, extra or different. */
 export function shownLog(view: View, findings: Findings): void {
   const log = new ExpectedLog();
   for (const event of view.events) {
@@ -18,7 +18,7 @@ interface Queue {
   pending: number;
 }
 
-/** The log as it must be after the events of the history so far. */
+/** The expected state of the log after the events of the history so far. */
 class ExpectedLog {
   private readonly queues = new Map<string, Queue>();
   private readonly letters = new Map<string, LetterMade>();

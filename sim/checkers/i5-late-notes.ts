@@ -2,8 +2,8 @@ import type { LateNote } from '../history.js';
 import type { EntityView, Findings, View } from './view.js';
 
 /**
- * I5 for dead letters: the note of a late end agrees with the end of that handler, each interrupted handler that ended in a living process has
- * a note, and only a forced replay repeats a message whose note says that it completed.
+ * I5 for dead letters: the note of a late end agrees with the end of that handler. Each interrupted handler that ended in a live
+ * process has a note. Only a forced replay repeats a message whose note says that it completed.
  */
 export function lateNotes(view: View, findings: Findings): void {
   if (view.lossIndex < Number.POSITIVE_INFINITY) return;
@@ -26,13 +26,13 @@ export function lateNotes(view: View, findings: Findings): void {
 function checkNote({ entity, handlings }: EntityView, { seq, attempt, of, outcome, index }: LateNote, findings: Findings): void {
   const ran = handlings.find(({ start }) => start.seq === seq && start.attempt === attempt && start.incarnation === of);
   const ended = ran === undefined ? 'not-run' : ran.endIndex < index ? ran.end?.outcome : undefined;
-  // What a handler sent may exceed a limit: then its message fails, though the handler itself has completed.
+  // If the sends of a handler exceed a limit, its message fails although the handler itself has completed.
   const isRefusedSend = outcome === 'failed' && (ran?.end?.sends ?? 0) > 0;
   if (ended !== outcome && !isRefusedSend)
     findings.violated('I5', `${entity} #${seq}: its dead letter says ${outcome}, and its handler ${ended ?? 'runs'}`, index);
 }
 
-/** The process that ran it lives, and had its time to hand the note in. */
+/** Reports a missing note if the process that ran the handler lives and had time to record one. */
 function checkMissing(
   view: View,
   { entity, handlings, transitions }: EntityView,

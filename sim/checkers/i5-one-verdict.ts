@@ -1,7 +1,7 @@
 import type { Appended, Fail, HistoryEvent, Ok, Transition, Unknown } from '../history.js';
 import { type Findings, isTerminal, type View } from './view.js';
 
-/** I5: what a caller is told never contradicts the log. */
+/** I5: the outcome that a caller gets never contradicts the log. */
 export function oneVerdict(view: View, findings: Findings): void {
   if (view.lossIndex < Number.POSITIVE_INFINITY) return;
   const appends = new Map<string, Appended[]>();
@@ -22,7 +22,7 @@ export function oneVerdict(view: View, findings: Findings): void {
       if (isTerminal(t.to) && !ends.has(`${t.entity} ${t.seq}`)) ends.set(`${t.entity} ${t.seq}`, t);
   }
   for (const [call, list] of appends) {
-    // What a handler asked for belongs to an attempt, and each attempt asks anew.
+    // A call that a handler makes (its name has a dot) belongs to one attempt, and each attempt makes it again.
     const second = list[1];
     if (second !== undefined && !call.includes('.'))
       findings.violated('I5', `call ${call} is in the log ${list.length} times`, second.index);
@@ -43,12 +43,12 @@ export function oneVerdict(view: View, findings: Findings): void {
 
 class Told {
   private readonly unknown = new Set<string>();
-  /** Index of the newest invocation, by call. */
+  /** Index of the latest invocation, by call. */
   private readonly invoked = new Map<string, number>();
 
   constructor(
     private readonly appends: ReadonlyMap<string, readonly Appended[]>,
-    /** By entity and id. */
+    /** Appends of replays, by 'entity id'. */
     private readonly replays: ReadonlyMap<string, readonly Appended[]>,
     private readonly ends: ReadonlyMap<string, Transition>,
     /** How often each call was made on each node, by 'call node'. */
@@ -64,8 +64,8 @@ class Told {
   }
 
   /**
-   * Returns the ends that the caller may be answered at that index: the end of the message, and those of its replays under the same
-   * id. A call that was invoked when a replay was in the log asks for the end of the newest replay, and of nothing before it.
+   * Returns the ends that the caller may get at that index: the end of the message, and the ends of its replays under the same
+   * id. A call that was invoked after a replay was logged asks for the end of the newest replay only.
    */
   private endsOf(call: string, index: number): readonly Transition[] {
     const append = this.appends.get(call)?.[0];
@@ -77,7 +77,7 @@ class Told {
     return asked.flatMap(({ entity, seq }) => this.ends.get(`${entity} ${seq}`) ?? []);
   }
 
-  /** Whether the refused caller itself had logged the message. Another caller may have sent the same id from another node. */
+  /** Returns whether the refused caller itself logged the message. Another caller may have sent the same id from another node. */
   private isOwn({ call, node }: Fail, append: Appended): boolean {
     return append.node === node && this.callers.get(`${call} ${node}`) === 1;
   }
@@ -110,15 +110,15 @@ class Told {
     if (!definite) return;
     const append = this.appends.get(call)?.[0];
     const isOthers = append !== undefined && !this.isOwn(event, append);
-    // A definite timeout is of a message that was withdrawn in the log, or that never left its process; then only another call
-    // with the same id can be in the log.
+    // A definite timeout means that the message was withdrawn in the log, or never left its process. In the second case only
+    // another call with the same id can be in the log.
     const neverLeft = code === 'REPLY_TIMEOUT' && (append === undefined || isOthers || this.unknown.has(call));
     if (code === 'REPLY_TIMEOUT' || code === 'WITHDRAWN') {
       if (end?.to !== 'withdrawn' && !neverLeft)
         this.findings.violated('I5', `call ${call} was told it was withdrawn, the log says ${says}`, index);
       return;
     }
-    // A caller that sent again with its own id after an unknown outcome may be refused, and yet be in the log.
+    // A caller that sent again with its own id after an unknown outcome may be refused although its message is in the log.
     if (append !== undefined && !isOthers && !this.unknown.has(call))
       this.findings.violated('I5', `call ${call} was told it was not accepted (${code}), and is in the log`, append.index);
   }

@@ -1,6 +1,6 @@
 import { type Findings, overdueExcuseOf, type View } from './view.js';
 
-/** I6: no epoch has two masters, and nobody accepts a lower epoch than it has accepted. */
+/** I6: no epoch has two masters, and neither a node nor the store accepts an epoch below the highest one that it has accepted. */
 export function epochs(view: View, findings: Findings): void {
   const masters = new Map<string, number>();
   const accepted = new Map<string, number>();

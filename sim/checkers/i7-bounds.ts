@@ -1,10 +1,10 @@
 import type { Final, Transition } from '../history.js';
 import type { EntityView, Findings, View } from './view.js';
 
-/** Timers that an idle node may have set: beat, lease, sweep, expiry, idle list, wheel, and the check of open appends. */
+/** Timers that an idle node may have set: heartbeat, lease, sweep, expiry, idle list, wheel, and the check of open appends. */
 export const TIMERS_AT_REST_MAX = 8;
 
-/** What an idle node may hold, by where (sim/held.ts): so much for each node of the run. All that is in neither list must be empty. */
+/** Sizes that an idle node may hold per node of the run, by place (sim/held.ts). A place in neither list must be empty. */
 const HELD_FOR_EACH_NODE = sizes([
   [1, 'View.members View.live View.group View.leaders Membership.watched Peers.breakers Peers.missedAtMs AssignmentTable.loads'],
   [1, 'Declared.byMember Declared.groups'],
@@ -18,13 +18,13 @@ const HELD_IN_ALL = sizes([
   [12, 'PublishedShapes.own[] Object.names'],
   // One queue for each idle timeout that is configured.
   [3, 'IdleList.queues'],
-  // The batch of a clean-up that is on its way.
+  // The batch of a clean-up that is in flight.
   [1, 'StoreSession.flying Object.steps'],
   // Rows that a master keeps for its successor: SETTLED_ROWS_MAX of src/runtime/master.ts.
-  // It trims them when it places the next entity, so they may be as many more as it placed at once.
+  // The master trims the table when it places the next entity, so the table may exceed the limit by the number placed at once.
   [1100, 'AssignmentTable.rows Master.formerTable'],
   [2200, 'Master.formerTable[]'],
-  // What was handed off in the last ten seconds, each with its entity and its time.
+  // Entities handed off in the last ten seconds, each with its time.
   [64, 'AvoidedEntities.untilMs AvoidedEntities.ends'],
   [128, 'AvoidedEntities.ends[]'],
 ]);
@@ -33,7 +33,7 @@ function sizes(rows: readonly (readonly [size: number, where: string])[]): Reado
   return new Map(rows.flatMap(([size, where]) => where.split(' ').map((one) => [one, size] as const)));
 }
 
-/** What is kept for a time only, and what says when that is over: there is no more of the first than of the second. */
+/** Pairs of a collection whose entries expire and the collection of their expiry times. The first must not be the larger one. */
 const ENDS_OF: readonly (readonly [kept: string, ends: string])[] = [['AvoidedEntities.untilMs', 'AvoidedEntities.ends']];
 
 /** I7: no step raises a count above its limit; at idle every counter is back at its baseline. */
@@ -48,7 +48,7 @@ export function bounds(view: View, findings: Findings): void {
       findings.violated('I7', `${entity} holds ${depth} messages, allowed ${depthMax}`, index);
     if (depthMaxTotal > 0 && total > depthMaxTotal)
       findings.violated('I7', `the log holds ${total} messages, allowed ${depthMaxTotal}`, index);
-    // Active entities may outnumber the limit after a node has left; only a step that makes a new one is refused.
+    // After a node has left, more entities than the limit may be active. Only a step that activates another entity is refused.
     if (depth === 1 && workersMax > 0 && active > workersMax && !wasActive(view, event))
       findings.violated('I7', `${active} entities are active, allowed ${workersMax}`, index);
   }
@@ -56,7 +56,7 @@ export function bounds(view: View, findings: Findings): void {
   atRest(view, findings);
 }
 
-/** A retry begins no sooner than its wait is over, by the store's clock; stamps are whole milliseconds. */
+/** Checks that no retry begins before its backoff is over by the store's clock. Time stamps are whole milliseconds. */
 function backoffs(view: View, { entity, transitions }: EntityView, findings: Findings): void {
   let putBack: Transition | undefined;
   for (const step of transitions) {
@@ -71,7 +71,9 @@ function backoffs(view: View, { entity, transitions }: EntityView, findings: Fin
   }
 }
 
-/** Replays and sends from within a finish count as if what they replace had left already. */
+/**
+ * Whether the entity was active before: replays and sends within a finish are counted after the message they replace has left.
+ */
 const wasActive = (view: View, append: { entity: string; index: number }): boolean => {
   const before = view.at(append.index - 1);
   return before?.kind === 'transition' && before.entity === append.entity;
@@ -89,7 +91,7 @@ function atRest(view: View, findings: Findings): void {
     if (node.state !== 'running') continue;
     const { waiting, timers, owned } = node;
     if (owned > 0) findings.violated('I7', `${node.node} is idle and owns ${owned} entities`, index);
-    // A handler that never ends runs on, whatever became of its message.
+    // A handler that never ends keeps running, also after its message has ended.
     const running = node.running - view.stuckOn(node.node);
     if (running + waiting > 0)
       findings.violated('I7', `${node.node} is idle with ${running} running and ${waiting} waiting`, index);

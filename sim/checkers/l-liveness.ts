@@ -1,7 +1,7 @@
 import type { HistoryEvent, Invoke } from '../history.js';
 import type { Findings, Handling, View } from './view.js';
 
-/** Limits that a probe may meet rightly, if what blocks holds them. */
+/** Codes with which a probe may be refused while handlers that never end use up the limit. */
 const LIMITS = new Set(['QUEUE_DEPTH_EXCEEDED', 'WORKER_LIMIT_EXCEEDED']);
 
 const settledOf = (view: View): Map<string, HistoryEvent> => {
@@ -12,11 +12,11 @@ const settledOf = (view: View): Map<string, HistoryEvent> => {
   return settled;
 };
 
-/** A handling on a node that lives which the workload never lets end. Another one that has not ended is no excuse. */
+/** Returns a handling on a live node that the workload never lets end. Any other unfinished handling is no excuse. */
 const stuckIn = (view: View, entity: string): Handling | undefined =>
   view.entity(entity).handlings.find((h) => h.start.isEndless === true && h.endMs === Number.POSITIVE_INFINITY);
 
-/** L1: after the heal everything accepted becomes terminal, and new work is accepted. */
+/** L1: after the heal every accepted message becomes terminal, and new work is accepted. */
 export function liveness(view: View, findings: Findings): void {
   const { final } = view;
   if (final === undefined || view.healedMs === Number.POSITIVE_INFINITY || view.lossIndex < Number.POSITIVE_INFINITY) return;
@@ -47,7 +47,7 @@ export function liveness(view: View, findings: Findings): void {
       findings.violated('L1', `${node.node} is ${node.state} long after the heal`, final.index);
 }
 
-/** Whether handlers that never end hold every slot of the node that owns it. */
+/** Returns whether handlers that never end hold every slot of the node that owns the entity. */
 function isBehindSlots(view: View, entity: string): boolean {
   const { concurrentHandlersMax } = view.facts;
   const owner = view.entity(entity).owned.findLast((o) => o.how === 'claim');
@@ -72,11 +72,11 @@ export function settles(view: View, findings: Findings): void {
   }
 }
 
-/** L3: a message to an idle entity is done within its bound, whatever other entities do. */
+/** L3: a message to an idle entity completes within its bound, regardless of what other entities do. */
 export function independence(view: View, findings: Findings): void {
   if (view.lossIndex < Number.POSITIVE_INFINITY) return;
   const settled = settledOf(view);
-  // Only the last probe of an entity counts: those before it were turned away for a moment.
+  // Only the last probe of an entity counts. The earlier ones were refused temporarily.
   const probes = new Map<string, Invoke>();
   for (const invoke of view.invokes) if (invoke.probe) probes.set(invoke.entity, invoke);
   for (const invoke of probes.values()) probed(view, invoke, settled.get(`${invoke.call} ${invoke.node}`), findings);

@@ -2,21 +2,21 @@ import type { HistoryEvent, Transition } from '../history.js';
 import { type Findings, isTerminal, type View } from './view.js';
 
 /**
- * The longest that a hint may take in a run without faults, in ms. A hop between nodes takes at most 1.5 ms, a call to the store 2.4 ms,
- * and a timer fires at most 1 ms late: a petition, an assignment, a claim and a begin take about 12 ms together. The longest wait of
- * 120,000 in 1,000 such runs was 33 ms. Sweeps come every 200 ms or more.
+ * Longest time in ms that a hint may take in a run without faults. A hop between nodes takes at most 1.5 ms, a call to the store
+ * 2.4 ms, and a timer fires at most 1 ms late. A petition, an assignment, a claim and a begin take about 12 ms together. The
+ * longest of 120,000 waits in 1,000 such runs was 33 ms. Sweeps run every 200 ms or more.
  */
 export const HINT_MS_MAX = 50;
 
 interface Queue {
-  /** Sequences of the messages that wait, in log order. */
+  /** Sequences of the waiting messages, in log order. */
   waiting: number[];
   isRunning: boolean;
-  /** From then on its first message could begin. */
+  /** Time in ms from which the first waiting message could begin. */
   readyMs: number;
 }
 
-/** L4: in a run without faults, neither a message nor its result waits for the sweep. */
+/** L4: in a run without faults, neither a message nor its result waits for a sweep. */
 export function promptness(view: View, findings: Findings): void {
   const calmMs = view.calmFromMs();
   if (calmMs === undefined) return;
@@ -33,7 +33,7 @@ interface LateBegin {
   readonly waitedMs: number;
 }
 
-/** Returns the messages that waited for longer than a hint takes, although their node had a free slot: a sweep found them, or a restart. */
+/** Returns messages that waited longer than a hint takes although their node had a free slot: a sweep or restart found them. */
 export function lateBegins(view: View): readonly LateBegin[] {
   const late: LateBegin[] = [];
   const slots = new Slots(view.facts.concurrentHandlersMax);
@@ -77,7 +77,7 @@ function moved(view: View, queue: Queue, { entity, seq, from, to, attempt, atMs 
   queue.readyMs = atMs + view.backoffMs(entity, attempt);
 }
 
-/** When each node last had no free slot for a handler. */
+/** Tracks when each node last had no free slot for a handler. */
 class Slots {
   private readonly running = new Map<string, number>();
   private readonly fullMs = new Map<string, number>();
@@ -98,7 +98,7 @@ class Slots {
   }
 }
 
-/** The result of a message reaches the caller that logged it. A second caller with the same id reads it back at a sweep. */
+/** Checks that a result reaches the caller that logged the message. A second caller with the same id reads it back at a sweep. */
 function results(view: View, calmMs: number, findings: Findings): void {
   const ends = new Map<string, { node: string; atMs: number }>();
   for (const { appends, transitions } of view.entities.values()) {

@@ -1,8 +1,9 @@
 import type { Findings, View } from './view.js';
 
 /**
- * L5 where links to the store are thin and nothing else is wrong: each message, result and send crosses within one call, so batches have to be
- * made that cross, and no node may lose its lease. A session that gets nothing through is given up, which costs its node the lease.
+ * L5 in runs where the links to the store are thin and nothing else is wrong. Each message, result and send fits through the link
+ * within one call, so nodes must form batches that fit, and no node may lose its lease. A session that gets nothing through is
+ * given up, which costs its node the lease.
  */
 export function keptLeases({ facts, events }: View, findings: Findings): void {
   if (facts.keepsLeases !== true) return;

@@ -2,7 +2,7 @@ import type { Fail, HistoryEvent, Invoke, NodeChange, Unknown } from '../history
 import { HINT_MS_MAX } from './l4-promptness.js';
 import { type Findings, isTerminal, type View } from './view.js';
 
-/** What happens to a node only where something is wrong. */
+/** Changes of a node that occur only if something is wrong. */
 const TROUBLE: ReadonlySet<NodeChange> = new Set([
   'start-failed',
   'suspended',
@@ -14,8 +14,9 @@ const TROUBLE: ReadonlySet<NodeChange> = new Set([
 ]);
 
 /**
- * L5: no call is refused, given up early or left unknown without need. A refusal for a limit, and the deadline of a call, are judged in
- * every run, by what the history counts; while no fault is near no call may end in another way, and without faults no node may be in trouble.
+ * L5: no call is refused, given up early or left unknown without need. Refusals for a limit and deadlines of calls are judged in
+ * every run, by counts from the history. While no fault is near, no call may end in another way. Without faults no node may be in
+ * trouble.
  */
 export function needlessness(view: View, findings: Findings): void {
   let counts: Counts | undefined;
@@ -36,7 +37,7 @@ export function needlessness(view: View, findings: Findings): void {
   }
 }
 
-/** How one call ended. */
+/** Judges how one call ended. */
 class Ending {
   constructor(
     private readonly view: View,
@@ -62,7 +63,7 @@ class Ending {
 
   private limit(code: 'QUEUE_DEPTH_EXCEEDED' | 'WORKER_LIMIT_EXCEEDED'): void {
     const { event, invoke, counts } = this;
-    // The sends of a handler were over a limit: its call ends with the code of that.
+    // The sends of a handler exceeded a limit, and its call ends with the code of that limit.
     if (event.kind === 'unknown') return;
     if (!counts().wasReached(code, invoke, event)) this.violated('while no limit was reached');
   }
@@ -92,7 +93,7 @@ interface Count {
   readonly count: number;
 }
 
-/** How many messages were live at each event, of an entity and in all, and how many entities had such. */
+/** Counts live messages after each event, per entity and in total, and the entities that have live messages. */
 class Counts {
   private readonly total: Count[] = [];
   private readonly active: Count[] = [];
@@ -121,7 +122,9 @@ class Counts {
       else if (event.kind === 'transition' && isTerminal(event.to)) step(event, -1);
   }
 
-  /** Whether the limit was reached at some time between the call and its refusal; that of entities grows with the members, so one of them. */
+  /**
+   * Returns whether the limit was reached between call and refusal. The limit of entities grows per member: tests that of one.
+   */
   wasReached(
     code: 'QUEUE_DEPTH_EXCEEDED' | 'WORKER_LIMIT_EXCEEDED',
     { entity, index: from }: Invoke,
@@ -135,7 +138,7 @@ class Counts {
   }
 }
 
-/** The highest count between two indexes, and as it was at the first of them. */
+/** Returns the highest count between two indexes, including the count in force at the first one. */
 function mostOf(counts: readonly Count[], from: number, to: number): number {
   let most = 0;
   for (const { index, count } of counts) {

@@ -1,4 +1,4 @@
-/** A history, indexed once for all checkers. Order is by index: two events of one instant still have one. */
+/** A history, indexed once for all checkers. Events are ordered by index, which also orders events of the same instant. */
 import type {
   Appended,
   Effect,
@@ -43,19 +43,19 @@ export type InvariantId = (typeof INVARIANTS)[number];
 export interface Violation {
   readonly invariant: InvariantId;
   readonly what: string;
-  /** Index of the event that shows it. */
+  /** Index of the event that shows the violation. */
   readonly index: number;
 }
 
 export interface Findings {
   violated(invariant: InvariantId, what: string, index: number): void;
-  /** Something that would be a violation, had the run kept to the assumptions of design §2. */
+  /** Counts what would be a violation if the run had kept the assumptions of that invariant (docs/invariants.md). */
   excuse(invariant: InvariantId, why: string): void;
-  /** A check that could not come to an end. */
+  /** Counts a check that ran out of budget. */
   unknown(invariant: InvariantId): void;
 }
 
-/** One run of a handler; `endIndex` and `endMs` are infinite while it runs. */
+/** One run of a handler. `endIndex` and `endMs` are infinite while it runs; `abortMs` is infinite until its signal aborts. */
 export interface Handling {
   readonly start: Start;
   end: End | undefined;
@@ -68,7 +68,7 @@ export interface Span {
   readonly fromMs: number;
   toMs: number;
   readonly value: number;
-  /** Of a pause in which the clock stood still: the node believes in its lease for up to a lease's time more. */
+  /** True for a pause in which the clock stood still. The node may count its lease as valid for up to one lease time after it. */
   readonly suspended: boolean;
 }
 
@@ -79,15 +79,15 @@ export interface EntityView {
   readonly handlings: Handling[];
   readonly effects: Effect[];
   readonly letters: LetterMade[];
-  /** Notes of late ends. */
+  /** Late ends that the log noted on dead letters. */
   readonly notes: LateNote[];
   readonly owned: Owned[];
-  /** Reported as blocked, ever. */
+  /** True if a node has reported the entity as blocked at any time. */
   blocked: boolean;
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
-/** The longest wait between two attempts, in ms: the configuration of a simulated node leaves it at its default. */
+/** Longest wait between two attempts, in ms. Simulated nodes keep the default of the configuration. */
 const BACKOFF_MS_MAX = 30_000;
 
 export class View {
@@ -96,26 +96,26 @@ export class View {
   healedMs = NEVER;
   /** Index of the event at which the store lost writes. */
   lossIndex = NEVER;
-  /** The key that was deleted beneath the nodes, with its field if that is all; undefined if none was. */
+  /** The key that a fault deleted from the store, with the field if only a field was deleted; undefined if none was. */
   lostKey: string | undefined;
-  /** It lost all. */
+  /** True if the store lost everything. */
   isEmptied = false;
-  /** Index of the event from which on an operator deletes dead letters, whatever their limits. */
+  /** Index of the event after which an operator deletes dead letters regardless of their limits. */
   purgedFromIndex = NEVER;
-  /** Living nodes that had an acknowledgement of what was lost; undefined: all that had joined. */
+  /** Live nodes that had an acknowledgement of a lost write; undefined: all nodes that had joined. */
   rememberedBy: ReadonlySet<string> | undefined;
-  /** Index of the event at which the store was closed, by the first node that noticed the loss. */
+  /** Index of the event at which the first node that noticed the loss closed the store. */
   closedIndex = NEVER;
   readonly entities = new Map<string, EntityView>();
   readonly invokes: Invoke[] = [];
   readonly drops: LetterDropped[] = [];
-  /** Pauses by node; the value is the lease left at their begin. */
+  /** Pauses by node. The value is the lease that was left at the begin of the pause, in ms. */
   readonly pauses = new Map<string, Span[]>();
-  /** Clock rates beside 1, by node. */
+  /** Spans in which a clock ran at another rate than 1, by node. The value is the rate. */
   readonly clocks = new Map<string, Span[]>();
-  /** Times at which the store's clock jumped ahead. */
+  /** Times in ms at which the store's clock jumped ahead. */
   readonly jumpsMs: number[] = [];
-  /** Ends of processes by node: index and time. */
+  /** Crashes and exits of processes by node: index and time. */
   readonly deaths = new Map<string, { index: number; atMs: number }[]>();
   /** Index of the last join, by node. */
   readonly joined = new Map<string, number>();
@@ -252,63 +252,65 @@ export class View {
     else if (event.fault === 'clock') span(this.clocks, node, event, event.rate ?? 1);
   }
 
-  /** When a run without faults has settled, in ms; undefined where faults are injected. */
+  /** Returns the time in ms from which a run without faults has settled; undefined if the run injects faults. */
   calmFromMs(): number | undefined {
     const { calmAfterJoinMs } = this.facts;
     if (calmAfterJoinMs === undefined) return undefined;
     return Math.max(0, ...this.joinsMs) + calmAfterJoinMs;
   }
 
-  /** No fault has an effect between these two times. */
+  /** Returns whether no fault has an effect between these two times. */
   isQuiet(fromMs: number, toMs: number): boolean {
     const { disturbedMs } = this.facts;
     return disturbedMs !== undefined && isQuiet(disturbedMs, fromMs, toMs);
   }
 
-  /** Shortest wait in ms after that attempt has failed. */
+  /** Returns the shortest wait in ms after that attempt has failed. */
   backoffMs(entity: string, attempt: number): number {
     const { backoffMs = 0 } = this.typeFacts(entity);
     return attempt === 0 ? 0 : Math.min(backoffMs * 2 ** (attempt - 1), BACKOFF_MS_MAX);
   }
 
-  /** The event of that index; undefined if it is in no part that is judged here. */
+  /** Returns the event of that index; undefined if the part of the history that this view judges does not contain it. */
   at(index: number): HistoryEvent | undefined {
     const event = this.events[index];
     return event?.index === index ? event : this.events.find((e) => e.index === index);
   }
 
-  /** Returns the invocation of a call that ended; without its index, the last one of that name on that node before it. */
+  /**
+   * Returns the invocation of a call that ended; if its index is unknown, the last one of that call on that node before the end.
+   */
   invokeOf({ call, node, index, invoked }: Fail | Unknown): Invoke | undefined {
     const known = invoked === undefined ? undefined : this.at(invoked);
     if (known?.kind === 'invoke') return known;
     return this.invokes.findLast((i) => i.call === call && i.node === node && i.index <= index);
   }
 
-  /** False if a second caller has sent the same message. */
+  /** Returns false if the same message was sent by a second caller or a second time. */
   isSoleCaller(call: string): boolean {
     return this.invokes.find((i) => i.call === call) === this.invokes.findLast((i) => i.call === call);
   }
 
-  /** How the first message of that call ended; undefined while it is live. */
+  /** Returns the terminal transition of the first message of that call; undefined while the message is live. */
   endOf({ call, entity }: Invoke): Transition | undefined {
     const { appends, transitions } = this.entity(entity);
     const seq = appends.find((a) => a.call === call && a.replayOf === '')?.seq;
     return transitions.find((t) => t.seq === seq && isTerminal(t.to));
   }
 
-  /** Handlings on that node, which lives, that the workload never lets end. */
+  /** Returns how many handlings that the workload never lets end run on that node. */
   stuckOn(node: string): number {
     let n = 0;
     for (const { start } of this.open.values()) if (start.node === node && start.isEndless === true) n++;
     return n;
   }
 
-  /** Whether the process of that node ended after the event of that index. */
+  /** Returns whether the process of that node ended after the event of that index. */
   diedAfter(node: string, index: number): boolean {
     return this.deaths.get(node)?.some((d) => d.index > index) === true;
   }
 
-  /** Milliseconds between the two times for which the node was paused. */
+  /** Returns for how many ms between the two times the node was paused. */
   pausedMs(node: string, fromMs: number, toMs: number): number {
     let sum = 0;
     for (const p of this.pauses.get(node) ?? []) sum += Math.max(0, Math.min(p.toMs, toMs) - Math.max(p.fromMs, fromMs));
@@ -330,12 +332,12 @@ function span(map: Map<string, Span[]>, node: string, event: FaultEvent, value: 
   else for (const open of list) if (open.toMs === NEVER) open.toMs = event.atMs;
 }
 
-/** Within 1 % of each other: each within half of that. */
+/** Largest deviation of a clock rate from 1. Clocks that keep it are within about 1 % of each other. */
 const RATE_MAX = 0.0051;
 
 /**
- * Which assumption of single writing was broken for the handler `earlier` before `later` started beside it; undefined if
- * none was. Exactly what design §2 allows.
+ * Returns which assumption of I2 was broken for the handler `earlier` before another handler started beside it at `laterMs`;
+ * undefined if none was. Excuses exactly what docs/invariants.md allows.
  */
 export function excuseOf(view: View, earlier: Handling, laterMs: number): string | undefined {
   const { takeoverHoldMs } = view.facts;
@@ -344,8 +346,8 @@ export function excuseOf(view: View, earlier: Handling, laterMs: number): string
   const clocks =
     pastLeaseOf(view, view.pauses.get(node) ?? [], atMs, laterMs, takenMs) ?? outOfBoundOf(view, node, atMs, laterMs);
   if (clocks !== undefined) return clocks;
-  // The hold is kept in store time: a jump within it shortens it. One before the take-over excuses nothing, since nobody is
-  // declared dead by the store's clock alone.
+  // The take-over hold is in store time, so a jump of the store's clock within the hold shortens it. A jump before the take-over
+  // excuses nothing, since no node is evicted by the store's clock alone.
   if (view.jumpsMs.some((jumpMs) => jumpMs >= takenMs && jumpMs <= laterMs))
     return 'the clock of the store jumped within the hold';
   if (earlier.abortMs + takeoverHoldMs < Math.min(earlier.endMs, laterMs)) return 'it ignored its signal beyond the hold';
@@ -353,15 +355,16 @@ export function excuseOf(view: View, earlier: Handling, laterMs: number): string
 }
 
 /**
- * The same for a handler that starts when its node has lost the right to run it: the lease is checked before each start, so only a
- * clock that stood still or went wrong lets it start, and no pause in which the clock went on.
+ * Returns the excuse for a handler that starts after its node has lost the right to run it; undefined if there is none. The lease
+ * is checked before each start, so only a clock that stood still or was out of bound excuses the start. A pause in which the
+ * clock went on does not.
  */
 export function lateStartExcuseOf(view: View, { start: { node, atMs } }: Handling): string | undefined {
   const suspensions = (view.pauses.get(node) ?? []).filter((p) => p.suspended);
   return pastLeaseOf(view, suspensions, atMs, atMs, atMs) ?? outOfBoundOf(view, node, atMs, atMs);
 }
 
-/** Why a node may have acted as master after its term: its clock, or that of the store, was wrong. */
+/** Returns which wrong clock (the node's or the store's) explains that a node acted as master after its term; or undefined. */
 export function overdueExcuseOf(view: View, node: string, atMs: number): string | undefined {
   const { leaderTtlMs = view.facts.leaseTtlMs } = view.facts;
   const fromMs = atMs - 2 * leaderTtlMs;
@@ -370,31 +373,34 @@ export function overdueExcuseOf(view: View, node: string, atMs: number): string 
   return outOfBoundOf(view, node, atMs, atMs);
 }
 
-/** `lostMs`: when the entity was taken from the node, or later. */
+/** `lostMs`: time at which the node lost the entity, or later. */
 function pastLeaseOf(view: View, pauses: readonly Span[], atMs: number, laterMs: number, lostMs: number): string | undefined {
   const { leaseTtlMs } = view.facts;
   for (const pause of pauses) {
     const leaseEndMs = pause.fromMs + pause.value - unseenMs(view, pauses, pause);
-    // A pause that was over when the handler started excuses nothing: the lease is checked before each start. A clock that stood
-    // still is behind until the next beat, and that is sent within a lease's time.
+    // A pause that was over when the handler started excuses nothing, since the lease is checked before each start. After a
+    // suspension the clock is behind until the next heartbeat, which is sent within one lease time.
     const wrongUntilMs = pause.suspended ? pause.toMs + leaseTtlMs : pause.toMs;
     const isMeanwhile = pause.fromMs <= laterMs && wrongUntilMs > atMs;
     if (isMeanwhile && Math.min(pause.toMs, laterMs) >= leaseEndMs) return 'its node was paused past its lease';
-    // Shorter than the lease, but added to it. Whoever is buried has not beaten for a lease's time: not since it woke.
+    // The suspension was shorter than the lease, but the node's lease lasts longer by it. An evicted node has sent no heartbeat
+    // for one lease time, so it has sent none since it woke.
     if (pause.suspended && lostMs >= Math.max(leaseEndMs, pause.toMs) && lostMs < wrongUntilMs)
       return 'its node was suspended, and its lease ended unseen';
   }
   return undefined;
 }
 
-/** For how long the clock of the node had stood still since the last beat before that pause: its lease is shorter by that. */
+/**
+ * Returns for how many ms the node's clock stood still between its last heartbeat and the pause: its lease is shorter by that.
+ */
 function unseenMs({ facts }: View, pauses: readonly Span[], pause: Span): number {
-  let sinceBeatMs = (facts.leaseTtlMs - facts.leaseMarginMs - pause.value) * (1 + RATE_MAX);
+  let sinceHeartbeatMs = (facts.leaseTtlMs - facts.leaseMarginMs - pause.value) * (1 + RATE_MAX);
   let fromMs = pause.fromMs;
   let sum = 0;
   for (const { fromMs: stoodMs, toMs: wokeMs } of pauses.filter((p) => p.suspended && p.toMs <= fromMs).reverse()) {
-    sinceBeatMs -= fromMs - wokeMs;
-    if (sinceBeatMs < 0) break;
+    sinceHeartbeatMs -= fromMs - wokeMs;
+    if (sinceHeartbeatMs < 0) break;
     sum += wokeMs - stoodMs;
     fromMs = stoodMs;
   }

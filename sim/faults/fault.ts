@@ -5,13 +5,16 @@ import type { Stream } from '../sim-random.js';
 /** A kind of fault: how it is drawn, and what it does. */
 export interface FaultKind {
   readonly kind: string;
-  /** It may break an assumption of design §2, so that a checker may have to excuse something. */
+  /**
+   * Set if the fault may break an assumption of the invariants (docs/invariants.md), so that a checker may have to excuse a
+   * violation.
+   */
   readonly excuses: boolean;
-  /** How often it comes in a run in which it is on, at the middle weight. */
+  /** How often the fault occurs in a run in which its kind is on, at the middle weight. */
   readonly perRun: number;
-  /** What is drawn besides time and node. `forMs` 0: it happens once. */
+  /** Draws the fields other than time and node. `forMs` 0: the fault happens once. */
   draw(chance: Stream, nodeTTLMs: number): Pick<FaultPlan, 'forMs'> & Partial<Pick<FaultPlan, 'amount'>>;
-  /** Does it; answers how it ends. Undefined: it could not be done now, and does not count. */
+  /** Begins the fault. Returns the function that ends it. Undefined: the fault is not possible now, and does not count. */
   begin(cluster: Cluster, fault: FaultPlan): (() => void) | undefined;
 }
 

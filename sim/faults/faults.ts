@@ -4,7 +4,7 @@ import { LINK_FAULTS, STORE_CONDITIONS, STORE_LOSSES } from './link-faults.js';
 import { NODE_FAULTS } from './node-faults.js';
 import { REOPENING } from './reopening.js';
 
-/** Every kind of fault that any store has; store losses are drawn apart, since they end the group. */
+/** Every kind of fault that any store has. Store losses are drawn separately, since they end the group. */
 export const FAULTS: readonly FaultKind[] = [...NODE_FAULTS, ...LINK_FAULTS, ...STORE_CONDITIONS, ...STORE_LOSSES];
 
 const byKind = new Map([...FAULTS, KEY_LOSS, REOPENING].map((f) => [f.kind, f]));

@@ -1,4 +1,7 @@
-/** One key of ours in Redis is deleted beneath the nodes, or one field of one, by an operator's mistake or an eviction. */
+/**
+ * Deletes one of the library's keys in Redis beneath the nodes, or one field of a key, as an operator's mistake or an eviction
+ * does.
+ */
 import type { Plan } from '../plan.js';
 import { Stream } from '../sim-random.js';
 import { type FaultKind, nothing } from './fault.js';
@@ -7,10 +10,10 @@ import { STORE_LOSSES } from './link-faults.js';
 /** Share of the seeds of the store `lua` that have faults. */
 const SHARE = 0.12;
 const FROM_MS = 1500;
-/** Before the heal, so that it comes among the other faults. */
+/** In ms before the heal, so that the loss occurs among the other faults. */
 const BEFORE_HEAL_MS = 300;
 
-/** `amount` says which key and which field; drawn only where the scripts run, since the core has no keys. */
+/** `amount` selects the key and the field. Drawn only if the scripts run, since the core has no keys. */
 export const KEY_LOSS: FaultKind = {
   kind: 'keyLost',
   excuses: true,
@@ -24,13 +27,13 @@ export const KEY_LOSS: FaultKind = {
   },
 };
 
-/** Adds the loss of a key to some plans of the store `lua`. Returns all others as they are. */
+/** Adds the loss of a key to some plans of the store `lua`. Returns all other plans as they are. */
 export function withKeyLoss(plan: Plan): Plan {
   const chance = new Stream(plan.seed, 'key loss');
   const losesAll = plan.faults.some(({ kind }) => STORE_LOSSES.some((loss) => loss.kind === kind));
   if (plan.store !== 'lua' || plan.isCalm === true || plan.link?.isAlone === true || losesAll || !chance.chance(SHARE))
     return plan;
-  // Several tries, since a key may be empty: the first that finds one is the only one.
+  // Several tries, since a key may be empty. Only the first try that finds a key deletes one.
   const faults = Array.from({ length: 3 }, () => ({
     atMs: chance.int(FROM_MS, plan.healAtMs - BEFORE_HEAL_MS),
     kind: KEY_LOSS.kind,

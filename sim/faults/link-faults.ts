@@ -1,20 +1,20 @@
-/** What happens between nodes, and between them and the store. */
+/** Faults between nodes, and between nodes and the store. */
 import type { Cluster } from '../cluster.js';
-import type { Share, Weather } from '../conditions.js';
+import type { Conditions, Share } from '../conditions.js';
 import type { FaultPlan } from '../plan.js';
 import { type FaultKind, nothing } from './fault.js';
 
-/** A window in which a share of what passes is hit, or all of it is late. */
+/** A window in which a share of the messages or calls is hit, or in which all of them are late. */
 const window = (kind: Share | 'netDelayMs' | 'storeDelayMs', shares: readonly number[], perRun = 2): FaultKind => ({
   kind: `${kind}Window`,
   excuses: false,
   perRun,
   draw: (chance) => ({ forMs: chance.int(500, 8000), amount: chance.pick(shares) }),
   begin(cluster, fault) {
-    const { weather } = cluster;
-    weather[kind] = fault.amount ?? 0;
+    const { conditions } = cluster;
+    conditions[kind] = fault.amount ?? 0;
     return () => {
-      weather[kind] = 0;
+      conditions[kind] = 0;
     };
   },
 });
@@ -28,12 +28,12 @@ const partitionOf = (kind: string, cut: (cluster: Cluster, node: string, others:
     const { node = '' } = fault;
     const others = [...cluster.nodes.keys()].filter((n) => n !== node);
     if (others.length === 0) return undefined;
-    const before = new Set(cluster.weather.cutPairs);
+    const before = new Set(cluster.conditions.cutPairs);
     cut(cluster, node, others);
-    const added = [...cluster.weather.cutPairs].filter((pair) => !before.has(pair));
+    const added = [...cluster.conditions.cutPairs].filter((pair) => !before.has(pair));
     cluster.fault(kind, 'begin', node, {});
     return () => {
-      for (const pair of added) cluster.weather.cutPairs.delete(pair);
+      for (const pair of added) cluster.conditions.cutPairs.delete(pair);
       cluster.fault(kind, 'end', node, {});
     };
   },
@@ -43,10 +43,10 @@ const fromStore: FaultKind = {
   kind: 'partitionStore',
   excuses: false,
   perRun: 3,
-  // Most outlast the lease: what is shorter is a lost call or two, which other kinds bring.
+  // Most last longer than the lease. A shorter one is a lost call or two, which other kinds cover.
   draw: (chance, nodeTTLMs) => ({ forMs: chance.logBetween(nodeTTLMs / 2, nodeTTLMs * 6) }),
   begin(cluster, { node = '' }) {
-    if (cluster.weather.cutFromStore.has(node)) return undefined;
+    if (cluster.conditions.cutFromStore.has(node)) return undefined;
     cluster.cutStore(node);
     cluster.fault('partitionStore', 'begin', node, {});
     return () => {
@@ -58,7 +58,7 @@ const fromStore: FaultKind = {
 
 const fromPeers = partitionOf('partition', (cluster, node, others) => cluster.partition([node], others));
 
-/** Cut off from everything: it hears nothing of what others decide meanwhile. */
+/** Cuts a node off from everything. The node receives nothing of what other nodes decide meanwhile. */
 const isolation: FaultKind = {
   ...fromStore,
   kind: 'isolation',
@@ -71,14 +71,14 @@ const isolation: FaultKind = {
   },
 };
 
-/** One node is far from the store, or its machine is busy. */
+/** Slows down one node's way to the store, as if the node were far away or its machine busy. */
 const slowStore: FaultKind = {
   kind: 'slowStore',
   excuses: false,
   perRun: 1.5,
   draw: (chance) => ({ forMs: chance.int(500, 6000), amount: chance.logBetween(5, 400) }),
   begin(cluster, { node = '', amount = 0 }) {
-    if (cluster.weather.slowStore.has(node)) return undefined;
+    if (cluster.conditions.slowStore.has(node)) return undefined;
     cluster.slowStore(node, amount);
     cluster.fault('slowStore', 'begin', node, {});
     return () => {
@@ -88,16 +88,16 @@ const slowStore: FaultKind = {
   },
 };
 
-const storeWide = (kind: string, longestMs: number, set: (weather: Weather, on: boolean) => void): FaultKind => ({
+const storeWide = (kind: string, longestMs: number, set: (conditions: Conditions, on: boolean) => void): FaultKind => ({
   kind,
   excuses: false,
   perRun: 1,
   draw: (chance) => ({ forMs: chance.logBetween(100, longestMs) }),
   begin(cluster) {
-    set(cluster.weather, true);
+    set(cluster.conditions, true);
     cluster.fault(kind, 'begin', 'store', {});
     return () => {
-      set(cluster.weather, false);
+      set(cluster.conditions, false);
       cluster.fault(kind, 'end', 'store', {});
     };
   },
@@ -129,7 +129,7 @@ const storeLoss = (kind: string, lose: (cluster: Cluster, fault: FaultPlan) => b
   },
 });
 
-/** An operator looks at the dead letters and replays some. */
+/** An operator reads the dead letters and replays some. */
 const replayLetters: FaultKind = {
   kind: 'replay',
   excuses: false,
@@ -137,12 +137,12 @@ const replayLetters: FaultKind = {
   draw: (chance) => ({ forMs: 0, amount: chance.int(0, 1) }),
   begin(cluster, { amount = 0 }) {
     const { server } = cluster;
-    if (server.twin?.isApart === true) return undefined;
+    if (server.lockstep?.isApart === true) return undefined;
     const open = [...server.state.letters.values()].filter((l) => l.replayedAs === '').slice(0, 3);
     if (open.length === 0) return undefined;
     for (const { id } of open) {
       server.applyControl('operator', { op: 'replay', letter: id, force: amount === 1 });
-      // Two operators at once: the second is refused.
+      // A second operator at the same time. Its replay is refused.
       server.applyControl('operator', { op: 'replay', letter: id, force: amount === 1 });
     }
     return nothing;
@@ -164,30 +164,30 @@ export const LINK_FAULTS: readonly FaultKind[] = [
   window('crashBeforeApply', [0.01, 0.05], 1),
   { ...window('pauseAfterApply', [0.03, 0.2]), excuses: true },
   fromPeers,
-  partitionOf('oneWay', (cluster, node, others) => {
-    for (const other of others) cluster.oneWay(node, other);
+  partitionOf('partitionOneway', (cluster, node, others) => {
+    for (const other of others) cluster.partitionOneway(node, other);
   }),
   partitionOf('partitionPeers', (cluster, _node, others) => {
-    for (const one of others) for (const other of others) if (one !== other) cluster.oneWay(one, other);
+    for (const one of others) for (const other of others) if (one !== other) cluster.partitionOneway(one, other);
   }),
   fromStore,
   slowStore,
   isolation,
-  storeWide('storeDown', 4000, (weather, on) => {
-    weather.storeDown = on;
+  storeWide('storeDown', 4000, (conditions, on) => {
+    conditions.storeDown = on;
   }),
-  storeWide('refuseOom', 5000, (weather, on) => {
-    weather.refusing = on ? 'oom' : 'none';
+  storeWide('refuseOom', 5000, (conditions, on) => {
+    conditions.refusing = on ? 'oom' : 'none';
   }),
-  storeWide('refuseReadonly', 4000, (weather, on) => {
-    weather.refusing = on ? 'readonly' : 'none';
+  storeWide('refuseReadonly', 4000, (conditions, on) => {
+    conditions.refusing = on ? 'readonly' : 'none';
   }),
   storeJump('storeJumpBack', false, [-10_000, -3000, -400, -50]),
   storeJump('storeJumpAhead', true, [50, 400, 3000, 60_000]),
   replayLetters,
 ];
 
-/** Conditions of the store, of which only the nodes themselves can end the first two. Drawn from a stream of their own. */
+/** Conditions of the store. Only the nodes can end the first two. Drawn from their own stream. */
 export const STORE_CONDITIONS: readonly FaultKind[] = [
   {
     kind: 'storeFull',
@@ -195,7 +195,7 @@ export const STORE_CONDITIONS: readonly FaultKind[] = [
     perRun: 2,
     draw: () => ({ forMs: 0 }),
     begin(cluster) {
-      cluster.weather.full = true;
+      cluster.conditions.full = true;
       cluster.fault('storeFull', 'once', 'store', {});
       return nothing;
     },
@@ -207,9 +207,9 @@ export const STORE_CONDITIONS: readonly FaultKind[] = [
     draw: () => ({ forMs: 0 }),
     begin: ({ server }) => (server.loseReady() ? nothing : undefined),
   },
-  // It is there, and answers nothing else yet, as after a restart.
-  storeWide('refuseAll', 4000, (weather, on) => {
-    weather.refusing = on ? 'all' : 'none';
+  // The store is reachable, and returns nothing but this error, as while it loads after a restart.
+  storeWide('refuseAll', 4000, (conditions, on) => {
+    conditions.refusing = on ? 'all' : 'none';
   }),
 ];
 
@@ -219,6 +219,6 @@ export const STORE_LOSSES: readonly FaultKind[] = [
     return true;
   }),
   storeLoss('storeTail', (cluster, { amount = 1 }) => cluster.server.restartWithout(amount) > 0),
-  // Mostly of all of them, as a snapshot from before a deployment has it.
+  // Mostly the joins of all members, as in a snapshot from before a deployment.
   storeLoss('storeBeforeJoin', (cluster, { amount = 1 }) => cluster.server.restartBeforeJoins(amount % 3 === 0 ? 1 : 99)),
 ];

@@ -1,4 +1,4 @@
-/** What happens to nodes: crash, restart, pause, drain, clocks. */
+/** Faults of nodes: crash, restart, pause, drain, clocks. */
 import type { Cluster } from '../cluster.js';
 import { type FaultPlan, NODES_MAX } from '../plan.js';
 import { type FaultKind, nothing } from './fault.js';
@@ -21,7 +21,7 @@ const crash: FaultKind = {
   },
 };
 
-/** A rolling restart takes one node down gracefully and brings it back. */
+/** A rolling restart stops one node gracefully and starts it again. */
 const rollingRestart: FaultKind = {
   kind: 'rollingRestart',
   excuses: false,
@@ -54,7 +54,7 @@ const pauseOf = (kind: string, excuses: boolean, suspended: boolean, span: (ttlM
   },
 });
 
-/** Drift within what the lease margin covers: two nodes stay within 1 % of each other. */
+/** Clock drift within what the lease margin covers: the clocks of two nodes stay within 1 % of each other. */
 const drift: FaultKind = {
   kind: 'drift',
   excuses: false,
@@ -98,7 +98,7 @@ const wallJump: FaultKind = {
   },
 };
 
-/** The wall clock is stepped again and again, as by two time services that disagree. */
+/** Steps the wall clock repeatedly, as two time services that disagree do. */
 const wallStorm: FaultKind = {
   kind: 'wallStorm',
   excuses: false,
@@ -123,7 +123,7 @@ const wallStorm: FaultKind = {
   },
 };
 
-/** One more node. */
+/** Starts one more node. */
 const join: FaultKind = {
   kind: 'join',
   excuses: false,
@@ -137,7 +137,7 @@ const join: FaultKind = {
   },
 };
 
-/** A second process with the serverId of a living one: it must not get in while that one lives. */
+/** Starts a second process with the serverId of a living one. It must not join while the first one lives. */
 const twin: FaultKind = {
   kind: 'twin',
   excuses: false,

@@ -1,6 +1,6 @@
 /**
- * An operator empties the store and lets it be used again, while processes that have joined it stand still or do not reach it. When they wake,
- * other members have their numbers: they must close themselves, and nothing else.
+ * An operator empties the store and lets it be used again, while processes that have joined it are paused or cut off from it.
+ * When they wake, other members have their incarnations. They must close themselves, and nothing else.
  */
 import type { Plan } from '../plan.js';
 import { Stream } from '../sim-random.js';
@@ -8,13 +8,13 @@ import type { FaultKind } from './fault.js';
 import { KEY_LOSS } from './key-loss.js';
 import { STORE_LOSSES } from './link-faults.js';
 
-/** Share of the seeds that have faults and two nodes or more. */
+/** Share of the seeds that have faults and at least two nodes. */
 const SHARE = 0.03;
 const FROM_MS = 2000;
-/** Before the heal, so that some work comes to the new group while the former one is there. */
+/** In ms before the heal, so that the new group gets some work while the former processes are there. */
 const BEFORE_HEAL_MS = 3000;
 const RESTART_MS = { from: 50, each: 150 };
-/** What `amount` says, bit by bit. */
+/** Meaning of the bits of `amount`. */
 const CHOICES = { cutOff: 1, isRestarted: 2, two: 4 } as const;
 
 export const REOPENING: FaultKind = {
@@ -49,7 +49,7 @@ export const REOPENING: FaultKind = {
   },
 };
 
-/** Adds it to some plans. Returns all others as they are. */
+/** Adds a reopening to some plans. Returns all other plans as they are. */
 export function withReopening(plan: Plan): Plan {
   const chance = new Stream(plan.seed, 'reopening');
   const { isCalm, link, faults, nodes, healAtMs, settings } = plan;

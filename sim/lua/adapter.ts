@@ -1,9 +1,9 @@
 import type { StoreAdapter } from '../store-adapter.js';
-import { LuaTwin, SCRIPTS } from './lockstep.js';
+import { LuaLockstep, SCRIPTS } from './lockstep.js';
 import { LuaStore } from './lua-store.js';
 
 export const LUA_ADAPTER: StoreAdapter = {
   scripts: SCRIPTS,
-  twinOf: (nowMs, scripts = SCRIPTS, differs) => new LuaTwin(nowMs, scripts, differs),
+  lockstepOf: (nowMs, scripts = SCRIPTS, differs) => new LuaLockstep(nowMs, scripts, differs),
   storeOf: (...way) => new LuaStore(...way),
 };

@@ -1,4 +1,4 @@
-/** What is used of fengari, a Lua VM in JavaScript that has no types of its own. A Lua string is an array of bytes. */
+/** The used part of fengari, a Lua VM in JavaScript without types. A Lua string is an array of bytes. */
 declare module 'fengari' {
   type LuaState = object & { readonly __lua: unique symbol };
   interface Fengari {

@@ -1,7 +1,7 @@
 /**
- * Runs the scripts of the production adapter in lockstep with the core: both apply each step at the same store time. The nodes get the
- * answers of the scripts. The checkers and faults read the state of the core. The first difference between the two, in an answer or in
- * the stored state, is reported as a violation.
+ * Runs the scripts of the production adapter in lockstep with the core: both apply each step at the same store time. The nodes
+ * get the answers of the scripts. The checkers and faults read the state of the core. The first difference between the two, in an
+ * answer or in the stored state, is reported as a violation.
  */
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
@@ -24,10 +24,10 @@ const KEYS = Object.keys(KEY_TYPES)
   .slice(0, 3)
   .map((name) => BASE + name);
 
-/** All that is stored is compared once in so many steps, and at the end. */
+/** Everything stored is compared once in so many steps, and at the end. */
 const STEPS_PER_LOOK = 20;
 
-/** Their pages end where a store likes, and come in an order that no store promises. */
+/** Operations that return pages. A store may end a page anywhere, and returns it in any order. */
 const PAGES: ReadonlySet<string> = new Set(['audit', 'survey', 'history', 'owned', 'ready', 'letters']);
 
 export interface Scripts {
@@ -39,35 +39,35 @@ export const SCRIPTS: Scripts = { batch: BATCH_SCRIPT, control: CONTROL_SCRIPT }
 
 const shaOf = (script: string): string => createHash('sha1').update(script).digest('hex');
 
-/** What the server refuses as a request arrives. */
-export interface StoreWeather {
+/** The conditions under which the server refuses requests when they arrive. */
+export interface StoreConditions {
   readonly refusing: Refusing;
   readonly full: boolean;
 }
 
-const refusingOf = ({ refusing, full }: StoreWeather): Refusing => (refusing === 'none' && full ? 'oom' : refusing);
+const refusingOf = ({ refusing, full }: StoreConditions): Refusing => (refusing === 'none' && full ? 'oom' : refusing);
 
-/** A step as the adapter encoded it, if it did. `isLate`: no caller reads its answer. */
+/** A step as the adapter encoded it. `isLate`: no caller reads its answer. */
 export interface Written {
-  /** Left out: the server takes everything, as it does from an operator. */
-  readonly weather?: StoreWeather;
+  /** Left out: the server refuses nothing, as for calls of an operator. */
+  readonly conditions?: StoreConditions;
   readonly args?: readonly string[] | undefined;
   readonly isLate?: boolean;
 }
 
-export class LuaTwin {
+export class LuaLockstep {
   private readonly redis: SimRedis;
   private readonly known = new Map<string, string>();
-  /** What the last script that was followed has answered. */
+  /** The answer of the last script that ran for a step. */
   text = '';
   private steps = 0;
   private isOver = false;
   private isReadyKnown = true;
-  /** Keys of Redis were deleted, so that it holds something else than the core: from here on the scripts alone apply each step. */
+  /** Set when keys of Redis were deleted, so that it differs from the core. From here on the scripts alone apply each step. */
   isApart = false;
   private failure: ReplyError | undefined;
 
-  /** `differs` is called once. */
+  /** `differs` is called at most once. */
   constructor(
     nowMs: () => number,
     private readonly scripts: Scripts,
@@ -76,7 +76,7 @@ export class LuaTwin {
     this.redis = new SimRedis(nowMs);
   }
 
-  /** What the last script has answered, or why it failed. */
+  /** The answer of the last script, or the error with which it failed. */
   get answer(): unknown {
     return this.failure ?? this.text;
   }
@@ -85,48 +85,51 @@ export class LuaTwin {
     return this.redis.command(name, ...args);
   }
 
-  /** The server knows the script from now on. Returns its hash. */
+  /** Makes the server know the script. Returns its hash. */
   learn(script: string): string {
     const sha = shaOf(script);
     this.known.set(sha, script);
     return sha;
   }
 
-  /** The answer to a script that is named by a hash which the server does not know; undefined if it can run. */
+  /** Returns the error for a script whose hash the server does not know; undefined if the script can run. */
   unknownScript({ script, isSha }: ScriptAsked): ReplyError | undefined {
     if (!isSha) this.learn(script);
     return isSha && !this.known.has(script) ? new ReplyError('NOSCRIPT No matching script. Please use EVAL.') : undefined;
   }
 
-  /** Of a script as the production adapter sends it, the one that runs: another one only under a canary. */
+  /**
+   * Returns the text of the script that runs in place of the one that the production adapter sends. They differ only under a
+   * canary.
+   */
   private textOf({ script, isSha }: ScriptAsked): string {
     const text = isSha ? (this.known.get(script) as string) : script;
     if (text === SCRIPTS.batch) return this.scripts.batch;
     return text === SCRIPTS.control ? this.scripts.control : text;
   }
 
-  /** Runs a script that no step of the core stands for. Throws a ReplyError. */
+  /** Runs a script that does not correspond to a step of the core. Throws a ReplyError. */
   run(asked: ScriptAsked): unknown {
     return this.redis.run(this.textOf(asked), asked.keys, asked.args);
   }
 
-  /** The core has applied the batch. */
-  batch(state: PartitionState, batch: Batch, reply: BatchReply, { args, isLate, weather }: Written = {}): void {
-    this.follow(this.scripts.batch, args ?? encodeBatch(batch, ''), weather);
+  /** Runs the batch that the core has applied, and compares the answers. */
+  batch(state: PartitionState, batch: Batch, reply: BatchReply, { args, isLate, conditions }: Written = {}): void {
+    this.follow(this.scripts.batch, args ?? encodeBatch(batch, ''), conditions);
     // A late copy may carry more steps than the copy that was applied, and would decode the answer to that one wrongly.
     if (isLate !== true) this.same(`batch ${batch.n} of ${batch.incarnation}`, reply, () => decodeBatchReply(this.text, batch));
     this.look(state);
   }
 
-  control(state: PartitionState, op: ControlOp, answer: ControlAnswer, { args, weather }: Written = {}): void {
-    this.follow(this.scripts.control, args ?? encodeControl(op, ''), weather);
+  control(state: PartitionState, op: ControlOp, answer: ControlAnswer, { args, conditions }: Written = {}): void {
+    this.follow(this.scripts.control, args ?? encodeControl(op, ''), conditions);
     if (!PAGES.has(op.op)) this.same(op.op, answer, () => decodeControl(op, this.text));
     this.look(state);
   }
 
-  /** By the core the server takes this step, so a script that is refused differs. */
-  private follow(script: string, args: readonly string[], weather?: StoreWeather): void {
-    this.redis.refusing = weather === undefined ? 'none' : refusingOf(weather);
+  /** Runs the script of a step. The core has applied the step, so a script that the server refuses counts as a difference. */
+  private follow(script: string, args: readonly string[], conditions?: StoreConditions): void {
+    this.redis.refusing = conditions === undefined ? 'none' : refusingOf(conditions);
     this.failure = undefined;
     try {
       this.text = this.redis.run(script, KEYS, args) as string;
@@ -141,8 +144,8 @@ export class LuaTwin {
   }
 
   /** Runs a script that the server must refuse. Returns its error, or its answer if it wrote nothing. */
-  refused(asked: ScriptAsked, weather: StoreWeather): unknown {
-    this.redis.refusing = refusingOf(weather);
+  refused(asked: ScriptAsked, conditions: StoreConditions): unknown {
+    this.redis.refusing = refusingOf(conditions);
     try {
       const answer = this.redis.run(this.textOf(asked), asked.keys, asked.args);
       if (this.redis.hasWritten) this.tell(`the server refuses such writes (${this.redis.refusing}), and a script got through`);
@@ -170,7 +173,7 @@ export class LuaTwin {
     if (++this.steps % STEPS_PER_LOOK === 0) this.compare(state);
   }
 
-  /** Compares all that is stored. */
+  /** Compares everything that is stored. */
   compare(state: PartitionState): void {
     if (this.isOver) return;
     const [core, redis] = [storedOf(state), storedIn(this.redis, BASE)].map((lines) => this.comparable(lines)) as [Lines, Lines];
@@ -182,15 +185,18 @@ export class LuaTwin {
     return this.isReadyKnown ? lines : new Map([...lines].filter(([name]) => !name.startsWith('ready ')));
   }
 
-  /** Empties the ready set. It is not compared from here: the core lists an entity again at its next step, the scripts at the audit. */
+  /**
+   * Empties the ready set. It is not compared from here: the core lists an entity again at its next step, the scripts at the
+   * audit.
+   */
   loseReady(): void {
     this.isReadyKnown = false;
     this.redis.command('del', `${BASE}ready`);
   }
 
   /**
-   * Deletes a key of ours, or one field of it, as an operator or an eviction does; `which` says what. Returns its name; undefined if there is
-   * no such key.
+   * Deletes one of the library's keys, or one field of it, as an operator or an eviction does. `which` selects the key and the
+   * field. Returns the name; undefined if the key does not exist.
    */
   loseKey(which: number): string | undefined {
     const names = Object.keys(KEY_TYPES);
@@ -208,22 +214,27 @@ export class LuaTwin {
     return isWhole ? name : `${name} ${field}`;
   }
 
-  /** Applies a batch where nothing else does. `isNew`: it was not applied before. No reply: the script failed. */
-  batchAlone(batch: Batch, { args, weather }: Written = {}): { readonly reply: BatchReply | undefined; readonly isNew: boolean } {
+  /**
+   * Applies a batch by the script alone. `isNew`: the batch was not applied before. The reply is undefined if the script failed.
+   */
+  batchAlone(
+    batch: Batch,
+    { args, conditions }: Written = {},
+  ): { readonly reply: BatchReply | undefined; readonly isNew: boolean } {
     const last = (): unknown => this.redis.command('hget', `${BASE}meta`, `s${batch.incarnation}.${batch.token}`);
     const before = last();
-    this.follow(this.scripts.batch, args ?? encodeBatch(batch, ''), weather);
+    this.follow(this.scripts.batch, args ?? encodeBatch(batch, ''), conditions);
     const isNew = last() !== before;
     return { reply: this.failure === undefined ? this.decoded(() => decodeBatchReply(this.text, batch)) : undefined, isNew };
   }
 
-  /** The same for an operation outside of sessions. */
-  controlAlone(op: ControlOp, { args, weather }: Written = {}): ControlAnswer | undefined {
-    this.follow(this.scripts.control, args ?? encodeControl(op, ''), weather);
+  /** Applies an operation outside of sessions by the script alone. Returns undefined if the script failed. */
+  controlAlone(op: ControlOp, { args, conditions }: Written = {}): ControlAnswer | undefined {
+    this.follow(this.scripts.control, args ?? encodeControl(op, ''), conditions);
     return this.failure === undefined ? this.decoded(() => decodeControl(op, this.text)) : undefined;
   }
 
-  /** An answer that cannot be read reaches the node as well. */
+  /** Returns undefined for an answer that cannot be decoded. The node gets the same answer. */
   private decoded<T>(decode: () => T): T | undefined {
     try {
       return decode();
@@ -232,7 +243,7 @@ export class LuaTwin {
     }
   }
 
-  /** Messages that are not terminal, as Redis counts them. */
+  /** Number of messages that are not terminal, as Redis counts them. */
   get depth(): number {
     return Number(this.redis.command('hget', `${BASE}meta`, 'depth'));
   }
@@ -241,7 +252,7 @@ export class LuaTwin {
     return this.redis.command('hget', `${BASE}meta`, 'generation') === CLOSED;
   }
 
-  /** The server is back with no more than these steps. */
+  /** Restores the server to the state after the given steps. */
   restored(steps: readonly Applied[], state: PartitionState): void {
     this.redis.flush();
     this.known.clear();

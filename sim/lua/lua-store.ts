@@ -1,6 +1,6 @@
 /**
- * The production adapter of one simulated node: `RedisStore` with its connection, codec and scripts, on a client that uses the simulated
- * network. Every call is three events, as in sim-store.ts.
+ * The production adapter of one simulated node: `RedisStore` with its connection, codec and scripts, on a client that uses the
+ * simulated network. Every call is three events, as in sim-store.ts.
  */
 import type { ControlAnswerOf, ControlOp } from '../../src/core/log/control-operations.js';
 import type { Batch, BatchReply } from '../../src/core/log/operations.js';
@@ -15,7 +15,7 @@ import { copyOf } from '../sim-store.js';
 import { Arrival, type Direction, StorePath } from '../store-path.js';
 import { NOT_RUN, type Request, type StoreServer } from '../store-server.js';
 import { type Life, never, SimEvent } from '../world.js';
-import { KEY_PREFIX, type LuaTwin } from './lockstep.js';
+import { KEY_PREFIX, type LuaLockstep } from './lockstep.js';
 import { type Asked, type Link, type ScriptAsked, SimClient } from './sim-client.js';
 import { ReplyError } from './sim-redis.js';
 
@@ -32,7 +32,7 @@ interface Step {
   readonly request: Request;
 }
 
-/** One life's way to the server. */
+/** The connection of one life to the server. */
 export class Wire {
   readonly path: StorePath;
   private readonly announced: Announced[] = [];
@@ -79,7 +79,7 @@ export class Wire {
     if (this.life.alive) this.path.leaveLater(new WireCall(this, client, link, asked, this.stepOf(asked), settle));
   }
 
-  /** How long one way takes now: in order, as a stream is. */
+  /** Returns the delay of one way in ms. The order is kept, as in a stream. */
   delayMs(direction: Direction, content: unknown, isHeartbeat: boolean): number {
     return this.path.inTurnMs(this.path.drawDelayMs(), direction, content, isHeartbeat);
   }
@@ -115,22 +115,22 @@ class WireCall extends SimEvent {
   private leave(): void {
     const { wire, link } = this;
     const { server, chance, life } = wire;
-    const { world, weather, hits } = server;
+    const { world, conditions, hits } = server;
     if (!link.isOpen) return;
     this.stage = 'back';
-    if (!weather.reachesStore(life.host)) {
+    if (!conditions.reachesStore(life.host)) {
       hits.unreachable++;
-      // A broken connection says so at once; a silent network holds it up.
+      // A refused connection breaks at once. A silent network holds it.
       if (chance.chance(0.3)) this.breaks();
       else link.isOutHeld = true;
       return;
     }
-    if (weather.hit('lateCopy', life.host, chance)) {
+    if (conditions.hit('lateCopy', life.host, chance)) {
       if (!link.isOutHeld) world.push(new LateRequest(this), chance.logBetween(5, 8000));
       link.isOutHeld = true;
       return;
     }
-    if (weather.hit('requestLost', life.host, chance)) {
+    if (conditions.hit('requestLost', life.host, chance)) {
       hits.requestLost++;
       link.isOutHeld = true;
     }
@@ -146,7 +146,7 @@ class WireCall extends SimEvent {
   arrived(): void {
     const { wire, link, step } = this;
     const { server, chance, life } = wire;
-    if (!server.weather.reachesStore(life.host)) {
+    if (!server.conditions.reachesStore(life.host)) {
       server.hits.unreachable++;
       link.isOutHeld = true;
       return;
@@ -158,39 +158,39 @@ class WireCall extends SimEvent {
     if (step === undefined) this.answer = answerOf(server, this.asked);
     else if (!this.apply(step)) return;
     if (!life.alive) return;
-    const isLost = step !== undefined && server.weather.hit('replyLost', life.host, chance);
+    const isLost = step !== undefined && server.conditions.hit('replyLost', life.host, chance);
     if (isLost) {
       server.hits.replyLost++;
       link.isInHeld = true;
     }
-    // If the client has left the connection, the answer takes no time on the link.
+    // If the client has dropped the connection, the answer takes no time on the link.
     const content = link.isOpen ? this.answer : '';
     if (!link.isInHeld) server.world.push(this, wire.delayMs('in', content, this.isHeartbeat));
   }
 
   private get isHeartbeat(): boolean {
-    return this.step?.request.op?.op === 'beat';
+    return this.step?.request.op?.op === 'heartbeat';
   }
 
   /** Returns false if a fault has killed the sender. */
   private apply({ asked, request }: Step): boolean {
     const { server, life, chance } = this.wire;
-    const twin = server.twin as LuaTwin;
-    this.answer = twin.unknownScript(asked);
+    const lockstep = server.lockstep as LuaLockstep;
+    this.answer = lockstep.unknownScript(asked);
     if (this.answer !== undefined) return true;
     const outcome = server.receive(life, chance, request);
     if (outcome === undefined) return false;
     if ('refusal' in outcome)
-      this.answer = NOT_RUN.has(outcome.refusal) ? new ReplyError(outcome.refusal) : twin.refused(asked, server.weather);
+      this.answer = NOT_RUN.has(outcome.refusal) ? new ReplyError(outcome.refusal) : lockstep.refused(asked, server.conditions);
     else {
-      this.answer = twin.answer;
+      this.answer = lockstep.answer;
       this.applied = outcome.step;
     }
     return true;
   }
 }
 
-/** Delivers a request that a held connection had buffered. Its sender has usually given that connection up by then. */
+/** Delivers a request that a held connection had buffered. The sender has usually dropped that connection by then. */
 class LateRequest extends SimEvent {
   constructor(private readonly call: WireCall) {
     super(undefined);
@@ -199,16 +199,16 @@ class LateRequest extends SimEvent {
   fire(): void {
     const { wire, step, link } = this.call;
     const { server, life } = wire;
-    if (step !== undefined && link.runId === server.runId && server.weather.reachesStore(life.host))
+    if (step !== undefined && link.runId === server.runId && server.conditions.reachesStore(life.host))
       server.receiveLate(life, step.request);
   }
 }
 
-/** Returns the server's answer to any call that is not a step of the protocol. */
+/** Returns the server's answer to a call that is not a step of the protocol. */
 function answerOf(server: StoreServer, asked: Asked): Answer {
-  const twin = server.twin as LuaTwin;
+  const lockstep = server.lockstep as LuaLockstep;
   try {
-    if (asked.kind === 'script') return twin.unknownScript(asked) ?? twin.run(asked);
+    if (asked.kind === 'script') return lockstep.unknownScript(asked) ?? lockstep.run(asked);
     const [first = '', second = ''] = asked.args;
     switch (asked.name) {
       case 'info':
@@ -216,9 +216,9 @@ function answerOf(server: StoreServer, asked: Asked): Answer {
       case 'config':
         return [second, 'noeviction'];
       case 'script':
-        return twin.learn(second);
+        return lockstep.learn(second);
       default:
-        return twin.command(asked.name, ...asked.args);
+        return lockstep.command(asked.name, ...asked.args);
     }
   } catch (error) {
     if (error instanceof ReplyError) return error;
@@ -226,9 +226,9 @@ function answerOf(server: StoreServer, asked: Asked): Answer {
   }
 }
 
-function infoOf({ weather, runId }: StoreServer, section: string): string {
+function infoOf({ conditions, runId }: StoreServer, section: string): string {
   if (section === 'server') return `run_id:${runId}\r\n`;
-  if (section === 'replication') return `role:${weather.refusing === 'readonly' ? 'slave' : 'master'}\r\n`;
+  if (section === 'replication') return `role:${conditions.refusing === 'readonly' ? 'slave' : 'master'}\r\n`;
   return 'maxmemory_policy:noeviction\r\n';
 }
 
@@ -236,7 +236,7 @@ function infoOf({ weather, runId }: StoreServer, section: string): string {
 export class LuaStore implements Store {
   private readonly wire: Wire;
   private readonly store: RedisStore;
-  /** Carries the heartbeats where links are thin, as the thread that sends them in production has a connection of its own. */
+  /** Carries the heartbeats on thin links. In production, the thread that sends them also has its own connection. */
   private readonly heartbeats: LuaStore | undefined;
 
   constructor(
@@ -261,7 +261,7 @@ export class LuaStore implements Store {
   }
 
   control<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> {
-    if (op.op === 'beat' && this.heartbeats !== undefined) return this.heartbeats.control(op);
+    if (op.op === 'heartbeat' && this.heartbeats !== undefined) return this.heartbeats.control(op);
     return this.wire.announce({ op, args: encodeControl(op, '') }, () => this.store.control(op));
   }
 

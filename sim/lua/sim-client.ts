@@ -1,8 +1,9 @@
 /**
  * Takes the place of ioredis below the production adapter, on connections of the simulated network.
  *
- * A connection is a stream, so a lost request or reply stalls that direction of it. The adapter fails the call at its own deadline and
- * drops the connection, and the client connects again. Requests that a stalled connection had buffered may still arrive later.
+ * A connection is a stream, so a lost request or reply stalls that direction of it. The adapter fails the call at its own
+ * deadline and drops the connection, and the client connects again. Requests that a stalled connection had buffered may still
+ * arrive later.
  */
 import { EventEmitter } from 'node:events';
 import type { Clock, Timer } from '../../src/ports/clock.js';
@@ -11,12 +12,12 @@ import type { Wire } from './lua-store.js';
 
 const RECONNECT_MS = [20, 50, 100, 200, 400, 800, 1000];
 
-/** What is asked of the server. */
+/** A request to the server. */
 export type Asked = ScriptAsked | { readonly kind: 'command'; readonly name: string; readonly args: readonly string[] };
 
 export interface ScriptAsked {
   readonly kind: 'script';
-  /** Its text, or the hash by which the server knows it. */
+  /** The text of the script, or the hash by which the server knows it. */
   readonly script: string;
   readonly isSha: boolean;
   readonly keys: readonly string[];
@@ -26,14 +27,14 @@ export interface ScriptAsked {
 /** One connection. */
 export class Link {
   isOpen = true;
-  /** Nothing more gets through in that direction. */
+  /** Nothing more gets through in this direction. */
   isOutHeld = false;
   isInHeld = false;
 
   constructor(readonly runId: number) {}
 }
 
-/** What the adapter sees of the connection below the client. */
+/** The adapter's view of the connection below the client. */
 class Socket {
   constructor(private readonly client: SimClient) {}
 
@@ -52,7 +53,7 @@ export class SimClient implements RedisClient {
   private answers = 0;
   private readonly events = new EventEmitter();
   private link: Link | undefined;
-  /** Of calls that have no answer yet. */
+  /** Reject functions of the calls without an answer. */
   private readonly pending = new Set<(error: Error) => void>();
   private isClosed = false;
   private tries = 0;
@@ -116,7 +117,7 @@ export class SimClient implements RedisClient {
     });
   }
 
-  /** Grows with each answer, and on a thin link while one comes in. */
+  /** Returns a number that grows with each answer, and on a thin link also while an answer arrives. */
   bytesRead(): number {
     return this.answers + this.wire.path.bytesIn();
   }
@@ -168,5 +169,5 @@ export class SimClient implements RedisClient {
   }
 }
 
-/** As ioredis says it of what had no answer when the connection broke. */
+/** The error of ioredis for a call without an answer when the connection broke. */
 const brokenError = (): Error => Object.assign(new Error('the connection broke'), { name: 'MaxRetriesPerRequestError' });

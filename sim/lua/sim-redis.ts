@@ -1,10 +1,10 @@
 /**
- * The Redis server of the simulated world, without its network: its scripts run in a Lua VM in this process, on the data commands of
- * ioredis-mock, and its time is the simulated one. One call is one step, as on a real server. A script is compiled once, and the VM
- * is made once: the `eval` of ioredis-mock makes a VM for each call, which costs thirty times as much.
+ * The Redis server of the simulated world, without its network. It runs the scripts in a Lua VM in this process, on the data
+ * commands of ioredis-mock, and its time is the simulated time. One call is one step, as on a real server. A script is compiled
+ * once, and the VM is made once. The `eval` of ioredis-mock makes a VM for each call, which costs thirty times as much.
  *
- * The VM speaks Lua 5.3 and a real server 5.1; what differs between them (integers, `unpack`) is what the scripts avoid, and the
- * contract runs them on a real one.
+ * The VM speaks Lua 5.3, a real server 5.1. The scripts avoid what differs between them (integers, `unpack`), and the contract
+ * tests run them on a real server.
  */
 /// <reference path="./fengari.d.ts" />
 import fengari, { type LuaState } from 'fengari';
@@ -12,20 +12,20 @@ import RedisMock from 'ioredis-mock';
 
 const { lua, lauxlib, lualib, to_luastring: bytesOf } = fengari;
 
-/** What a command answers: null for nothing, as ioredis has it. */
+/** The answer of a command: null for nothing, as in ioredis. */
 type Answer = null | number | string | readonly Answer[] | { readonly ok: string } | Readonly<Record<string, string>>;
 type DataCommand = (...args: string[]) => Answer;
 
-/** The server answered with an error. Named as the client names it, so that the adapter reads it alike. */
+/** An error answer of the server. It has the name that the client gives it, so that the adapter treats it alike. */
 export class ReplyError extends Error {
   override readonly name = 'ReplyError';
 }
 
-/** Why the server takes no writes. */
+/** Why the server refuses writes. */
 export type Refusing = 'none' | 'oom' | 'readonly' | 'all';
 
 const WRITES = new Set(['hset', 'hdel', 'hincrby', 'zadd', 'zrem']);
-/** Writes for which a server without memory has no room. */
+/** Writes that a server without memory refuses. */
 const GROWS = new Set(['hset', 'hincrby', 'zadd']);
 const NO_TEXT = 'ERR Lua redis lib command arguments must be strings or integers';
 const SCRIPT_ERROR = 'ERR Error running script, on @user_script:';
@@ -35,22 +35,22 @@ const SCRIPT_ERROR = 'ERR Error running script, on @user_script:';
 const mock = new RedisMock({ host: 'simulated', lazyConnect: true });
 const commands = commandsOf();
 
-/** The VM: a state of Lua, its compiled scripts by their text, and the server whose script runs. */
+/** The VM: a Lua state, the compiled scripts by their text, and the server whose script runs. */
 const L: LuaState = lauxlib.luaL_newstate();
 const compiled = new Map<string, number>();
 let running: SimRedis | undefined;
 
-/** The data of the server before it are gone once another one is made. */
+/** A server. Creating one deletes the data of the server before it. */
 export class SimRedis {
   refusing: Refusing = 'none';
-  /** The script that runs, or ran last, has written: from there on nothing refuses it. */
+  /** Set when the script that runs, or ran last, has written. The server refuses none of its later writes. */
   hasWritten = false;
 
   constructor(private readonly nowMs: () => number) {
     this.flush();
   }
 
-  /** Forgets everything. */
+  /** Deletes all data. */
   flush(): void {
     (mock as unknown as { readonly context: { readonly data: { clear(): void } } }).context.data.clear();
   }
@@ -105,12 +105,12 @@ export class SimRedis {
     }
   }
 
-  /** All fields of a hash. */
+  /** Returns all fields of a hash. */
   hash(key: string): Readonly<Record<string, string>> {
     return (commands.hgetall as DataCommand)(key) as Readonly<Record<string, string>>;
   }
 
-  /** All members of a sorted set, each with its score. */
+  /** Returns all members of a sorted set, each with its score. */
   sortedSet(key: string): ReadonlyMap<string, string> {
     const flat = (commands.zrange as DataCommand)(key, '0', '-1', 'WITHSCORES') as readonly string[];
     const members = new Map<string, string>();
@@ -119,7 +119,7 @@ export class SimRedis {
   }
 }
 
-/** The commands of ioredis-mock without the promises around them: those of its pipelines, which are made from plain functions. */
+/** Returns the commands of ioredis-mock without the promises around them. Its pipelines are made from plain functions. */
 function commandsOf(): Readonly<Record<string, DataCommand>> {
   const Pipeline = mock.pipeline().constructor as new (redis: object) => object;
   class Direct extends Pipeline {
@@ -152,7 +152,7 @@ function compile(script: string): number {
   return made;
 }
 
-/** redis.call: its arguments are on the stack, and so is its answer then. */
+/** Implements redis.call. Takes its arguments from the stack, and pushes its answer. */
 function called(): number {
   const args: string[] = [];
   for (let i = 1; i <= lua.lua_gettop(L); i++) {
@@ -194,7 +194,7 @@ function setGlobal(name: string, list: readonly string[]): void {
 
 const textAt = (index: number): string => fengari.to_jsstring(lua.lua_tostring(L, index));
 
-/** What a script returned, as the client would read it. */
+/** Returns the result of a script, as the client would read it. */
 function answerAt(index: number): Answer | ReplyError {
   switch (lua.lua_type(L, index)) {
     case lua.LUA_TSTRING:
@@ -228,7 +228,7 @@ function tableAt(index: number): Answer | ReplyError {
   return items;
 }
 
-/** An error that a command raised is the answer as it is; one of Lua itself tells where. */
+/** Turns an error of a script into an answer. The error of a command stays as it is. An error of Lua gets its line number. */
 function errorOf(message: string): ReplyError {
   const raised = /(?:^|: )((?:OOM|READONLY|WRONGTYPE) .*)$/s.exec(message)?.[1];
   return new ReplyError(raised ?? `${SCRIPT_ERROR} user_script:${/:(\d+): /.exec(message)?.[1] ?? '0'}: ${message}`);

@@ -1,6 +1,6 @@
 /**
- * All that a store holds, as lines by name: once as the core has it, once as the scripts keep it in Redis. Two stores that agree have the
- * same lines. The layout is that of src/redis/scripts/head.lua.
+ * Everything that a store holds, as lines by name: from the core, and from the data of the scripts in Redis. Two stores with the
+ * same content have the same lines. src/redis/scripts/head.lua describes the layout.
  */
 import type { Letter } from '../../src/core/log/control-operations.js';
 import type { MessageRecord } from '../../src/core/log/operations.js';
@@ -10,13 +10,13 @@ import { contractRecord } from '../../src/redis/codec-control.js';
 
 export type Lines = ReadonlyMap<string, string>;
 
-/** What is read of a server. */
+/** The reads of a server that `storedIn` needs. */
 export interface Stored {
   hash(key: string): Readonly<Record<string, string>>;
   sortedSet(key: string): ReadonlyMap<string, string>;
 }
 
-/** The first line in which two stores differ; undefined if there is none. */
+/** Returns the first line in which two stores differ; undefined if there is none. */
 export function differenceOf(core: Lines, redis: Lines): string | undefined {
   for (const [name, text] of core) {
     const other = redis.get(name);
@@ -88,7 +88,7 @@ const messageText = (m: MessageRecord): string =>
 function putMember(lines: Map<string, string>, m: MemberRecord): void {
   const types = [...m.contracts.keys()].join(',');
   const fields = [
-    ...[m.serverId, m.group, m.address, m.token, m.joinedAtMs, m.workersMax, m.beat, m.leaseUntilMs, m.dead ? 1 : 0],
+    ...[m.serverId, m.group, m.address, m.token, m.joinedAtMs, m.workersMax, m.heartbeat, m.leaseUntilMs, m.dead ? 1 : 0],
     ...[types, m.eligible ? 1 : 0, m.unreachable.join(',')],
   ];
   lines.set(`member ${m.incarnation}`, fields.join(FS));
@@ -116,7 +116,7 @@ export function storedIn(redis: Stored, base: string): Lines {
   };
   const meta = redis.hash(`${base}meta`);
   for (const [field, text] of Object.entries(meta)) if (!isAnswer(field)) lines.set(`meta ${field}`, text);
-  // A field that is not there yet counts as 0.
+  // A missing field counts as 0.
   if (meta.generation !== undefined) for (const field of ['epoch', 'workersMax']) lines.set(`meta ${field}`, meta[field] ?? '0');
   const messages = redis.hash(`${base}msg`);
   for (const [field, text] of Object.entries(messages)) lines.set(`message ${spaced(field)}`, text);
@@ -132,7 +132,8 @@ export function storedIn(redis: Stored, base: string): Lines {
     const [entity = ''] = field.split(RS);
     const [seq, , , expiresAt] = (kept[field] ?? '').split(FS);
     const replayOf = (messages[`${entity}${RS}${seq}`] ?? '').split(FS)[7] ?? '';
-    // Of a message that is live, sent under an id that was known: expire passes it over. A replay deletes it.
+    // Skips the entry of a live message that was sent under a known id: the expire step passes over it. A replay must delete the
+    // entry.
     if (expiresAt !== '0' || replayOf !== '') lines.set(`expiry ${field}`, atMs);
   }
   for (const [entity, atMs] of redis.sortedSet(`${base}ready`)) lines.set(`ready ${entity}`, atMs);
@@ -151,10 +152,10 @@ export function storedIn(redis: Stored, base: string): Lines {
   return lines;
 }
 
-/** The kept answers of a session: what they say is compared as it is given. */
+/** Whether the field holds a kept answer of a session. These are compared when they are returned. */
 const isAnswer = (field: string): boolean => /^s\d+\..*:[01]$/.test(field);
 
-/** Of keys whose parts the core has apart. */
+/** Turns the separators of a key into spaces. The core keeps the parts of such a key separately. */
 const spaced = (field: string): string => field.replaceAll(FS, ' ').replaceAll(RS, ' ');
 
 function rowText(row: string, isThere: (seq: number) => boolean): string {

@@ -1,4 +1,4 @@
-/** What is told of a failing seed: the invariant in words, a small schedule, a timeline, a replay line, a regression test. */
+/** The report of a failing seed: the invariant in words, a small schedule, a timeline, a replay line, a regression test. */
 import { commitOfTree, printNote, writeText } from '../ambient.js';
 import { IN_WORDS } from '../checkers/check.js';
 import type { InvariantId, Violation } from '../checkers/view.js';
@@ -38,7 +38,7 @@ export function reportSeed(seed: number, invariant: InvariantId, options: Report
   printNote(`regression test: ${path}; move it to test/sim/regressions, or play it: npm run sim -- --regression ${path}`);
 }
 
-/** Shrinks what that seed does and tells of it; undefined if it does not break that invariant. */
+/** Shrinks the plan of the seed and returns the report; undefined if it does not break that invariant. */
 export function failureOf(
   seed: number,
   invariant: InvariantId,
@@ -85,7 +85,7 @@ const scheduleOf = ({ nodes, faults, messages }: Plan, hits: readonly Hit[]): st
   ),
 ];
 
-/** The last part of what concerns the entities that the violation names. */
+/** Returns the last part of the timeline of the entities that the violation names. */
 function timelineAround({ history }: Pick<RunResult, 'history'>, violation: Violation): string[] {
   const names = new Set<string>();
   const shown: HistoryEvent | undefined = history[violation.index];

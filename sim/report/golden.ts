@@ -1,7 +1,7 @@
 /**
- * A history as a text that changes only when the behaviour does: who does what after what. Nodes stand for their incarnations,
- * times are in tenths of a second, what comes with every message (effects, rings, replies) is left out, and it ends with the
- * scenario.
+ * Turns a history into a text that changes only if the behaviour changes: which node does what, in order. Nodes stand for their
+ * incarnations, times are in tenths of a second, and the events of every message (effects, wakes, replies) are left out. The text
+ * ends where the scenario heals.
  */
 import type { HistoryEvent } from '../history.js';
 import { wordsOf } from './timeline.js';
@@ -9,9 +9,9 @@ import { wordsOf } from './timeline.js';
 const QUIET = new Set<HistoryEvent['kind']>(['effect', 'invoke', 'final']);
 
 const isKept = (event: HistoryEvent): boolean =>
-  !QUIET.has(event.kind) && (event.kind !== 'told' || (event.message.kind !== 'ring' && event.message.kind !== 'reply'));
+  !QUIET.has(event.kind) && (event.kind !== 'told' || (event.message.kind !== 'wake' && event.message.kind !== 'reply'));
 
-/** n2 is the first incarnation of that node, n2' the second. */
+/** Returns the names of incarnations: n2 is the first incarnation of node n2, n2' the second. */
 function namesOf(events: readonly HistoryEvent[]): (incarnation: number) => string {
   const names = new Map<number, string>();
   const lives = new Map<string, number>();

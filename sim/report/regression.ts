@@ -1,4 +1,4 @@
-/** The vitest file that a failing seed leaves behind: written, read back, and played again. */
+/** The vitest file of a failing seed: writes it, reads it, and plays it again. */
 import { inMacrotask, readText } from '../ambient.js';
 import type { InvariantId } from '../checkers/view.js';
 import { UsageError } from '../cli.js';
@@ -8,13 +8,13 @@ import { loadStore } from '../store-adapter.js';
 
 export interface Regression {
   readonly invariant: InvariantId;
-  /** What was seen to break. */
+  /** Description of the violation. */
   readonly what: string;
   readonly commit: string;
   readonly plan: Plan;
 }
 
-/** Where the data begins in the file; it ends with the file. */
+/** The marker before the data in the file. The data ends with the file. */
 const MARK = 'const REGRESSION = ';
 
 export function regressionText({ invariant, what, commit, plan }: Regression, inWords: string): string {
@@ -32,7 +32,7 @@ ${MARK}${textOf({ invariant, what: said, commit, plan })};
 `;
 }
 
-/** JSON with a line for each item of a plan: a message, a fault, a setting. */
+/** Returns JSON with one line for each item of a plan: a message, a fault, a setting. */
 function textOf({ plan, ...rest }: Regression): string {
   const block = (lines: readonly string[], [open, close]: string, indent: string): string =>
     lines.length === 0
@@ -50,7 +50,7 @@ function textOf({ plan, ...rest }: Regression): string {
   return block([...fieldsOf(rest, JSON.stringify), `"plan": ${planText}`], '{}', '');
 }
 
-/** What such a file holds. Throws a UsageError, one line, for anything else and for another version. */
+/** Returns the content of a regression file. Throws a UsageError, one line, for any other text and for another version. */
 export function regressionIn(text: string, name: string): Regression {
   const at = text.lastIndexOf(MARK);
   if (at < 0) throw new UsageError(`${name} is no regression file of the simulator`);
@@ -82,7 +82,7 @@ function checked(data: unknown, name: string): Regression {
   return data as Regression;
 }
 
-/** For the files themselves: what the plan breaks today, with words. */
+/** Used by the regression files: runs the plan and returns the violations with their descriptions. */
 export async function brokenBy(data: unknown): Promise<readonly string[]> {
   const { plan } = checked(data, 'the regression');
   await loadStore(plan.store);

@@ -1,4 +1,4 @@
-/** Runs one seed, or a plan that was written down, once more. */
+/** Runs one seed, or a plan from a regression file, once more. */
 import { printNote, printResult } from '../ambient.js';
 import { addRun, noTotals } from '../campaign.js';
 import type { InvariantId } from '../checkers/view.js';

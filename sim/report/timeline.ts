@@ -1,13 +1,13 @@
-/** A history as lines that a person reads. */
+/** Turns a history into lines for people to read. */
 import type { PeerMessage } from '../../src/ports/network.js';
 import type { HistoryEvent } from '../history.js';
 
-/** How a timeline names an incarnation. */
+/** Returns the name of an incarnation in a timeline. */
 type NameOf = (incarnation: number) => string;
 
 const byNumber: NameOf = (incarnation) => `incarnation ${incarnation}`;
 
-/** What happened, in words; undefined for what a timeline leaves out. */
+/** Returns the event in words; undefined for an event that a timeline leaves out. */
 export function wordsOf(event: HistoryEvent, nameOf: NameOf = byNumber): string | undefined {
   switch (event.kind) {
     case 'invoke':
@@ -34,8 +34,8 @@ export function wordsOf(event: HistoryEvent, nameOf: NameOf = byNumber): string 
       return `an operator is shown depth ${event.counts.depth} and ${event.letters.length} dead letters`;
     case 'epoch':
       return EPOCH_WORDS[event.what](event.epoch, nameOf(event.incarnation));
-    case 'bury':
-      return `buries ${nameOf(event.buried)}`;
+    case 'evict':
+      return `buries ${nameOf(event.evicted)}`;
     case 'start':
       return `handler of ${event.entity} #${event.seq} starts (attempt ${event.attempt}, fence ${event.fence})`;
     case 'end':
@@ -79,7 +79,7 @@ const EPOCH_WORDS = {
 
 function messageWords(message: PeerMessage, nameOf: NameOf): string {
   switch (message.kind) {
-    case 'ring':
+    case 'wake':
       return `there is work for ${message.entity}${message.message === undefined ? '' : `, #${message.message.seq}`}`;
     case 'reply':
       return `your message to ${message.entity} is ${message.state}`;
@@ -111,7 +111,7 @@ export function timelineOf(events: readonly HistoryEvent[], keep: (event: Histor
   return lines;
 }
 
-/** What concerns the given entities or calls, and all that happens to nodes. */
+/** Selects the events of the given entities or calls, and all events of nodes. */
 export const concerning =
   (names: ReadonlySet<string>) =>
   (event: HistoryEvent): boolean => {

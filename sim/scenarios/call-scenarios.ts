@@ -1,13 +1,13 @@
-/** What goes with a message and beside it: ids that are given twice, headers, objects that are carried along, and hints in frames. */
+/** Data that goes with a message: ids that are given twice, headers, objects that are carried along, and hints in frames. */
 import type { FrameFacts } from '../framed-network.js';
 import type { Stream } from '../sim-random.js';
 import { type Asked, mustAll, ValueCalls } from '../value-calls.js';
 import { entityOf, placedOnTwo, type Scenario } from './scenario.js';
 
-/** Each differs from the first one in one character. */
+/** Names that differ from the first one in one character. */
 const NAMES = ['move', 'xove', 'movx', 'mxve'] as const;
 
-/** The same value with another order of keys, or one that differs in one place. */
+/** Returns a value and either the same value with another order of keys, or one that differs in one place or in its name. */
 function variantOf(
   stream: Stream,
   isSame: boolean,

@@ -1,4 +1,4 @@
-/** What callers see: links that carry one way only, calls in a circle, and calls that are made again. */
+/** What callers see: links that deliver in one direction only, calls in a circle, and repeated calls. */
 import { AtomicQueuesError } from '../../src/core/errors.js';
 import type { Call } from '../client.js';
 import type { Target } from '../job.js';
@@ -7,7 +7,7 @@ import { endOf, entityOf, eventsOf, optionsOf, placedOnTwo, type Scenario, start
 
 const THREE = ['n1', 'n2', 'n3'];
 
-/** A call that a handler makes, and what the called one calls. */
+/** Returns a call for a handler to make. `ask` is the call that the called handler makes in turn. */
 const asking = (c: string, entity: string, ask?: Target): Target => ({
   entity,
   job: { c, op: 'deposit', amount: 1, ms: 5, how: 'ok', ...(ask === undefined ? {} : { ask }) },
@@ -19,7 +19,7 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
     shows: 'requests pass and replies do not: the result is read back from the log, and nothing runs again (I4)',
     run(sim, must) {
       const { owner, other } = placedOnTwo(sim, 'plain:a');
-      sim.oneWay(owner, other);
+      sim.partitionOneway(owner, other);
       const calls = ['w1', 'w2', 'w3'].map((c) => sim.send(other, 'plain:a', { c }, { how: 'wait' }));
       sim.run(50);
       must('all have run', startedOn(sim, 'plain:a').join() === 'w1,w2,w3');
@@ -129,13 +129,13 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
       sim.start('n1', 'n2');
       sim.run(1000);
       const job = { c: 'payment', amount: 100 };
-      sim.weather.replyLost = 1;
+      sim.conditions.replyLost = 1;
       const first = sim.send('n1', 'plain:a', job, { id: 'payment-1' });
       must(
         'the first call is told that nobody knows',
         sim.until(() => first.outcome !== 'open', 2000) && first.code === 'OUTCOME_UNKNOWN',
       );
-      sim.weather.replyLost = 0;
+      sim.conditions.replyLost = 0;
       sim.run(1500);
       const again = ['n2', 'n1'].map((node) => sim.send(node, 'plain:a', job, { id: 'payment-1', how: 'wait' }));
       must(
@@ -165,7 +165,7 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
       must('it is replayed', sim.server.applyControl('operator', { op: 'replay', letter: '1', force: true }).ok);
       const second = call();
       sim.run(20);
-      sim.letGo('n1', 'n3');
+      sim.release('n1', 'n3');
       sim.run(50);
       must('the reply about the first run has come', toldTo(sim, 'n3', 'reply').length === 1);
       must('and the call that waits for the replay goes on waiting', second.outcome === 'open');
@@ -214,8 +214,8 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
     run(sim, must) {
       const entity = 'plain:a';
       const { other } = placedOnTwo(sim, entity);
-      sim.weather.requestLost = 1;
-      // Two batches are in flight and stay there; the third message waits behind them.
+      sim.conditions.requestLost = 1;
+      // Two batches stay in flight, and the third message waits behind them.
       for (const c of ['flies-1', 'flies-2']) {
         sim.send(other, entity, { c });
         sim.run(2);
@@ -226,7 +226,7 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
         sim.until(() => call.outcome !== 'open', 100, 1),
       );
       must('with the withdrawal of its message', call.outcome === 'fail' && call.code === 'REPLY_TIMEOUT');
-      sim.weather.requestLost = 0;
+      sim.conditions.requestLost = 0;
       must(
         'the others run',
         sim.until(() => sim.depth === 0 && startedOn(sim, entity).length === 2, 2000),
@@ -261,8 +261,8 @@ export const CALLER_SCENARIOS: readonly Scenario[] = [
     run(sim, must) {
       sim.start('n1');
       sim.run(500);
-      // Two batches are in flight and stay there; the third message waits behind them.
-      sim.weather.requestLost = 1;
+      // Two batches stay in flight, and the third message waits behind them.
+      sim.conditions.requestLost = 1;
       for (const c of ['flies-1', 'flies-2']) {
         sim.send('n1', 'plain:a', { c });
         sim.run(5);

@@ -1,4 +1,4 @@
-/** Processes that start with drawn configurations: right ones, and ones with one fault. */
+/** Processes that start with drawn configurations, some valid and some with one fault. */
 import { type ResolvedConfig, resolveConfig } from '../../src/core/config.js';
 import { AtomicQueuesError } from '../../src/core/errors.js';
 import { mustAll } from '../value-calls.js';
@@ -32,7 +32,7 @@ function configFault({ config, nodeEnv, fault }: DrawnConfig, error: unknown): s
     : `${text} is wrong at ${fault.path} (${fault.says}), and got ${error.message}`;
 }
 
-/** What a started process runs with. */
+/** Returns how the settings of a resolved config differ from the expected ones; '' if they do not. */
 function settingsFault(stream: { int(low: number, high: number): number }): string {
   const [a, b, c] = [stream.int(1, 99), stream.int(100, 999), stream.int(1000, 9999)];
   const config = resolvedOf({
@@ -72,7 +72,7 @@ export const CONFIG_SCENARIOS: readonly Scenario[] = [
           refusalOf(() => resolvedOf(one.config, one.nodeEnv)),
         ),
       );
-      // The cluster has the fields that those do not give.
+      // The cluster supplies the store and the environment, so a config that sets one of them is left out.
       const wrong = drawn
         .filter(
           ({ fault, config, nodeEnv }) =>

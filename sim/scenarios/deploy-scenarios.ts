@@ -1,4 +1,4 @@
-/** What operators do every day: a new version beside the old one, and one node after the other restarted. */
+/** Routine operations: a new version beside the old one, and restarts of one node after the other. */
 import type { Call } from '../client.js';
 import { endOf, entityOf, eventsOf, placedOnTwo, type Scenario, startedOn, toldTo } from './scenario.js';
 
@@ -176,10 +176,10 @@ export const DEPLOY_SCENARIOS: readonly Scenario[] = [
     run(sim, must) {
       const { owner, other } = placedOnTwo(sim, 'plain:a');
       must('the entity belongs to the other node', owner !== other);
-      sim.weather.replyLost = 1;
+      sim.conditions.replyLost = 1;
       const call = sim.send(other, 'plain:a', { c: 'sent' });
       sim.run(5);
-      sim.weather.replyLost = 0;
+      sim.conditions.replyLost = 0;
       sim.stop(other);
       must('its caller gets the receipt', sim.until(() => call.outcome !== 'open', 900) && call.outcome === 'ok');
     },
@@ -196,7 +196,7 @@ export const DEPLOY_SCENARIOS: readonly Scenario[] = [
         'it has released the entity',
         eventsOf(sim, 'own').some((e) => e.how === 'release' && e.entity === 'plain:a'),
       );
-      must('no node was woken for it', toldTo(sim, other, 'ring').length === 0);
+      must('no node was woken for it', toldTo(sim, other, 'wake').length === 0);
       must(
         'and no node has claimed it',
         eventsOf(sim, 'own').every((e) => e.how !== 'claim' || e.node === owner),

@@ -1,4 +1,4 @@
-/** What handlers throw, and what their callers and the dead letters show of it. */
+/** Errors that handlers throw, and how callers and dead letters show them. */
 import { AtomicQueuesError } from '../../src/core/errors.js';
 import { BASES, KIND, NOT_CALLED, type RecordedError, recordedOf, withoutStacks } from '../../src/core/recorded-error.js';
 import { type Delivery, NotCalled } from '../../src/ports/handler.js';
@@ -25,7 +25,7 @@ function lettersOf(sim: Cluster): readonly Letter[] {
   return letters;
 }
 
-/** In an order that does not count. */
+/** Returns the value as JSON with sorted keys, so that the order of keys does not matter. */
 const sorted = (value: unknown): string =>
   JSON.stringify(value, (_, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)
@@ -35,7 +35,7 @@ const sorted = (value: unknown): string =>
 
 const stacksOf = ({ stack, cause }: RecordedError): unknown[] => [stack, ...(cause === undefined ? [] : stacksOf(cause))];
 
-/** The errors of the chain as a program reads them. */
+/** Returns the errors of the cause chain, from the outermost one to the innermost one. */
 const chainOf = (error: unknown): Error[] => (error instanceof Error ? [error, ...chainOf(error.cause)] : []);
 
 function callerFault({ call, error }: Asked, { shows, kind, bases = [] }: DrawnError): string {
@@ -66,12 +66,12 @@ function letterFault(
   if (sorted(withoutStacks(letter.error)) !== sorted(error?.details.error)) return `${call} left ${sorted(letter.error)}`;
   const stacks = stacksOf(letter.error);
   if (stack !== undefined) return stacks[0] === stack.shown ? '' : `${call} left the stack ${String(stacks[0])}`;
-  // What is no error has no stack: what was thrown, or the last cause.
+  // A value that is not an error has no stack. Only the thrown value or the last cause can be one.
   const hasStacks = stacks.every((one, i) => typeof one === 'string' || i === stacks.length - 1);
   return hasStacks && (shows?.name === 'NonError' || stacks[0] !== undefined) ? '' : `${call} left the stacks ${sorted(stacks)}`;
 }
 
-/** The lines of the log name each error of the chain by its stack, or its message, and some of its fields. */
+/** Checks the log lines: each error of the cause chain is shown by its stack, or its message, and some of its fields. */
 function linesFault(lines: string, record: RecordedError | null): string {
   const parts = lines.split('\ncaused by ');
   let at = record ?? undefined;

@@ -1,4 +1,4 @@
-/** Dead letters: their limits, and pages of those that are left. */
+/** Dead letters: their limits, and paging through those that remain. */
 import type { LettersAnswer } from '../../src/core/log/control-operations.js';
 import type { Cluster } from '../cluster.js';
 import type { Scenario } from './scenario.js';

@@ -1,4 +1,4 @@
-/** Limits: of entities with work, of handlers at once, and of the time that an entity may be idle. */
+/** Limits: entities with work, concurrent handlers, and the time that an entity may be idle. */
 import type { Target } from '../job.js';
 import { endOf, entityOf, eventsOf, placedOnTwo, type Scenario, startedOn } from './scenario.js';
 
@@ -122,7 +122,7 @@ export const LIMIT_SCENARIOS: readonly Scenario[] = [
         calls.every((c) => c.outcome === 'ok') && startedOn(sim, 'plain:a').length === 0,
       );
       sim.healLinks();
-      sim.hub.listenerOf(sim.node(owner).incarnation)?.receive({ kind: 'ring', entity: 'plain:a', message: undefined }, 0);
+      sim.hub.listenerOf(sim.node(owner).incarnation)?.receive({ kind: 'wake', entity: 'plain:a', message: undefined }, 0);
       sim.send(owner, entityOf(owner, both, 'fenced'), { c: 'turn', ms: 20 });
       must(
         'all of them run in turn, and none waits for a sweep',
@@ -160,7 +160,7 @@ export const LIMIT_SCENARIOS: readonly Scenario[] = [
       sim.run(10);
       const waits = sim.send('n1', 'plain:b', { c: 'waits' });
       sim.run(10);
-      sim.weather.refusing = 'oom';
+      sim.conditions.refusing = 'oom';
       must(
         'what was logged before runs',
         sim.until(() => endOf(sim, waits) === 'completed', 200, 5),
@@ -169,7 +169,7 @@ export const LIMIT_SCENARIOS: readonly Scenario[] = [
         'while the sends wait for memory',
         endOf(sim, sends) === undefined && sim.node('n1').node?.status().awaitingRoom === 1,
       );
-      sim.weather.refusing = 'none';
+      sim.conditions.refusing = 'none';
       must(
         'and they leave when there is some',
         sim.until(() => sim.depth === 0, 2000) && startedOn(sim, 'plain:c').join() === 'sends.1',

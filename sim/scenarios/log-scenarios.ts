@@ -1,4 +1,4 @@
-/** What the log and its callers agree on: lost replies, late copies, gaps, refusals, withdrawals, sends. */
+/** Agreement of the log and its callers: lost replies, late copies, gaps, refusals, withdrawals, sends. */
 import type { Call } from '../client.js';
 import type { Job } from '../job.js';
 import { endOf, eventsOf, hasState, placedOnTwo, type Scenario, startedOn } from './scenario.js';
@@ -12,10 +12,10 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     run(sim, must) {
       sim.start('n1');
       sim.run(500);
-      sim.weather.replyLost = 1;
+      sim.conditions.replyLost = 1;
       const call = sim.send('n1', A, { c: 'once' });
       sim.run(150);
-      sim.weather.replyLost = 0;
+      sim.conditions.replyLost = 0;
       must(
         'the caller has its receipt',
         sim.until(() => call.outcome === 'ok', 1500),
@@ -31,12 +31,12 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     run(sim, must) {
       sim.start('n1', 'n2');
       sim.run(500);
-      sim.weather.lateCopy = 0.6;
+      sim.conditions.lateCopy = 0.6;
       for (let i = 0; i < 10; i++) {
         sim.send('n1', A, { c: `l${i}` });
         sim.run(40);
       }
-      sim.weather.lateCopy = 0;
+      sim.conditions.lateCopy = 0;
       sim.crash('n1');
       sim.gone.add('n1');
       sim.run(9000);
@@ -53,13 +53,13 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     run(sim, must) {
       sim.start('n1');
       sim.run(500);
-      sim.weather.storeReorder = 0.7;
+      sim.conditions.storeReorder = 0.7;
       const calls = Array.from({ length: 40 }, (_, i) => {
         const call = sim.send('n1', A, { c: `g${i}`, ms: 0 });
         sim.run(3);
         return call;
       });
-      sim.weather.storeReorder = 0;
+      sim.conditions.storeReorder = 0;
       must(
         'all are accepted',
         sim.until(() => calls.every((c) => c.outcome === 'ok'), 3000),
@@ -79,12 +79,12 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
       sim.run(500);
       const before = sim.send('n1', A, { c: 'before', ms: 100 }, { how: 'wait' });
       sim.run(20);
-      sim.weather.refusing = 'oom';
+      sim.conditions.refusing = 'oom';
       const refused = sim.send('n1', 'plain:b', { c: 'refused' });
       sim.run(400);
       must('the append is refused definitely', refused.outcome === 'fail' && refused.code === 'STORE_UNAVAILABLE');
       must('what ran has ended', before.outcome === 'ok');
-      sim.weather.refusing = 'none';
+      sim.conditions.refusing = 'none';
       sim.run(500);
       must(
         'the refused one is not in the log',
@@ -98,16 +98,16 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     run(sim, must) {
       sim.start('n1');
       sim.run(500);
-      sim.weather.replyLost = 1;
+      sim.conditions.replyLost = 1;
       const call = sim.send('n1', A, { c: 'twice' });
       sim.run(100);
-      sim.weather.replyLost = 0;
-      sim.weather.refusing = 'oom';
+      sim.conditions.replyLost = 0;
+      sim.conditions.refusing = 'oom';
       const refused = sim.server.hits.refused;
       sim.run(350);
       must('the second copy is refused', sim.server.hits.refused > refused);
       must('the caller is not told that it failed', call.outcome !== 'fail');
-      sim.weather.refusing = 'none';
+      sim.conditions.refusing = 'none';
       must(
         'a later copy gets the answer of the first',
         sim.until(() => call.outcome === 'ok', 500),
@@ -123,11 +123,11 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     run(sim, must) {
       sim.start('n1', 'n2');
       sim.run(1000);
-      sim.weather.replyLost = 1;
+      sim.conditions.replyLost = 1;
       const call = sim.send('n1', A, { c: 'in flight' });
       sim.run(10);
       sim.cutStore('n1');
-      sim.weather.replyLost = 0;
+      sim.conditions.replyLost = 0;
       sim.run(1500);
       sim.healStore('n1');
       must(
@@ -195,17 +195,17 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
       sim.start('n1');
       sim.run(500);
       const calls: Call[] = [];
-      // Two batches fly, and both are refused. The older one goes on empty, and the reply to that copy is lost.
+      // Two batches are in flight, and both are refused. The older one is sent again empty, and the reply to that copy is lost.
       for (let round = 0; round < 10; round++) {
-        sim.weather.refusing = 'oom';
+        sim.conditions.refusing = 'oom';
         calls.push(sim.send('n1', A, { c: `r${round}-1` }));
         sim.run(0.1);
         calls.push(sim.send('n1', 'plain:b', { c: `r${round}-2` }));
         sim.run(5);
-        sim.weather.refusing = 'none';
-        sim.weather.replyLost = 1;
+        sim.conditions.refusing = 'none';
+        sim.conditions.replyLost = 1;
         sim.run(35);
-        sim.weather.replyLost = 0;
+        sim.conditions.replyLost = 0;
         sim.run(250);
         calls.push(sim.send('n1', A, { c: `r${round}-3` }));
         sim.run(500);
@@ -227,22 +227,22 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
       const send = (entity: string): void => void calls.push(sim.send('n1', entity, { c: `f${calls.length}`, ms: 30 }));
       for (let i = 0; i < 6; i++) send(`plain:b${i}`);
       sim.run(10);
-      // Batches with appends fly, their replies are lost, and when they leave again the store is full.
-      sim.weather.requestLost = 1;
+      // Batches with appends are sent, and their requests are lost. The store is full when they are sent again.
+      sim.conditions.requestLost = 1;
       send(A);
       sim.run(2);
       send('plain:c');
       sim.run(30);
-      sim.weather.full = true;
-      sim.weather.requestLost = 0;
+      sim.conditions.full = true;
+      sim.conditions.requestLost = 0;
       must(
         'handlers that ran end in the log',
         sim.until(() => sim.depth === 0, 3000),
       );
-      must('while it is full', sim.weather.full);
+      must('while it is full', sim.conditions.full);
       must(
         'the expiry passes',
-        sim.until(() => !sim.weather.full, 8000),
+        sim.until(() => !sim.conditions.full, 8000),
       );
       must(
         'and every call is told',
@@ -301,7 +301,7 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
       sim.run(1000);
       sim.cutStore('n1');
       sim.run(10);
-      // Two batches are in flight and stay there; the third message waits behind them, for the next incarnation.
+      // Two batches stay in flight. The third message waits behind them for the next incarnation.
       for (const c of ['flies-1', 'flies-2']) {
         sim.send('n1', A, { c });
         sim.run(5);
@@ -352,9 +352,9 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
         'it is taken over before the wait is over',
         sim.until(() => sim.server.state.entities.get(entity)?.owner !== ownerThen, 2200),
       );
-      // The hint was on its way all the time.
+      // The hint was in transit all the time.
       const { incarnation } = sim.node(other);
-      sim.hub.listenerOf(incarnation)?.receive({ kind: 'ring', entity, message: asItWas }, 0);
+      sim.hub.listenerOf(incarnation)?.receive({ kind: 'wake', entity, message: asItWas }, 0);
       must(
         'it ends',
         sim.until(() => sim.depth === 0, 5000),
@@ -369,14 +369,14 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     run(sim, must) {
       sim.start('n1');
       sim.run(500);
-      sim.weather.refusing = 'readonly';
+      sim.conditions.refusing = 'readonly';
       const call = sim.send('n1', A, { c: 'refused' });
       must(
         'its caller learns at once that nothing was written',
         sim.until(() => call.outcome !== 'open', 15, 1) && call.outcome === 'fail' && call.code === 'STORE_UNAVAILABLE',
       );
       sim.run(100);
-      sim.weather.refusing = 'none';
+      sim.conditions.refusing = 'none';
       const next = sim.send('n1', A, { c: 'next' }, { how: 'wait' });
       must(
         'the next one is taken',
@@ -391,10 +391,10 @@ export const LOG_SCENARIOS: readonly Scenario[] = [
     run(sim, must) {
       sim.start('n1');
       sim.run(500);
-      sim.weather.replyLost = 1;
+      sim.conditions.replyLost = 1;
       const call = sim.send('n1', A, { c: 'large', pad: 200_000 });
       sim.run(150);
-      sim.weather.replyLost = 0;
+      sim.conditions.replyLost = 0;
       must(
         'the caller has its receipt',
         sim.until(() => call.outcome === 'ok', 600),

@@ -1,11 +1,11 @@
-/** The store comes back from an older state: a node that remembers what is lost closes the store to the others. */
+/** The store restarts with an older state. A node that remembers a lost write closes the store to the other nodes. */
 import { StoreCallError } from '../../src/ports/store.js';
 import type { Cluster } from '../cluster.js';
 import { eventsOf, hasState, type Must, masterOf, optionsOf, type Scenario, startedOn } from './scenario.js';
 
 const A = 'plain:a';
 
-/** Two nodes whose heartbeats lie half a period apart. */
+/** Starts two nodes whose heartbeats are half a period apart. */
 function startApart(sim: Cluster): void {
   sim.start('n1');
   sim.run(50);
@@ -13,7 +13,7 @@ function startApart(sim: Cluster): void {
   sim.run(1500);
 }
 
-/** n1 sends three messages, which end. */
+/** Sends three messages from n1 and lets each of them end. */
 function sendThree(sim: Cluster): void {
   for (const c of ['t1', 't2', 't3']) {
     sim.send('n1', A, { c });
@@ -27,7 +27,7 @@ function startAndSendThree(sim: Cluster): void {
   sendThree(sim);
 }
 
-/** The store loses what came after step `kept`, which n1 remembers, and n2 evicts n1 by what is left before n1 can call again. */
+/** Drops the store's steps after `kept`, which n1 remembers. n2 evicts n1 by the remaining state before n1 can call again. */
 function losesAndIsEvicted(sim: Cluster, must: Must, kept: number): void {
   const { incarnation } = sim.node('n1');
   sim.cutStore('n1');
@@ -44,7 +44,7 @@ function losesAndIsEvicted(sim: Cluster, must: Must, kept: number): void {
   must('the other has closed too', hasState(sim, 'n2', 'closed'));
 }
 
-/** From now on the script that applies batches of that node fails with this text, and writes nothing, unless there is none. */
+/** Makes the batches of that node fail in the script with the text that `why` returns, and write nothing. No text: no failure. */
 function failsFor(sim: Cluster, name: string, why: () => string | undefined): void {
   const { store } = optionsOf(sim, name);
   const apply = store.apply.bind(store);
@@ -120,7 +120,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       const joined = sim.server.steps;
       sim.start('n2');
       sim.run(1000);
-      // Its heartbeats do not arrive, so only a batch of it can show the loss.
+      // The heartbeats of n2 do not arrive, so only a batch of n2 can show the loss.
       sim.cutStore('n2');
       sim.server.forgetTail(joined);
       sim.start('n3');
@@ -143,7 +143,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       sim.start('n1');
       sim.run(1000);
       sim.pause('n1');
-      // An operator deletes what is left of the store, and opens it again.
+      // An operator deletes the rest of the store and opens it again.
       sim.server.forgetTail(0);
       sim.start('n2');
       sim.run(1000);
@@ -168,7 +168,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
     stays: true,
     run(sim, must) {
       startApart(sim);
-      const heartbeats = (): number | undefined => sim.server.state.members.get(sim.node('n1').incarnation)?.beat;
+      const heartbeats = (): number | undefined => sim.server.state.members.get(sim.node('n1').incarnation)?.heartbeat;
       const first = heartbeats();
       let before = 0;
       const isSent = (): boolean => {
@@ -231,7 +231,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       startAndSendThree(sim);
       const record = sim.server.state.entities.get(A);
       must('n1 owns the entity', record?.owner === sim.node('n1').incarnation);
-      // The store lost the record of the claim, and holds an older one.
+      // The store has lost the record of the claim and holds an older one.
       if (record !== undefined) record.fence--;
       sim.storeLost = true;
       sim.send('n1', A, { c: 'before', ms: 50 });
@@ -287,11 +287,11 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
     stays: true,
     run(sim, must) {
       sim.start('n1');
-      // Its next heartbeat is due before it reads the members again, and would find another generation there.
+      // The next heartbeat of n1 is due before its next membership snapshot, which would show it another generation.
       sim.run(1060);
       const { incarnation } = sim.node('n1');
       sim.pause('n1');
-      // An operator deletes what is left of the store, and opens it again.
+      // An operator deletes the rest of the store and opens it again.
       sim.server.forgetTail(0);
       for (const isLast of [false, false, true]) {
         sim.start('n2');
@@ -300,7 +300,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
         sim.run(500);
       }
       must('n2 has a later number by now', sim.node('n2').incarnation > incarnation);
-      // As after 1024 more joins.
+      // The state as after 1024 more joins.
       sim.server.state.joins.delete(incarnation);
       sim.resume('n1');
       const call = sim.send('n1', A, { c: 'w1' });
@@ -339,7 +339,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
     stays: true,
     run(sim, must) {
       startAndSendThree(sim);
-      sim.weather.requestLost = 1;
+      sim.conditions.requestLost = 1;
       for (const c of ['flies-1', 'flies-2']) {
         sim.send('n1', A, { c });
         sim.run(5);
@@ -348,7 +348,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       sim.run(5);
       sim.storeLost = true;
       sim.server.restartEmpty();
-      sim.weather.requestLost = 0;
+      sim.conditions.requestLost = 0;
       must(
         'the node has closed',
         sim.until(() => hasState(sim, 'n1', 'store-lost'), 1000, 1),
@@ -400,7 +400,7 @@ export const LOSS_SCENARIOS: readonly Scenario[] = [
       );
       const call = sim.send('n1', A, { c: 'w1' });
       const { generation } = sim.server.state;
-      must('the store is closed before it is back', sim.server.applyControl('n2', { op: 'shut', generation }).ok);
+      must('the store is closed before it is back', sim.server.applyControl('n2', { op: 'closeStore', generation }).ok);
       sim.storeLost = true;
       sim.run(50);
       must('it has noticed', hasState(sim, 'n1', 'store-lost') && hasState(sim, 'n1', 'closed'));

@@ -1,4 +1,4 @@
-/** Who leads: failover, rebuild, hand-over, commands that come too late, and masters that cannot be reached. */
+/** Leadership: failover, rebuild, hand-over, late commands, and unreachable masters. */
 
 import { placeOf } from '../../src/core/placement/rendezvous.js';
 import type { Cluster } from '../cluster.js';
@@ -6,7 +6,7 @@ import { entityOf, eventsOf, hasState, masterOf, optionsOf, reportsOf, type Scen
 
 const THREE = ['n1', 'n2', 'n3'];
 
-/** Three nodes, and the lowest leads them. */
+/** Starts three nodes and waits until the lowest serverId leads. */
 function led(sim: Cluster): void {
   sim.start(...THREE);
   if (!sim.until(() => masterOf(sim) === 'n1', 3000)) throw new Error('n1 does not lead');
@@ -134,12 +134,12 @@ export const MASTER_SCENARIOS: readonly Scenario[] = [
       sim.run(50);
       sim.crash('n1');
       sim.gone.add('n1');
-      sim.oneWay('n3', 'n2');
+      sim.partitionOneway('n3', 'n2');
       must(
         'n2 rebuilds',
         sim.until(() => hasState(sim, 'n2', 'leading'), 3000, 10),
       );
-      // The answer of n3 is lost, what it says later is not.
+      // The answer of n3 to the rebuild is lost. Later messages of n3 arrive.
       sim.run(20);
       sim.healLinks();
       const second = sim.send('n2', held, { c: 'second' }, { how: 'wait' });
@@ -173,9 +173,9 @@ export const MASTER_SCENARIOS: readonly Scenario[] = [
       led(sim);
       sim.crash('n1');
       sim.gone.add('n1');
-      sim.oneWay('n3', 'n2');
+      sim.partitionOneway('n3', 'n2');
       sim.until(() => hasState(sim, 'n2', 'leading'), 3000, 10);
-      // The answer of n3 is lost, and the store is out of reach just when what it owns is read there.
+      // The answer of n3 is lost, and n2 cannot reach the store when it reads there what n3 owns.
       sim.run(900);
       sim.healLinks();
       sim.cutStore('n2');
@@ -186,7 +186,7 @@ export const MASTER_SCENARIOS: readonly Scenario[] = [
         sim.until(() => hasState(sim, 'n2', 'stepped-down'), 500) && !hasState(sim, 'n2', 'rebuilt'),
       );
       must('another leads, by another epoch', sim.until(() => masterOf(sim) === 'n3', 4000) && epochsOf(sim).join() === '1,2,3');
-      // Until its next membership snapshot n2 knows of no master, and would ask none.
+      // n2 knows of no master until its next membership snapshot, so it would send no petition.
       sim.run(200);
       sim.send('n2', entityOf('n3', THREE), { c: 'asked' });
       sim.run(50);
@@ -238,7 +238,7 @@ export const MASTER_SCENARIOS: readonly Scenario[] = [
         'another leads, and n3 follows it',
         sim.until(() => isFollowedBy(sim, 'n3', 2), 4000),
       );
-      sim.letGo('n1', 'n3');
+      sim.release('n1', 'n3');
       sim.run(20);
       must(
         'the command has come',

@@ -1,4 +1,4 @@
-/** An operator who lists, replays and purges dead letters by drawn filters, beside nodes at work. */
+/** An operator lists, replays and purges dead letters by drawn filters while nodes work. */
 import type { DeadLetter } from '../../src/core/dead-letter.js';
 import type { SurveyAnswer } from '../../src/core/log/control-operations.js';
 import type { DeadLetterBox, DeadLetterFilter, RunResult } from '../../src/runtime/dead-letters.js';
@@ -10,10 +10,10 @@ import { entityOf, type Must, type Scenario } from './scenario.js';
 
 const NODES = ['n1', 'n2', 'n3'];
 const TYPES = ['plain', 'fenced', 'retried'];
-/** Small, so that most lists take several pages. */
+/** Dead letters per page. Small, so that most lists take several pages. */
 const PAGE = 7;
 
-/** Lets time pass until the promise has settled. */
+/** Lets simulated time pass until the promise resolves. Returns its value; throws if it rejects or takes over 10 s. */
 function settled<T>(sim: Cluster, promise: Promise<T>): T {
   let done: { readonly value: T } | undefined;
   let failed: unknown;
@@ -40,15 +40,15 @@ function listed(sim: Cluster, box: DeadLetterBox, filter: DeadLetterFilter, must
 
 interface Failing {
   readonly asked: Asked;
-  /** Its first starts throw, so many of them. */
+  /** Number of first handler starts that throw. */
   readonly throws: number;
 }
 
-/** Messages that fail at least once; each start of a handler is counted by its call. */
+/** Sends messages that fail at least once. Each call counts the starts of its handler. */
 function sendFailing(sim: Cluster, calls: ValueCalls, stream: Stream, count: number): Failing[] {
   return Array.from({ length: count }, (_, i) => {
     const type = stream.pick(TYPES);
-    // A retried message fails by its third attempt.
+    // A message of type `retried` fails with its third attempt, one of another type with its first.
     const throws = (type === 'retried' ? 3 : 1) * stream.pick([1, 1, 2]);
     const id = stream.chance(0.4) ? `id-${i}` : undefined;
     const headers = stream.chance(0.3) ? JSON.stringify({ n: `${i}` }) : '';
@@ -67,7 +67,7 @@ function sendFailing(sim: Cluster, calls: ValueCalls, stream: Stream, count: num
   });
 }
 
-/** Handlers on a node that is lost: some end later, and their letters say so. */
+/** Cuts n3 from the store with handlers running. Some of them end later, and their dead letters note that. */
 function loseNode(sim: Cluster): void {
   for (let i = 0; i < 8; i++) {
     const entity = `plain:${entityOf('n3', NODES).slice('plain:'.length)}`;
@@ -270,7 +270,7 @@ export const OPERATOR_SCENARIOS: readonly Scenario[] = [
   },
 ];
 
-/** Purges by drawn filters until nothing is left. */
+/** Purges by drawn filters until no dead letter is left. */
 function purgeInTurn(sim: Cluster, box: DeadLetterBox, stream: Stream, must: Must): void {
   sim.fault('operatorPurges', 'once', '', {});
   let left = listed(sim, box, {}, must);

@@ -1,4 +1,4 @@
-/** Who may run what: leases, take-over, holds, twins, hand-over. */
+/** Ownership of entities: leases, take-over, holds, duplicate serverIds, hand-over. */
 import type { Cluster } from '../cluster.js';
 import { endOf, entityOf, eventsOf, hasState, placed, placedOnTwo, type Scenario, startedOn } from './scenario.js';
 
@@ -82,8 +82,8 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
       sim.run(1000);
       const { incarnation } = sim.node('n1');
       const { generation, members } = sim.server.state;
-      const { beat = 0 } = members.get(incarnation) ?? {};
-      const answer = sim.server.applyControl('n2', { op: 'bury', generation, incarnation, beatSeen: beat });
+      const { heartbeat = 0 } = members.get(incarnation) ?? {};
+      const answer = sim.server.applyControl('n2', { op: 'evict', generation, incarnation, heartbeatSeen: heartbeat });
       must('the eviction is refused', !answer.ok && answer.code === 'NOT_LAPSED');
       must('the member stays', members.get(incarnation)?.dead === false);
     },
@@ -211,10 +211,10 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
       for (let i = 0; i < 150; i++) {
         for (let j = 0; j < 25; j++) sim.send(names[j % 5] as string, `plain:${i}.${j}`, { c: `${i}.${j}`, ms: 1 });
         sim.run(10);
-        // An audit that leaves now is overtaken by the releases that follow. Two in a row make the verdict.
-        sim.weather.storeReorder = 1;
+        // The releases that follow overtake an audit sent now. Two such audits in a row would count as a loss.
+        sim.conditions.storeReorder = 1;
         sim.run(100);
-        sim.weather.storeReorder = 0;
+        sim.conditions.storeReorder = 0;
         sim.run(100);
       }
       must('entities were released meanwhile', eventsOf(sim, 'own').filter((e) => e.how === 'release').length > 1000);
@@ -337,7 +337,7 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
       sim.run(20);
       const { incarnation } = sim.node(other);
       const told = sim.hub.listenerOf(incarnation);
-      told?.receive({ kind: 'ring', entity: A, message: undefined }, 0);
+      told?.receive({ kind: 'wake', entity: A, message: undefined }, 0);
       told?.receive({ kind: 'assign', ticket: 1, entity: A, epoch: 9 }, 0);
       must(
         'the owner runs everything',
@@ -355,7 +355,7 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
       sim.until(() => endOf(sim, first) === 'completed', 200, 5);
       sim.run(20);
       sim.slowStore(owner, 30);
-      sim.hub.listenerOf(sim.node(owner).incarnation)?.receive({ kind: 'ring', entity: A, message: undefined }, 0);
+      sim.hub.listenerOf(sim.node(owner).incarnation)?.receive({ kind: 'wake', entity: A, message: undefined }, 0);
       // The store has applied the begin, and its answer is on the way.
       sim.run(45);
       sim.send(other, A, { c: 'second' });

@@ -1,4 +1,4 @@
-/** What is left behind: by the dead, by the slow, by handlers that fail or never end, and by an outage of the store. */
+/** Recovery after dead or slow nodes, after handlers that fail or never end, and after an outage of the store. */
 import type { Answer, Begun } from '../../src/core/log/operations.js';
 import { StoreCallError } from '../../src/ports/store.js';
 import type { Cluster } from '../cluster.js';
@@ -8,7 +8,7 @@ const FOUR = ['n1', 'n2', 'n3', 'n4'];
 
 const incarnationsOf = (sim: Cluster): number => eventsOf(sim, 'node').filter((e) => e.state === 'joined').length;
 
-/** Which hosts have sent a take-over, whether or not it was theirs to do. */
+/** Returns a set that collects the hosts that send a take-over from now on, whether or not the store applies it. */
 function recoverersOf(sim: Cluster): ReadonlySet<string> {
   const hosts = new Set<string>();
   const apply = sim.server.applyBatch.bind(sim.server);
@@ -19,7 +19,7 @@ function recoverersOf(sim: Cluster): ReadonlySet<string> {
   return hosts;
 }
 
-/** From now on no answer to a begin or finish has room for the message that it begins. */
+/** Removes, from now on, the begun message from every answer to a begin or finish, as if it did not fit. */
 function answersWithoutMessages(sim: Cluster): void {
   const apply = sim.server.applyBatch.bind(sim.server);
   const stripped = (answer: Answer): Answer => {
@@ -33,7 +33,7 @@ function answersWithoutMessages(sim: Cluster): void {
   };
 }
 
-/** Two nodes that cannot reach each other, one of which owns the entity and gets only from the log what it holds. */
+/** Starts two nodes that cannot reach each other. The owner of the entity gets its messages only by reading the log. */
 function apartWithoutMessages(sim: Cluster, entity: string): { readonly owner: string; readonly other: string } {
   const { owner, other } = placedOnTwo(sim, entity);
   answersWithoutMessages(sim);
@@ -54,7 +54,7 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
       sim.run(20);
       for (const entity of entities) for (const c of ['a', 'b']) sim.send('n1', entity, { c: `${c} ${entity}` });
       sim.run(60);
-      // Slow answers: each has seen that it is dead before any of them has done something about it.
+      // Slow store calls: each node has seen that n2 is dead before any of them has taken over.
       sim.delay(0, 95);
       const recoverers = recoverersOf(sim);
       sim.crash('n2');
@@ -116,7 +116,7 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
         'the log has given it up, and its caller does not know',
         endOf(sim, call) === 'interrupted' && call.outcome === 'open',
       );
-      // Slow answers: the handler ends before its node has read in the log what became of the message.
+      // Slow store calls: the handler ends before its node has read from the log how the message ended.
       sim.delay(0, 95);
       sim.healStore(owner);
       must(
@@ -159,12 +159,12 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
       const { owner, other } = placed(sim, 'plain:a');
       const call = sim.send(owner, 'plain:a', { c: 'runs', ms: 1800, how: 'deaf' }, { how: 'wait' });
       sim.run(50);
-      sim.weather.storeDown = true;
+      sim.conditions.storeDown = true;
       sim.run(1200);
-      // The others are back a moment before the owner is.
+      // The other nodes reach the store a moment before the owner does.
       sim.cutStore(owner);
-      sim.weather.storeDown = false;
-      // A heartbeat of the owner may be lost, and be given up only a call later: all that has to fit into one node TTL.
+      sim.conditions.storeDown = false;
+      // A heartbeat of the owner may be lost and is given up only one call timeout later. All of it must fit into one node TTL.
       sim.run(60);
       sim.healStore(owner);
       must(
@@ -279,7 +279,7 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
         'the log has begun the message',
         sim.until(() => record?.running !== undefined, 1500, 0.05),
       );
-      // The store lost the record of the claim, and holds an older one.
+      // The store has lost the record of the claim and holds an older one.
       if (record !== undefined) record.fence--;
       sim.storeLost = true;
       sim.run(1000);
@@ -301,7 +301,7 @@ export const RECOVERY_SCENARIOS: readonly Scenario[] = [
       store.apply = (batch, patience) =>
         isCut ? Promise.reject(new StoreCallError('the link takes small calls only', false)) : apply(batch, patience);
       const call = sim.send(owner, 'plain:a', { c: 'c1' });
-      // 48 calls of 200 ms.
+      // Shorter than the patience of the node: 48 store calls (STALL_CALLS in src/runtime/progress.ts) of 200 ms.
       sim.run(8000);
       must('it is patient', !hasState(sim, owner, 'lease-lost'));
       must(

@@ -1,4 +1,4 @@
-/** Plays named scenarios: what each must show, and every invariant besides. */
+/** Plays named scenarios. Each must show what it claims and keep every invariant. */
 import { printNote, printResult } from '../ambient.js';
 import { check } from '../checkers/check.js';
 import { type Options, UsageError } from '../cli.js';
@@ -29,7 +29,7 @@ export const SCENARIOS: readonly Scenario[] = [
 
 export const scenarioNames = (): string[] => SCENARIOS.map((s) => `${s.name}: ${s.shows}`);
 
-/** What did not come out as it must; empty if all did. */
+/** Returns the conditions that did not hold and the violated invariants; empty if the scenario held. */
 export function faultsOf(scenario: Scenario, drain: () => void, timeline = false): string[] {
   const { history, broken } = playScenario(scenario, drain);
   if (timeline) for (const line of timelineOf(history)) printNote(line);

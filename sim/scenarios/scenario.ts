@@ -1,4 +1,4 @@
-/** A named run that a person wrote: what happens, in the verbs of the cluster, and what must come out. */
+/** A named run that a person wrote: a script in the verbs of the cluster, and what must hold. */
 import { placeOf } from '../../src/core/placement/rendezvous.js';
 import type { PeerMessage } from '../../src/ports/network.js';
 import type { TraceEvents } from '../../src/ports/trace.js';
@@ -16,19 +16,19 @@ import { World } from '../world.js';
 
 export interface Scenario {
   readonly name: string;
-  /** What it shows, in one sentence. */
+  /** What the scenario shows, in one sentence. */
   readonly shows: string;
   readonly settings?: Partial<Settings>;
   /** The store may lose its tail. */
   readonly keepsLog?: boolean;
-  /** Some fault is left at the end, so liveness is not asked. */
+  /** Some fault stays until the end, so liveness is not checked. */
   readonly stays?: boolean;
-  /** Its timeline is on file, in test/golden. */
+  /** The timeline is recorded in test/golden. */
   readonly golden?: boolean;
   run(sim: Cluster, must: Must): void;
 }
 
-/** Notes what must hold and does not. */
+/** Records `what` as broken unless it holds. */
 export type Must = (what: string, holds: boolean) => void;
 
 const CALM: Settings = {
@@ -65,11 +65,11 @@ const SEED = 1;
 
 export interface Played {
   readonly history: readonly HistoryEvent[];
-  /** What had to hold, and did not. */
+  /** Texts of the conditions that did not hold. */
   readonly broken: readonly string[];
 }
 
-/** What a canary replaces: the machine of the store, or the scripts, which then run beside it. The latter need `loadStore('lua')` before. */
+/** What a canary replaces: the store machine, or the scripts in lockstep with it. Scripts need `loadStore('lua')` before. */
 export interface Replaced {
   readonly machine?: Machine | undefined;
   readonly scripts?: Scripts | undefined;
@@ -103,17 +103,17 @@ export function playScenario(scenario: Scenario, drain: () => void, { machine, s
   return { history: sim.history.events, broken };
 }
 
-// ---- what scenarios ask about ----------------------------------------------------------------------------------------
+// ---- questions about a run -------------------------------------------------------------------------------------------
 
 type Of<K extends HistoryEvent['kind']> = HistoryEvent & { kind: K };
 
 export const eventsOf = <K extends HistoryEvent['kind']>(sim: Cluster, kind: K): Of<K>[] =>
   sim.history.events.filter((e): e is Of<K> => e.kind === kind);
 
-/** A message that only finds out which node owns the entity. */
+/** Call name of the message that makes the cluster place an entity. */
 const WARM = 'warm';
 
-/** The calls whose handlers started for an entity, in order. */
+/** Returns the calls whose handlers started for an entity, in start order. */
 export const startedOn = (sim: Cluster, entity: string): string[] =>
   eventsOf(sim, 'start')
     .filter((e) => e.entity === entity && e.call !== WARM)
@@ -126,7 +126,7 @@ export const endOf = (sim: Cluster, call: Call): string | undefined => {
   )?.to;
 };
 
-/** Lets the cluster place the entity; answers who owns it, and another node. */
+/** Lets the cluster place the entity. Returns its owner and another node. Throws if it is not placed within 5 s. */
 export function placed(sim: Cluster, entity: string): { readonly owner: string; readonly other: string } {
   const names = [...sim.nodes.keys()];
   const call = sim.send(names[0] as string, entity, { c: WARM, op: 'read', ms: 1 }, { how: 'wait' });
@@ -135,7 +135,7 @@ export function placed(sim: Cluster, entity: string): { readonly owner: string; 
   return { owner, other: names.find((n) => n !== owner) ?? owner };
 }
 
-/** Starts two nodes and has them place the entity. */
+/** Starts two nodes and lets them place the entity. Returns and throws as `placed` does. */
 export function placedOnTwo(sim: Cluster, entity: string): ReturnType<typeof placed> {
   sim.start('n1', 'n2');
   sim.run(1000);
@@ -145,7 +145,7 @@ export function placedOnTwo(sim: Cluster, entity: string): ReturnType<typeof pla
 export const hasState = (sim: Cluster, node: string, state: Of<'node'>['state']): boolean =>
   eventsOf(sim, 'node').some((e) => e.node === node && e.state === state);
 
-/** An entity that the ring gives to that node while all of these serve. */
+/** Returns an entity whose preferred node is `node` while all of `names` serve. */
 export function entityOf(node: string, names: readonly string[], type: EntityType = 'plain'): string {
   const places = names.map((serverId, i) => ({ incarnation: i + 1, serverId }));
   for (let i = 0; ; i++) {
@@ -154,10 +154,10 @@ export function entityOf(node: string, names: readonly string[], type: EntityTyp
   }
 }
 
-/** What the runtime of that node was made with: the ports that a scenario may replace. */
+/** Returns the options of that node's runtime. They hold the ports that a scenario may replace. */
 export const optionsOf = (sim: Cluster, name: string): NodeOptions => Reflect.get(sim.node(name).node as object, 'options');
 
-/** The names of all that the node reports to those who watch it, from now on. */
+/** Returns a list that collects the names of the trace events of that node from now on. */
 export function reportsOf(sim: Cluster, name: string): readonly (keyof TraceEvents)[] {
   const reports: (keyof TraceEvents)[] = [];
   sim.traced = (node, event) => {
@@ -166,11 +166,11 @@ export function reportsOf(sim: Cluster, name: string): readonly (keyof TraceEven
   return reports;
 }
 
-/** Who acts as master, its table rebuilt. */
+/** Returns the node that acts as master and has rebuilt its assignment table; undefined if there is none. */
 export const masterOf = (sim: Cluster): string | undefined =>
   [...sim.nodes.values()].find((n) => n.node?.status().role === 'master')?.name;
 
-/** What nodes have told that one, of one kind. */
+/** Returns the peer messages of one kind that reached that node. */
 export const toldTo = <K extends PeerMessage['kind']>(sim: Cluster, node: string, kind: K): (PeerMessage & { kind: K })[] =>
   eventsOf(sim, 'told')
     .filter((e) => e.node === node && e.message.kind === kind)

@@ -1,4 +1,4 @@
-/** Schemas that members publish of their messages: what callers may send to them is drawn together with its verdict. */
+/** Schemas that members publish for their messages. The payloads that callers send are drawn together with their verdicts. */
 import type { Shapes } from '../../src/core/catalog.js';
 import type { Violation } from '../../src/core/json-schema.js';
 import type { Cluster } from '../cluster.js';
@@ -8,7 +8,7 @@ import { type Asked, mustAll, ValueCalls } from '../value-calls.js';
 import { type BadValue, DEFINITIONS, type DrawnSchema, drawSchema, withFaults } from '../values/schemas.js';
 import { eventsOf, type Scenario } from './scenario.js';
 
-/** Publishes drawn schemas of the property `value`, one for each message. */
+/** Returns a version that publishes drawn schemas of the property `value`, one for each message. */
 function versionOf(drawn: readonly DrawnSchema[]): Version {
   const shapes: Shapes = new Map(
     drawn.map(({ schema }, i) => [
@@ -19,7 +19,7 @@ function versionOf(drawn: readonly DrawnSchema[]): Version {
   return { names: [...shapes.keys()], shapes };
 }
 
-/** A node that calls, and services in groups of their own, which join in order. */
+/** Starts a calling node, and then services in order, each in a separate group. */
 function startServices(sim: Cluster, ...services: readonly Version[]): void {
   sim.add({ name: 'caller', startMs: 0, group: 'default', types: ['fenced'] });
   sim.start('caller');

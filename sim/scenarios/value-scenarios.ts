@@ -1,4 +1,4 @@
-/** What clients send and handlers return: drawn payloads, results and ids, each with the verdict that its draw implies. */
+/** Drawn payloads, results and ids that clients send and handlers return, each with the verdict that its draw implies. */
 import type { AtomicQueuesError } from '../../src/core/errors.js';
 import type { Cluster } from '../cluster.js';
 import type { Stream } from '../sim-random.js';
@@ -16,7 +16,7 @@ function started(sim: Cluster): void {
 
 const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
-/** Says what is wrong with the way in which a value came back; '' if nothing. */
+/** Returns what is wrong with the value that came back; '' if nothing is. */
 function carriedFault({ call, error, seen, value }: Asked, { arrives }: DrawnPayload): string {
   if (error !== undefined) return `${call} failed with ${error.message}`;
   if (seen.length !== 1) return `${call} ran ${seen.length} times`;
@@ -40,7 +40,7 @@ function refusedFault(asked: Asked, what: string, { refused }: DrawnPayload, may
 
 const BYTES_MAX = 4096;
 
-/** Draws as many of each side of the limit as of the limit itself. */
+/** Asks with a drawn payload, or for a drawn result, whose size is at the limit, below it or above it. */
 function askSized(
   calls: ValueCalls,
   stream: Stream,
@@ -53,7 +53,7 @@ function askSized(
     const value = drawOfSize(stream, bytes, (inner) => ({ c: `v${calls.all.length}`, value: inner }));
     return { asked: calls.ask(node, { value }, { run: () => 0 }), over, isResult: false };
   }
-  // 4096 is 3 * 1365 + 1.
+  // n empty brackets take 3 * n + 1 bytes as JSON, and 4096 is 3 * 1365 + 1.
   const brackets = (): unknown => drawBrackets(stream, 1365 + Math.sign(over));
   const value = i % 3 === 1 ? drawOfSize(stream, bytes, (inner) => inner) : brackets();
   return { asked: calls.ask(node, {}, { run: () => value }), over, isResult: true };

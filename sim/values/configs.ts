@@ -1,25 +1,25 @@
-/** Draws configurations: right ones, and ones with exactly one fault, with the field that the refusal must name. */
+/** Draws configurations: valid ones, and ones with exactly one fault, with the field that the refusal must name. */
 import { CONFIG_FIELDS } from '../../src/core/config.js';
 import type { Stream } from '../sim-random.js';
 
 export interface DrawnConfig {
   readonly config: Readonly<Record<string, unknown>>;
   readonly nodeEnv?: string;
-  /** Left out: it is right. */
+  /** Left out: the configuration is valid. */
   readonly fault?: {
-    /** Of these fields one is named. */
+    /** Path of the field that the refusal must name. */
     readonly path: string;
-    /** A part of what the refusal says of it. */
+    /** A part of the refusal's text about this field. */
     readonly says?: string;
   };
 }
 
-/** What no message may show. */
+/** A value that no message may show. */
 export const SECRET = 's3cret';
 
 type Config = Readonly<Record<string, unknown>>;
 
-/** A config with a value at that path. */
+/** Returns the config with a value at that path. */
 export function withValue(path: string, value: unknown, base: Config = {}): Config {
   const [key = '', ...rest] = path.split('.');
   const inner = (base[key] ?? {}) as Config;
@@ -29,7 +29,7 @@ export function withValue(path: string, value: unknown, base: Config = {}): Conf
 const TYPE = 'order';
 const pathOf = (path: string): string => path.replace('<type>', TYPE);
 
-/** Relations hold between some fields, and some need others; their bounds are drawn apart. */
+/** Fields with relations to others, or that need others. Their bounds are drawn separately. */
 const RELATED = new Set([
   'redis.sentinels',
   'redis.cluster',
@@ -47,7 +47,7 @@ const bounds = (allowed: string): readonly [min: number, max: number] | undefine
   return [Number(match[1] ?? match[2]), Number(match[3] ?? Number.MAX_SAFE_INTEGER)];
 };
 
-/** A typing error of two edits, or one of a short name: near enough for a suggestion, or not. */
+/** Misspelt names with two edits, or of a short name: some are near enough for a suggestion, others are not. */
 const DISTANT: readonly (readonly [written: string, meant: string | undefined])[] = [
   ['sreverId', 'serverId'],
   ['retri', 'retry'],
@@ -60,7 +60,7 @@ const DISTANT: readonly (readonly [written: string, meant: string | undefined])[
   ['abcde', undefined],
 ];
 
-/** What the table of fields says of a field decides which values are wrong by themselves. */
+/** Draws a value that is wrong without regard to other fields, by the table of config fields. */
 function wrongValue(stream: Stream, allowed: string): unknown {
   const limits = bounds(allowed);
   if (limits !== undefined) return stream.pick([limits[0] - 1, limits[1] + 1, limits[0] + 0.5, `${limits[0]}`, Number.NaN, true]);
@@ -70,7 +70,7 @@ function wrongValue(stream: Stream, allowed: string): unknown {
   return stream.pick<unknown>(['', 5, [], () => 1]);
 }
 
-/** How a wrong value is shown. */
+/** Returns how a refusal shows a wrong value. */
 function shownAs(value: unknown): string {
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'function') return 'a function';
@@ -78,7 +78,7 @@ function shownAs(value: unknown): string {
   return typeof value === 'string' ? JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}...` : value) : String(value);
 }
 
-/** Values of these are secrets. */
+/** Fields whose values are secrets. */
 const SECRETS = /^(redis\.(password|tls|url|options)|grpc\.(tls\..*|authToken))$/;
 
 function wrongField(stream: Stream): DrawnConfig {
@@ -105,7 +105,7 @@ function wrongField(stream: Stream): DrawnConfig {
   };
 }
 
-/** What else must be given where the field is. */
+/** Returns the other config that the field needs. */
 const rest = (path: string): Config => (path.startsWith('redis.') ? { redis: {} } : {});
 
 const SECTIONS: Readonly<Record<string, readonly string[]>> = {};
@@ -115,7 +115,7 @@ for (const { path } of CONFIG_FIELDS) {
   (SECTIONS as Record<string, string[]>)[section] = [...(SECTIONS[section] ?? []), path.slice(at + 1)];
 }
 
-/** Whether one text becomes the other by one edit at the most. */
+/** Returns whether at most one edit turns one text into the other. */
 function isNear(a: string, b: string): boolean {
   if (Math.abs(a.length - b.length) > 1) return false;
   let i = 0;
@@ -134,7 +134,7 @@ function edited(stream: Stream, name: string): string {
   ]);
 }
 
-/** A name with one edit, or one that is like none. */
+/** Draws a name with one edit, or a name that resembles none. */
 function misspelt(stream: Stream): DrawnConfig {
   if (stream.chance(0.25)) {
     const [path, meant] = stream.pick(DISTANT);
@@ -165,7 +165,7 @@ function misspelt(stream: Stream): DrawnConfig {
 
 const CERTIFICATES = ['ca', 'cert', 'key'] as const;
 
-/** Each draws a pair of values on one side of a relation; `over` 0 or less keeps it. */
+/** Each draws values on one side of a relation. `over` of 0 or less keeps the relation. */
 const RELATIONS: readonly ((stream: Stream, over: number) => DrawnConfig)[] = [
   (stream, over) => {
     const heartbeatMs = stream.int(100, 900);
@@ -209,7 +209,7 @@ const RELATIONS: readonly ((stream: Stream, over: number) => DrawnConfig)[] = [
     };
   },
   (stream, over) => {
-    // One of the two stands in the root, for all types.
+    // One of the two fields is set at the root, for all types.
     const isDelayOfType = stream.chance(0.5);
     const [own, root] = isDelayOfType
       ? [{ backoffDelay: 500 + over }, { maxDelay: 500 }]
@@ -322,7 +322,7 @@ function ofRedis(stream: Stream): DrawnConfig {
   ]);
 }
 
-/** A field that is wrong by itself says nothing of its relation to others. */
+/** Draws a field that is wrong without regard to others. The refusal must not name its relation to other fields. */
 function wrongOfRelated(stream: Stream): DrawnConfig {
   const wrong = stream.pick<unknown>([-1, 'x', null, 0.5]);
   return stream.pick<DrawnConfig>([
@@ -355,7 +355,7 @@ export function drawConfig(stream: Stream): DrawnConfig {
 
 // ---- notices -----------------------------------------------------------------------------------------------------------
 
-/** A right config, and of what its notices speak. */
+/** Draws a valid config, and parts of the notices that it must cause. */
 export function drawNoted(stream: Stream): { readonly config: Config; readonly notes: readonly string[] } {
   const [hasStore, hasWal, isSlow, isOpen] = Array.from({ length: 4 }, () => stream.chance(0.5));
   const [hasToken, hasTls, isLocal] = Array.from({ length: 3 }, () => stream.chance(0.3));

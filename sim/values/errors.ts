@@ -8,17 +8,17 @@ export interface DrawnError {
   readonly thrown: unknown;
   /** The record without stacks. Left out: only its bounds are known. */
   readonly shows?: Fields;
-  /** It is an answer to the caller, which leaves no dead letter. */
+  /** Set if the error is a reply to the caller, which leaves no dead letter. */
   readonly isAnswer: boolean;
   /** How the record is marked for the adapter. */
   readonly kind?: 'http' | 'terminal' | 'handler';
-  /** Of an HttpException: the classes above its own that are marked for the adapter. */
+  /** For an HttpException: the classes above its own that are marked for the adapter. */
   readonly bases?: readonly string[];
-  /** Left out: that of `dressed`. */
+  /** Left out: the stack that `dressed` sets. */
   readonly stack?: { readonly shown: string | undefined };
 }
 
-/** Stacks name the files of the machine, so errors get one of their own. */
+/** Replaces the frames of stacks, since real stacks name files of the machine. */
 const FRAMES = '\n    at handle (account.ts:1:1)';
 
 function dressed<E extends Error>(error: E, fields: Fields = {}): E {
@@ -37,11 +37,11 @@ class Refused extends Error {
   override readonly name = 'Refused';
 }
 
-/** No plain data. */
+/** A class instance, which is not plain data. */
 class Socket {
   readonly port = 1;
 }
-/** Methods stand on the prototype, as those of Nest do. */
+/** Has its methods on the prototype, as Nest's exceptions do. */
 class Exception extends Error {
   readonly #status: number;
   readonly #response: unknown;
@@ -86,10 +86,10 @@ const name: Kind = (stream) => {
   return { thrown: dressed(error), shows: { name: cut(long, NAME_MAX), message: 'x' }, isAnswer: false };
 };
 
-/** What is left of `deep` in a field of the error. */
+/** The part of `deep` that a field of the error shows. */
 const DEEP_SHOWN = { d: { d: { d: { d: { d: { d: '[cut]' } } } } } };
 
-/** Fields, and the form in which they are shown; undefined for those that are left out. */
+/** Fields, and the form in which they are shown; undefined for fields that are left out. */
 const FIELDS: readonly (readonly [given: () => unknown, shown: unknown])[] = [
   [() => 'text', 'text'],
   [() => 5, 5],
@@ -149,7 +149,7 @@ const fields: Kind = (stream) => {
   return plain(new Refused('with fields'), shown, given);
 };
 
-/** Names that no field keeps, and the longest that one may have. */
+/** Draws field names that are never kept, and a name of about the maximum length. */
 const names: Kind = (stream) => {
   const long = 'n'.repeat(around(stream, NAME_MAX));
   const given = JSON.parse(`{"__proto__":{"a":1},"${long}":1}`) as object;
@@ -191,7 +191,7 @@ const hidden: Kind = () => {
   return { thrown: error, shows: { name: 'Error', message: 'x', code: 'E_HIDDEN' }, isAnswer: false };
 };
 
-/** All fields together have one budget. */
+/** Draws many large fields. All fields together have one budget. */
 const large: Kind = (stream) => {
   const given = Object.fromEntries(
     Array.from({ length: stream.int(6, 90) }, (_, i) => [`f${i}`, 'é"'.repeat(stream.int(1, 1500))]),
@@ -236,7 +236,7 @@ const circle: Kind = () => {
   };
 };
 
-/** A code of the library that a handler's error has. */
+/** Draws an error of a handler that has a code of the library. */
 const code: Kind = (stream) => {
   const own = stream.pick(['REPLY_TIMEOUT', 'WITHDRAWN', 'STORE_LOST', 'INTERRUPTED', 'HANDLER_FAILED']);
   return { ...plain(new Error('mine'), { code: own }), kind: 'handler' };
@@ -260,7 +260,7 @@ const RESPONSES: readonly (readonly [given: unknown, shown: unknown])[] = [
     { statusCode: 404, message: ['a', 'b'] },
     { statusCode: 404, message: ['a', 'b'] },
   ],
-  // As it would be sent, where that fits: longer texts, and more items, than other fields may have.
+  // The response stays as it would be sent if it fits: longer texts and more items than other fields may have.
   [{ text: 'r'.repeat(TEXT_MAX + 1) }, { text: 'r'.repeat(TEXT_MAX + 1) }],
   [{ items: Array.from({ length: ITEMS_MAX + 1 }, () => 1) }, { items: Array.from({ length: ITEMS_MAX + 1 }, () => 1) }],
   [['r'.repeat(4 * TEXT_MAX)], [`${'r'.repeat(TEXT_MAX)}...`]],
@@ -279,7 +279,7 @@ const http: Kind = (stream) => {
   return { thrown: error, shows, isAnswer: status < 500, kind: 'http', bases };
 };
 
-/** As http-errors makes them, or with one field that is not as there. */
+/** Draws an error as http-errors makes it, or one that differs in one field. */
 const httpError: Kind = (stream) => {
   const status = stream.pick([400, 404, 499, 500, 502]);
   const [more, isHttp] = stream.pick<[Fields, boolean]>([
@@ -294,7 +294,7 @@ const httpError: Kind = (stream) => {
   return { ...plain(new Error('http'), more), isAnswer: isHttp && status < 500 };
 };
 
-/** What has one of the two methods of an HttpException. */
+/** Draws an error with one of the two methods of an HttpException. */
 const half: Kind = (stream) => {
   const method = stream.pick(['getStatus', 'getResponse']);
   return plain(new Error('half'), {}, { [method]: () => 404 });
@@ -355,5 +355,5 @@ const KINDS: readonly Kind[] = [
 
 export const drawError = (stream: Stream): DrawnError => stream.pick(KINDS)(stream);
 
-/** Bytes of the longest record: five names, messages and stacks, and the fields of all. */
+/** Maximum characters of a record: five names, messages and stacks, and the fields of all. */
 export const RECORD_CHARS_MAX = 16_384 + 3 * CAUSES_MAX * (NAME_MAX + 3 * TEXT_MAX);

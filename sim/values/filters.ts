@@ -1,9 +1,9 @@
-/** Draws filters of dead letters, and says by the letters alone which of them each filter means. */
+/** Draws filters of dead letters, and decides by the dead letters alone which of them each filter selects. */
 import type { DeadLetter } from '../../src/core/dead-letter.js';
 import type { DeadLetterFilter } from '../../src/runtime/dead-letters.js';
 import type { Stream } from '../sim-random.js';
 
-/** Each part is there or not; what it names is taken from a letter that is there. */
+/** Draws a filter with any combination of parts. Their values are taken from one of the given dead letters. */
 export function drawFilter(stream: Stream, letters: readonly DeadLetter[]): DeadLetterFilter {
   const { entityType, entityId, reason, diedAtMs } = stream.pick(letters);
   const hasType = stream.chance(0.5);
@@ -24,7 +24,7 @@ export function isMeant(letter: DeadLetter, { entityType, entityId, reason, sinc
   return isOfType && isOfEntity && isSince && isReplayed && (reason === undefined || letter.reason === reason);
 }
 
-/** What a replay of the letter is refused for; '' if it is not. */
+/** Returns why a replay of the dead letter is refused; '' if it is not refused. */
 export function whyNotReplayed({ replayedAs, late }: DeadLetter, force: boolean): string {
   if (replayedAs !== null) return 'replayed';
   return late?.outcome === 'completed' && !force ? 'needs-force' : '';

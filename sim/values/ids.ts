@@ -1,15 +1,15 @@
-/** Draws ids of entities and messages: those that are accepted, with the form in which they arrive, and those that are refused. */
+/** Draws ids of entities and messages: accepted ids with the form in which they arrive, and refused ids. */
 import type { Stream } from '../sim-random.js';
 
 export interface DrawnId {
   readonly id: unknown;
-  /** The id as text; undefined if it is refused. */
+  /** The id as text; undefined if the id is refused. */
   readonly text?: string;
-  /** What the refusal says of it. */
+  /** A part of the refusal's text. */
   readonly why?: string;
 }
 
-/** By their UTF-8 bytes. */
+/** Characters and the number of their UTF-8 bytes. */
 const CHARACTERS: readonly (readonly [character: string, bytes: number])[] = [
   ['a', 1],
   ['%', 1],
@@ -27,7 +27,7 @@ const CHARACTERS: readonly (readonly [character: string, bytes: number])[] = [
 ];
 const BYTES_MAX = 1024;
 
-/** Draws a text of exactly so many UTF-8 bytes, mostly of one character. */
+/** Draws a text of exactly `bytes` UTF-8 bytes, mostly of one character. */
 function ofBytes(stream: Stream, bytes: number): string {
   const [most, size] = stream.pick(CHARACTERS);
   const count = Math.floor(bytes / size);
@@ -50,7 +50,7 @@ const GOOD: readonly ((stream: Stream) => DrawnId)[] = [
   () => good(12_345_678_901_234_567_890n, '12345678901234567890'),
 ];
 
-/** Numbers that JavaScript writes with an exponent; they arrive without one. */
+/** Draws numbers that JavaScript writes with an exponent. They arrive without one. */
 function decimal(stream: Stream): readonly [id: number, text: string] {
   const digits = stream.int(1, 9);
   const zeros = stream.int(7, 20);
@@ -78,7 +78,7 @@ const BAD: readonly ((stream: Stream) => DrawnId)[] = [
 
 export const drawId = (stream: Stream): DrawnId => stream.pick(stream.chance(0.6) ? GOOD : BAD)(stream);
 
-/** Draws an id that a caller may give to a message: text only. */
+/** Draws an id that a caller may give to a message. Only text is accepted. */
 export function drawMessageId(stream: Stream): DrawnId {
   const drawn = drawId(stream);
   return typeof drawn.id === 'string' ? drawn : { id: drawn.id, why: `is a ${typeof drawn.id}` };

@@ -1,12 +1,15 @@
-/** Draws payloads and results: what JSON carries, with what must arrive, and what JSON would spoil, with the place of the fault. */
+/**
+ * Draws payloads and results: values that JSON carries, with what must arrive, and values that JSON would spoil, with the path of
+ * the fault.
+ */
 import { runInNewContext } from 'node:vm';
 import type { Stream } from '../sim-random.js';
 
 export interface DrawnPayload {
   readonly value: unknown;
-  /** What must arrive, as plain data. Left out for a value that is refused. */
+  /** The value that must arrive, as plain data. Left out for a value that is refused. */
   readonly arrives?: { readonly value: unknown };
-  /** Why it is refused, and where. Of some faults only the callee of the caller knows the place. */
+  /** Why the value is refused, and at which path. `path` is undefined for faults whose path cannot be predicted. */
   readonly refused?: { readonly why: string; readonly path: string | undefined };
 }
 
@@ -50,7 +53,7 @@ class Bytes extends Uint8Array {
 }
 
 const DateOf = Date.prototype.constructor as DateConstructor;
-/** Constructors of another realm, as a sandbox has them. */
+/** Constructors of another realm, as in a sandbox. */
 const FOREIGN = runInNewContext('({ Map, Set, Date, Error, Array, Object })') as {
   readonly Map: MapConstructor;
   readonly Date: DateConstructor;
@@ -61,7 +64,7 @@ const FOREIGN = runInNewContext('({ Map, Set, Date, Error, Array, Object })') as
 const AT_MS = 1_700_000_000_000;
 const ISO = '2023-11-14T22:13:20.000Z';
 
-/** Values that JSON carries, some in another form. */
+/** Values that JSON carries, some of them in another form. */
 const CARRIED: readonly ((stream: Stream) => Pair)[] = [
   (stream) => same(stream.int(-5, 5)),
   (stream) => same(stream.between(-1e9, 1e9)),
@@ -92,7 +95,7 @@ const CARRIED: readonly ((stream: Stream) => Pair)[] = [
 
 const same = (value: unknown): Pair => [value, value];
 
-/** Deeper than the first pass looks. */
+/** Returns a value that is nested deeper than the first pass looks. */
 function nested(depth: number): Pair {
   let value: unknown = 'deep';
   for (let i = 0; i < depth; i++) value = i % 2 === 0 ? [value] : { a: value };
@@ -102,7 +105,7 @@ function nested(depth: number): Pair {
 interface Spoiled {
   readonly why: string;
   readonly make: () => unknown;
-  /** What the path has behind the place of the value; undefined: the path is not known. */
+  /** The path after the place of the value; undefined: the path is not known. */
   readonly at?: string | undefined;
 }
 
@@ -118,7 +121,7 @@ function refuse(): never {
   throw new Error('not readable');
 }
 
-/** Values that JSON would spoil without a word. */
+/** Values that JSON would change without an error. */
 const SPOILED: readonly Spoiled[] = [
   spoiled('a Map', () => new Map([['a', 1]])),
   spoiled('a Map', () => new FOREIGN.Map()),
@@ -171,7 +174,7 @@ const KEYS = ['a', 'id', '$x', '_', 'two words', '1st', 'é', '"', 'toString'];
 
 const pathOf = (key: string): string => (/^[A-Za-z_$][A-Za-z0-9_$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`);
 
-/** Puts a value somewhere into a tree of plain data. */
+/** Puts a value at a random place in a tree of plain data. */
 function placed(stream: Stream, [value, arrives]: Pair, levels: number): Placed {
   let at: Placed = { value, arrives, path: '' };
   for (let i = 0; i < levels; i++) at = stream.chance(0.5) ? inArray(stream, at) : inObject(stream, at);
@@ -211,7 +214,7 @@ const CHARACTERS = ['x', 'é', '€', '😀', '\u0001', '"', '\ud800'];
 
 const bytesOf = (value: unknown): number => new TextEncoder().encode(JSON.stringify(value)).length;
 
-/** Draws a value whose JSON text has exactly `bytes` UTF-8 bytes within what `wrap` puts around it. */
+/** Draws a value for which the JSON text of `wrap(value)` has exactly `bytes` UTF-8 bytes. */
 export function drawOfSize(stream: Stream, bytes: number, wrap: (value: unknown) => unknown): unknown {
   const form = stream.pick<(inner: unknown) => unknown>([(x) => x, (x) => [[], x, {}], (x) => ({ toJSON: () => x })]);
   const character = stream.pick(CHARACTERS);
@@ -221,6 +224,9 @@ export function drawOfSize(stream: Stream, bytes: number, wrap: (value: unknown)
   return fill(Math.floor(left / each), left % each);
 }
 
-/** Draws an array of empty arrays and objects, whose text is nothing but brackets and commas, of `3 * count + 1` bytes. */
+/**
+ * Draws an array of `count` empty arrays and objects. Its text consists of brackets and commas only, and has `3 * count + 1`
+ * bytes.
+ */
 export const drawBrackets = (stream: Stream, count: number): unknown[] =>
   Array.from({ length: count }, () => (stream.chance(0.5) ? [] : {}));

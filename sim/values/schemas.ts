@@ -4,16 +4,16 @@ import type { Stream } from '../sim-random.js';
 
 export interface DrawnSchema {
   readonly schema: JsonSchema | boolean;
-  /** Never empty. */
+  /** Values that satisfy the schema. Never empty. */
   readonly good: readonly unknown[];
   readonly bad: readonly BadValue[];
 }
 
 export interface BadValue {
   readonly value: unknown;
-  /** Of the one fault, behind the place of the value. */
+  /** Path of the one fault, after the place of the value. */
   readonly path: string;
-  /** What the fault says, or its begin. */
+  /** The text of the fault, or its beginning. */
   readonly says: string;
 }
 
@@ -89,7 +89,7 @@ const pattern: Kind = () => ({
   bad: [bad('abcd', 'must match'), bad('', 'must match'), bad('aé', 'must match')],
 });
 
-/** What is not known here allows everything. */
+/** Schemas with parts that the validator does not know. Such a part allows everything. */
 const unknown: Kind = (stream) =>
   stream.pick<DrawnSchema>([
     { schema: { pattern: '(?<' }, good: ['x', ''], bad: [] },
@@ -265,7 +265,7 @@ function dictionary(stream: Stream): DrawnSchema {
   };
 }
 
-/** Refers to what `definitions` adds to the root. */
+/** Refers to a schema that `DEFINITIONS` adds to the root. */
 const reference: Kind = () => ({
   schema: { $ref: '#/$defs/a~1b%20~0c' },
   good: [{ v: 1 }, { v: 1, next: { v: 2, next: { v: 3 } } }],
@@ -276,7 +276,7 @@ const reference: Kind = () => ({
   ],
 });
 
-/** Of a root: a list that refers to itself, and one that is nothing but a reference to itself. */
+/** Definitions for the root schema: a list that refers to itself, and a schema that refers directly to itself. */
 export const DEFINITIONS: Readonly<Record<string, JsonSchema>> = {
   'a/b ~c': { type: 'object', properties: { v: { type: 'integer' }, next: { $ref: '#/$defs/a~1b%20~0c' } }, required: ['v'] },
   circle: { anyOf: [{ $ref: '#/$defs/circle' }, { type: 'string' }] },
@@ -296,6 +296,6 @@ function draw(stream: Stream, levels: number): DrawnSchema {
 
 export const drawSchema = (stream: Stream): DrawnSchema => draw(stream, stream.pick([0, 0, 1, 1, 2]));
 
-/** A list of integers with so many faults. */
+/** Draws a list of integers with `count` faults in it. */
 export const withFaults = (stream: Stream, count: number): unknown[] =>
   stream.shuffle([...Array.from({ length: count }, () => 'x'), ...Array.from({ length: stream.int(0, 5) }, (_, i) => i)]);

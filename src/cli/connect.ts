@@ -1,4 +1,4 @@
-/** A look into a Redis without joining the cluster: nothing that is done here makes a member. */
+/** Connects to a store without joining the cluster: no call here creates a member. */
 import { Redis } from 'ioredis';
 import { CLOSED } from '../core/log/membership.js';
 import { SCHEMA_VERSION } from '../core/log/operations.js';
@@ -13,11 +13,11 @@ import { CommandError, shellWord } from './terminal.js';
 export interface Target {
   readonly url: string;
   readonly prefix: string;
-  /** Of `tls.connect`; undefined: as the URL says. */
+  /** Options of `tls.connect`. Undefined: the URL decides. */
   readonly tls?: TlsFiles;
 }
 
-/** What the files hold that the options name. */
+/** Contents of the files that the --tls-* options name. */
 export interface TlsFiles {
   readonly ca?: Buffer;
   readonly cert?: Buffer;
@@ -27,19 +27,19 @@ export interface TlsFiles {
 export interface Connected {
   readonly store: RedisStore;
   readonly clock: SystemClock;
-  /** The store lost acknowledged writes, as a node noticed that then closed it to all of them. */
-  readonly isShut: boolean;
+  /** True if the store lost acknowledged writes. The node that detected the loss closed the store for all nodes. */
+  readonly isStoreClosed: boolean;
   close(): Promise<void>;
 }
 
 const CONNECT_TIMEOUT_MS = 3000;
 const CALL_TIMEOUT_MS = 5000;
-/** For the look after other prefixes, which reads every key's name. */
+/** Time limit of the search for other prefixes, which scans all key names. */
 const SEARCH_MS_MAX = 3000;
 const PREFIXES_SHOWN_MAX = 20;
 const META = ':{0}:meta';
 
-/** A client that is connected, and does not connect again. */
+/** Returns a connected client that does not reconnect. Rejects with a CommandError. */
 export async function openClient({ url, tls }: Target): Promise<Redis> {
   const client = new Redis(url, {
     ...{ lazyConnect: true, connectTimeout: CONNECT_TIMEOUT_MS, commandTimeout: CALL_TIMEOUT_MS },
@@ -53,7 +53,7 @@ export async function openClient({ url, tls }: Target): Promise<Redis> {
   try {
     await client.connect();
     await client.ping();
-    // A database that cannot be selected is only told so: what follows would be done in database 0.
+    // If SELECT fails, ioredis only emits an error, and the next commands would run in database 0.
     if (why !== undefined) throw why;
     return client;
   } catch (error) {
@@ -62,7 +62,7 @@ export async function openClient({ url, tls }: Target): Promise<Redis> {
   }
 }
 
-/** What Redis answers; that it refuses, or does not answer, is a line for who called. */
+/** Resolves with the reply of Redis. An error reply or a missing reply becomes a CommandError, which is printed as one line. */
 export async function answerOf<T>(reply: Promise<T>): Promise<T> {
   try {
     return await reply;
@@ -81,13 +81,16 @@ function reasonOf(error: Error): string {
   return reasonIn(error);
 }
 
-/** The store behind the prefix, to be read or also written to. Rejects with a CommandError that says which prefixes there are, if it is not one of them. */
+/**
+ * Opens the store under the prefix, for reads or also for writes. If no store has this prefix, rejects with a CommandError that
+ * lists the existing prefixes.
+ */
 export async function connect(target: Target, writes = true): Promise<Connected> {
   const { prefix } = target;
   const client = await openClient(target);
   try {
-    const isShut = (await generationOf(client, prefix)) === CLOSED;
-    // The store has deadlines of its own, which let a large page arrive for as long as bytes come in.
+    const isStoreClosed = (await generationOf(client, prefix)) === CLOSED;
+    // The store has its own deadlines, which allow a large page to arrive as long as bytes come in.
     delete client.options.commandTimeout;
     const clock = new SystemClock();
     const store = new RedisStore({
@@ -95,18 +98,18 @@ export async function connect(target: Target, writes = true): Promise<Connected>
       writes,
     });
     await store.open();
-    return { store, clock, isShut, close: () => store.close() };
+    return { store, clock, isStoreClosed, close: () => store.close() };
   } catch (error) {
     client.disconnect();
     throw error instanceof StoreCallError ? new CommandError(error.message) : error;
   }
 }
 
-/** What a store that is shut means to who looks at it, and what has to be done. */
-export const shutText = (prefix: string): string =>
+/** Explains to a user what a closed store means and how to reopen it. */
+export const closedStoreText = (prefix: string): string =>
   `the store is shut: it lost acknowledged writes. What it holds may be from before that; a dead letter that was replayed may stand there as one that was not. Find out what is missing, reopen it (redis-cli HSET ${shellWord(prefix + META)} generation reopened-1), and restart the services`;
 
-/** The generation of the store behind the prefix, which is never none. */
+/** Returns the generation of the store under the prefix. Rejects with a CommandError if there is no store. */
 async function generationOf(client: Redis, prefix: string): Promise<string> {
   const reply = client.hmget(prefix + META, 'generation', 'schema').catch((error: Error) => {
     if (!error.message.startsWith('WRONGTYPE')) throw error;

@@ -41,7 +41,7 @@ export function checkFilter({ type, entity }: FilterOptions): void {
   if (entity !== undefined && type === undefined) throw new UsageError('--entity needs --type: an id alone names no entity');
 }
 
-/** One by --id, some by a filter, or --all: never everything by mistake. */
+/** Requires exactly one of --id, a filter, and --all, so that a missing option never selects all. Throws a UsageError. */
 export function checkChoice(options: ChooseOptions): void {
   checkFilter(options);
   const { id, all, type, reason, since } = options;
@@ -62,7 +62,7 @@ export async function list(connected: Connected, terminal: Terminal, options: Li
   const { limit, after, replayed } = options;
   const [total, filter] = await Promise.all([box.count(), filterOf(connected, options)]);
   const { letters, next } = await box.list({ ...filter, replayed, limit, after });
-  terminal.answer({ letters, next: next ?? null, total, shut: connected.isShut }, () => {
+  terminal.answer({ letters, next: next ?? null, total, shut: connected.isStoreClosed }, () => {
     if (letters.length === 0)
       return total === 0 ? 'no dead letters' : `none that matches, of ${counted(total, 'dead letter')} in all`;
     const more = next === undefined ? '' : `; the next page: --after ${next}`;
@@ -98,7 +98,7 @@ export async function show(connected: Connected, terminal: Terminal, id: string)
   });
 }
 
-/** The error with its stack; its lines are indented, so that none can be taken for another field. */
+/** Returns the error with its stack. Further lines are indented, so that none looks like another field. */
 function stackText({ error }: DeadLetter): string {
   const lines = error === null ? ['-'] : linesOf(error).split('\n');
   return lines.map((line) => shortened(line, Number.POSITIVE_INFINITY)).join('\n  ');
@@ -136,13 +136,13 @@ export async function purge(connected: Connected, terminal: Terminal, options: P
   const agreed = id === undefined ? await box.purgeAll(filter, { dryRun: true, signal }) : { ...ONE, lastLetter: id };
   const { done: count, lastLetter: throughLetter } = agreed;
   if (dryRun) return tell(terminal, agreed, 'would be deleted');
-  // A part is not what was asked for, and nothing leaves nothing to do.
+  // Delete nothing if the count was stopped, since it then covers only a part, or if nothing matches.
   if (agreed.stopped !== undefined || count === 0) return tell(terminal, { ...agreed, done: 0 }, 'deleted');
   if (!(await terminal.confirm(`Delete ${counted(count, 'dead letter')} for good?`, yes)))
     throw new CommandError('nothing was deleted');
   const onProgress = ({ done }: RunResult): void => terminal.progress(`${done} of ${count} deleted`);
   if (id !== undefined) return tell(terminal, { ...ONE, done: (await box.purge(id)) ? 1 : 0 }, 'deleted');
-  // What has died since was not counted, and nobody agreed to it.
+  // Dead letters added after the count were not part of the confirmation, so `throughLetter` excludes them.
   tell(terminal, await box.purgeAll(filter, { signal, onProgress, throughLetter }), 'deleted');
 }
 
@@ -157,7 +157,7 @@ type Told = Omit<RunResult, 'lastLetter'>;
 
 const ONE: Told = { done: 1, refused: {}, stopped: undefined };
 
-/** What a run did; one that did not come to its end fails. */
+/** Prints the result of a run. Throws a CommandError if the run stopped early. */
 function tell(terminal: Terminal, { done, refused, stopped }: Told, verb: string): void {
   const left = Object.entries(refused).map(([why, count]) => `${count} ${REFUSAL_TEXTS[why] ?? why}`);
   terminal.answer({ done, refused, stopped: stopped ?? null }, () => [`${done} ${verb}`, ...left].join('; '));

@@ -1,4 +1,4 @@
-/** What is judged of a Redis, from what it says of itself: pure, so that each finding can be tried. */
+/** Judges a Redis by the facts that `doctor` collected. Pure, so that a test can produce each finding. */
 import { CLOSED } from '../core/log/membership.js';
 import { SCHEMA_VERSION } from '../core/log/operations.js';
 import { channelRule } from '../redis/failures.js';
@@ -9,33 +9,33 @@ export interface Finding {
   readonly check: string;
   readonly level: Level;
   readonly found: string;
-  /** What may be lost or broken; '' if nothing. */
+  /** What the finding may lose or break; '' if nothing. */
   readonly endangers: string;
 }
 
 export interface Facts {
-  /** Fields of INFO, all sections. */
+  /** Fields of INFO, default sections. */
   readonly info: ReadonlyMap<string, string>;
-  /** Of CONFIG GET; undefined where the server forbids it. */
+  /** Values of CONFIG GET; undefined if the server forbids the command. */
   readonly config: ReadonlyMap<string, string> | undefined;
-  /** The server's clock less the one of this machine. */
+  /** The server's clock minus the clock of this machine. */
   readonly clockOffsetMs: number;
-  /** How far the server's clock stepped back between two readings; 0: it did not. */
+  /** How far the server's clock stepped back between two readings; 0 if it did not. */
   readonly clockBackMs: number;
-  /** Median of some round trips. */
+  /** Median of several round trips. */
   readonly roundTripMs: number;
-  /** Keys by the names of ours that are of another type, each with what it is. */
+  /** Keys that have a name of this library but another type. Each entry contains the found type. */
   readonly foreignKeys: readonly string[];
-  /** How many keys of ours there are. */
+  /** Number of keys of this library that exist under the prefix. */
   readonly ownKeys: number;
-  /** Of the store under the prefix; '' if there is none. */
+  /** Generation of the store under the prefix; '' if there is none. */
   readonly generation: string;
-  /** Version of its records. */
+  /** Schema version of the store's records. */
   readonly schema: string;
   readonly keyPrefix: string;
-  /** Why nodes cannot use their channels; undefined: they can. */
+  /** Why nodes cannot use their pub/sub channels; undefined if they can. */
   readonly channelFault: string | undefined;
-  /** Why our scripts cannot be loaded or run; undefined: they can. */
+  /** Why the scripts of this library cannot be loaded or run; undefined if they can. */
   readonly scriptFault: string | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** doctor: checks a Redis, and says what each finding endangers. It joins nothing, and writes nothing but scripts to the cache. */
+/** doctor: checks a Redis, and reports the risk of each finding. Joins no cluster. Writes only to the script cache. */
 import type { Redis } from 'ioredis';
 import { permissionLacking } from '../redis/failures.js';
 import { BATCH_SCRIPT, CONTROL_SCRIPT } from '../redis/script.gen.js';
@@ -43,7 +43,7 @@ async function factsOf(client: Redis, prefix: string): Promise<Facts> {
     ...(await storeOf(client, prefix)),
     scriptFault: await scriptFaultOf(client),
     keyPrefix: prefix,
-    // The last: it turns the connection into one that only listens.
+    // Must be last: SUBSCRIBE puts the connection into subscriber mode.
     channelFault: await channelFaultOf(client, prefix),
   };
 }
@@ -57,7 +57,7 @@ const fieldsOf = (info: string): ReadonlyMap<string, string> =>
       .map(([, name = '', value = '']) => [name, value.trim()]),
   );
 
-/** Managed servers often forbid CONFIG. */
+/** Reads the CONFIG values, or returns undefined: managed servers often forbid CONFIG. */
 async function configOf(client: Redis): Promise<ReadonlyMap<string, string> | undefined> {
   const found = new Map<string, string>();
   for (const name of ['maxmemory-policy', 'appendfsync']) {
@@ -91,7 +91,7 @@ async function roundTripOf(client: Redis): Promise<number> {
   return times.sort((a, b) => a - b)[Math.floor(ROUND_TRIPS / 2)] ?? 0;
 }
 
-/** What a node looks at when it starts: the keys that it would use, which are nobody else's. */
+/** Checks the types of the keys that a node would use, as a node does at its start. Another application must not use them. */
 async function keysOf(client: Redis, prefix: string): Promise<Pick<Facts, 'foreignKeys' | 'ownKeys'>> {
   const foreignKeys: string[] = [];
   let ownKeys = 0;
@@ -105,7 +105,7 @@ async function keysOf(client: Redis, prefix: string): Promise<Pick<Facts, 'forei
 }
 
 async function storeOf(client: Redis, prefix: string): Promise<Pick<Facts, 'generation' | 'schema'>> {
-  // A key of another type is a finding already.
+  // `keysOf` reports a key of another type already.
   const none = (error: Error): null[] => {
     if (!error.message.startsWith('WRONGTYPE')) throw error;
     return [];
@@ -116,7 +116,7 @@ async function storeOf(client: Redis, prefix: string): Promise<Pick<Facts, 'gene
 
 async function scriptFaultOf(client: Redis): Promise<string | undefined> {
   try {
-    // Managed servers often forbid SCRIPT, and a node does without.
+    // Managed servers often forbid SCRIPT. A node works without it.
     for (const text of [BATCH_SCRIPT, CONTROL_SCRIPT])
       await client.script('LOAD', text).catch((error: unknown) => {
         if (permissionLacking(error) === undefined) throw error;
@@ -128,7 +128,7 @@ async function scriptFaultOf(client: Redis): Promise<string | undefined> {
   }
 }
 
-/** Uses the channel of an incarnation that no node has. */
+/** Tests publish and subscribe on the channel of incarnation 0, which no node has. */
 async function channelFaultOf(client: Redis, prefix: string): Promise<string | undefined> {
   const channel = `${prefix}:net:0`;
   try {
@@ -141,7 +141,7 @@ async function channelFaultOf(client: Redis, prefix: string): Promise<string | u
   }
 }
 
-/** What Redis said; that it said nothing is an error. */
+/** Resolves with the text of an error reply. If Redis sent no reply, rejects with a CommandError. */
 async function faultOf(error: unknown): Promise<string> {
   const { name, message } = error as Error;
   return name === 'ReplyError' ? message : answerOf(Promise.reject(error));

@@ -1,11 +1,11 @@
-/** Where generated files go: over those that were generated, and over nothing else. */
+/** Writes generated files. Overwrites only generated files, unless forced. */
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { ImportEnding } from '../codegen/generate.js';
 import { type GeneratedFile, MARK } from '../codegen/model.js';
 import { CommandError } from './terminal.js';
 
-/** How many files it wrote: what is the same is left alone, so that nothing is built again for it. */
+/** Writes the files and returns how many it wrote. Skips unchanged files, so that builds do not rebuild for them. */
 export function writeFiles(directory: string, files: readonly GeneratedFile[], force: boolean): number {
   const before = new Map(files.map(({ name }) => [name, existing(join(directory, name))]));
   const foreign = files.filter(({ name }) => before.get(name)?.includes(MARK) === false).map(({ name }) => join(directory, name));
@@ -31,7 +31,7 @@ function existing(path: string): string | undefined {
   }
 }
 
-/** With its parents. Node's own `recursive` never ends where a directory refuses new entries with ENOENT, as /proc does. */
+/** Creates a directory and its parents. Node's `recursive` never ends if a directory refuses entries with ENOENT, like /proc. */
 function makeDirectory(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
   if (dirname(path) !== path) makeDirectory(dirname(path));
@@ -39,8 +39,8 @@ function makeDirectory(path: string): void {
 }
 
 /**
- * How files in `dir` import each other. In an ES module project with the extension, `./account.js`, which Node and TypeScript's
- * nodenext ask for; in a CommonJS one without, since Jest finds no `account.js` beside an `account.ts`.
+ * Returns the import ending for files in `dir`. An ES module project needs the extension, `./account.js`, for Node and
+ * TypeScript's nodenext. A CommonJS project has no ending, since Jest finds no `account.js` beside an `account.ts`.
  */
 export function importEndingIn(dir: string): ImportEnding {
   for (let at = resolve(dir); ; at = dirname(at)) {

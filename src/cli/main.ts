@@ -1,13 +1,13 @@
 #!/usr/bin/env node
 /** npx atomic-queues */
 
-// Whoever reads only the first lines (`| head`) closes the pipe.
+// A reader that takes only the first lines (`| head`) closes the pipe.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit(0);
 });
 
-/** ioredis is for those who use Redis; this command needs it. */
+/** Prints why the program failed to load. ioredis is an optional package of the library, but the CLI needs it. */
 function explain(error: NodeJS.ErrnoException): void {
   const isMissing = error.code === 'ERR_MODULE_NOT_FOUND' && error.message.includes("'ioredis'");
   process.stderr.write(
@@ -16,7 +16,7 @@ function explain(error: NodeJS.ErrnoException): void {
   process.exitCode = 1;
 }
 
-/** Ends at once, but not before all is written: after a long reply ioredis' parser has a timer that runs for a second more. */
+/** Exits once all output is written. Without it, a timer of ioredis' parser keeps the process for a second after a long reply. */
 function leave(code: number): void {
   process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
 }

@@ -1,4 +1,4 @@
-/** Options of the commands, checked before anything is asked of Redis. */
+/** Options of the commands, checked before any call to Redis. */
 import { readFileSync } from 'node:fs';
 import { InvalidArgumentError, Option } from 'commander';
 import { entityIdOf, ID_BYTES_MAX, isEntityTypeName } from '../core/ids.js';
@@ -27,7 +27,7 @@ export const COMMON: readonly Option[] = [
 ];
 
 export function targetOf({ redis, prefix, ...options }: CommonOptions, env: NodeJS.ProcessEnv): Target {
-  // As from a variable that is not set: the next in line is another Redis than the one that was meant.
+  // An empty --redis usually comes from an unset variable. Falling back to the next source would use another Redis.
   if (redis === '') throw new UsageError('--redis is empty');
   const given: readonly (readonly [string, string | undefined])[] = [
     ['--redis', redis],
@@ -57,7 +57,7 @@ function fileOf(option: string, path: string | undefined): Buffer | undefined {
   }
 }
 
-/** A parser of whole numbers for commander. */
+/** Returns a parser for commander that accepts whole numbers from `min` to `max`. */
 export const whole =
   (min: number, max: number) =>
   (text: string): number => {
@@ -88,7 +88,7 @@ export function notEmpty(text: string): string {
 
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** A time given as such, or as so long ago. */
+/** A time: absolute in ms since 1970, or relative in ms ago. */
 export interface Since {
   readonly atMs?: number;
   readonly agoMs?: number;
@@ -97,7 +97,7 @@ export interface Since {
 export function since(text: string): Since {
   const [, count, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
   if (unit !== undefined) return { agoMs: Number(count) * (UNITS_MS[unit] ?? 0) };
-  // Date.parse also takes what nobody means, such as "1".
+  // Date.parse also accepts text that is no sensible time, such as "1".
   const atMs = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(atMs))
     throw new InvalidArgumentError('Allowed: a time like 2026-01-31T12:00:00Z, or how long ago like 90s, 30m, 2h, 7d.');

@@ -1,11 +1,11 @@
-/** The commands and their options. */
+/** Defines the commands of the CLI and their options. */
 import { createRequire } from 'node:module';
 import { Command, Option } from 'commander';
 import { AtomicQueuesError } from '../core/errors.js';
 import { StoreCallError } from '../ports/store.js';
 import { LIMIT_DEFAULT, LIMIT_MAX, PER_SECOND_DEFAULT } from '../runtime/dead-letters.js';
 import { SignalRepeats } from '../system/signals.js';
-import { type Connected, connect, shutText } from './connect.js';
+import { type Connected, closedStoreText, connect } from './connect.js';
 import * as dlq from './dlq.js';
 import { doctor } from './doctor.js';
 import { COMMON, type CommonOptions, entityId, notEmpty, since, targetOf, typeName, typeNames, whole } from './options.js';
@@ -13,7 +13,7 @@ import { type GenerateOptions, generateFiles, introspect, kindOf } from './regis
 import { showEntity, status } from './status.js';
 import { CommandError, Terminal, UsageError } from './terminal.js';
 
-// By the package's own name, since this file is at another depth in dist than in a build for the tests.
+// Resolve by the package's own name: this file has another depth in dist than in a build for the tests.
 const { version } = createRequire(import.meta.url)('atomic-queues/package.json') as { readonly version: string };
 
 const EXIT = { done: 0, failed: 1, usage: 2 } as const;
@@ -27,7 +27,7 @@ export class Program {
   readonly #abort = new AbortController();
   readonly #repeats = new SignalRepeats();
   readonly #env: NodeJS.ProcessEnv;
-  /** The command ends by itself, and tells how far it came, after a SIGINT. */
+  /** True if the running command handles the first SIGINT itself: it stops, and reports how far it came. */
   #endsItself = false;
 
   constructor(env: NodeJS.ProcessEnv) {
@@ -54,7 +54,7 @@ export class Program {
     );
   }
 
-  /** Runs a command line; resolves with the exit code. */
+  /** Runs a command line. Resolves with the exit code. */
   async run(args: readonly string[]): Promise<number> {
     const onInterrupt = (): void => this.#interrupted();
     process.on('SIGINT', onInterrupt);
@@ -158,20 +158,22 @@ export class Program {
     return new Terminal(json, this.#abort.signal);
   }
 
-  /** What is still there of a store that is shut may be looked at. */
+  /** Runs a command that only reads. A closed store may still be read, with a warning. */
   #looking(options: CommonOptions, run: Run): Promise<void> {
     return this.#connected(options, false, async (connected, terminal) => {
-      if (connected.isShut) terminal.note(`warning: ${shutText(targetOf(options, this.#env).prefix)}`);
+      if (connected.isStoreClosed) terminal.note(`warning: ${closedStoreText(targetOf(options, this.#env).prefix)}`);
       await run(connected, terminal);
     });
   }
 
   #changing(options: CommonOptions, run: Run): Promise<void> {
     return this.#connected(options, true, async (connected, terminal) => {
-      const refused = new CommandError(`nothing is replayed or deleted while ${shutText(targetOf(options, this.#env).prefix)}`);
-      if (connected.isShut) throw refused;
+      const refused = new CommandError(
+        `nothing is replayed or deleted while ${closedStoreText(targetOf(options, this.#env).prefix)}`,
+      );
+      if (connected.isStoreClosed) throw refused;
       this.#endsItself = true;
-      // It may be shut meanwhile.
+      // A node may close the store while the command runs.
       await run(connected, terminal).catch((error: Error) => {
         throw error instanceof AtomicQueuesError && error.code === 'STORE_LOST' ? refused : error;
       });
@@ -188,10 +190,10 @@ export class Program {
   }
 }
 
-/** Says in one line what went wrong. */
+/** Prints the error and returns the exit code. A known error takes one line, an unknown one its stack. */
 function exitCodeOf(error: unknown): number {
   const { code, exitCode, message } = error as { code?: unknown; exitCode?: number; message: string };
-  // Commander has told it already.
+  // Commander has printed its own errors already.
   if (typeof code === 'string' && code.startsWith('commander.')) return exitCode === 0 ? EXIT.done : EXIT.usage;
   const isKnown = error instanceof CommandError || error instanceof StoreCallError || error instanceof AtomicQueuesError;
   const isUsage = error instanceof UsageError;

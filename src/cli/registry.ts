@@ -1,4 +1,4 @@
-/** introspect, and generate: what the live services publish. */
+/** introspect and generate: read what the live services publish. */
 import { join } from 'node:path';
 import { generate, type Kind } from '../codegen/generate.js';
 import { modelOf, type TypeModel } from '../codegen/model.js';
@@ -14,7 +14,7 @@ import { CommandError, type Terminal, UsageError } from './terminal.js';
 
 interface Known {
   readonly shapes: ReadonlyMap<string, ReadonlyMap<string, MessageShape>>;
-  /** Service groups by type, and by type and message. */
+  /** Service groups by key. A key is `type` or `type message`. */
   readonly services: ReadonlyMap<string, ReadonlySet<string>>;
   readonly conflicts: readonly SchemaConflict[];
 }
@@ -69,7 +69,7 @@ export async function introspect(connected: Connected, terminal: Terminal): Prom
   });
 }
 
-/** The properties of a schema in a line. */
+/** Returns the properties of a schema as one line. */
 function outlineOf(schema: JsonSchema | null): string {
   if (schema === null) return 'unknown';
   const { type, properties, required } = schema;

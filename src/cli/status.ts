@@ -1,4 +1,4 @@
-/** status, and entity show: what the log holds now. Counts are taken while it moves, so they are nearly those of one moment. */
+/** status and entity show: what the log holds now. The log changes while it is read, so counts are nearly those of one moment. */
 import { entityKeyOf, idOfKey, typeOfKey, unescapeId } from '../core/ids.js';
 import type { EntityAnswer, HistoryAnswer, Leader, Member, MembersAnswer, SurveyAnswer } from '../core/log/control-operations.js';
 import type { MessageRecord } from '../core/log/operations.js';
@@ -8,11 +8,11 @@ import type { Connected } from './connect.js';
 import { CommandError, counted, durationText, shellWord, shortened, type Terminal, timeText } from './terminal.js';
 
 /**
- * An entity may be blocked if what runs was logged so long ago (the log does not keep when it began), and is if what waits could
- * have begun since then.
+ * Age in ms at which an entity counts as blocked. A running entity may be blocked if its running message was logged that long
+ * ago; the log does not keep when the message began. A waiting entity is blocked if its next message could have begun since then.
  */
 const BLOCKED_AFTER_MS = 30_000;
-/** Entities that are looked at: those that run, with most messages behind them; and those that have waited longest. */
+/** Maximum number of entities checked per state: running ones with most pending messages, waiting ones with the longest wait. */
 const LOOKED_AT_MAX = 200;
 const READY_PAGE = 500;
 const READY_PAGES_MAX = 20;
@@ -29,7 +29,7 @@ interface TypeCount {
 
 interface Survey {
   readonly types: readonly TypeCount[];
-  /** Those with most messages behind what runs. */
+  /** The running entities with most pending messages. */
   readonly running: SurveyAnswer['running'];
 }
 
@@ -59,11 +59,11 @@ interface Blocked {
   readonly entityType: string;
   readonly entityId: string;
   readonly state: 'running' | 'waiting';
-  /** What runs, or would be the next. */
+  /** Name of the running message, or of the next one to run. */
   readonly name: string;
   readonly messageId: string;
   readonly loggedMsAgo: number;
-  /** How many wait behind it. */
+  /** Number of messages that wait behind that message. */
   readonly pending: number;
   readonly owner: string;
 }
@@ -73,7 +73,7 @@ async function blockedOf({ store }: Connected, { running, types }: Survey, view:
   const found: Blocked[] = [];
   const look = async (entity: string, state: Blocked['state']): Promise<void> => {
     const answer = await store.control({ op: 'entity', entity, max: 1 });
-    // It may have moved on since it was read of.
+    // The entity may have changed its state since the survey.
     if (!answer.ok || (state === 'running') !== (answer.running !== undefined)) return;
     const [message, pending] =
       state === 'running' ? [answer.running, answer.pendingCount] : [answer.pending[0], answer.pendingCount - 1];
@@ -84,7 +84,7 @@ async function blockedOf({ store }: Connected, { running, types }: Survey, view:
       ...{ loggedMsAgo: view.nowMs - enqueuedAtMs, pending, owner: ownerText(answer.owner, view.members) },
     });
   };
-  // One after another: so many at once would be one long command to those that wait behind them.
+  // Sequential: all reads at once would be one long command for the clients behind them.
   for (const { entity } of running) await look(entity, 'running');
   for (const entity of waiting) await look(entity, 'waiting');
   const runningCount = types.reduce((count, type) => count + type.running, 0);
@@ -92,7 +92,7 @@ async function blockedOf({ store }: Connected, { running, types }: Survey, view:
   return { blocked: found.sort((a, b) => b.loggedMsAgo - a.loggedMsAgo), isAll };
 }
 
-/** The entities that could have begun for at least BLOCKED_AFTER_MS, at most LOOKED_AT_MAX. */
+/** Returns at most LOOKED_AT_MAX entities whose next message could have begun for at least BLOCKED_AFTER_MS. */
 async function waitingOf(store: Store, nowMs: number): Promise<{ waiting: string[]; isAll: boolean }> {
   const waiting: string[] = [];
   let after = '';
@@ -116,7 +116,7 @@ interface NodeRow {
   readonly serviceGroup: string;
   readonly incarnation: number;
   readonly role: 'master' | 'replica' | 'producer' | 'dead' | 'lapsed';
-  /** Under which it is master; null for the others. */
+  /** Epoch in which this node is master; null for other roles. */
   readonly epoch: number | null;
   readonly leaseLeftMs: number;
   readonly owns: number;
@@ -143,7 +143,7 @@ export async function status(connected: Connected, terminal: Terminal): Promise<
   const nodes = view.members.map((member) => nodeOf(member, view));
   const { depth: messages, active: entities, letters: deadLetters } = counts;
   const totals = { messages, entities, deadLetters };
-  terminal.answer({ nodes, types, totals, blocked, blockedIsAll: isAll, shut: connected.isShut }, () =>
+  terminal.answer({ nodes, types, totals, blocked, blockedIsAll: isAll, shut: connected.isStoreClosed }, () =>
     [
       nodes.length === 0 ? terminal.paint('yellow', 'no node is there') : nodeTable(nodes, terminal),
       '',
@@ -197,7 +197,7 @@ const messageOf = ({ id, name, seq, attempt, enqueuedAtMs, replayOf }: MessageRe
 });
 
 interface History {
-  /** The newest of them, oldest first. */
+  /** The newest ended messages, at most SHOWN_ENDED_MAX, oldest first. */
   readonly ended: HistoryAnswer['ended'];
   readonly endedCount: number;
 }
@@ -224,7 +224,7 @@ export async function showEntity(connected: Connected, terminal: Terminal, type:
   const ended = history.ended.map(({ id: messageId, seq, state }) => ({
     ...{ messageId: unescapeId(messageId), sequence: seq, state },
   }));
-  // One more than is shown tells whether there are more.
+  // Read one more than is shown, to know whether there are more.
   const filter = { entityType: type, entityId: id, limit: SHOWN_LETTERS_MAX + 1 };
   const { letters } = await new DeadLetterBox(store, clock).list(filter);
   const shownLetters = letters.slice(0, SHOWN_LETTERS_MAX);
@@ -271,7 +271,7 @@ interface ShownEntity {
       readonly reason: string;
       readonly replayedAs: string | null;
     }[];
-    /** What is `--after` for the rest of them; null: there is none. */
+    /** Value of `--after` for the remaining dead letters; null if all are shown. */
     readonly deadLettersNext: string | null;
   };
 }

@@ -1,12 +1,12 @@
-/** Where a command writes, and whom it can ask. */
+/** The output of a command, and its questions to the user. */
 import { createInterface } from 'node:readline';
 
-/** A mistake of the caller: one line, exit 2. */
+/** A mistake of the caller. Printed as one line, exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** Something that could not be done: one line, exit 1. */
+/** A command that could not be done. Printed as one line, exit code 1. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
 }
@@ -31,7 +31,7 @@ export class Terminal {
     this.#isLive = process.stderr.isTTY === true;
   }
 
-  /** The answer of a command: `value` as one line of JSON, or `text` for people. */
+  /** Prints the result of a command: with --json `value` as one line, else `text`. */
   answer(value: object, text: () => string): void {
     this.#endProgress();
     process.stdout.write(`${this.json ? jsonOf(value) : text()}\n`);
@@ -42,7 +42,7 @@ export class Terminal {
     process.stderr.write(`${text}\n`);
   }
 
-  /** A line that is written over by the next one; only where somebody looks. */
+  /** Prints a line that the next progress line overwrites. Prints nothing if standard error is no terminal. */
   progress(text: string): void {
     if (!this.#isLive) return;
     this.#hasProgress = true;
@@ -58,7 +58,7 @@ export class Terminal {
     return this.#isColoured ? `\x1b[${CODES[colour]}m${text}\x1b[0m` : text;
   }
 
-  /** Whether a person at a terminal agrees. Off one it needs `--yes`. */
+  /** Resolves with true if the user at the terminal agrees, or with `--yes`. Throws a UsageError if neither is there. */
   async confirm(question: string, yes: boolean): Promise<boolean> {
     if (yes) return true;
     if (process.stdin.isTTY !== true || process.stderr.isTTY !== true)
@@ -68,7 +68,7 @@ export class Terminal {
     const close = (): void => lines.close();
     this.signal.addEventListener('abort', close);
     const answer = await new Promise<string | undefined>((resolve) => {
-      // Ctrl-C, Ctrl-D and a SIGINT close it.
+      // Ctrl-C, Ctrl-D and SIGINT close the readline interface.
       lines.once('close', () => resolve(undefined));
       lines.question(`${question} [y/N] `, resolve);
     });
@@ -78,7 +78,7 @@ export class Terminal {
     return answer !== undefined && /^y(es)?$/i.test(answer.trim());
   }
 
-  /** Columns with two spaces between them; the last one as long as it is. */
+  /** Formats columns with two spaces between them. The last column is not padded. */
   table(head: readonly string[], rows: readonly (readonly string[])[]): string {
     const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => (row[i] ?? '').length)));
     const line = (cells: readonly string[]): string =>
@@ -90,18 +90,18 @@ export class Terminal {
   }
 }
 
-/** One line, without what would move a terminal's cursor, and not longer than `max`. */
+/** Returns `text` as one line of at most `max` characters, without control characters that would move a terminal's cursor. */
 export function shortened(text: string, max: number): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the control characters are the point
   const flat = text.replace(/[\x00-\x1f\x7f-\x9f]+/g, ' ');
   return flat.length <= max ? flat : `${flat.slice(0, max - 1)}…`;
 }
 
-/** As a shell takes it for one word. */
+/** Quotes `text`, if needed, so that a shell reads it as one word. */
 export const shellWord = (text: string): string =>
   /^[\w@%+=:,./-]+$/.test(text) ? text : `'${shortened(text, Number.POSITIVE_INFINITY).replaceAll("'", `'\\''`)}'`;
 
-/** As JSON.stringify, which leaves some of what would move a terminal's cursor. */
+/** JSON.stringify, but also escapes the control characters that it leaves in. They would move a terminal's cursor. */
 export const jsonOf = (value: unknown): string =>
   JSON.stringify(value).replace(/[\x7f-\x9f]/g, (control) => `\\u00${control.charCodeAt(0).toString(16)}`);
 

@@ -1,8 +1,7 @@
 /**
  * A circuit breaker for one peer: closed -> open after a number of failures in a row -> half-open after a cool-down, when one
- * probe may pass -> closed or open again. `nowMs` is an argument and nothing is armed, so no failure can lose a timer
- * (the usual way for a breaker never to half-open again). Only missed deadlines and transport failures count: a refusal
- * is an answer.
+ * probe may pass -> closed or open again. `nowMs` is an argument and the breaker sets no timer, so no timer can be lost (a common
+ * reason why a breaker stays open). Callers report only missed deadlines and transport failures: a refusal is an answer.
  */
 export class CircuitBreaker {
   private failures = 0;
@@ -14,11 +13,11 @@ export class CircuitBreaker {
   constructor(
     private readonly failuresMax: number,
     private readonly cooldownMs: number,
-    /** A probe that has not ended by then counts as failed. */
+    /** Maximum duration of a probe in ms. After it another call may be the probe. */
     private readonly probeTimeoutMs: number,
   ) {}
 
-  /** May a call pass now? In half-open the first who asks is the probe. */
+  /** Returns whether a call may pass now. In state half-open the first call to ask becomes the probe. */
   tryPass(nowMs: number): boolean {
     if (!this.isOpen) return true;
     if (this.probing && nowMs < this.probeEndsMs) return false;

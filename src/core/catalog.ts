@@ -1,9 +1,9 @@
-/** What services publish of the messages they handle: JSON text in the store, by entity type. */
+/** The schemas that services publish for the messages they handle: JSON text in the store, by entity type. */
 import { digestOf } from './ids.js';
 import { canonical, type JsonSchema } from './json-schema.js';
 import type { PublishedSchemas } from './log/control-operations.js';
 
-/** What is published of one message. */
+/** The published shape of one message. */
 export interface MessageShape {
   readonly payload?: JsonSchema | undefined;
   readonly reply?: JsonSchema | undefined;
@@ -13,15 +13,15 @@ export interface MessageShape {
 
 export type Shapes = ReadonlyMap<string, MessageShape>;
 
-/** The same shapes give the same text, whatever the order in which they are found. */
+/** Returns the shapes as text with a version digest. Equal shapes give the same text in any order. */
 export function publish(type: string, shapes: Shapes): PublishedSchemas & { readonly version: string } {
   const text = canonical(Object.fromEntries(shapes));
   return { type, text, version: digestOf(type, text) };
 }
 
 /**
- * What another version wrote, and this one cannot read, allows everything: whoever handles the message checks it again. It must
- * not throw, since every node reads it on its way to learn who lives.
+ * Parses published shapes. Text that this version cannot read gives no shapes and so allows every payload: the node that handles
+ * the message checks it again. Never throws, because every node parses this text while it reads the membership.
  */
 export function shapesOf(text: string): Shapes {
   try {

@@ -27,8 +27,8 @@ const lineOf = ({ path, got, allowed, why }: ConfigFault): string =>
   `  ${path}: got ${got}; allowed: ${allowed}${why === '' ? '' : ` (${why})`}`;
 
 /**
- * Checks a config as a user wrote it and fills everything in. Throws one CONFIG_INVALID that lists every fault, a line each, and
- * carries them as `details.faults`; secrets are in neither.
+ * Checks a config as a user wrote it, and returns it with all defaults. Throws one CONFIG_INVALID that lists all faults, one per
+ * line, and carries them as `details.faults`. Neither contains secrets.
  */
 export function resolveConfig(input: unknown, environment: ConfigEnvironment): ResolvedConfig {
   const found = new Findings(input);

@@ -1,38 +1,40 @@
-/** Dead letters as people and programs read them; core/log has the record behind it. */
+/** The public form of a dead letter, for people and programs. `Letter` of core/log is the stored record. */
 import { idOfKey, typeOfKey, unescapeId } from './ids.js';
 import type { Letter } from './log/control-operations.js';
 import type { RecordedError } from './recorded-error.js';
 
 export interface DeadLetter {
-  /** Its number, by which it is shown, replayed and purged. */
+  /** Number of the dead letter as text, by which it is shown, replayed and purged. */
   readonly id: string;
   readonly entityType: string;
   readonly entityId: string;
   readonly name: string;
   readonly payload: unknown;
-  /** Id of the message that died, and its place in the entity's log. */
+  /** Id of the message. */
   readonly messageId: string;
+  /** Sequence of the message in the log of its entity. */
   readonly sequence: number;
   readonly attempts: number;
-  /** `failed`: its attempts are used up. `interrupted`: its node was lost while the handler ran. */
+  /** `failed`: the last attempt failed. `interrupted`: the node was lost while the handler ran. */
   readonly reason: Letter['reason'];
   readonly error: RecordedError | null;
   readonly headers: Readonly<Record<string, string>>;
-  /** From the header `traceparent` (W3C Trace Context); null without one. */
+  /** Trace id of the header `traceparent` (W3C Trace Context); null without that header. */
   readonly traceId: string | null;
-  /** By the store's clock, milliseconds since 1970. */
+  /** Store time of the append, ms since 1970. */
   readonly enqueuedAtMs: number;
+  /** Store time at which the dead letter was added, ms since 1970. */
   readonly diedAtMs: number;
-  /** Incarnation of the node whose handler it was. */
+  /** Incarnation of the node that ran the handler. */
   readonly incarnation: number;
   /**
-   * What the handler's function did after its node was given up: `completed` (returned), `failed` (threw) or `not-run`; null: not
-   * known. Also after `completed` only your data can tell whether its effect is there.
+   * How the handler ended after its node was evicted: `completed` (returned), `failed` (threw) or `not-run` (never started). null
+   * if that is not known. Even after `completed`, only your data shows whether the effect exists.
    */
   readonly late: { readonly outcome: string; readonly detail: unknown } | null;
-  /** The dead letter that this message replayed. */
+  /** Id of the dead letter that this message replayed; null if it replayed none. */
   readonly replayOf: string | null;
-  /** The message that replays this one. */
+  /** Id of the message that replays this dead letter; null if it was not replayed. */
   readonly replayedAs: string | null;
 }
 

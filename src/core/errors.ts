@@ -1,10 +1,11 @@
 import { brandForCopies } from './shared.js';
 
 /**
- * The error table: the one source of codes for thrown errors, refusals of the store protocol and docs/errors.md.
+ * The error table: the only source of docs/errors.md and of the codes of thrown errors. Refusals of the store protocol that reach
+ * a caller have their codes here too.
  *
- * `definite` follows Maelstrom's errors.edn: true means the message was certainly not accepted or certainly not run,
- * so sending it again cannot make it run twice. `retryable` means the same call may succeed later unchanged.
+ * `definite` follows Maelstrom's errors.edn: true means that the message was certainly not accepted or certainly did not run, so
+ * sending it again cannot make it run twice. `retryable` means that the same call may succeed later unchanged.
  */
 interface ErrorEntry {
   readonly retryable: boolean;
@@ -163,13 +164,13 @@ export type ErrorCode = keyof typeof ERRORS;
 export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ERRORS, code);
 
 export interface ErrorOptions {
-  /** Overrides the table, where one code has both cases (a withdrawn timeout, a reply's schema). */
+  /** Overrides `definite` of the table for a code with both cases (a withdrawn timeout, the schema of a reply). */
   readonly definite?: boolean;
   readonly details?: Readonly<Record<string, unknown>>;
   readonly cause?: unknown;
 }
 
-/** Every failure that the library tells its user: an operating error, to be handled by `code`, never by its text. */
+/** A failure that the library reports to its user. It is an operating error: handle it by `code`, never by its text. */
 export class AtomicQueuesError extends Error {
   override readonly name = 'AtomicQueuesError';
   readonly retryable: boolean;
@@ -195,7 +196,7 @@ export class AtomicQueuesError extends Error {
 
 brandForCopies(AtomicQueuesError, 'error');
 
-/** A broken invariant of the library itself: never handled, always a defect. */
+/** A broken invariant of the library. It is always a defect, so no code handles it. */
 export class InvariantViolation extends Error {
   override readonly name = 'InvariantViolation';
 }

@@ -1,4 +1,4 @@
-/** A first-in first-out queue: amortised O(1) at both ends, no cost while empty beyond the object. */
+/** A first-in first-out queue: amortised O(1) for `push` and `shift`. An empty queue costs no memory beyond the object. */
 export class Fifo<T> {
   private items: T[] = [];
   private first = 0;
@@ -30,13 +30,13 @@ export class Fifo<T> {
     return item;
   }
 
-  /** Puts `item` before all others. */
+  /** Adds `item` in front of all others. */
   unshift(item: T): void {
     if (this.first > 0) this.items[--this.first] = item;
     else this.items.unshift(item);
   }
 
-  /** Drops all items that `keep` denies; O(n). */
+  /** Removes all items for which `keep` returns false; O(n). */
   retain(keep: (item: T) => boolean): void {
     this.items = this.items.slice(this.first).filter(keep);
     this.first = 0;
@@ -50,7 +50,7 @@ export class Fifo<T> {
     for (let i = this.first; i < this.items.length; i++) yield this.items[i] as T;
   }
 
-  /** The item behind so many others; `n` is below the number of items. */
+  /** Returns the item behind `n` others. `n` is below the number of items. */
   protected nth(n: number): T {
     return this.items[this.first + n] as T;
   }

@@ -1,4 +1,4 @@
-/** A binary min-heap ordered by a number; ties leave in no stated order. */
+/** A binary min-heap ordered by a number. Items of equal rank leave in no defined order. */
 export class MinHeap<T> {
   private readonly items: T[] = [];
 

@@ -1,6 +1,6 @@
 /**
- * What a node remembers of the counters of its store. None of them goes down while the store keeps what it acknowledged, so a lower one
- * shows a store that came back from an older state.
+ * Remembers the highest counters that a node saw in its store. No counter decreases while the store keeps what it acknowledged.
+ * So a lower counter shows that the store came back from an older state.
  */
 import type { Counters } from './log/control-operations.js';
 
@@ -12,13 +12,14 @@ const NAMES: Readonly<Record<keyof Counters, string>> = {
 };
 
 export class HighWater {
-  /** As the store has shown them itself. */
+  /** The last counters that the store returned. */
   private shown: Counters = { incarnation: 0, fence: 0, epoch: 0, letter: 0 };
-  /** The highest epoch that this node was given, and since when, ms of the node's monotonic clock. */
+  /** Highest epoch that the store gave to this node. */
   private epoch = 0;
+  /** Time of that epoch, ms of the node's monotonic clock. */
   private epochSinceMs = 0;
 
-  /** The store gave an epoch to this node. */
+  /** Records that the store gave an epoch to this node. */
   noteEpoch(epoch: number, nowMs: number): void {
     if (epoch <= this.epoch) return;
     this.epoch = epoch;
@@ -26,8 +27,8 @@ export class HighWater {
   }
 
   /**
-   * Takes the counters of an answer to a call that left at `sentMs`, of calls of which each left after the answer to the one before.
-   * Returns what went back, in words; undefined if nothing did.
+   * Compares the counters of an answer with the counters before. The call was sent at `sentMs`, ms of the node's monotonic clock.
+   * Each call must be sent after the answer to the one before. Returns which counter went back, as text; undefined if none did.
    */
   take(counters: Counters, sentMs: number): string | undefined {
     const { shown } = this;

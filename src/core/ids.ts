@@ -1,11 +1,11 @@
 import { AtomicQueuesError } from './errors.js';
 
-/** Bounds of an entity id and of a caller's message id, in UTF-8 bytes. */
+/** Maximum length of an entity id and of a caller's message id, in UTF-8 bytes. */
 export const ID_BYTES_MAX = 1024;
 
 const TYPE_PATTERN = /^[A-Za-z0-9_.-]{1,128}$/;
 const MESSAGE_NAME_PATTERN = /^[A-Za-z0-9_$.:/-]{1,128}$/;
-// Control characters separate fields on the wire, so keys carry them escaped; "%" too, or the escape were ambiguous.
+// Control characters separate fields on the wire, so keys carry them escaped. "%" is escaped too, to keep escapes unambiguous.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the control characters are the point
 const UNSAFE = /[\x00-\x1f\x7f%]/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the control characters are the point
@@ -13,12 +13,12 @@ const UNSAFE_ALL = /[\x00-\x1f\x7f%]/g;
 
 const escapeChar = (c: string): string => `%${c.charCodeAt(0).toString(16).padStart(2, '0')}`;
 
-/** Makes any id safe between the separators of keys and wire records; `unescapeId` restores it exactly. */
+/** Escapes an id so that it is safe between the separators of keys and wire records. `unescapeId` restores the id exactly. */
 export const escapeId = (id: string): string => (UNSAFE.test(id) ? id.replace(UNSAFE_ALL, escapeChar) : id);
 
 /**
- * Ids that the library makes start with GENERATED, and those of transactional sends end with SENT and a number. `escapeId`
- * answers neither, so no id that a caller gives can be taken for one.
+ * Ids that the library generates start with GENERATED. Ids of transactional sends end with SENT and a number. `escapeId` returns
+ * neither form, so no id of a caller can be mistaken for a generated one.
  */
 export const GENERATED = '%.';
 export const SENT = '%/';
@@ -28,10 +28,10 @@ export const unescapeId = (id: string): string =>
 
 export const isEntityTypeName = (type: unknown): type is string => typeof type === 'string' && TYPE_PATTERN.test(type);
 
-/** For names that are given; the name of a class may be any identifier. */
+/** Checks a message name that was given explicitly. The name of a class may be any identifier. */
 export const isMessageName = (name: unknown): name is string => typeof name === 'string' && MESSAGE_NAME_PATTERN.test(name);
 
-/** The length of `text` in UTF-8 bytes; a lone surrogate counts 3, as the replacement character that encoders put for it. */
+/** Returns the length of `text` in UTF-8 bytes. A lone surrogate counts 3, as the replacement character that encoders write. */
 export function utf8Bytes(text: string): number {
   let bytes = text.length;
   for (let i = 0; i < text.length; i++) {
@@ -46,7 +46,7 @@ export function utf8Bytes(text: string): number {
   return bytes;
 }
 
-/** Whether `text` has more than `bytesMax` UTF-8 bytes; looks at the characters only if the length leaves it open. */
+/** Returns whether `text` has more than `bytesMax` UTF-8 bytes. Scans the characters only if the length does not decide. */
 export const exceedsUtf8Bytes = (text: string, bytesMax: number): boolean =>
   text.length > bytesMax || (text.length * 3 > bytesMax && utf8Bytes(text) > bytesMax);
 
@@ -63,7 +63,7 @@ function checkId(what: string, where: string, id: string): void {
   );
 }
 
-/** Turns what a caller gave as entity id into its one string form. Throws INVALID_ENTITY_ID. */
+/** Returns the one string form of the entity id that a caller gave. Throws INVALID_ENTITY_ID. */
 export function entityIdOf(value: unknown, where: string): string {
   if (typeof value === 'string') {
     checkId('entity id of ', where, value);
@@ -81,7 +81,7 @@ export function entityIdOf(value: unknown, where: string): string {
   );
 }
 
-/** Without an exponent and exact, so that two numbers never share an id. */
+/** Returns the exact decimal form without an exponent, so that two numbers never share an id. */
 function decimal(value: number | bigint): string {
   if (typeof value === 'bigint') return value.toString();
   if (Object.is(value, -0)) return '0';
@@ -100,7 +100,7 @@ export function messageIdOf(id: unknown): string {
   return id;
 }
 
-/** The entity's one name in store, logs and tables. A type has no ":", so the first one ends it. */
+/** Returns the key that names an entity in the store, in logs and in tables. A type has no ":", so the first ":" ends it. */
 export const entityKeyOf = (type: string, id: string): string => `${type}:${escapeId(id)}`;
 
 export const typeOfKey = (key: string): string => key.slice(0, key.indexOf(':'));
@@ -108,8 +108,8 @@ export const typeOfKey = (key: string): string => key.slice(0, key.indexOf(':'))
 export const idOfKey = (key: string): string => unescapeId(key.slice(key.indexOf(':') + 1));
 
 /**
- * A 64-bit digest of name and payload, to tell a repeated id with another payload (not a defence against forgery).
- * Two 32-bit lanes of multiply-xor mixing, in the manner of MurmurHash3's finalizer.
+ * Returns a 64-bit digest of name and payload. It detects an id that is used again with another payload; it is no defence against
+ * forgery. Uses two 32-bit lanes of multiply-xor mixing, similar to MurmurHash3's finalizer.
  */
 export function digestOf(name: string, payload: string): string {
   let a = 0x9e3779b9 ^ name.length;

@@ -1,8 +1,8 @@
 const TAGS: ReadonlySet<string> = new Set(['[object Error]', '[object DOMException]']);
 
 /**
- * Whether it is an error, also of another realm: in a sandbox of Jest those of fs, net and fetch are no instances of the
- * sandbox's Error. Never throws; a proxy that was revoked is none.
+ * Returns whether `thrown` is an error, also one of another realm: in a sandbox of Jest, errors of fs, net and fetch are not
+ * instances of the sandbox's Error. Never throws; returns false for a revoked proxy.
  */
 export function isError(thrown: unknown): thrown is Error {
   try {

@@ -1,12 +1,12 @@
 /**
- * Checks a JSON value against a JSON Schema (2020-12), as far as schema libraries write them for data: types, constants,
- * numbers, strings, objects, arrays, combinations and local references. What is not known here allows everything, since whoever
- * handles the message checks it again; `format` is only a note, as the standard has it.
+ * Checks a JSON value against a JSON Schema (2020-12). Supports the keywords that schema libraries write for data: types,
+ * constants, numbers, strings, objects, arrays, combinations and local references. A keyword that is not supported allows every
+ * value, because the node that handles the message checks it again. `format` is only an annotation, as in the standard.
  */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
 export interface Violation {
-  /** Like `$.lines[2].sku`. */
+  /** Path of the violating value, such as `$.lines[2].sku`. */
   readonly path: string;
   readonly message: string;
 }
@@ -31,13 +31,13 @@ const isOfType = (value: unknown, type: unknown): boolean => {
 const member = (path: string, key: string): string =>
   IDENTIFIER.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`;
 
-/** What is wrong with `value`; empty if nothing. */
+/** Returns the violations of the schema by `value`, at most VIOLATIONS_MAX; empty if there are none. */
 export function violationsOf(schema: JsonSchema, value: unknown): readonly Violation[] {
   const check = new Check(schema);
   try {
     check.visit(schema, value, '$');
   } catch (error) {
-    // Nested deeper than the stack: that too is left to whoever handles the message.
+    // The value is nested deeper than the stack. The node that handles the message checks it.
     if (!(error instanceof RangeError)) throw error;
   }
   return check.found.slice(0, VIOLATIONS_MAX);
@@ -45,7 +45,7 @@ export function violationsOf(schema: JsonSchema, value: unknown): readonly Viola
 
 class Check {
   readonly found: Violation[] = [];
-  /** References that are being followed for one value: a schema may refer to itself. */
+  /** References that are being followed, each with the path of its value. A schema may refer to itself. */
   private readonly open = new Set<string>();
 
   constructor(private readonly root: JsonSchema) {}
@@ -117,7 +117,7 @@ class Check {
   }
 
   private text({ minLength, maxLength, pattern }: JsonSchema, value: string, path: string): void {
-    // Characters, not UTF-16 units.
+    // Counts characters, not UTF-16 units.
     const length = typeof minLength === 'number' || typeof maxLength === 'number' ? [...value].length : 0;
     if (typeof minLength === 'number' && length < minLength) this.fail(path, `must have at least ${minLength} characters`);
     if (typeof maxLength === 'number' && length > maxLength) this.fail(path, `must have at most ${maxLength} characters`);
@@ -157,7 +157,7 @@ class Check {
   }
 }
 
-/** The part of a document that a local reference (`#`, `#/$defs/name`) names; undefined for what names none. */
+/** Returns the part of a document that a local reference (`#`, `#/$defs/name`) names; undefined if it names none. */
 export function resolve(root: JsonSchema, ref: string): unknown {
   if (ref === '#') return root;
   if (!ref.startsWith('#/')) return undefined;
@@ -169,7 +169,7 @@ export function resolve(root: JsonSchema, ref: string): unknown {
   return at;
 }
 
-/** Who writes `%` for itself has not encoded anything. */
+/** Returns the decoded part. A part with a literal `%` is not encoded and is returned unchanged. */
 function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
@@ -187,7 +187,7 @@ function expressionOf(pattern: string): RegExp | undefined {
   try {
     expression = new RegExp(pattern, 'u');
   } catch {
-    // Another dialect: it is left to whoever handles the message.
+    // The pattern is of another dialect. The node that handles the message checks it.
   }
   if (expressions.size >= EXPRESSIONS_MAX) expressions.clear();
   expressions.set(pattern, expression);
@@ -201,7 +201,7 @@ function isMultiple(value: number, of: number): boolean {
 
 const isSame = (a: unknown, b: unknown): boolean => a === b || canonical(a) === canonical(b);
 
-/** JSON text in which the order of properties does not count. */
+/** Returns JSON text with sorted properties, so that their order does not matter. */
 export function canonical(value: unknown): string {
   return JSON.stringify(value, (_, inner: unknown) =>
     isObject(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,

@@ -1,13 +1,13 @@
 import { Fifo } from './fifo.js';
 
 export interface OutboxLimits {
-  /** A frame is cut at whichever comes first; a larger item travels alone. */
+  /** Maximum number of items and bytes of one frame. An item that is larger than `frameBytesMax` gets its own frame. */
   readonly frameItemsMax: number;
   readonly frameBytesMax: number;
-  /** What may wait for one target; beyond it the oldest go, since a newer hint is worth more. */
+  /** Maximum number of items and bytes that wait for one target. Above it the oldest are dropped: a newer hint is worth more. */
   readonly targetItemsMax: number;
   readonly targetBytesMax: number;
-  /** What may wait for all targets together; beyond it the newest are not taken. */
+  /** Maximum number of bytes that wait for all targets together. Above it new items are dropped. */
   readonly totalBytesMax: number;
 }
 
@@ -22,7 +22,7 @@ interface Box<T> {
   bytes: number;
 }
 
-/** Messages that wait for a link, by target: bounded, first in first out, the targets in turn. */
+/** Bounded queues of messages that wait for a link, one per target. Each queue is first in first out; targets take turns. */
 export class Outbox<T> {
   readonly #limits: OutboxLimits;
   readonly #sizeOf: (item: T) => number;
@@ -30,28 +30,28 @@ export class Outbox<T> {
   #bytes = 0;
   #dropped = 0;
 
-  /** `sizeOf` answers the same for an item each time. */
+  /** `sizeOf` returns the size of an item in bytes. It must return the same size for the same item each time. */
   constructor(limits: OutboxLimits, sizeOf: (item: T) => number) {
     this.#limits = limits;
     this.#sizeOf = sizeOf;
   }
 
-  /** Items that were given up for want of room, or by `drop` and `clear`. */
+  /** Number of items that were dropped for lack of room, or by `drop` and `clear`. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** For whom something waits. */
+  /** Returns the targets with waiting items. */
   targets(): readonly number[] {
     return [...this.#boxes.keys()];
   }
 
-  /** What has waited longest for that target. */
+  /** Returns the item that has waited longest for that target. */
   oldest(to: number): T | undefined {
     return this.#boxes.get(to)?.items.peek();
   }
 
-  /** Answers whether there is a whole frame for that target. */
+  /** Adds an item. Returns whether a whole frame waits for that target. */
   push(to: number, item: T): boolean {
     const limits = this.#limits;
     const bytes = this.#sizeOf(item);
@@ -73,13 +73,13 @@ export class Outbox<T> {
     return box.items.length >= limits.frameItemsMax || box.bytes >= limits.frameBytesMax;
   }
 
-  /** The next frame, of whoever's turn it is; undefined if nothing waits. */
+  /** Removes and returns a frame of the target whose turn it is; undefined if nothing waits. */
   take(): OutgoingFrame<T> | undefined {
     for (const to of this.#boxes.keys()) return this.takeFor(to);
     return undefined;
   }
 
-  /** The next frame for that target; undefined if nothing waits for it. */
+  /** Removes and returns the next frame for that target; undefined if nothing waits for it. */
   takeFor(to: number): OutgoingFrame<T> | undefined {
     const box = this.#boxes.get(to);
     if (box === undefined) return undefined;
@@ -94,13 +94,13 @@ export class Outbox<T> {
       bytes += size;
     }
     this.#count(box, -bytes);
-    // To the end of the line, or out.
+    // Moves the target behind all others, or removes it if nothing waits for it.
     this.#boxes.delete(to);
     if (box.items.length > 0) this.#boxes.set(to, box);
     return { to, items, bytes };
   }
 
-  /** Gives up what waits for that target. */
+  /** Drops all items that wait for that target. */
   drop(to: number): void {
     const box = this.#boxes.get(to);
     if (box === undefined) return;
@@ -109,7 +109,7 @@ export class Outbox<T> {
     this.#boxes.delete(to);
   }
 
-  /** Gives up all that waits. */
+  /** Drops all items. */
   clear(): void {
     for (const { items } of this.#boxes.values()) this.#dropped += items.length;
     this.#boxes.clear();

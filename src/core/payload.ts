@@ -1,18 +1,18 @@
 /**
- * Payloads and results as JSON text, refused where JSON would spoil them without a word.
+ * Encodes payloads and results as JSON text. Refuses values that JSON would change silently.
  *
- * Two passes with one verdict. The first is a bare walk that allocates nothing: it answers "surely plain JSON" for nearly every
- * message, and plain `JSON.stringify` does the rest. Whatever it is not sure of (a `toJSON`, a deep or large value, a fault) goes
- * to the second: `JSON.stringify` with a replacer, which sees exactly what is serialised, once, and knows the path to it.
+ * There are two passes with one verdict. The first pass is a walk that allocates nothing. Nearly every message passes this walk
+ * as plain JSON, and plain `JSON.stringify` encodes it. All other values (a `toJSON`, a deep or large value, a fault) take the
+ * second pass: `JSON.stringify` with a replacer. The replacer sees exactly what is serialised, once, and knows the path to it.
  *
- * As in JSON: `undefined` properties vanish and `undefined` or a hole in an array becomes null; a Date becomes its ISO string;
- * boxed primitives are unboxed; symbol keys are not seen; `-0` becomes 0; an object with `toJSON` is what that returns.
+ * As in JSON, `undefined` properties vanish, and `undefined` or a hole in an array becomes null. A Date becomes its ISO string.
+ * Boxed primitives are unboxed, symbol keys are ignored, and `-0` becomes 0. An object with `toJSON` becomes its result.
  */
 import { AtomicQueuesError } from './errors.js';
 import { exceedsUtf8Bytes } from './ids.js';
 import { canonical } from './json-schema.js';
 
-/** Deeper values take the second pass, which finds cycles. */
+/** Maximum depth of the first pass. Deeper values take the second pass, which finds cycles. */
 const SURE_DEPTH_MAX = 200;
 
 const OBJECT_PROTOTYPE: object = Object.prototype;
@@ -21,7 +21,7 @@ const DATE_TO_JSON = Date.prototype.toJSON;
 const tagOf = Object.prototype.toString;
 const protoOf = Object.getPrototypeOf as (value: object) => object | null;
 
-/** Built-ins whose content JSON drops or reshapes, by their `Object.prototype.toString` tag, which holds across realms. */
+/** Tags of built-ins whose content JSON drops or changes. The `Object.prototype.toString` tag is the same in all realms. */
 const SPOILED_TAGS: ReadonlySet<string> = new Set(
   [
     ...['Map', 'Set', 'WeakMap', 'WeakSet', 'WeakRef', 'Promise', 'RegExp', 'Error', 'Symbol', 'BigInt'],
@@ -47,7 +47,7 @@ const ODD_PROTOTYPES: ReadonlySet<object> = new Set<object>([
   protoOf(Uint8Array.prototype) as object,
 ]);
 
-/** What the walk may still visit, in JSON characters: it bounds huge arrays and values that repeat a part many times. */
+/** Remaining budget of the first pass in JSON characters. It bounds huge arrays, and values that repeat a part many times. */
 let walkBudget = 0;
 
 function surelyPlain(value: unknown, depth: number): boolean {
@@ -80,14 +80,14 @@ function surelyPlainObject(value: object, depth: number): boolean {
     return true;
   }
   if (proto !== OBJECT_PROTOTYPE && proto !== null && !isOwnRealmClass(proto)) return false;
-  // for-in also visits inherited keys: at worst a needless second pass, and it needs no array of keys.
+  // for-in needs no array of keys. It also visits inherited keys, which at worst causes a needless second pass.
   for (const key in value) {
     if (key === '__proto__' || !surelyPlain((value as Record<string, unknown>)[key], depth + 1)) return false;
   }
   return true;
 }
 
-/** True for a class whose chain ends in our `Object.prototype` without passing a built-in. */
+/** Returns whether the prototype chain ends in the `Object.prototype` of this realm without passing a built-in. */
 function isOwnRealmClass(start: object): boolean {
   let proto: object | null = start;
   while (proto !== null && proto !== OBJECT_PROTOTYPE) {
@@ -97,7 +97,7 @@ function isOwnRealmClass(start: object): boolean {
   return proto === OBJECT_PROTOTYPE;
 }
 
-/** Ends the second pass; turned into an AtomicQueuesError before it leaves this module. */
+/** Ends the second pass. This module converts it to an AtomicQueuesError before it throws. */
 class Refused extends Error {
   constructor(
     readonly why: string,
@@ -125,7 +125,7 @@ function spoiledKind(value: object): string | undefined {
   return undefined;
 }
 
-/** Follows one `JSON.stringify` call: the objects open on the way to the current value, and the keys between them. */
+/** Follows one `JSON.stringify` call: the objects that contain the current value, and the keys between them. */
 class Inspector {
   private readonly holders: object[] = [];
   private readonly keys: (string | undefined)[] = [];
@@ -133,7 +133,7 @@ class Inspector {
 
   constructor(private budget: number) {}
 
-  /** The path to the value visited last, or to the object whose getter or `toJSON` is being called. */
+  /** Returns the path to the value visited last, or to the object whose getter or `toJSON` is being called. */
   path(): string {
     let text = '$';
     for (let i = 1; i < this.holders.length && text.length <= PATH_CHARS_MAX; i++) {
@@ -216,7 +216,7 @@ function isSurelyPlain(value: unknown, bytesMax: number): boolean {
   try {
     return surelyPlain(value, 0);
   } catch {
-    // A getter or proxy of the caller threw: the second pass meets it again and names it.
+    // A getter or proxy of the caller threw. The second pass finds it again and reports its path.
     return false;
   }
 }
@@ -228,8 +228,9 @@ function encode(value: unknown, what: string, bytesMax: number): string | undefi
 }
 
 /**
- * The JSON text of a payload; `what` names it in errors. Throws SCHEMA_VIOLATION (`details.path`, like `$.items[2].price`) for
- * what JSON would spoil and for `undefined` itself, PAYLOAD_TOO_LARGE beyond `bytesMax` UTF-8 bytes.
+ * Returns the JSON text of a payload; `what` names it in errors. Throws SCHEMA_VIOLATION (`details.path`, like
+ * `$.items[2].price`) if JSON would change the value, or if it is `undefined`. Throws PAYLOAD_TOO_LARGE if the text exceeds
+ * `bytesMax` UTF-8 bytes.
  */
 export function encodeJson(value: unknown, what: string, bytesMax: number): string {
   const text = encode(value, what, bytesMax);
@@ -238,8 +239,8 @@ export function encodeJson(value: unknown, what: string, bytesMax: number): stri
 }
 
 /**
- * The JSON text of a handler's result, '' for `undefined`. Throws SCHEMA_VIOLATION, also for a result that is too large, and
- * never definite: the handler has run.
+ * Returns the JSON text of a handler's result, '' for `undefined`. Throws SCHEMA_VIOLATION, also for a result that is too large.
+ * That error is never definite, because the handler has run.
  */
 export function encodeResult(value: unknown, what: string, bytesMax: number): string {
   if (value === undefined) return '';
@@ -252,7 +253,7 @@ export function encodeResult(value: unknown, what: string, bytesMax: number): st
   }
 }
 
-/** The value of a text that `encodeJson` or `encodeResult` made ('' is `undefined`). Throws SCHEMA_VIOLATION for other text. */
+/** Decodes a text of `encodeJson` or `encodeResult` ('' is `undefined`). Throws SCHEMA_VIOLATION for text that is not JSON. */
 export function decodeJson(text: string): unknown {
   if (text === '') return undefined;
   try {
@@ -265,20 +266,20 @@ export function decodeJson(text: string): unknown {
   }
 }
 
-/** The text with the keys of every object in one order: equal for payloads that differ in that order only. */
+/** Returns the text with the keys of every object sorted. Payloads that differ only in the order of keys give the same text. */
 export function canonicalText(text: string): string {
   try {
     return canonical(decodeJson(text));
   } catch (error) {
-    // Nested deeper than the stack: then the order of keys counts.
+    // The text is nested deeper than the stack. The order of its keys counts then.
     if (error instanceof RangeError) return text;
     throw error;
   }
 }
 
 /**
- * An object of the class that owns `prototype`, with the data of `text`; no constructor and no setter runs, and an own
- * `__proto__` in the text stays plain data. With `prototype` null the object stays plain.
+ * Returns an object of the class that owns `prototype`, with the data of `text`. Runs no constructor and no setter. A property
+ * `__proto__` in the text stays plain data. If `prototype` is null, the object stays plain.
  * Throws SCHEMA_VIOLATION if the text is not a JSON object.
  */
 export function revive(prototype: object | null, text: string): object {
@@ -287,6 +288,6 @@ export function revive(prototype: object | null, text: string): object {
     const got = data === null ? 'null' : Array.isArray(data) ? 'an array' : `a ${typeof data}`;
     throw new AtomicQueuesError('SCHEMA_VIOLATION', `payload is ${got}; allowed: an object`, { details: { path: '$' } });
   }
-  // As fast as copying onto a new object, and own data properties stay exactly what they were.
+  // As fast as copying to a new object, and own data properties do not change.
   return prototype === null ? data : (Object.setPrototypeOf(data, prototype) as object);
 }

@@ -1,11 +1,11 @@
 /**
- * A thrown value as JSON: what the log, the dead letter and the caller keep of it.
+ * Records a thrown value as JSON, for the log, the dead letter and the caller.
  *
  *   (1) Recording never throws, whatever was thrown: cycles, getters that throw, proxies.
- *   (2) A record is bounded: names, messages and stacks of at most `CAUSES_MAX` errors of the cause chain, and one budget of characters
- *       for the fields of them all, also for errors among the fields. Outer errors take from the budget first.
- *   (3) Plain data is kept: primitives, plain objects and arrays, errors, and what has a `toJSON`. Other instances (sockets, requests)
- *       are left out.
+ *   (2) A record is bounded. It holds at most `CAUSES_MAX` errors of the cause chain; each name, message and stack has a limit.
+ *       One budget of characters covers the fields of all these errors, and errors among the fields. Outer errors use it first.
+ *   (3) A record keeps plain data: primitives, plain objects and arrays, errors, and objects with a `toJSON`. It leaves out other
+ *       instances (sockets, requests).
  */
 import { isErrorCode } from './errors.js';
 import { isError } from './is-error.js';
@@ -19,21 +19,24 @@ export interface RecordedError {
   readonly details?: unknown;
   readonly stack?: string;
   readonly cause?: RecordedError;
-  /** The error's other own fields. */
+  /** All other own fields of the error. */
   readonly [field: string]: unknown;
 }
 
 /**
- * Field that says how a caller gets the error: 'http' as an HttpException, 'terminal' as a TerminalError, 'handler' as an Error. It
- * is left out where the error's `code` cannot be mistaken for one of the library's.
+ * Field that says how a caller gets the error: 'http' as an HttpException, 'terminal' as a TerminalError, 'handler' as an Error.
+ * The value 'handler' is set only if the error's `code` equals a code of the library.
  */
 export const KIND = '$kind';
-/** Field of an error of the library: the handler was called in no attempt. */
+/** Field of an error of the library: no attempt called the handler. */
 export const NOT_CALLED = '$notCalled';
-/** Field of an HttpException: the names of the classes between its own and HttpException, nearest first. Exception filters go by class. */
+/**
+ * Field of an HttpException: the names of the classes between its own class and HttpException, nearest first. Exception filters
+ * select by class.
+ */
 export const BASES = '$bases';
 
-/** What the library notes for itself: no field of the error that a user sees. */
+/** Fields that the library records for its own use. They are not fields of the error that a user sees. */
 const NOTES = [KIND, NOT_CALLED, BASES] as const;
 
 const TEXT_CHARS_MAX = 4096;
@@ -41,20 +44,20 @@ const NAME_CHARS_MAX = 256;
 const STACK_HEAD_CHARS_MAX = 512;
 const CAUSES_MAX = 5;
 const BASES_MAX = 8;
-/** Of the JSON text of all fields of a record. */
+/** Maximum characters of the JSON text of all fields of a record. */
 const FIELDS_CHARS_MAX = 16_384;
 const FIELDS_MAX = 64;
 const DEPTH_MAX = 6;
-/** `"status":500,"response":,` */
+/** Length of `"status":500,"response":,` in characters. */
 const HTTP_CHARS = 25;
 
 const CUT = '[cut]';
 const CIRCULAR = '[circular]';
 const UNREADABLE = '[unreadable]';
 
-/** Fields that have a place of their own in a record, or none. */
+/** Fields that are not recorded with the other fields: `record` handles them itself, or they are notes of the library. */
 const OWN_PLACE: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'cause', ...NOTES]);
-/** Fields that are recorded also where they are inherited or not enumerable. */
+/** Fields that are recorded even if they are inherited or not enumerable. */
 const ALWAYS = ['code', 'status', 'statusCode', 'expose', 'details', 'errors', 'error', 'suppressed'] as const;
 
 const cut = (text: string, charsMax: number): string =>
@@ -68,7 +71,10 @@ function read(object: object, field: string): unknown {
   }
 }
 
-/** Records what was thrown. `ofLibrary`: the library failed the message, not its handler; its own stack is of no use. */
+/**
+ * Returns the record of a thrown value. `ofLibrary`: the library failed the message, not its handler. The stack of that error is
+ * not recorded because it is of no use.
+ */
 export function recordError(thrown: unknown, ofLibrary = false): RecordedError {
   try {
     return record(thrown, ofLibrary);
@@ -98,7 +104,7 @@ function record(thrown: unknown, ofLibrary: boolean): RecordedError {
   return { ...whole, [KIND]: kind, ...(bases.length > 0 && { [BASES]: bases }) };
 }
 
-/** The names of the classes between an error's own class and HttpException, nearest first. */
+/** Returns the names of the classes between an error's own class and HttpException, nearest first. */
 function basesOf(error: Error): string[] {
   const names: string[] = [];
   let at: unknown = Object.getPrototypeOf(Object.getPrototypeOf(error));
@@ -112,7 +118,7 @@ function basesOf(error: Error): string[] {
   return names;
 }
 
-/** The error and its causes, outermost first. */
+/** Returns the error and its causes, outermost first. */
 function chainOf(thrown: unknown): unknown[] {
   const chain = [thrown];
   for (let at = thrown; isError(at) && chain.length < CAUSES_MAX; ) {
@@ -134,7 +140,7 @@ function headOf(thrown: unknown): { name: string; message: string } {
   return { name: 'NonError', message: cut(message, TEXT_CHARS_MAX) };
 }
 
-/** The frames, below a head that a long message does not fill. */
+/** Returns the stack with separate limits for its head and its frames, so that a long message does not displace the frames. */
 function stackOf(error: Error): string | undefined {
   const stack = read(error, 'stack');
   if (typeof stack !== 'string' || stack === UNREADABLE) return undefined;
@@ -149,33 +155,33 @@ function kindOf(thrown: unknown, { code }: RecordedError): 'http' | 'terminal' |
   return typeof code === 'string' && isErrorCode(code) ? 'handler' : undefined;
 }
 
-/** What is used of an HttpException of Nest. */
+/** The members of an HttpException of Nest that the library uses. */
 export type HttpExceptionLike = Error & { getStatus(): number; getResponse(): string | object };
 
-/** Whether it is an HttpException, of any copy of Nest. */
+/** Returns whether `thrown` is an HttpException of any copy of Nest. */
 export function isHttpException(thrown: unknown): thrown is HttpExceptionLike {
   if (!isError(thrown)) return false;
   return typeof read(thrown, 'getStatus') === 'function' && typeof read(thrown, 'getResponse') === 'function';
 }
 
-/** Whether it has the fields of http-errors, by which Nest answers it with its status. */
+/** Returns whether `thrown` has the fields of http-errors, by which Nest responds with the status of the error. */
 export function isHttpError(thrown: unknown): thrown is Error & { readonly statusCode: number } {
   if (!isError(thrown) || typeof read(thrown, 'expose') !== 'boolean') return false;
   const status = read(thrown, 'statusCode');
   return typeof status === 'number' && read(thrown, 'status') === status;
 }
 
-/** The default of `isTerminal`: an HttpException below 500, or an error of http-errors below it, is an answer to the caller, and no fault. */
+/** The default of `isTerminal`: an HttpException or an error of http-errors below 500 is an answer to the caller, not a fault. */
 export const isClientError = (thrown: unknown): boolean =>
   isHttpException(thrown) ? thrown.getStatus() < 500 : isHttpError(thrown) && thrown.statusCode < 500;
 
 class FieldRecorder {
-  /** Characters of JSON text that are left. At 0 or below nothing more is recorded but marks of what is cut. */
+  /** Remaining characters of JSON text. At 0 or below only marks of cut parts are recorded. */
   private left = FIELDS_CHARS_MAX;
-  /** The objects that hold the value at hand. */
+  /** The objects that contain the present value, outermost first. */
   private readonly path: object[] = [];
 
-  /** The recorded fields of an error, or of another thrown object. */
+  /** Returns the recorded fields of an error or of another thrown object. */
   of(thrown: unknown): Record<string, unknown> {
     if (typeof thrown !== 'object' || thrown === null || Array.isArray(thrown)) return {};
     const isHttp = isHttpException(thrown);
@@ -183,14 +189,14 @@ class FieldRecorder {
     this.path.push(thrown);
     for (const name of new Set([...ALWAYS, ...Object.keys(thrown)])) {
       if (this.isFull(fields)) break;
-      // `options` of an HttpException only repeats its cause and its description.
+      // `options` of an HttpException repeats its cause and its description.
       if (!OWN_PLACE.has(name) && !(isHttp && (name in fields || name === 'options'))) this.entry(fields, name, thrown);
     }
     this.path.pop();
     return fields;
   }
 
-  /** What is sent to the client: as it would be sent, where that fits. */
+  /** Returns status and response of an HttpException. The response is recorded as Nest would send it, if it fits the budget. */
   private httpFields(thrown: HttpExceptionLike): { status: number; response: unknown } {
     const response: unknown = thrown.getResponse();
     const text = JSON.stringify(response) ?? 'null';
@@ -213,7 +219,7 @@ class FieldRecorder {
     else fields[name] = recorded;
   }
 
-  /** Undefined for what is left out. */
+  /** Returns the recorded form of a value; undefined if the value is left out. */
   value(value: unknown): unknown {
     switch (typeof value) {
       case 'string':
@@ -231,7 +237,7 @@ class FieldRecorder {
     }
   }
 
-  /** Records what is short. */
+  /** Records a short value without cutting it. */
   private whole(value: string | number | boolean | null): unknown {
     this.left -= JSON.stringify(value).length;
     return value;
@@ -239,7 +245,7 @@ class FieldRecorder {
 
   private text(text: string): string {
     let kept = cut(text, TEXT_CHARS_MAX);
-    // Quotes and dots take five characters, and a character up to six.
+    // Quotes and dots take five characters. An escaped character takes up to six.
     for (let chars = this.left - 5; kept !== '' && JSON.stringify(kept).length > this.left; chars /= 2)
       kept = chars < 1 ? '' : cut(text, chars);
     this.whole(kept);
@@ -290,12 +296,12 @@ class FieldRecorder {
   }
 }
 
-/** The record without its stacks: what may leave the program with an error's details. */
+/** Returns the record without stacks and notes of the library. This form may leave the program in the details of an error. */
 export function withoutStacks({ stack: _, cause, ...rest }: RecordedError): RecordedError {
   return { ...withoutNotes(rest), ...(cause !== undefined && { cause: withoutStacks(cause) }) } as RecordedError;
 }
 
-/** Returns the fields without those that the library notes for itself. */
+/** Returns the fields without the notes of the library. */
 function withoutNotes(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const rest = { ...fields };
   for (const note of NOTES) delete rest[note];
@@ -304,11 +310,11 @@ function withoutNotes(fields: Readonly<Record<string, unknown>>): Record<string,
 
 const RECORDED = new WeakMap<object, RecordedError>();
 
-/** What an error was revived from; undefined if it was not. */
+/** Returns the record from which an error was revived; undefined if it was not revived. */
 export const recordedOf = (error: unknown): RecordedError | undefined =>
   typeof error === 'object' && error !== null ? RECORDED.get(error) : undefined;
 
-/** An error that tells all that was recorded of another one. Its stack is that of the handler. */
+/** Returns an error with everything that the record holds. Its stack is that of the handler. */
 export function reviveError(recorded: RecordedError): Error {
   const { name, message, stack, cause, ...fields } = recorded;
   const options = cause === undefined ? undefined : { cause: reviveError(cause) };
@@ -317,7 +323,7 @@ export function reviveError(recorded: RecordedError): Error {
   return dressed(error, { name, stack, fields });
 }
 
-/** Gives an error the recorded name, stack and fields. */
+/** Sets the recorded name, stack and fields on an error, and returns it. */
 export function dressed<E extends Error>(
   error: E,
   { name, stack, fields }: { name: string; stack: unknown; fields: Readonly<Record<string, unknown>> },
@@ -333,7 +339,7 @@ const define = (error: Error, field: string, value: unknown, enumerable: boolean
 
 const LINE_CHARS_MAX = 1000;
 
-/** For people: the stack of the error and of each cause, each followed by its fields. */
+/** Returns text for people: the stack of the error and of each cause, each followed by its fields. */
 export function linesOf({ name, message, stack, cause, ...rest }: RecordedError): string {
   const fields = withoutNotes(rest);
   const head = stack ?? `${name}: ${message}`;
@@ -341,5 +347,5 @@ export function linesOf({ name, message, stack, cause, ...rest }: RecordedError)
   return `${head}${more}${cause === undefined ? '' : `\ncaused by ${linesOf(cause)}`}`;
 }
 
-/** The same of whatever was thrown; never throws. */
+/** Returns the text of `linesOf` for any thrown value. Never throws. */
 export const linesOfThrown = (thrown: unknown): string => linesOf(recordError(thrown));

@@ -1,4 +1,4 @@
-/** What a configuration may say to the Redis client, and what it may not since the library depends on it. */
+/** Rules on the options that a configuration may pass to the Redis client. Options that the library depends on are refused. */
 
 const NOT_TWICE = 'a command that the client queues or sends again by itself could take effect twice or out of order';
 const DEADLINE = 'each call has a deadline already: set `storeCallTimeoutMs`';
@@ -6,7 +6,7 @@ const SENTINEL = 'Redis Sentinel is not supported yet';
 const REPLIES = 'it changes the form of the replies that the library reads';
 const field = (name: string): string => `it has a field of its own: \`${name}\``;
 
-/** Options of ioredis that the library sets or depends on: why each is refused, and what to set in its place. */
+/** Options of ioredis that the library sets or depends on, each with the reason why it is refused or the field to set instead. */
 const OWNED_OPTIONS: Readonly<Record<string, string>> = {
   host: field('redis.host'),
   port: field('redis.port'),
@@ -38,11 +38,11 @@ const OWNED_OPTIONS: Readonly<Record<string, string>> = {
   role: SENTINEL,
 };
 
-/** Why an option of ioredis cannot be given in `redis.options`; undefined if it can. */
+/** Returns why an option of ioredis cannot be given in `redis.options`; undefined if it can. */
 export const whyOwned = (option: string): string | undefined =>
   Object.hasOwn(OWNED_OPTIONS, option) ? OWNED_OPTIONS[option] : undefined;
 
-/** Of the owned options, the one that a URL may carry. */
+/** The only owned option that a URL may carry. */
 const ALLOWED_IN_QUERY = 'db';
 
 export const REDIS_URL_FORM = 'redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], or rediss:// with TLS';
@@ -52,12 +52,12 @@ const ENCODED: Readonly<Record<string, string>> = { '/': '%2F', '?': '%3F', '#':
 const rawCharacter = (character: string): string =>
   `the user name or password contains a raw "${character}": write it as ${ENCODED[character]}, or give host, user name and password as fields of their own`;
 
-/** What is wrong with the URL of a Redis, without anything secret of it; undefined if nothing is. */
+/** Returns what is wrong with a Redis URL, without any secret part of it; undefined if the URL is correct. */
 export function redisUrlFault(url: string): string | undefined {
   const rest = /^rediss?:\/\/(\S+)$/.exec(url)?.[1];
   if (rest === undefined) return 'it does not begin with redis:// or rediss://, or contains a space';
-  // Up to the last "@", since a password may contain one. A URL parser ends the host at the first of "/?#", and calls a part
-  // of the password the host or the port.
+  // The credentials end at the last "@", because a password may contain "@". A URL parser ends the host at the first of "/?#", so
+  // it would read a part of the password as the host or the port.
   const credentials = rest.slice(0, Math.max(0, rest.lastIndexOf('@')));
   const raw = /[/?#]/.exec(credentials)?.[0];
   if (raw !== undefined) return rawCharacter(raw);
@@ -75,14 +75,14 @@ export function redisUrlFault(url: string): string | undefined {
   return owned === undefined ? undefined : `it sets the option "${owned}": ${whyOwned(owned)}`;
 }
 
-/** What a URL without faults says beside the host; a value is undefined where it says nothing. */
+/** Returns whether a correct URL has credentials, and its database number; `db` is undefined if the URL names none. */
 export function partsOfRedisUrl(url: string): { readonly hasCredentials: boolean; readonly db: number | undefined } {
   const { username, password, pathname, searchParams } = new URL(url);
   const database = pathname.replace(/^\//, '') || (searchParams.get('db') ?? '');
   return { hasCredentials: username !== '' || password !== '', db: database === '' ? undefined : Number(database) };
 }
 
-/** Host and port that a URL names, without anything secret of it. */
+/** Returns host and port of a URL, without any secret part of it. */
 export function addressOfRedisUrl(url: string): string {
   const { hostname, port } = new URL(url);
   return `${hostname === '' ? 'localhost' : hostname}:${port === '' ? 6379 : port}`;

@@ -1,6 +1,6 @@
-/** How often a message is tried and how long it waits in between; all durations in ms. */
+/** Maximum number of attempts of a message, and the waits between them. All durations in ms. */
 export interface RetryPolicy {
-  /** Attempts in all, the first one and interrupted ones included; at least 1. */
+  /** Total number of attempts, including the first one and interrupted ones; at least 1. */
   readonly maxAttempts: number;
   readonly backoff: 'fixed' | 'exponential';
   readonly backoffDelayMs: number;
@@ -8,8 +8,8 @@ export interface RetryPolicy {
 }
 
 /**
- * The wait in ms before attempt `attempt + 1`, after attempt `attempt` (counted from 1) failed.
- * Without jitter: the waits of one entity cannot collide with each other, since it retries at its own head.
+ * Returns the wait in ms before attempt `attempt + 1`, after attempt `attempt` (counted from 1) failed.
+ * There is no jitter: an entity retries its head alone, so retries of one entity never collide.
  */
 export function retryDelayMs(policy: RetryPolicy, attempt: number): number {
   if (policy.backoffDelayMs === 0) return 0;

@@ -1,14 +1,14 @@
 import { Fifo } from './fifo.js';
 
-/** Removed entries that are kept until they are half of the queue, at least so many. */
+/** Minimum number of removed entries before the list is compacted. It is compacted once they exceed half of the list. */
 const GONE_MIN = 32;
 
 /**
- * A first-in first-out queue of what has a sequence, in rising order of it: found by its sequence in O(log n), and removed from
- * anywhere in amortised O(1) besides.
+ * A first-in first-out queue of entries with rising sequences. Finds an entry by its sequence in O(log n). Removing the found
+ * entry from any position adds amortised O(1).
  */
 export class SeqQueue<T extends { readonly seq: number }> extends Fifo<T> {
-  /** Sequences of entries that were taken from behind the head, and are still in the list. */
+  /** Sequences of entries that were removed from behind the head, but are still in the list. */
   private gone: Set<number> | undefined;
 
   override get length(): number {
@@ -26,7 +26,7 @@ export class SeqQueue<T extends { readonly seq: number }> extends Fifo<T> {
 
   get(seq: number): T | undefined {
     const head = this.peek();
-    // The one that is asked for most.
+    // The head is looked up most often.
     if (head?.seq === seq) return head;
     const item = this.at(seq);
     return item === undefined || this.gone?.has(seq) === true ? undefined : item;

@@ -1,4 +1,7 @@
-/** A value that all copies of this package in a process share: two installed versions, or its ESM and its CommonJS build. */
+/**
+ * Returns the value that all copies of this package in a process share. Copies are two installed versions, or the ESM and the
+ * CommonJS build. The first copy makes the value.
+ */
 export function sharedByCopies<T>(name: string, make: () => T): T {
   const key = Symbol.for(`atomic-queues:${name}`);
   const holder = globalThis as { [key: symbol]: unknown };
@@ -7,8 +10,8 @@ export function sharedByCopies<T>(name: string, make: () => T): T {
 }
 
 /**
- * Makes `instanceof` of a class hold for instances of the same class in other copies of this package. Subclasses keep the usual
- * meaning. Not for the sake of types: a copy of another version may lack what this one has.
+ * Makes `instanceof` true for instances of the same class in other copies of this package. Subclasses keep the usual
+ * `instanceof`. An instance of another version may lack members that the type of this version has.
  */
 export function brandForCopies(type: abstract new (...args: never[]) => object, name: string): void {
   const brand = Symbol.for(`atomic-queues:${name}`);

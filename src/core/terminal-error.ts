@@ -3,9 +3,9 @@ import { isError } from './is-error.js';
 const BRAND = Symbol.for('atomic-queues:terminal-error');
 
 export interface TerminalErrorOptions {
-  /** For the caller, such as 'INSUFFICIENT_FUNDS'. */
+  /** Code for the caller, such as 'INSUFFICIENT_FUNDS'. */
   readonly code?: string;
-  /** For the caller, such as an HTTP status. */
+  /** Status for the caller, such as an HTTP status. */
   readonly status?: number;
   /** JSON data for the caller. */
   readonly details?: unknown;
@@ -13,8 +13,8 @@ export interface TerminalErrorOptions {
 }
 
 /**
- * Thrown by a handler for a refusal that is an answer, and no fault: "insufficient funds". The message ends `failed`: it is not
- * retried and leaves no dead letter. The caller gets HANDLER_FAILED with this error as `cause`.
+ * An error that a handler throws for a refusal that is a regular answer, not a fault, such as "insufficient funds". The message
+ * ends `failed`. It is not retried and leaves no dead letter. The caller gets HANDLER_FAILED with this error as `cause`.
  */
 export class TerminalError extends Error {
   override readonly name: string = 'TerminalError';
@@ -31,7 +31,7 @@ export class TerminalError extends Error {
         Object.defineProperty(this, field, { value: fields[field], enumerable: true, writable: true, configurable: true });
   }
 
-  /** True also for one of another copy of this package. */
+  /** Returns whether `thrown` is a TerminalError, also of another copy of this package. */
   static is(thrown: unknown): thrown is TerminalError {
     return isError(thrown) && (thrown as { [BRAND]?: unknown })[BRAND] === true;
   }

@@ -1,4 +1,4 @@
-/** What to do about a link that gRPC could not open, by the text of its error; '' where the text says enough. */
+/** Returns what to do about a link that gRPC could not open, judged by the error text; '' if that text says enough. */
 export function adviceOn(why: string): string {
   if (/UNAUTHENTICATED/.test(why)) return '; give all nodes the same `grpc.authToken`';
   if (/certificate|altname|ssl|tls|EPROTO|wrong version/i.test(why))

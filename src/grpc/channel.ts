@@ -1,4 +1,4 @@
-/** The way to one address: opens streams, probes, and watches the connection. Made for one peer, and gone with it. */
+/** The client side for one address: opens streams, probes, and watches the connection. Each peer has its own, closed with it. */
 import { type ChannelCredentials, type ChannelOptions, Client, connectivityState, type Metadata } from '@grpc/grpc-js';
 import type { Clock } from '../ports/clock.js';
 import { METHODS, type ProbeResponse, readProbeResponse, writeProbeRequest } from './cluster.gen.js';
@@ -11,7 +11,7 @@ export interface ChannelSettings {
   readonly credentials: ChannelCredentials;
   readonly metadata: Metadata;
   readonly options: ChannelOptions;
-  /** The watch is set anew so often, ms; 0: no watch. */
+  /** How long one watch of the connection lasts before it is renewed, ms; 0: no watch. */
   readonly watchMs: number;
 }
 
@@ -21,11 +21,11 @@ export class PeerChannel {
   readonly #settings: ChannelSettings;
   readonly #client: Client;
   readonly #onLost: () => void;
-  /** Ends one probe each. */
+  /** One function per pending probe; ends it. */
   readonly #probes = new Set<(why: string) => void>();
   #isClosed = false;
 
-  /** `onLost`: there was a connection, and now there is none. That alone is no failure: an idle channel may end so. */
+  /** `onLost`: called when the connection is lost. That alone is no failure: an idle channel may close its connection. */
   constructor(address: string, settings: ChannelSettings, onLost: () => void) {
     this.#settings = settings;
     this.#onLost = onLost;
@@ -37,7 +37,7 @@ export class PeerChannel {
     return new OpenedStream(this.#client.makeBidiStreamRequest(METHODS.Link, asIs, asIs, this.#settings.metadata));
   }
 
-  /** Who answers there; why not, if nobody does within `timeoutMs`. */
+  /** Resolves with the answer of the node at this address, or with the reason if there is none within `timeoutMs`. */
   probe(target: number, timeoutMs: number): Promise<ProbeResponse | string> {
     if (this.#isClosed) return Promise.resolve('the channel is closed');
     const { clock, metadata } = this.#settings;
@@ -57,7 +57,7 @@ export class PeerChannel {
         const answer = bytes === undefined ? undefined : decode(bytes, readProbeResponse);
         end(answer ?? error?.message ?? 'the answer cannot be read');
       });
-      // Not a deadline of gRPC: that rests on the wall clock. An answer that came while this process stood still counts.
+      // Not a gRPC deadline, which uses the wall clock. `defer` lets an answer count that arrived while this process was blocked.
       const timer = clock.setTimer(timeoutMs, () => clock.defer(() => giveUp(`no answer within ${timeoutMs} ms`)));
       this.#probes.add(giveUp);
     });
@@ -74,7 +74,7 @@ export class PeerChannel {
     const before = channel.getConnectivityState(false);
     const untilMs = this.#settings.clock.wallMs() + this.#settings.watchMs;
     channel.watchConnectivityState(before, untilMs, () => {
-      // Told of its own closing too, and a watch on a closed channel throws.
+      // The callback also runs when this channel is closed, and a watch on a closed channel throws.
       if (this.#isClosed) return;
       const after = channel.getConnectivityState(false);
       this.#watch();

@@ -340,7 +340,7 @@ export function readBatch(r: Reader, end: number): Batch {
 }
 
 export type PeerMessage =
-  | { readonly case: 'ring'; readonly value: Ring }
+  | { readonly case: 'wake'; readonly value: Wake }
   | { readonly case: 'reply'; readonly value: Reply }
   | { readonly case: 'petition'; readonly value: Petition }
   | { readonly case: 'placed'; readonly value: Placed }
@@ -352,9 +352,9 @@ export type PeerMessage =
 
 export function writePeerMessage(w: Writer, m: PeerMessage): void {
   switch (m.case) {
-    case 'ring': {
+    case 'wake': {
       const start = w.length;
-      writeRing(w, m.value);
+      writeWake(w, m.value);
       w.close(10, start);
       break;
     }
@@ -416,7 +416,7 @@ export function readPeerMessage(r: Reader, end: number): PeerMessage | undefined
     const tag = r.tag();
     switch (tag) {
       case 10:
-        m = { case: 'ring', value: readRing(r, r.end()) };
+        m = { case: 'wake', value: readWake(r, r.end()) };
         break;
       case 18:
         m = { case: 'reply', value: readReply(r, r.end()) };
@@ -450,12 +450,12 @@ export function readPeerMessage(r: Reader, end: number): PeerMessage | undefined
   return m;
 }
 
-export interface Ring {
+export interface Wake {
   readonly entity: string;
   readonly message: MessageRecord | undefined;
 }
 
-export function writeRing(w: Writer, m: Ring): void {
+export function writeWake(w: Writer, m: Wake): void {
   if (m.message !== undefined) {
     const start = w.length;
     writeMessageRecord(w, m.message);
@@ -464,7 +464,7 @@ export function writeRing(w: Writer, m: Ring): void {
   if (m.entity !== '') w.string(10, m.entity);
 }
 
-export function readRing(r: Reader, end: number): Ring {
+export function readWake(r: Reader, end: number): Wake {
   let entity = '';
   let message: MessageRecord | undefined;
   while (r.at < end) {

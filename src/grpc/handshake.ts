@@ -2,17 +2,17 @@ import type { NetworkPeer } from '../ports/network.js';
 import { type Hello, type Member, RefusedReason } from './cluster.gen.js';
 import type { RefusedFor } from './refusals.js';
 
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
-/** What a node knows of itself and of the others at the moment of a handshake. */
+/** What a node knows about itself and other members at the moment of a handshake. */
 export interface Standpoint {
   readonly keyPrefix: string;
-  /** Incarnation 0: none yet, or none any more. */
+  /** This node; incarnation 0 before its join and after its end. */
   readonly self: Member;
-  /** Undefined until the members were read for the first time. */
+  /** Generation of the store; undefined before the first membership snapshot. */
   readonly generation: string | undefined;
   peerOf(incarnation: number): NetworkPeer | undefined;
-  /** The highest incarnation read so far. */
+  /** The highest incarnation in any membership snapshot so far. */
   readonly highestRead: number;
 }
 
@@ -27,8 +27,8 @@ const isSame = (a: Member, b: Omit<NetworkPeer, 'address'>): boolean =>
   a.incarnation === b.incarnation && a.serverId === b.serverId && a.group === b.group;
 
 /**
- * Whether a link is for this node and from a live member. 'later': a newcomer, perhaps, of whom the next reading will tell.
- * Another service group is no stranger, another store or prefix is.
+ * Decides whether a link is for this node and from a live member. Returns 'later' for a sender that may be a newcomer: the next
+ * membership snapshot may list it. Accepts other service groups; refuses another store or key prefix.
  */
 export function judge(hello: Hello, at: Standpoint): 'welcome' | 'later' | Refusal {
   const { sender, target } = hello;

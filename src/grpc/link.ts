@@ -1,19 +1,19 @@
-/** A stream after its handshake: carries batches both ways, with a bounded amount on its way. */
+/** A stream after its handshake. Carries batches in both directions, and limits how much is in flight. */
 import type { Batch } from './cluster.gen.js';
 import { decodeFrame, encodeFrame } from './frames.js';
 import type { Stream } from './streams.js';
 
 export interface LinkEvents {
   batch(batch: Batch): void;
-  /** Whatever came was sound. */
+  /** Called for each valid frame. */
   heard(): void;
   garbage(): void;
-  /** Some of what was on its way has left. */
+  /** Called when the connection has taken a frame, so that there may be room again. */
   drained(): void;
   closed(why: string): void;
 }
 
-/** What may be written and not yet taken by the connection; more waits in the outbox, where the old makes way. */
+/** Limits for what is written but not yet taken by the connection. More waits in the outbox, where the oldest are dropped. */
 const FLIGHT_BYTES_MAX = 2 * 1024 * 1024;
 const FLIGHT_FRAMES_MAX = 64;
 
@@ -26,9 +26,9 @@ export class Link {
 
   constructor(
     stream: Stream,
-    /** Incarnation of the node that opened it. */
+    /** Incarnation of the node that opened the link. */
     readonly openedBy: number,
-    /** The largest frame that the other end takes. */
+    /** The largest frame that the other end accepts, in bytes. */
     readonly frameBytesMax: number,
     events: LinkEvents,
   ) {
@@ -53,7 +53,7 @@ export class Link {
     return !this.#isClosed && this.#flyingFrames > 0;
   }
 
-  /** `landed` says whether the connection took it, which is not to say that the peer did. */
+  /** Sends a frame. `landed` says whether the connection took it, which does not mean that the peer received it. */
   send(bytes: Buffer, landed: (isTaken: boolean) => void): void {
     this.#flyingFrames++;
     this.#flyingBytes += bytes.length;
@@ -72,7 +72,7 @@ export class Link {
     this.send(encodeFrame({ case: 'ping', value: ++this.#pings }), () => undefined);
   }
 
-  /** What was sent still leaves. */
+  /** Ends the link; frames that were sent are still delivered. */
   end(): void {
     this.#stream.end();
   }
@@ -90,7 +90,7 @@ export class Link {
         return;
       case 'ping':
         this.#events.heard();
-        // An answer that finds no room is not missed more than any other.
+        // A pong without room is dropped like any other frame; losing it does no more harm.
         if (!this.isFull) this.send(encodeFrame({ case: 'pong', value: frame.value }), () => undefined);
         return;
       case 'pong':

@@ -1,4 +1,4 @@
-/** The port's messages as the wire has them, and back. */
+/** Converts the messages of the network port to and from their wire form. */
 import { InvariantViolation } from '../core/errors.js';
 import type { PeerMessage, PetitionRefusal } from '../ports/network.js';
 import { Refusal, ReplyState, type PeerMessage as WireMessage } from './cluster.gen.js';
@@ -8,7 +8,7 @@ type State = keyof typeof STATES;
 const STATE_OF = new Map<number, State>(Object.entries(STATES).map(([state, code]) => [code, state as State]));
 
 const { UNSPECIFIED: NOT_REFUSED, ...REFUSALS } = Refusal;
-/** The compiler holds the two lists equal. */
+/** The type makes the compiler check that both lists of refusals are equal. */
 const CODES: Readonly<Record<PetitionRefusal, number>> = REFUSALS;
 const REFUSAL_OF = new Map<number, PetitionRefusal>(
   Object.entries(CODES).map(([refusal, code]) => [code, refusal as PetitionRefusal]),
@@ -18,8 +18,8 @@ const codeOf = (refusal: PetitionRefusal | undefined): number => (refusal === un
 
 export function toWire(m: PeerMessage): WireMessage {
   switch (m.kind) {
-    case 'ring':
-      return { case: 'ring', value: m };
+    case 'wake':
+      return { case: 'wake', value: m };
     case 'reply':
       return { case: 'reply', value: { entity: m.entity, id: m.id, seq: m.seq, state: STATES[m.state], detail: m.detail } };
     case 'petition':
@@ -43,11 +43,11 @@ export function toWire(m: PeerMessage): WireMessage {
   }
 }
 
-/** Undefined for what has no meaning here: a state or refusal that a later version added, or none. */
+/** Returns undefined for no message, and for a kind, state or refusal that this version does not know. */
 export function fromWire(m: WireMessage | undefined): PeerMessage | undefined {
   switch (m?.case) {
-    case 'ring':
-      return { kind: 'ring', entity: m.value.entity, message: m.value.message };
+    case 'wake':
+      return { kind: 'wake', entity: m.value.entity, message: m.value.message };
     case 'reply': {
       const { entity, id, seq, detail } = m.value;
       const state = STATE_OF.get(m.value.state);
@@ -79,10 +79,10 @@ function answerOf<T extends object>(answer: T, code: number): (T & { refusal: Pe
 
 const FIXED_BYTES = 48;
 
-/** About how many bytes it takes: exact for ASCII, at most three times as many otherwise. */
+/** Estimates the encoded size in bytes. Counts each character as one byte; non-ASCII text may take up to three times as many. */
 export function sizeOf(m: PeerMessage): number {
   switch (m.kind) {
-    case 'ring': {
+    case 'wake': {
       const r = m.message;
       if (r === undefined) return FIXED_BYTES + m.entity.length;
       const ids = r.id.length + r.digest.length + r.name.length + r.replayOf.length + r.chain.length;

@@ -1,35 +1,35 @@
 /**
- * Whether one peer is suspected. A dying peer shows itself as an idle channel, not as a failed one, and a frozen one as nothing
- * at all; so no state of a channel is evidence by itself. What makes a suspect:
+ * Decides whether one peer is suspected. A dying peer looks like an idle channel, not like a failed one, and a frozen peer shows
+ * no sign at all. So no channel state alone is evidence. A peer is suspected after
  *
- *   a trouble (link lost, dial failed, ping unanswered) that has lasted for the debounce, and a probe after it that failed.
+ *   a trouble (link lost, dial failed, ping unanswered) that has lasted for `debounceMs`, and a probe after it that failed.
  *
- * Anything heard of the peer ends it. Rejected: gRPC's keepalive as the detector, which needs up to 15 s.
+ * Any message from the peer ends the suspicion. Rejected: gRPC's keepalive as the detector, which needs up to 15 s.
  */
 import type { Clock, Timer } from '../ports/clock.js';
 
 export interface MonitorSettings {
   readonly clock: Clock;
   readonly debounceMs: number;
-  /** Deadline of a ping and of a probe. */
+  /** Deadline of a ping and of a probe, ms. */
   readonly pingMs: number;
-  /** A link on which nothing comes for so long is given up. */
+  /** A link with an unanswered ping is dropped after this long without any message, ms. */
   readonly silentMsMax: number;
 }
 
 export interface MonitorActs {
-  /** Sends a ping on the link; false if there is no link. */
+  /** Sends a ping on the link; returns false if there is no link. */
   ping(): boolean;
-  /** Asks by another call whether the peer is there. */
+  /** Resolves with whether the peer answers a separate call within `timeoutMs`. */
   probe(timeoutMs: number): Promise<boolean>;
-  /** Gives the link up, since the peer lives and does not use it, or says nothing at all. */
+  /** Drops the link: the peer is alive but does not answer on it, or has been silent for too long. */
   cut(): void;
   changed(isSuspect: boolean): void;
 }
 
-/** How often `tick` is to be called, ms. */
+/** How often to call `tick`, ms. */
 export const TICK_MS = 250;
-/** Silence after which a ping asks. */
+/** Silence after which a ping is sent, ms. */
 const IDLE_MS = 750;
 const PROBE_AGAIN_MS = 1000;
 const PROBE_MS_MIN = 100;
@@ -55,14 +55,14 @@ export class Monitor {
     return this.#isSuspect;
   }
 
-  /** Something came from the peer. */
+  /** Records that something came from the peer. */
   heard(): void {
     this.#heardAtMs = this.#settings.clock.monotonicMs();
     this.#pingedAtMs = undefined;
     if (this.#troubleSinceMs !== undefined) this.#clear();
   }
 
-  /** Something is wrong that may be the peer's end. */
+  /** Records a problem that may mean that the peer is gone. */
   trouble(): void {
     if (this.#isClosed) return;
     this.#troubleSinceMs ??= this.#settings.clock.monotonicMs();

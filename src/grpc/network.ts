@@ -1,20 +1,20 @@
 /**
- * The network of a cluster over gRPC: one stream per pair of nodes, everything of one tick to one node in one frame. Every
- * message is a hint, so nothing is sent twice; what finds no room, no link within its time or no living target is dropped and
- * counted, and the sweep finds what it was about.
+ * The network of a cluster over gRPC: one stream per pair of nodes, and one frame for all messages of one tick to one node. Every
+ * message is a hint, so nothing is sent twice. Messages without room, without a link in time or without a live target are dropped
+ * and counted; the sweep finds the work that a lost hint was about.
  *
- *   update -> Peer -> PeerChannel (opens) | PeerServer (accepts) -> handshake -> Link          <- how a link comes to be
- *   send -> Outbox -> flush -> Link ... Link -> batch -> receive                               <- a message's way
+ *   update -> Peer -> PeerChannel (opens) | PeerServer (accepts) -> handshake -> Link          <- how a link is established
+ *   send -> Outbox -> flush -> Link ... Link -> batch -> receive                               <- the path of a message
  *
- *   (1) A link carries nothing before both ends have named each other in full: a stranger at a reused address gets nothing.
- *   (2) A batch is acted upon only before its expiry in store time: a frozen node acts on nothing old when it wakes.
- *   (3) What belongs to a peer (channel, links, timers, waiting messages) goes with it, when the members no longer list it.
+ *   (1) A link carries no message before both nodes have identified each other in full. A stranger at a reused address gets none.
+ *   (2) A batch is processed only before its expiry in store time. A frozen node ignores old messages when it resumes.
+ *   (3) The channel, links, timers and waiting messages of a peer are released when the members no longer list it.
  */
 import type { ChannelOptions } from '@grpc/grpc-js';
 import { AtomicQueuesError, InvariantViolation } from '../core/errors.js';
 import { Outbox } from '../core/outbox.js';
 import type { Timer } from '../ports/clock.js';
-import type { ClusterReading, Network, NetworkPeer, PeerLink, PeerMessage } from '../ports/network.js';
+import type { ClusterSnapshot, Network, NetworkPeer, PeerLink, PeerMessage } from '../ports/network.js';
 import { type ChannelSettings, PeerChannel } from './channel.js';
 import type { Batch, Member } from './cluster.gen.js';
 import { encodeFrame } from './frames.js';
@@ -31,7 +31,7 @@ import { PeerServer } from './server.js';
 
 type Receive = (message: PeerMessage, from: number) => void;
 
-/** Messages whose expiries are within this share a frame, which has the earliest of them. */
+/** Messages whose expiry times differ by at most this share a frame, which carries the earliest of them, ms. */
 const EXPIRY_SPREAD_MS = 250;
 const LISTEN_AGAIN_MS = 100;
 const CLOSE_WAIT_MS = 400;
@@ -56,7 +56,7 @@ export class GrpcNetwork implements Network {
   #isArmed = false;
   #isClosed = false;
   #closing: Promise<void> | undefined;
-  /** 0: nobody yet, or closed. */
+  /** Incarnation of this node; 0 before the first `listen` and after `close`. */
   #incarnation = 0;
   #receive: Receive = () => undefined;
   #generation: string | undefined;
@@ -65,7 +65,7 @@ export class GrpcNetwork implements Network {
   #tick: Timer | undefined;
   #port = 0;
 
-  /** Throws CONFIG_INVALID for TLS material that cannot be used. */
+  /** Throws CONFIG_INVALID if the TLS material is unusable. */
   constructor(options: GrpcNetworkOptions) {
     this.#options = options;
     const limits = outboxLimits(options.payloadBytesMax);
@@ -96,8 +96,8 @@ export class GrpcNetwork implements Network {
   }
 
   /**
-   * Begins to listen. Rejects with CONFIG_INVALID if the address cannot be listened on; a port that is taken is tried for `waitMs`,
-   * since the process before this one may still be draining.
+   * Begins to listen. Rejects with CONFIG_INVALID if the address cannot be listened on. Retries a taken port for `waitMs`, since
+   * the previous process may still be draining.
    */
   async open(waitMs = 0): Promise<void> {
     const { clock } = this.#options;
@@ -114,7 +114,7 @@ export class GrpcNetwork implements Network {
     if (this.#isClosed) this.#server.close();
   }
 
-  /** The port that is listened on. */
+  /** The port of the listening socket; 0 before `open`. */
   get port(): number {
     return this.#port;
   }
@@ -150,7 +150,7 @@ export class GrpcNetwork implements Network {
     this.#suspectListeners.push(listener);
   }
 
-  /** Answers true once there is a link to every peer, false if there is not within `timeoutMs`. */
+  /** Resolves with true once there is a link to every peer, with false if there is not within `timeoutMs`. */
   listening(timeoutMs: number): Promise<boolean> {
     return new Promise((resolve) => {
       const end = (): void => {
@@ -164,7 +164,7 @@ export class GrpcNetwork implements Network {
     });
   }
 
-  /** Dials the advertised address. Answers what is wrong with it, undefined if this node answers there. */
+  /** Probes the advertised address. Resolves with what is wrong, or with undefined if this node answers there. */
   async selfTest(timeoutMs: number): Promise<string | undefined> {
     if (this.#isClosed) return undefined;
     const { advertisedAddress } = this.#options;
@@ -178,7 +178,7 @@ export class GrpcNetwork implements Network {
     return `grpc.advertisedAddress ${advertisedAddress} does not lead to this node: ${why}; peers may not reach it`;
   }
 
-  // ---- who lives -----------------------------------------------------------------------------------------------
+  // ---- members -------------------------------------------------------------------------------------------------
 
   listen(incarnation: number, receive: Receive): void {
     if (this.#isClosed) return;
@@ -188,7 +188,7 @@ export class GrpcNetwork implements Network {
     this.#receive = receive;
   }
 
-  update({ generation, storeNowMs, peers }: ClusterReading): void {
+  update({ generation, storeNowMs, peers }: ClusterSnapshot): void {
     const { clock } = this.#options;
     if (this.#incarnation === 0) return;
     this.#generation = generation;
@@ -202,7 +202,7 @@ export class GrpcNetwork implements Network {
     for (const [incarnation, peer] of this.#peers) if (!present.has(incarnation)) this.#part(incarnation, peer);
     for (const to of this.#outbox.targets()) {
       if (this.#peers.has(to)) continue;
-      // A newcomer of whom the next reading tells, or nobody any more.
+      // The target is a newcomer that the next membership snapshot may list, or it is gone.
       const isNew = to > this.#highestRead && (this.#outbox.oldest(to)?.untilMs ?? 0) > clock.monotonicMs();
       if (!isNew) this.#outbox.drop(to);
     }
@@ -289,7 +289,7 @@ export class GrpcNetwork implements Network {
     for (const tell of this.#suspectListeners) tell(incarnation, isSuspect);
   }
 
-  /** One timer for all peers, and none without a peer. */
+  /** Arms one timer for all peers; none while there is no peer. */
   #armTick(): void {
     if (this.#tick !== undefined || this.#peers.size === 0 || this.#options.monitor === undefined) return;
     this.#tick = this.#options.clock.setTimer(TICK_MS, () => {
@@ -318,7 +318,7 @@ export class GrpcNetwork implements Network {
     }
     const isWhole = this.#outbox.push(to, { message, bytes: sizeOf(message), untilMs: clock.monotonicMs() + messageTtlMs });
     if (peer === undefined) return;
-    // A whole frame leaves at once: a long tick must not overflow the outbox.
+    // Sends a full frame at once: a long tick must not overflow the outbox.
     if (isWhole) this.#flush(peer);
     this.#dirty.add(to);
     if (this.#isArmed) return;
@@ -384,7 +384,7 @@ export class GrpcNetwork implements Network {
       return;
     }
     for (const wire of messages) {
-      // What a message does may be to end this incarnation.
+      // Handling a message may end this incarnation.
       if (this.#incarnation !== incarnation || incarnation === 0) return;
       const message = fromWire(wire);
       if (message === undefined) this.#counts.garbage++;
@@ -399,7 +399,7 @@ export class GrpcNetwork implements Network {
     try {
       this.#receive(message, from);
     } catch (error) {
-      // What a peer says must not end this process. Our own faults must.
+      // A peer's message must not end this process. A broken invariant must.
       if (error instanceof InvariantViolation) throw error;
       this.#counts.garbage++;
       this.#options.onFault?.(error);
@@ -408,7 +408,7 @@ export class GrpcNetwork implements Network {
 
   // ---- the end -------------------------------------------------------------------------------------------------
 
-  /** What was sent still leaves, if the peers take it within half a second; nothing is heard from now on. */
+  /** Sends what is in the outbox, if the peers take it within 400 ms. Delivers no message from now on. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

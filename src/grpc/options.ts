@@ -7,71 +7,71 @@ import type { Random } from '../ports/random.js';
 import type { RefusedFor } from './refusals.js';
 
 export interface GrpcNetworkOptions {
-  /** 'host:port' or '[IPv6]:port'; port 0: any. */
+  /** 'host:port' or '[IPv6]:port'; port 0: any free port. */
   readonly listenAddress: string;
   readonly advertisedAddress: string;
   readonly serverId: string;
   readonly serviceGroup: string;
-  /** As of the store: nodes with another one refuse each other. */
+  /** The same as for the store. Nodes with different prefixes refuse each other. */
   readonly keyPrefix: string;
   readonly tls?: IGrpcTlsConfig | undefined;
   readonly authToken?: string | undefined;
-  /** `maxPayloadBytes`: a message with such a payload must fit into a frame. */
+  /** `maxPayloadBytes`. A message with a payload of this size must fit into a frame. */
   readonly payloadBytesMax: number;
   readonly keepaliveTimeMs: number;
   readonly keepaliveTimeoutMs: number;
-  /** A message that has not left or come by then is dropped, ms. */
+  /** A message that was not sent or received within this time is dropped, ms. */
   readonly messageTtlMs: number;
-  /** How long a peer that no reading of the members has named yet is kept waiting, ms: some heartbeats. */
+  /** How long a peer that is in no membership snapshot yet may wait for a decision, ms: some heartbeats. */
   readonly newcomerMs: number;
   readonly connectivityWatchMs: number;
-  /** Undefined: nobody is suspected. */
+  /** Undefined: no peer is ever suspected. */
   readonly monitor: { readonly debounceMs: number; readonly pingMs: number; readonly silentMsMax: number } | undefined;
   readonly clock: Clock;
   readonly random: Random;
-  /** Something that an operator should know; at most a few lines a minute. */
+  /** Reports something that an operator should know; at most a few lines a minute. */
   readonly onNotice: (text: string) => void;
-  /** A message could not be handled, and was dropped. */
+  /** Called when a message could not be handled; the message is dropped. */
   readonly onFault?: (error: unknown) => void;
 }
 
 export interface GrpcNetworkStats {
-  /** Messages that a connection took; those to oneself are not counted here. */
+  /** Messages that a connection took; without messages to this node itself. */
   readonly sent: number;
   readonly received: number;
-  /** Given up: for want of room, of a living target, or with a link that broke. */
+  /** Messages dropped for lack of room, because the target is gone, or because the link broke. */
   readonly dropped: number;
-  /** Too old, before they left or when they came. */
+  /** Messages dropped since they had expired, before they were sent or when they arrived. */
   readonly expired: number;
-  /** Frames or messages that are not of our kind. */
+  /** Frames or messages that are malformed or unknown. */
   readonly garbage: number;
-  /** Connections and links that this node refused, and why. */
+  /** Connections and links that this node refused; `refusedFor` counts them by reason. */
   readonly refused: number;
   readonly refusedFor: Partial<Record<RefusedFor, number>>;
-  /** Links that others refused this node. */
+  /** Links of this node that other nodes refused. */
   readonly rejected: number;
   readonly peers: number;
-  /** Peers with a link. */
+  /** Number of peers with a link. */
   readonly links: number;
   readonly channels: number;
-  /** Open connections of others to this node. */
+  /** Open connections from other nodes to this node. */
   readonly connections: number;
-  /** Why there is no link to a peer, if that is known. */
+  /** Why there is no link to a peer, if known. */
   readonly problem: string | undefined;
 }
 
-/** A message in the outbox. */
+/** A message that waits in the outbox. */
 export interface Waiting {
   readonly message: PeerMessage;
   readonly bytes: number;
-  /** By the monotonic clock. */
+  /** Monotonic time in ms after which the message is dropped. */
   readonly untilMs: number;
 }
 
 const MIB = 1024 * 1024;
 const TOTAL_BYTES_MAX = 64 * MIB;
 
-/** Room for the largest payload with all that is around it: ids, call chain, an error. */
+/** Returns limits with room for the largest payload and all that surrounds it: ids, call chain, an error. */
 export function outboxLimits(payloadBytesMax: number): OutboxLimits {
   const targetBytesMax = Math.max(4 * MIB, 2 * payloadBytesMax);
   return {
@@ -97,14 +97,14 @@ export const channelOptions = (
   'grpc.initial_reconnect_backoff_ms': BACKOFF_MS_MIN,
   'grpc.max_reconnect_backoff_ms': backoffMsMax,
   'grpc.dns_min_time_between_resolutions_ms': RESOLVE_AGAIN_MS,
-  // A channel shares nothing with others, so that it is gone with its peer.
+  // Channels share no subchannels, so that a connection is closed together with its peer.
   'grpc.use_local_subchannel_pool': 1,
   'grpc.max_send_message_length': -1,
   'grpc.max_receive_message_length': frameBytesMax,
   'grpc.enable_retries': 0,
   'grpc.enable_channelz': 0,
   'grpc.service_config_disable_resolution': 1,
-  // Peers are near; a proxy of the environment is for the world.
+  // Peers are reached directly; a proxy set in the environment is for external hosts.
   'grpc.enable_http_proxy': 0,
   'grpc-node.flow_control_window': FLOW_WINDOW_BYTES,
 });

@@ -1,7 +1,7 @@
 /**
- * One live member, and the way to it. Either node may open the link; the higher incarnation, which is the one that came later
- * and so knows of the other first, does it at once, the lower one only if nothing comes. If both did, the one that the higher
- * opened stays, and each ends what it opened in vain.
+ * One live member, and the link to it. Either node may open the link. The higher incarnation joined later, so it knows of the
+ * other first and opens at once; the lower one opens only if no link comes. If both did, the link opened by the higher
+ * incarnation stays, and each node ends its surplus link.
  */
 import type { Clock, Timer } from '../ports/clock.js';
 import type { NetworkPeer } from '../ports/network.js';
@@ -19,20 +19,20 @@ export interface PeerHost {
   readonly clock: Clock;
   readonly random: Random;
   readonly monitoring: MonitorSettings | undefined;
-  /** How long a newcomer waits for its welcome, ms. */
+  /** How long to wait for a welcome, ms; a newcomer may have to wait for one. */
   readonly welcomeMs: number;
   openChannel(address: string, onLost: () => void): PeerChannel;
   helloTo(peer: NetworkPeer): Hello;
-  /** The link is there, or has room again. */
+  /** Called when the link is up, or has room again. */
   ready(peer: Peer): void;
   batch(batch: Batch, peer: Peer): void;
   garbage(): void;
-  /** The other side would not have us. */
+  /** Called when the other node refused the link. */
   rejected(why: string): void;
   suspected(incarnation: number, isSuspect: boolean): void;
 }
 
-/** The lower incarnation leaves the opening to the higher one for so long. */
+/** How long the lower incarnation waits for the higher one to open the link, ms. */
 const PATIENCE_MS = 500;
 const BACKOFF_MS_MIN = 100;
 export const BACKOFF_MS_MAX = 1000;
@@ -48,7 +48,7 @@ export class Peer {
   #next: Timer | undefined;
   #backoffMs = BACKOFF_MS_MIN;
   #isClosed = false;
-  /** Why there is no link, if that is known. */
+  /** Why there is no link, if known. */
   problem: string | undefined;
 
   constructor(
@@ -78,12 +78,12 @@ export class Peer {
     this.#monitor?.tick();
   }
 
-  /** A stream of this peer's that was welcomed. */
+  /** Adopts a stream that this peer opened and that was welcomed. */
   accept(stream: Stream, frameBytesMax: number): void {
     this.#adopt(stream, this.info.incarnation, frameBytesMax);
   }
 
-  /** No more is sent; what was sent still leaves. */
+  /** Stops sending; frames that were sent are still delivered. */
   end(): void {
     this.#stop();
     for (const link of this.#links) link.end();
@@ -93,7 +93,7 @@ export class Peer {
     return [...this.#links].some((link) => link.isFlying);
   }
 
-  /** Frees everything at once. */
+  /** Releases the links and the channel at once. */
   close(): void {
     this.#stop();
     for (const link of [...this.#links]) link.destroy();
@@ -163,7 +163,7 @@ export class Peer {
   #failed(why: string): void {
     this.problem = this.#noLink(why);
     if (this.#isClosed) return;
-    // Half of the wait is chance: those who lost the same peer do not all come back at once.
+    // Half of the delay is random, so that nodes that lost the same peer do not all reconnect at the same time.
     this.#openIn(this.#backoffMs * (0.5 + this.#host.random.next() / 2));
     this.#backoffMs = Math.min(BACKOFF_MS_MAX, this.#backoffMs * 2);
     this.#monitor?.trouble();
@@ -205,7 +205,7 @@ export class Peer {
   #choose(link: Link): void {
     const before = this.#current;
     if (before?.openedBy === link.openedBy) {
-      // Whoever opens another one has lost the first.
+      // A node opens another link only after it has lost its first one.
       this.#current = link;
       before.destroy();
       return;
@@ -214,7 +214,7 @@ export class Peer {
     const loser = before === undefined ? undefined : link.openedBy === high ? before : link;
     if (loser !== link) this.#current = link;
     if (loser?.openedBy === this.#me) loser.end();
-    // The higher one goes on with its own, which the other will prefer too.
+    // The lower incarnation stops opening. The higher one continues, since the other node will also prefer that link.
     if (this.#current?.openedBy === this.info.incarnation && !this.#isOpener) {
       const opening = this.#opening;
       this.#opening = undefined;

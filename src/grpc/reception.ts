@@ -1,4 +1,4 @@
-/** Streams that others opened, until they are welcomed or refused. */
+/** Holds the streams that other nodes opened until each is welcomed or refused. */
 import type { Clock, Timer } from '../ports/clock.js';
 import { type Hello, RefusedReason } from './cluster.gen.js';
 import { decodeFrame, encodeFrame } from './frames.js';
@@ -8,7 +8,7 @@ import type { Stream } from './streams.js';
 
 export interface ReceptionParts {
   readonly clock: Clock;
-  /** How long one waits of whom the members do not tell yet, ms. */
+  /** How long a sender that is in no membership snapshot yet may wait, ms. */
   readonly newcomerMs: number;
   readonly frameBytesMax: number;
   readonly refusals: Refusals;
@@ -24,7 +24,7 @@ interface Visitor {
 
 const VISITORS_MAX = 256;
 const HELLO_WITHIN_MS = 2000;
-/** After a refusal, for it to be read. */
+/** How long a refused peer may take to read the refusal, ms. */
 const LEAVE_WITHIN_MS = 1000;
 const NO_HELLO: Refusal = { why: 'garbage', reason: RefusedReason.NO_HELLO };
 const FULL: Refusal = { why: 'unavailable', reason: RefusedReason.UNAVAILABLE };
@@ -60,7 +60,7 @@ export class Reception {
     if (this.#isClosed || this.#visitors.size > VISITORS_MAX) this.#refuse(visitor, FULL);
   }
 
-  /** The members were read again: who waited may be known now. */
+  /** Decides again for waiting senders, after a new membership snapshot. */
   readAgain(): void {
     for (const visitor of [...this.#visitors]) if (visitor.hello !== undefined) this.#receive(visitor, visitor.hello);
   }
@@ -112,6 +112,6 @@ const TEXTS: Readonly<Record<Refusal['why'], string>> = {
   unavailable: 'this node takes no links now',
 };
 
-/** What a stranger calls itself is shown short, and without what could forge a line. */
+/** Returns the name that a stranger gives itself, cut to 64 characters and escaped, so that it cannot forge a log line. */
 const nameOf = (hello: Hello | undefined): string =>
   hello?.sender === undefined ? 'somebody' : JSON.stringify(hello.sender.serverId.slice(0, 64));

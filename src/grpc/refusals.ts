@@ -4,7 +4,7 @@ export type RefusedFor = 'token' | 'garbage' | 'protocol' | 'keyPrefix' | 'gener
 
 const TELL_EVERY_MS = 60_000;
 
-/** Counts who was refused and why, and says so at most once a minute. */
+/** Counts refusals by reason, and reports one at most once a minute. */
 export class Refusals {
   readonly #clock: Clock;
   readonly #tell: (text: string) => void;

@@ -10,7 +10,7 @@ export interface Credentials {
   readonly server: ServerCredentials;
 }
 
-/** Mutual TLS, or none. Throws CONFIG_INVALID for a certificate or key that cannot be read. */
+/** Returns credentials for mutual TLS, or insecure ones without `tls`. Throws CONFIG_INVALID for unreadable TLS material. */
 export function credentialsOf(tls: IGrpcTlsConfig | undefined): Credentials {
   if (tls === undefined) return { client: credentials.createInsecure(), server: ServerCredentials.createInsecure() };
   const [ca, cert, key] = [tls.ca, tls.cert, tls.key].map((pem) => (pem === undefined ? undefined : Buffer.from(pem)));
@@ -29,14 +29,14 @@ export function credentialsOf(tls: IGrpcTlsConfig | undefined): Credentials {
 
 const digestOf = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** The shared secret of a cluster: in every call's metadata, compared in constant time. */
+/** The shared secret of a cluster. Each call sends it as metadata; it is compared in constant time. */
 export class Token {
   readonly #expected: Buffer | undefined;
   readonly metadata = new Metadata();
 
   constructor(token: string | undefined) {
     if (token === undefined) return;
-    // Metadata takes printable ASCII only, a secret may be anything.
+    // Metadata takes only printable ASCII, but a secret may hold any characters.
     const text = `Bearer ${/^[\x20-\x7e]+$/.test(token) && token.trim() === token ? token : encodeURIComponent(token)}`;
     this.metadata.set(HEADER, text);
     this.#expected = digestOf(text);
@@ -45,7 +45,7 @@ export class Token {
   admits(metadata: Metadata): boolean {
     if (this.#expected === undefined) return true;
     const given = metadata.get(HEADER)[0];
-    // Of digests: then the comparison tells nothing of the length either.
+    // Comparing digests does not reveal the length of the secret either.
     return timingSafeEqual(digestOf(typeof given === 'string' ? given : ''), this.#expected);
   }
 }

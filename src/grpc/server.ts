@@ -1,6 +1,6 @@
 /**
- * What listens for peers. The sockets are ours and handed to the gRPC server one by one: so a taken port is said as such,
- * whoever connects without making a call is counted and cut off, and the end does not wait for anybody.
+ * The server that listens for peers. This class owns the sockets and passes each to the gRPC server. So it can report a taken
+ * port as such, count and close connections that make no call, and close without waiting for any peer.
  */
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { type ChannelOptions, Server, type ServerCredentials, type ServerDuplexStream, status } from '@grpc/grpc-js';
@@ -21,14 +21,14 @@ export interface ServerSettings {
 }
 
 export interface ServerEvents {
-  /** A stream whose token is right; nothing of it was read yet. */
+  /** Called with a stream whose token is right; nothing was read from it yet. */
   link(stream: Stream): void;
-  /** Of this process now; 0: none. */
+  /** Returns the incarnation of this node; 0: none. */
   incarnation(): number;
   refused(why: 'token' | 'garbage', remote: string): void;
 }
 
-/** A connection without a call for so long is nobody we know. */
+/** A connection that makes no call within this time is closed, ms. */
 const CALL_WITHIN_MS = 5000;
 const NOT_ADMITTED = { code: status.UNAUTHENTICATED, details: 'refused' };
 
@@ -47,7 +47,7 @@ export class PeerServer {
   readonly #grpc: Server;
   readonly #net: NetServer;
   readonly #sockets = new Map<string, Socket>();
-  /** Connections that made a call. */
+  /** Remote addresses of the connections that made a call. */
   readonly #called = new Set<string>();
 
   constructor(settings: ServerSettings, events: ServerEvents) {
@@ -70,7 +70,7 @@ export class PeerServer {
     return this.#sockets.size;
   }
 
-  /** Answers the port. Rejects with CONFIG_INVALID if the address cannot be listened on, and may be called again then. */
+  /** Resolves with the port. Rejects with CONFIG_INVALID if the address cannot be listened on; may then be called again. */
   listen(): Promise<number> {
     const { listenAddress } = this.#settings;
     const colon = listenAddress.lastIndexOf(':');
@@ -86,12 +86,12 @@ export class PeerServer {
     });
   }
 
-  /** Takes no more connections; what is open goes on. */
+  /** Stops accepting connections; open ones stay. */
   refuseNew(): void {
     if (this.#net.listening) this.#net.close();
   }
 
-  /** Ends everything at once. */
+  /** Closes all connections at once. */
   close(): void {
     this.refuseNew();
     this.#grpc.forceShutdown();
@@ -108,7 +108,7 @@ export class PeerServer {
     socket.once('close', () => {
       timer.cancel();
       this.#sockets.delete(remote);
-      // Who says nothing is a health check of TCP.
+      // A connection that sent no bytes is a TCP health check.
       if (!this.#called.delete(remote) && socket.bytesRead > 0) this.#events.refused('garbage', remote);
     });
   }

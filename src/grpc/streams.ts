@@ -1,21 +1,21 @@
-/** One gRPC stream, whichever side opened it: bytes both ways, and one end. */
+/** A gRPC stream with the same interface on either side: the node that opened it, and the node that accepted it. */
 import type { ClientDuplexStream, ServerDuplexStream } from '@grpc/grpc-js';
 
 export interface StreamHandlers {
   data(bytes: Buffer): void;
-  /** It has ended, in whatever way; called once, and nothing after it. */
+  /** Called once when the stream has ended, for any reason; no handler is called after it. */
   closed(why: string): void;
 }
 
 export interface Stream {
-  /** Who takes what comes; may be exchanged. */
+  /** Receivers of the stream's events; may be replaced. */
   handlers: StreamHandlers;
-  /** The address at the other end, for people. */
+  /** The address of the other end, for logs. */
   readonly remote: string;
   write(bytes: Buffer, landed: (error: Error | null | undefined) => void): void;
-  /** Nothing more from here; what was written still leaves. */
+  /** Ends the sending side; bytes that were written are still sent. */
   end(): void;
-  /** Ends it at once, whatever the other end does. */
+  /** Ends the stream at once, without waiting for the other end. */
   destroy(): void;
 }
 
@@ -56,7 +56,7 @@ export class OpenedStream extends Half {
   constructor(call: ClientDuplexStream<Buffer, Buffer>) {
     super(call);
     this.#call = call;
-    // Without a listener an error would end the process; whatever ends it, it is one end.
+    // Without a listener an error would end the process. `closed` reports only the first of these events.
     call.on('error', (error) => this.closed(error.message));
     call.on('end', () => this.closed('the peer ended it'));
     call.on('status', ({ details }) => this.closed(details));
@@ -76,7 +76,7 @@ export class AcceptedStream extends Half {
   readonly #call: ServerDuplexStream<Buffer, Buffer>;
   readonly #cut: () => void;
 
-  /** `cut` ends the connection: the call itself has only polite ends, which a frozen peer would never take. */
+  /** `cut` destroys the connection. The call itself can only end with the peer's cooperation, which a frozen peer never gives. */
   constructor(call: ServerDuplexStream<Buffer, Buffer>, cut: () => void) {
     super(call);
     this.#call = call;

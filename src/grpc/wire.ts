@@ -1,22 +1,22 @@
 /**
- * The bytes of protobuf, as far as cluster.gen.ts needs them. The writer goes from the end of its buffer to the start, so that
- * a length is known when it is written: one pass, canonical bytes. The reader trusts nothing: whatever it is given, it ends
- * with a message or a WireError.
+ * The protobuf encoding, as far as cluster.gen.ts needs it. The writer fills its buffer from the end to the start, so that each
+ * length is known when it is written: one pass, canonical bytes. The reader trusts no input: it always ends with a message or a
+ * WireError.
  */
 
-/** Bytes that are no message of the kind that was expected. */
+/** Thrown for bytes that are not a message of the expected kind, and for numbers that cannot be encoded. */
 export class WireError extends Error {
   override readonly name = 'WireError';
 }
 
 const BYTES_MIN = 256;
-/** Up to here a loop beats the call into the runtime. */
+/** Length up to which a loop is faster than the call into the runtime, in characters. */
 const SHORT_TEXT = 24;
 const UINT32 = 2 ** 32;
 
 export class Writer {
   #bytes: Buffer;
-  /** Where the last byte was written. */
+  /** Index of the last byte written; the next one goes before it. */
   #at: number;
 
   constructor(bytesExpected: number) {
@@ -24,12 +24,12 @@ export class Writer {
     this.#at = this.#bytes.length;
   }
 
-  /** What was written; the writer is not used again. */
+  /** Returns the written bytes; the writer must not be used after that. */
   finish(): Buffer {
     return this.#bytes.subarray(this.#at);
   }
 
-  /** Bytes written so far. */
+  /** Number of bytes written so far. */
   get length(): number {
     return this.#bytes.length - this.#at;
   }
@@ -56,7 +56,7 @@ export class Writer {
     this.#varint(tag);
   }
 
-  /** Ends the message before which `length` was `start`. */
+  /** Writes the length and tag of a nested message. `start`: `length` before its fields were written. */
   close(tag: number, start: number): void {
     this.#varint(this.length - start);
     this.#varint(tag);
@@ -82,7 +82,7 @@ export class Writer {
     const size = Buffer.byteLength(text);
     this.#room(size);
     this.#at -= size;
-    // latin1 is a plain copy where each character is one byte.
+    // latin1 is a plain copy if each character is one byte.
     this.#bytes.write(text, this.#at, size, size === length ? 'latin1' : 'utf8');
     return size;
   }
@@ -162,14 +162,14 @@ export class Reader {
     return this.#bytes.toString('utf8', start, this.at);
   }
 
-  /** Where the message ends that starts here with its length. */
+  /** Reads the length of the message that starts here; returns the index of its end. */
   end(): number {
     const size = this.uint();
     if (size > this.#bytes.length - this.at) throw new WireError('it ends within a message');
     return this.at + size;
   }
 
-  /** A message must end where its length said. */
+  /** Throws unless the message ended where its length said. */
   ended(end: number): void {
     if (this.at !== end) throw new WireError('a message does not end where its length says');
   }
@@ -193,7 +193,7 @@ export class Reader {
     }
   }
 
-  /** A number that is skipped may be any of 64 bits. */
+  /** Skips a number, which may be any of 64 bits. */
   #skipVarint(): void {
     for (let i = 0; i < 10; i++) {
       const byte = this.#bytes[this.at++];

@@ -3,7 +3,7 @@ import type { Network, PeerMessage } from '../ports/network.js';
 
 type Receive = (message: PeerMessage, from: number) => void;
 
-/** Where the nodes of one process meet. Nodes that share it must share a store: incarnations are numbered by the store. */
+/** Passes messages between the nodes of one process. These nodes must share a store, because the store numbers incarnations. */
 export class LoopbackHub {
   readonly #listeners = new Map<number, Receive>();
 
@@ -20,7 +20,7 @@ export class LoopbackHub {
   }
 }
 
-/** The network of nodes in one process: loses nothing, and delivers later, as a real one would. */
+/** The network of the nodes in one process. It loses no message, and delivers after `send` has returned, as a real one does. */
 export class LoopbackNetwork implements Network {
   #incarnation: number | undefined;
   readonly #hub: LoopbackHub;

@@ -6,9 +6,8 @@ import type { Clock } from '../ports/clock.js';
 import type { Store } from '../ports/store.js';
 
 /**
- * The embedded store: the state machine itself, in this process's memory. Every call is applied before it returns, so
- * nothing is lost, late or doubled. Several nodes of one process may share one instance: `close` by one of them leaves
- * the data to the others.
+ * The embedded store: the state machine of core/log in the memory of this process. Every call is applied before it returns, so no
+ * call is lost, late or duplicated. Several nodes of one process may share one instance: `close` keeps the data for the others.
  */
 export class MemoryStore implements Store {
   readonly #state = new PartitionState();
@@ -17,7 +16,7 @@ export class MemoryStore implements Store {
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    // Store time looks like the wall clock's, but never jumps.
+    // Store time starts at the wall clock's time, but never jumps.
     this.#offsetMs = clock.wallMs() - clock.monotonicMs();
   }
 

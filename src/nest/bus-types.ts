@@ -1,21 +1,21 @@
 import type { AtomicQueuesError } from '../core/errors.js';
 
-/** Kept exactly: any well-formed string of 1 to 1024 UTF-8 bytes; numbers and bigints become their decimal string. */
+/** Any well-formed string of 1 to 1024 UTF-8 bytes, kept unchanged. A number or bigint becomes its decimal string. */
 export type EntityId = string | number | bigint;
 
 export interface EnqueueOptions {
-  /** Idempotency key within the entity: the same id again returns the first receipt, or its result. */
+  /** Idempotency key within the entity. A second call with the same id returns the first receipt, or the first result. */
   readonly id?: string | undefined;
-  /** Travels to the handler's EntityContext and to the dead letter. */
+  /** Passed to the handler's EntityContext, and kept in the dead letter. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface EnqueueAndWaitOptions extends EnqueueOptions {
-  /** How long to wait for the result, ms. Default: the entity type's `replyTimeout`. */
+  /** Maximum wait for the result, ms. Default: the entity type's `replyTimeout`. */
   readonly timeoutMs?: number | undefined;
-  /** Ends the wait. */
+  /** Ends the wait when aborted. */
   readonly signal?: AbortSignal | undefined;
-  /** 'withdraw' takes the message back at the timeout if it has not begun; the error is then definite. Default 'keep'. */
+  /** 'withdraw' removes a message that has not begun by the timeout; the error is then definite. Default 'keep'. */
   readonly onTimeout?: 'keep' | 'withdraw' | undefined;
 }
 
@@ -24,16 +24,16 @@ export interface Receipt {
   readonly id: string;
   /** Position in the entity's log. */
   readonly sequence: number;
-  /** The id was there: this is the receipt of the message that has it, and nothing was logged. */
+  /** True if a message with this id existed already. The receipt is that of the existing message, and nothing was logged. */
   readonly duplicate: boolean;
   /**
-   * Given exactly if `duplicate`: where that message stands. 'live' waits or runs; 'purged' failed or was interrupted, and its dead
-   * letter was purged.
+   * State of the existing message; present exactly if `duplicate` is true. 'live': it waits or runs. 'purged': it failed or was
+   * interrupted, and its dead letter was purged.
    */
   readonly state?: 'live' | 'completed' | 'failed' | 'interrupted' | 'purged';
 }
 
-/** What became of one message of `enqueueBulk`. */
+/** Outcome of one message of `enqueueBulk`. */
 export type EnqueueOutcome =
   | { readonly ok: true; readonly receipt: Receipt }
   | { readonly ok: false; readonly error: AtomicQueuesError };
@@ -43,12 +43,12 @@ export interface BulkMessage extends EnqueueOptions {
   readonly message: object;
 }
 
-/** The shape of the map that `generate --ts` writes: entity type, message name, payload and reply. */
+/** The shape of the map that `generate --ts` writes: payload and reply by entity type and message name. */
 export interface UntypedDispatchMap {
   readonly [type: string]: { readonly [name: string]: { readonly payload: object; readonly reply: unknown } };
 }
 
-/** `app.get(QueueBus)` has no map either: its type argument is inferred as unknown. */
+/** `app.get(QueueBus)` has no map either: TypeScript infers its type argument as unknown. */
 type MapOf<D> = unknown extends D ? UntypedDispatchMap : D;
 type Cell<D, T, N> = T extends keyof MapOf<D> ? (N extends keyof MapOf<D>[T] ? MapOf<D>[T][N] : never) : never;
 
@@ -57,10 +57,10 @@ export type NameIn<D, T extends TypeIn<D>> = keyof MapOf<D>[T] & string;
 export type PayloadIn<D, T, N> = Cell<D, T, N> extends { readonly payload: infer P } ? P : object;
 export type ReplyIn<D, T, N> = Cell<D, T, N> extends { readonly reply: infer R } ? R : unknown;
 
-/** `string` where the bus has no dispatch map, nothing where it has: there the map's overload is the only one. */
+/** `string` for a bus without a dispatch map, else `never`: with a map, only the overload of the map applies. */
 export type UntypedOnly<D> = string extends TypeIn<D> ? string : never;
 
-/** A message of `enqueueBulk` by name. */
+/** A message of `enqueueBulk`, given by entity type and message name. */
 export type NamedMessage<D> = {
   [T in TypeIn<D>]: {
     [N in NameIn<D, T>]: EnqueueOptions & {

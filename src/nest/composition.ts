@@ -1,4 +1,4 @@
-/** The composition root: the only file that knows which adapter stands behind which port. */
+/** The composition root: the only file that chooses the adapter for each port. */
 
 import type { ResolvedConfig } from '../core/config/types.js';
 import { resolveConfig } from '../core/config.js';
@@ -9,12 +9,12 @@ import { LoopbackHub, LoopbackNetwork } from '../memory/network.js';
 import { MemoryStore } from '../memory/store.js';
 import type { Clock } from '../ports/clock.js';
 import type { HandlerPort } from '../ports/handler.js';
-import type { Pulse } from '../ports/heartbeats.js';
+import type { HeartbeatSender } from '../ports/heartbeats.js';
 import type { Network } from '../ports/network.js';
 import type { Store } from '../ports/store.js';
 import type { Trace, TraceEvents } from '../ports/trace.js';
 import { DeadLetterBox } from '../runtime/dead-letters.js';
-import { pulseEveryMs } from '../runtime/heartbeats.js';
+import { heartbeatEveryMs } from '../runtime/heartbeats.js';
 import { Node, type NodeOptions } from '../runtime/node.js';
 import { SystemClock } from '../system/clock.js';
 import { KeepAlive } from '../system/keep-alive.js';
@@ -34,22 +34,22 @@ export interface Parts {
   readonly onDeadLetter: (event: TraceEvents['dead-letter']) => void;
 }
 
-/** A node that runs, and holds its process while it works. */
+/** A running node. Keeps its process alive while it has work. */
 export interface RunningNode {
   readonly node: Node;
   readonly deadLetters: DeadLetterBox;
-  /** To be called when something is asked of the node. */
+  /** Keeps the process alive for the work that follows. Call it before each call to the node. */
   touch(): void;
-  /** Drains and closes; also what SIGTERM and SIGINT do if nothing else listens to them. Idempotent. */
+  /** Drains and closes the node. SIGTERM and SIGINT call it too if the process has no other listener for them. Idempotent. */
   stop(): Promise<void>;
 }
 
-/** Throws CONFIG_INVALID with every fault. */
+/** Resolves the config with the environment of this process. Throws CONFIG_INVALID with every fault. */
 export const configOf = (given: unknown): ResolvedConfig => resolveConfig(given, systemEnvironment());
 
 /**
- * Builds a node on the machine's clock, randomness and the configured store, and starts it. Rejects as `Node.start` does; with
- * SHUTTING_DOWN once `stopping` is aborted, when nothing of the node is left.
+ * Builds a node on the system clock, system randomness and the configured store, and starts it. Rejects as `Node.start` does.
+ * If `stopping` is aborted, rejects with SHUTTING_DOWN after the node has released everything.
  */
 export const startNode = (parts: Parts, stopping: AbortSignal): Promise<RunningNode> => callOutside(() => start(parts, stopping));
 
@@ -65,14 +65,14 @@ async function start(parts: Parts, stopping: AbortSignal): Promise<RunningNode> 
   stopping.addEventListener('abort', onStop);
   try {
     refuseIf(stopping);
-    // First of all that holds something: where the port is taken, no thread and no connection is there yet.
+    // Open the network before any other resource: if the port is taken, no thread and no store connection exists yet.
     await network.open();
     refuseIf(stopping);
     const node = new Node({
       ...{ config, clock, store, handler, trace, contracts, schemas, route },
       random: new SystemRandom(),
       network: network.port,
-      pulse: await pulseOf(config, clock, logger),
+      heartbeats: await heartbeatSenderOf(config, clock, logger),
       onClosed: (why) => {
         logger.error(`the node has closed: ${why.cause === undefined ? why.message : linesOfThrown(why)}`);
         if (why.code === 'FENCED' && config.onLeaseLost === 'exit') exitOnLeaseLost();
@@ -87,7 +87,7 @@ async function start(parts: Parts, stopping: AbortSignal): Promise<RunningNode> 
     refuseIf(stopping);
     return running;
   } catch (error) {
-    // A node whose start fails closes its store and its pulse; one that is stopped closes its network, too.
+    // A failed start closes the store and the heartbeat sender, a stop also closes the network. Close the network in both cases.
     if (stopping.aborted) await stop();
     await network.port.close();
     throw error;
@@ -102,8 +102,8 @@ function refuseIf(stopping: AbortSignal): void {
 }
 
 /**
- * Grace periods that another listener of a signal has to close the application. The drain may take one more: by default 30 s in
- * all, after which Kubernetes kills.
+ * Number of `shutdownGraceMs` periods that another listener of a signal has to close the application. The drain may take one
+ * more period. By default the sum is 30 s, after which Kubernetes kills the process.
  */
 const OTHERS_GRACES = 2;
 
@@ -135,7 +135,7 @@ class Running implements RunningNode, Ending {
       await this.node.start();
       this.#unlisten = onTermination(this);
     } catch (error) {
-      // A stop that is under way holds the process until its own end.
+      // A stop in progress keeps the process alive until it ends.
       if (this.#stopping === undefined) this.#keepAlive.close();
       throw error;
     } finally {
@@ -178,21 +178,25 @@ class Running implements RunningNode, Ending {
 
 async function storeOf(config: ResolvedConfig, clock: Clock): Promise<Store> {
   const { redis, keyPrefix, storeCallTimeoutMs } = config;
-  // Without the write-ahead log nothing is to outlive the process, so nothing is to leave it either.
+  // Without the write-ahead log no data must outlive the process, so no data leaves the process either.
   if (redis === undefined || !config.wal.enabled) return new MemoryStore(clock);
   const { RedisStore } = await import('../redis/store.js').catch(explainMissing);
   return new RedisStore({ connection: redis, keyPrefix, storeCallTimeoutMs, clock });
 }
 
-/** Undefined where the beats leave from the main loop. */
-async function pulseOf(config: ResolvedConfig, clock: Clock, logger: EventLogger): Promise<Pulse | undefined> {
+/** Returns undefined if the main loop sends the heartbeats: without Redis, or if the heartbeat thread cannot be created. */
+async function heartbeatSenderOf(
+  config: ResolvedConfig,
+  clock: Clock,
+  logger: EventLogger,
+): Promise<HeartbeatSender | undefined> {
   const { redis, keyPrefix, storeCallTimeoutMs, wal, timing } = config;
   if (redis === undefined || !wal.enabled) return undefined;
-  const { BeatThread } = await import('../redis/heartbeat-thread.js').catch(explainMissing);
+  const { HeartbeatThread } = await import('../redis/heartbeat-thread.js').catch(explainMissing);
   const { loopStallLimitMs, nodeTTLMs } = timing;
-  const everyMs = pulseEveryMs(config);
+  const everyMs = heartbeatEveryMs(config);
   try {
-    return new BeatThread({ connection: redis, keyPrefix, storeCallTimeoutMs, everyMs, loopStallLimitMs, clock });
+    return new HeartbeatThread({ connection: redis, keyPrefix, storeCallTimeoutMs, everyMs, loopStallLimitMs, clock });
   } catch (error) {
     const why = recordError(error).message;
     logger.warn(
@@ -204,16 +208,16 @@ async function pulseOf(config: ResolvedConfig, clock: Clock, logger: EventLogger
 
 interface ReadyNetwork {
   readonly port: Network;
-  /** Before the node joins: rejects with CONFIG_INVALID if it cannot listen. */
+  /** Called before the node joins. Rejects with CONFIG_INVALID if the network cannot listen. */
   open(): Promise<unknown>;
-  /** Resolves when replies are heard, or soon after if they are not: a lost reply costs a sweep, not the start. */
+  /** Resolves when replies can arrive, or after a short wait if they cannot: a lost reply costs a sweep, not the start. */
   ready(): Promise<unknown>;
 }
 
 const NETWORK_READY_WAIT_MS = 1000;
-/** How long a port is waited for that the process before may still have: as long as a join waits for its lease. */
+/** Node TTLs to wait for a port that the previous process may still hold. A join waits as long for the lease of that process. */
 const PREDECESSOR_TTLS = 3;
-/** Of heartbeats, after which every reading of the members names a newcomer. */
+/** Number of heartbeat intervals after which every membership snapshot contains a member that has just joined. */
 const NEWCOMER_HEARTBEATS = 4;
 const nothing = (): Promise<void> => Promise.resolve();
 
@@ -250,13 +254,13 @@ async function grpcNetworkOf(
   });
   const ready = async (): Promise<void> => {
     await port.listening(NETWORK_READY_WAIT_MS);
-    // Nobody waits for it: a wrong address costs peers their links, not this node its start.
+    // Not awaited: a wrong address breaks the links of peers to this node, but must not fail its start.
     void port.selfTest(deadlines.pingMs).then((fault) => fault !== undefined && onNotice(fault));
   };
   return { port, open: () => port.open(PREDECESSOR_TTLS * timing.nodeTTLMs), ready };
 }
 
-/** What a missing package is for; it is loaded only where the config asks for it. */
+/** The config field that needs each optional package. A package is loaded only if the config needs it. */
 const NEEDED_BY: Readonly<Record<string, string>> = { ioredis: "`store: 'redis'`", '@grpc/grpc-js': '`grpc.enabled`' };
 
 function explainMissing(error: unknown): never {

@@ -1,17 +1,17 @@
 /**
- * Which property a constructor fills from one of its parameters, read from the class's source text.
+ * Finds the property that a constructor fills from one of its parameters, by reading the class's source text.
  *
- * A parameter decorator learns the parameter's index and nothing else: TypeScript erases that `readonly id: string` in a
- * constructor also declares a property. What the compiler emits still says it: `this.id = id`. That survives minifiers, which
- * rename the parameter but not the property. Where the constructor only passes the parameter on (`super(id)`), the property is
- * taken to have the parameter's name.
+ * A parameter decorator receives the parameter's index only. TypeScript erases the fact that `readonly id: string` in a
+ * constructor also declares a property, but the emitted code contains the assignment `this.id = id`. Minifiers rename the
+ * parameter but not the property, so the assignment survives them. If the constructor only passes the parameter on (`super(id)`),
+ * the property is assumed to have the parameter's name.
  *
- * No parser of JavaScript: a scanner that knows strings, templates, comments, brackets, and regular expressions well enough.
+ * The scanner is not a JavaScript parser. It recognizes strings, templates, comments, brackets, and most regular expressions.
  */
 
 interface Token {
   readonly text: string;
-  /** Depth of brackets around it; an opening bracket and its closing one have the same. */
+  /** Number of open brackets around the token. An opening bracket and its closing bracket have the same depth. */
   readonly depth: number;
 }
 
@@ -59,7 +59,7 @@ class Scanner {
     this.push(this.source.slice(start, this.at));
   }
 
-  /** The text of a template is one token; the code in its `${}` is scanned for its end only. */
+  /** Reads a template as one token. The code in its `${}` is scanned only to find its end. */
   private template(): void {
     this.at++;
     while (this.at < this.source.length && this.source[this.at] !== '`') {
@@ -112,7 +112,7 @@ class Scanner {
       this.depth--;
       this.push(c);
     } else if (c === '=' && '=>'.includes(this.source[this.at + 1] ?? ' ')) {
-      // "==", "===" and "=>" are no assignments.
+      // "==", "===" and "=>" are not assignments.
       this.push(this.source.slice(this.at, this.at + 2));
       this.at++;
     } else this.push(c);
@@ -122,14 +122,14 @@ class Scanner {
 
 const IDENTIFIER = /^[A-Za-z_$\u0080-\uffff][\w$\u0080-\uffff]*$/;
 
-/** Position of the bracket that closes the one at `open`. */
+/** Returns the index of the bracket that closes the one at `open`, or -1. */
 function closing(tokens: readonly Token[], open: number): number {
   const depth = tokens[open]!.depth;
   for (let i = open + 1; i < tokens.length; i++) if (tokens[i]!.depth === depth && ')}]'.includes(tokens[i]!.text)) return i;
   return -1;
 }
 
-/** Position of the "(" that opens the constructor's parameters, in a class or in a function that was compiled from one. */
+/** Returns the index of the "(" before the constructor's parameters, in a class or in a function compiled from one, or -1. */
 function parametersStart(tokens: readonly Token[]): number {
   if (tokens[0]?.text === 'function') return tokens.findIndex(({ text }) => text === '(');
   const bodyDepth = 1;
@@ -137,13 +137,13 @@ function parametersStart(tokens: readonly Token[]): number {
     const isMember = tokens[i]!.depth === bodyDepth && /^(constructor|'constructor'|"constructor")$/.test(tokens[i]!.text);
     const before = tokens[i - 1]!.text;
     if (isMember && tokens[i + 1]!.text === '(' && /^[{};]$/.test(before)) return i + 1;
-    // A field without a semicolon may stand before it; what calls or reads a "constructor" has one of these before it.
+    // A field without a semicolon may precede the constructor. A call or read of a "constructor" follows one of these tokens.
     if (isMember && tokens[i + 1]!.text === '(' && !/^[.=(,&|?:+!-]$|^(new|static|get|set|async)$/.test(before)) return i + 1;
   }
   return -1;
 }
 
-/** The tokens of the parameter at `index`, without its default value. */
+/** Returns the tokens of the parameter at `index`, without its default value. */
 function parameterAt(tokens: readonly Token[], start: number, end: number, index: number): readonly Token[] {
   const depth = tokens[start]!.depth + 1;
   let seen = 0;
@@ -162,14 +162,14 @@ function parameterAt(tokens: readonly Token[], start: number, end: number, index
   return found;
 }
 
-/** The properties that the constructor's body sets with `this.property = parameter`. */
+/** Returns the properties that the constructor's body sets with `this.property = parameter`. */
 function assignedFrom(body: readonly Token[], parameter: string): readonly string[] {
   const found: string[] = [];
   for (let i = 0; i + 4 < body.length + 1; i++) {
     const [self, dot, property, equals, value] = body.slice(i, i + 5).map(({ text }) => text);
     if (self !== 'this' || dot !== '.' || equals !== '=' || value !== parameter || !IDENTIFIER.test(property!)) continue;
     const after = body[i + 5]?.text;
-    // `this.a = id.trim()` or `id + 1` is another value; without a semicolon the next statement starts with a word.
+    // `this.a = id.trim()` and `id + 1` assign other values. Without a semicolon, the next statement starts with a word.
     if (after === undefined || /^[;,})]$/.test(after) || WORD.test(after[0]!)) found.push(property!);
   }
   return found;
@@ -177,7 +177,7 @@ function assignedFrom(body: readonly Token[], parameter: string): readonly strin
 
 export type ParameterProperty = { readonly property: string } | { readonly why: string };
 
-/** The property that the constructor of `source` (a class's text) fills from its parameter at `index`, or why it is unknown. */
+/** Returns the property that the constructor of `source` (a class's text) fills from parameter `index`, or why none was found. */
 export function propertyOfParameter(source: string, index: number): ParameterProperty {
   const tokens = new Scanner(source).scan();
   const start = parametersStart(tokens);

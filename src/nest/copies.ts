@@ -1,4 +1,4 @@
-/** Other copies of this package in the process: what they inject is ours too, and somebody has to be warned. */
+/** Handles other copies of this package in the process: provides this copy's services under their tokens, and warns once. */
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Provider, Type } from '@nestjs/common';
@@ -7,7 +7,7 @@ import { DeadLetters } from './dead-letters.js';
 import { QueueBus } from './queue-bus.js';
 
 interface Copy {
-  /** Folder of its build; some bundles do not know it. */
+  /** Folder of the copy's build, or 'a bundle' if it is not known. */
   readonly path: string;
   readonly tokens: { readonly QueueBus: Type; readonly DeadLetters: Type };
 }
@@ -18,7 +18,7 @@ const path = URL.canParse(import.meta.url ?? '') ? dirname(dirname(fileURLToPath
 const copies = sharedByCopies('copies', () => new Map<string, Copy>());
 copies.set(path, { path, tokens: MINE });
 
-/** Providers under the tokens of the copies that have been loaded, for those who inject by the class of one of them. */
+/** Returns providers under the tokens of the other loaded copies, so that classes of those copies can be injected. */
 export const providersForCopies = (): readonly (Provider & { readonly provide: Type })[] =>
   [...copies.values()]
     .filter(({ tokens }) => tokens.QueueBus !== MINE.QueueBus)
@@ -29,7 +29,7 @@ export const providersForCopies = (): readonly (Provider & { readonly provide: T
 
 const warned = sharedByCopies('copies-warned', () => ({ count: 1 }));
 
-/** The warning of a process that has several copies: once, and again only when one more has been loaded. */
+/** Returns the warning for a process with several copies: once, and again only after another copy was loaded. */
 export function noticeOfCopies(): string | undefined {
   if (copies.size <= warned.count) return undefined;
   warned.count = copies.size;

@@ -25,10 +25,10 @@ export interface DeadLetterEvent {
   readonly reason: DeadLetter['reason'];
 }
 
-/** A promise that it answers is not waited for; its rejection is logged. */
+/** A returned promise is not awaited. Its rejection is logged. */
 export type DeadLetterListener = (event: DeadLetterEvent) => unknown;
 
-/** Who is told of dead letters, and what happens if one of them throws or rejects. */
+/** Calls the listeners of dead letters. A listener that throws or rejects is reported to `onFault`. */
 export class DeadLetterListeners {
   readonly #listeners = new Set<DeadLetterListener>();
   readonly #onFault: (text: string) => void;
@@ -45,7 +45,7 @@ export class DeadLetterListeners {
   tell({ entity, id, name, reason }: TraceEvents['dead-letter']): void {
     const event = { entityType: typeOfKey(entity), entityId: idOfKey(entity), messageId: unescapeId(id), name, reason };
     for (const listener of this.#listeners) {
-      // Whatever context it enters is its own.
+      // Each call is a separate async resource: a context that one listener enters must not reach the next.
       void new AsyncResource('AtomicQueuesListener').runInAsyncScope(() => this.#call(listener, event));
     }
   }
@@ -59,7 +59,7 @@ export class DeadLetterListeners {
   }
 }
 
-/** What the service needs of the module. */
+/** The part of the module that `DeadLetters` uses. */
 export interface DeadLetterHost {
   readonly deadLetterListeners: DeadLetterListeners;
   /** Throws SHUTTING_DOWN before the start and after the stop. */
@@ -67,9 +67,9 @@ export interface DeadLetterHost {
 }
 
 /**
- * Messages that failed or were interrupted, of the whole `keyPrefix`. Every call rejects with SHUTTING_DOWN, STORE_UNAVAILABLE,
- * CONFIG_INVALID or INVALID_ENTITY_ID for a wrong argument; a replay or purge with STORE_LOST too, and with OUTCOME_UNKNOWN if its
- * answer was lost.
+ * Lists, replays and purges the dead letters of the whole `keyPrefix`: messages that failed or were interrupted. Every call may
+ * reject with SHUTTING_DOWN, STORE_UNAVAILABLE, and for a wrong argument CONFIG_INVALID or INVALID_ENTITY_ID. A replay or purge
+ * may also reject with STORE_LOST, and with OUTCOME_UNKNOWN if the store's reply was lost.
  */
 export class DeadLetters {
   readonly #host: DeadLetterHost;
@@ -79,48 +79,48 @@ export class DeadLetters {
     this.#host = host;
   }
 
-  /** A page, oldest first. */
+  /** Returns one page, oldest first. */
   async list(options?: DeadLetterListOptions): Promise<DeadLetterPage> {
     return this.#host.deadLetterBox().list(options);
   }
 
-  /** How many there are. */
+  /** Returns the number of dead letters. */
   async count(): Promise<number> {
     return this.#host.deadLetterBox().count();
   }
 
-  /** Undefined if there is none of that number. */
+  /** Returns the dead letter with this number, or undefined. */
   async show(id: string): Promise<DeadLetter | undefined> {
     return this.#host.deadLetterBox().show(id);
   }
 
   /**
-   * Logs its message again, at the end of its entity's queue and under another id; the message's `replayOf` and the letter's
-   * `replayedAs` name each other. A second replay is refused. Where the handler returned late, a replay
-   * needs `force`, since its effect may be there.
+   * Logs the message of a dead letter again, at the end of its entity's queue and under a new id. The new message's `replayOf`
+   * and the dead letter's `replayedAs` refer to each other. Refuses a second replay. Needs `force` if the handler returned late,
+   * since its effect may exist already.
    */
   async replay(id: string, options?: ReplayOptions): Promise<ReplayOutcome> {
     return this.#host.deadLetterBox().replay(id, options);
   }
 
-  /** Replays all that match, `{}` for all, and were not replayed yet. */
+  /** Replays all dead letters that match and were not replayed yet. `{}` matches all. */
   async replayAll(filter: DeadLetterFilter, options?: ReplayRunOptions): Promise<RunResult> {
     return this.#host.deadLetterBox().replayAll(filter, options);
   }
 
-  /** Deletes it for good. False if there is none of that number. */
+  /** Deletes a dead letter permanently. Returns false if no dead letter has this number. */
   async purge(id: string): Promise<boolean> {
     return this.#host.deadLetterBox().purge(id);
   }
 
-  /** Deletes all that match, `{}` for all, for good. */
+  /** Deletes all dead letters that match permanently. `{}` matches all. */
   async purgeAll(filter: DeadLetterFilter, options?: RunOptions): Promise<RunResult> {
     return this.#host.deadLetterBox().purgeAll(filter, options);
   }
 
   /**
-   * Tells `listener` of each message that this node made a dead letter, after the log has it; a node that dies first tells nobody.
-   * Answers a function that ends it. May be called before the application has started.
+   * Calls `listener` for each message that this node made a dead letter, after the log has recorded it. If the node dies in
+   * between, no listener is called. Returns a function that removes the listener. May be called before the application starts.
    */
   onDeadLetter(listener: DeadLetterListener): () => void {
     return this.#host.deadLetterListeners.add(listener);

@@ -4,7 +4,7 @@ import { propertyOfParameter } from './constructor-source.js';
 import { type IdProperty, metadata } from './metadata.js';
 import { isStandardSchema, type StandardSchema } from './standard-schema.js';
 
-/** Works on a property and on a constructor parameter. */
+/** Decorates a property or a constructor parameter. */
 export type QueueEntityIdDecorator = (target: object, property: string | symbol | undefined, parameterIndex?: number) => void;
 
 const nameOf = (target: object): string => (typeof target === 'function' ? target.name : target.constructor.name) || 'a class';
@@ -14,13 +14,13 @@ const invalid = (message: string): AtomicQueuesError => new AtomicQueuesError('C
 export interface EntityTypeOptions {
   /**
    * The message's name in the log and in the registry: 1 to 128 letters, digits, `_`, `$`, `.`, `:`, `/`, `-`. Default: the name
-   * of the class, which a minifier changes. A subclass does not inherit it.
+   * of the class, which a minifier changes. A subclass does not inherit this name.
    */
   readonly name?: string | undefined;
 }
 
 /**
- * The entity type that messages of this class are for, like 'account': letters, digits, `_`, `.`, `-`, at most 128.
+ * Sets the entity type of a message class, such as 'account': 1 to 128 letters, digits, `_`, `.`, `-`.
  * Throws CONFIG_INVALID.
  */
 export function EntityType(type: string, { name }: EntityTypeOptions = {}): ClassDecorator {
@@ -41,8 +41,8 @@ export function EntityType(type: string, { name }: EntityTypeOptions = {}): Clas
 }
 
 /**
- * The property, or constructor parameter that fills a property, that holds the entity's id. Throws CONFIG_INVALID if the
- * property behind a parameter cannot be found.
+ * Marks the property that holds the entity's id, or the constructor parameter that fills that property. Throws CONFIG_INVALID if
+ * the property of a parameter cannot be found.
  */
 export function QueueEntityId(): QueueEntityIdDecorator {
   return (target, property, parameterIndex) => {
@@ -74,7 +74,7 @@ function setIdProperty(target: object, property: IdProperty): void {
   metadata.setIdProperty(target, property);
 }
 
-/** `@EntityType(type, options)` and `@QueueEntityId()` on `property` in one. Throws CONFIG_INVALID. */
+/** Combines `@EntityType(type, options)` with `@QueueEntityId()` on `property`. Throws CONFIG_INVALID. */
 export function QueueEntity(type: string, property: string, options?: EntityTypeOptions): ClassDecorator {
   return (target) => {
     if (typeof property !== 'string' || property === '') {
@@ -86,14 +86,14 @@ export function QueueEntity(type: string, property: string, options?: EntityType
 }
 
 /**
- * What a payload must look like, as JSON: checked at the call, before anything is logged; never changes the payload.
+ * Sets the schema of the payload's JSON. The sender checks the payload before anything is logged; the check never changes it.
  * Takes any Standard Schema (zod 4, valibot, arktype, ...). Throws CONFIG_INVALID.
  */
 export function Schema(schema: StandardSchema): ClassDecorator {
   return (target) => metadata.setSchema(target, checked('Schema', schema, target));
 }
 
-/** What the handler's result must look like; a wrong one is a failure that is not retried. Throws CONFIG_INVALID. */
+/** Sets the schema of the handler's result. A result that does not match is a failure without retry. Throws CONFIG_INVALID. */
 export function ReplySchema(schema: StandardSchema): ClassDecorator {
   return (target) => metadata.setReplySchema(target, checked('ReplySchema', schema, target));
 }

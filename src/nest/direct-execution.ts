@@ -7,11 +7,11 @@ import { metadata } from './metadata.js';
 type Send = (message: object, context?: AsyncContext) => Promise<unknown>;
 
 /**
- * `commandBus.execute` of an entity message would run its handler behind the worker's back, beside what the worker runs. This
- * puts a guard before `execute` of every bus. It stays after the stop: another node may own the entity by then.
+ * Guards `execute` of every bus. Without the guard, `commandBus.execute` of an entity message would run its handler outside the
+ * worker, concurrently with the worker's own message. The guard stays after the stop: another node may own the entity then.
  *
- * What sagas answer comes from within the handler that published the event, and is no call of it: nobody waits for it there. So
- * they get a command bus of their own, whose entity messages go by `sendForSaga`.
+ * The command of a saga runs in the async context of the handler that published the event, but that handler neither calls it nor
+ * waits for it. In mode 'route' sagas therefore get a separate command bus, which sends entity messages by `sendForSaga`.
  */
 export function guardDirectExecution(
   buses: Buses,

@@ -18,7 +18,7 @@ import type { Sender } from './sender.js';
 
 type Named<D, T extends TypeIn<D>, Fixed extends string> = Omit<Extract<NamedMessage<D>, { readonly type: T }>, Fixed>;
 
-/** `QueueBus` for one entity type. A message of another type rejects with CONFIG_INVALID, and nothing is logged. */
+/** `QueueBus` for one entity type. Rejects a message of another type with CONFIG_INVALID and logs nothing. */
 export class EntityTypeScope<D, T extends TypeIn<D>> {
   readonly #sender: Sender;
   readonly #scope: Scope;
@@ -54,7 +54,7 @@ export class EntityTypeScope<D, T extends TypeIn<D>> {
   }
 }
 
-/** `QueueBus` for one entity. A message of another entity rejects with INVALID_ENTITY_ID, and nothing is logged. */
+/** `QueueBus` for one entity. Rejects a message of another entity with INVALID_ENTITY_ID and logs nothing. */
 export class EntityScope<D, T extends TypeIn<D>> {
   readonly #sender: Sender;
   readonly #scope: Scope;

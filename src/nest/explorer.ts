@@ -11,12 +11,12 @@ type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
 
 type Execute = (message: object, context?: object) => unknown;
 
-/** A bus of @nestjs/cqrs, commands and queries alike. */
+/** A command bus or query bus of @nestjs/cqrs. */
 export interface CqrsBus {
   execute(message: object, context?: AsyncContext): unknown;
 }
 
-/** An event bus of @nestjs/cqrs, as its sagas see it: this is where their commands go. */
+/** The part of an event bus of @nestjs/cqrs that its sagas use: the bus that executes their commands. */
 export interface SagaBus {
   commandBus: CqrsBus;
 }
@@ -30,7 +30,7 @@ export interface Buses {
 export interface Explored {
   readonly registry: MessageRegistry;
   readonly buses: Buses;
-  /** For the log of the start. */
+  /** Warnings to log at the start. */
   readonly notices: readonly string[];
 }
 
@@ -42,8 +42,8 @@ interface FoundHandler {
 }
 
 /**
- * Finds every handler of an entity message, and every command and query bus: an application has several where it imports
- * CqrsModule.forRoot() of its own. Throws CONFIG_INVALID with all faults in one message.
+ * Finds every handler of an entity message, and every command and query bus. An application that imports CqrsModule.forRoot()
+ * itself has several buses. Throws CONFIG_INVALID with all faults in one message.
  */
 export function explore(discovery: DiscoveryService, config: ResolvedConfig): Explored {
   const wrappers = discovery.getProviders().filter((wrapper) => !wrapper.isAlias);
@@ -55,7 +55,7 @@ export function explore(discovery: DiscoveryService, config: ResolvedConfig): Ex
   const registry = new MessageRegistry();
   const faults: string[] = [];
   const notices: string[] = [];
-  // The instance method as it is before direct execution is guarded: the worker must reach the handler itself.
+  // Take `execute` before direct execution is guarded: the worker must reach the handler, not the guard.
   const executeBy = { command: executeOf(buses.command[0]), query: executeOf(buses.query[0]) };
   for (const found of wrappers.flatMap(handlerOf)) {
     const message = describe(found, config, executeBy[found.kind]);
@@ -82,16 +82,16 @@ export function explore(discovery: DiscoveryService, config: ResolvedConfig): Ex
   return { registry, buses, notices };
 }
 
-/** Every instance once, those of a global CqrsModule.forRoot() first: that is the one whose publishers the user configured. */
+/** Returns each bus once. Buses of a global CqrsModule.forRoot() come first: the user configured their publishers. */
 function busesOf(wrappers: readonly Wrapper[], busClass: typeof CommandBus | typeof QueryBus): readonly CqrsBus[] {
-  // By token too: tests put other buses in their place.
+  // Match the token too: tests replace the buses by instances of other classes.
   const found = wrappers.filter(({ token, instance }) => token === busClass || instance instanceof busClass).filter(canExecute);
   const isGlobal = ({ host }: Wrapper): boolean => host?.isGlobal === true;
   const ordered = [...found.filter(isGlobal), ...found.filter((wrapper) => !isGlobal(wrapper))];
   return [...new Set(ordered.map(({ instance }) => instance as CqrsBus))];
 }
 
-/** `commandBus` is private there: without it, as in a bus of the user's own, sagas go the way of all commands. */
+/** Checks for the private field `commandBus`. Without it, as in a custom event bus, saga commands use the guarded buses. */
 function sendsForSagas({ instance }: Wrapper): boolean {
   const { commandBus } = (instance instanceof EventBus ? instance : {}) as Partial<SagaBus>;
   return typeof commandBus?.execute === 'function';
@@ -114,7 +114,7 @@ function handlerOf(wrapper: Wrapper): readonly FoundHandler[] {
   return [{ ...handled, type, handler: `${handler.name} (module ${wrapper.host?.name ?? 'unknown'})` }];
 }
 
-/** What the registry keeps of a handler, or what is wrong with its message. */
+/** Returns the registry entry of a handler, or the fault of its message as text. */
 function describe(found: FoundHandler, config: ResolvedConfig, execute: Execute | undefined): HandledMessage | string {
   const { type, message, handler } = found;
   if (execute === undefined) return `${handler} has no bus to run it: CqrsModule was overridden`;

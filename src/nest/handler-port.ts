@@ -9,18 +9,18 @@ import { type Delivery, type FailureRuling, FinalFailure, type HandlerPort, NotC
 import type { HandledMessage, MessageRegistry } from './registry.js';
 import { checkedInTime, checkSchema, isVerdict } from './standard-schema.js';
 
-/** Names a handler's run to tools that watch async resources. */
+/** Name of a handler's run in tools that track async resources. */
 const RESOURCE = 'AtomicQueuesHandler';
 
 interface Runner {
   readonly message: HandledMessage;
-  /** Turns what the handler returned into JSON text, or rejects. */
+  /** Encodes the handler's result as JSON text. Throws or rejects if the result is not valid. */
   readonly finish: (result: unknown) => string | Promise<string>;
 }
 
 /**
- * Runs handlers through the buses of @nestjs/cqrs, so that request scope, publishers and interceptors of the bus stay. Each run is
- * an async resource of its own: on Node 20 a context that one handler enters (`enterWith`) would else hold for the next, too.
+ * Runs handlers through the buses of @nestjs/cqrs, so that request scope, publishers and bus interceptors keep working. Each run
+ * is a separate async resource. Otherwise, on Node 20, a context that one handler enters (`enterWith`) would leak into the next.
  */
 export class BusHandlers implements HandlerPort {
   readonly #runners = new Map<string, Map<string, Runner>>();
@@ -28,7 +28,7 @@ export class BusHandlers implements HandlerPort {
   readonly #checkMsMax: number;
   readonly #onFault: (text: string) => void;
 
-  /** `onFault` gets what is wrong with an `isTerminal` of the application. */
+  /** `onFault` receives the fault of an application's `isTerminal` that throws or returns no boolean. */
   constructor(registry: MessageRegistry, config: ResolvedConfig, onFault: (text: string) => void) {
     const resultBytesMax = config.limits.payloadBytesMax;
     this.#entitySettings = (type) => config.entitySettings(type);
@@ -40,7 +40,7 @@ export class BusHandlers implements HandlerPort {
     }
   }
 
-  /** The payload is checked as it is logged, which is what the caller's check saw too: nothing is transformed between them. */
+  /** Checks the payload as logged. The sender's check saw the same text: no transformation happens in between. */
   check(delivery: Delivery): undefined | Promise<void> {
     const message = this.#runnerOf(delivery)?.message;
     if (message?.schema === undefined) return undefined;
@@ -60,11 +60,11 @@ export class BusHandlers implements HandlerPort {
 
   run(delivery: Delivery): Promise<string> {
     const runner = this.#runnerOf(delivery);
-    // The runtime begins only what was declared; a message that comes here all the same must not count as handled.
+    // The runtime begins only declared messages. If another one arrives here, it must not count as handled.
     if (runner === undefined) throw new FinalFailure(unknownMessage(delivery));
     const message = objectOf(runner.message, delivery);
     const { carried } = delivery;
-    // For handlers that are not request-scoped, too: they may merge it into what they publish.
+    // Attach the context for handlers without request scope too: they may merge it into the events they publish.
     if (carried instanceof AsyncContext) carried.attachTo(message);
     const result = new AsyncResource(RESOURCE).runInAsyncScope(runner.message.execute, undefined, message, carried);
     return Promise.resolve(result).then(runner.finish);
@@ -78,7 +78,7 @@ export class BusHandlers implements HandlerPort {
 
   #isTerminal(type: string, name: string, thrown: unknown): boolean {
     if (TerminalError.is(thrown)) return true;
-    // What the library itself fails is no answer of the application.
+    // Failures that the library itself raises are not decisions of the application.
     if (thrown instanceof FinalFailure || thrown instanceof NotCalled) return false;
     const { isTerminal = isClientError } = this.#entitySettings(type);
     try {
@@ -94,7 +94,7 @@ export class BusHandlers implements HandlerPort {
   }
 }
 
-/** A schema that said no would say so again; one that threw or did not answer is asked again by the next attempt. */
+/** Wraps a failed payload check. A verdict of the schema is final. After a throw or timeout, the next attempt checks again. */
 function notCalled(error: unknown): never {
   throw error instanceof AtomicQueuesError ? new NotCalled(error, isVerdict(error)) : error;
 }
@@ -102,7 +102,7 @@ function notCalled(error: unknown): never {
 const unknownMessage = ({ type, name }: Delivery): AtomicQueuesError =>
   new AtomicQueuesError('UNKNOWN_MESSAGE', `no handler for message "${name}" of entity type "${type}"`, { definite: false });
 
-/** An object of the message's class, as the handler expects it; the id is added where a sender by name left it out. */
+/** Builds the object of the message's class for the handler. Adds the entity id if a sender by name left it out. */
 function objectOf({ messageClass, idProperty }: HandledMessage, { payload, entityId }: Delivery): object {
   let message: object;
   try {

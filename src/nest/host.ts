@@ -26,8 +26,8 @@ import { MessageRegistry } from './registry.js';
 import { type BusHost, Sender } from './sender.js';
 
 /**
- * One application's part: the coordinator that Nest's hooks drive. Its steps are `explore` (before any bootstrap hook, so that
- * no entity message runs behind a worker's back), `start`, `stop`.
+ * Coordinates the library in one application. Nest's hooks call `explore`, `start` and `stop`. `explore` runs before every
+ * bootstrap hook, so that no entity message can run outside its entity's worker.
  */
 export class AtomicQueuesHost implements BusHost, DeadLetterHost {
   readonly bus: QueueBus;
@@ -101,7 +101,7 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
     this.#outgoing = new OutgoingMessages(this.#explored.registry, this.#config);
     const { rethrowHttpExceptions } = this.#config;
     const sender = new Sender(this);
-    // These calls have no place for headers, so they have those of the handler that makes them.
+    // `execute` of a bus takes no headers, so these calls carry the headers of the handler that makes them.
     const send = (message: object, options: EnqueueAndWaitOptions, context?: AsyncContext): Promise<unknown> =>
       sender.askObject(message, { ...options, headers: EntityContext.headersToPassOn() }, undefined, context);
     const route = (message: object, context?: AsyncContext): Promise<unknown> => {
@@ -113,9 +113,12 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
     guardDirectExecution(this.#explored.buses, this.#config.directExecution, route, sendForSaga);
   }
 
-  /** Rejects with STORE_UNAVAILABLE, CONFIG_INVALID, STORE_LOST; with SHUTTING_DOWN after a `stop`, or if one ends this start. */
+  /**
+   * Starts the node. Rejects with STORE_UNAVAILABLE, CONFIG_INVALID, STORE_LOST. Rejects with SHUTTING_DOWN after a `stop`, or if
+   * a `stop` ends this start.
+   */
   start(): Promise<void> {
-    // Nest closes some kinds of application without waiting for their `init`, which then goes on.
+    // Nest closes some kinds of application without waiting for their `init`, which then continues.
     if (this.#stopping !== undefined) return Promise.reject(new AtomicQueuesError('SHUTTING_DOWN', SHUT_DOWN));
     this.#starting ??= this.#start();
     return this.#starting;
@@ -151,7 +154,7 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
     }
   }
 
-  /** Drains the node, and ends a start that is under way. Resolves when nothing of the node is left. */
+  /** Drains the node, and ends a start in progress. Resolves when the node has released everything. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
@@ -159,7 +162,7 @@ export class AtomicQueuesHost implements BusHost, DeadLetterHost {
 
   async #stop(): Promise<void> {
     this.#abortStart.abort();
-    // A start that was ended or has failed leaves nothing that a stop could miss.
+    // A start that was aborted or failed has released everything itself.
     await this.#starting?.catch(() => undefined);
     await this.#running?.stop();
     this.#running = undefined;

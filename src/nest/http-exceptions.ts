@@ -6,7 +6,10 @@ type HttpExceptionClass = typeof common.HttpException;
 
 const { HttpException } = common;
 
-/** The first of the names that is a class of Nest's own, for `instanceof` and exception filters; else the base class. */
+/**
+ * Returns the first of the names that is an HttpException class of @nestjs/common, so that `instanceof` and exception filters
+ * work; else HttpException.
+ */
 function classOf(names: readonly string[]): HttpExceptionClass {
   for (const name of names) {
     const found: unknown = Object.hasOwn(common, name) ? (common as Record<string, unknown>)[name] : undefined;
@@ -15,13 +18,13 @@ function classOf(names: readonly string[]): HttpExceptionClass {
   return HttpException;
 }
 
-/** Read defensively: the record may be that of another version. */
+/** Returns the strings in `bases`. Another version may have written the record, so its type is not trusted. */
 const namesIn = (bases: unknown): string[] => (Array.isArray(bases) ? bases.filter((name) => typeof name === 'string') : []);
 
-/** The HttpException that a handler threw, from what was recorded of it: with the same status and response body. */
+/** Rebuilds the HttpException that a handler threw from its record, with the same status and response body. */
 function httpExceptionOf({ name, message, stack, status, response, cause, ...fields }: RecordedError): common.HttpException {
   const options = cause === undefined ? {} : { cause: reviveError(cause) };
-  // Built by the base class, since each subclass takes other arguments.
+  // Call the constructor of the base class, since each subclass takes other arguments.
   const exception = Reflect.construct(
     HttpException,
     [response, status, options],
@@ -31,18 +34,21 @@ function httpExceptionOf({ name, message, stack, status, response, cause, ...fie
   return dressed(exception, { name, stack, fields });
 }
 
-/** Makes the `cause` of a handler's failure an HttpException, where the handler threw one. */
+/** Rethrows `error`. If the handler threw an HttpException, first makes its `cause` an HttpException. */
 export function rejectWithHttpCause(error: unknown): never {
   const recorded = error instanceof AtomicQueuesError ? recordedOf(error.cause) : undefined;
   if (recorded?.[KIND] === 'http') (error as AtomicQueuesError).cause = httpExceptionOf(recorded);
   throw error;
 }
 
-/** Rejects with what the handler threw, if Nest answers that with a status of its own, instead of the error that has it as cause. */
+/** Throws the cause of a HANDLER_FAILED error if Nest maps that cause to an HTTP status; else throws the error itself. */
 export function rethrowHttpException(error: unknown): never {
   throw error instanceof AtomicQueuesError && error.code === 'HANDLER_FAILED' && hasStatus(error.cause) ? error.cause : error;
 }
 
-/** Nest 11 goes by `statusCode` alone, Nest 12 by more of the fields of http-errors: it is left to Nest. */
+/**
+ * Returns true if Nest may map `cause` to a status. Nest 11 reads only `statusCode`, Nest 12 more fields of http-errors, so Nest
+ * decides on those.
+ */
 const hasStatus = (cause: unknown): boolean =>
   isHttpException(cause) || typeof (cause as { statusCode?: unknown } | undefined)?.statusCode === 'number';

@@ -1,14 +1,14 @@
 import type { MessageShape } from '../core/catalog.js';
 import type { JsonSchema } from '../core/json-schema.js';
 
-/** Messages by entity type, and what is published of them. */
+/** Message names by entity type, and the published shapes of the messages. */
 export interface Catalog {
   types(): readonly string[];
   namesOf(type: string): readonly string[];
   shapeOf(type: string, name: string): MessageShape | undefined;
 }
 
-/** What can be sent: entity types and their messages, of this application and of every live service as it last read them. */
+/** Lists the entity types and messages of this application, and of every live service as last read from the store. */
 export class Introspection {
   readonly #catalog: () => Catalog;
 
@@ -25,7 +25,7 @@ export class Introspection {
     return this.#catalog().types().includes(type);
   }
 
-  /** Names of the messages; none for a type that is not known. */
+  /** Returns the sorted names of the messages; empty for an unknown type. */
   messagesFor(type: string): string[] {
     return [...this.#catalog().namesOf(type)].sort();
   }
@@ -34,17 +34,17 @@ export class Introspection {
     return this.#catalog().namesOf(type).includes(message);
   }
 
-  /** JSON Schema of the payload; undefined if nobody gave one, or it cannot be said as JSON Schema. */
+  /** Returns the JSON Schema of the payload; undefined if no service publishes one, or JSON Schema cannot express it. */
   schemaFor(type: string, message: string): JsonSchema | undefined {
     return this.#catalog().shapeOf(type, message)?.payload;
   }
 
-  /** JSON Schema of the reply; undefined if nobody gave one, or it cannot be said as JSON Schema. */
+  /** Returns the JSON Schema of the reply; undefined if no service publishes one, or JSON Schema cannot express it. */
   replySchemaFor(type: string, message: string): JsonSchema | undefined {
     return this.#catalog().shapeOf(type, message)?.reply;
   }
 
-  /** One line for each entity type. */
+  /** Returns one line per entity type. */
   toString(): string {
     return this.entityTypes()
       .map((type) => `${type}: ${this.messagesFor(type).join(', ')}`)

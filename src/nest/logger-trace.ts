@@ -2,7 +2,7 @@ import { unescapeId } from '../core/ids.js';
 import { linesOfThrown } from '../core/recorded-error.js';
 import type { Trace, TraceEvents } from '../ports/trace.js';
 
-/** The part of Nest's Logger that is used. */
+/** The part of Nest's Logger that the library uses. */
 export interface EventLogger {
   log(message: string): void;
   warn(message: string): void;
@@ -45,19 +45,19 @@ const LEVELS: Readonly<Record<keyof TraceEvents, keyof EventLogger>> = {
   stopped: 'log',
 };
 
-/** `logger`, except that it never throws: a transport that is gone must cost its lines, and no entity. */
+/** Returns a logger that never throws. A broken log transport must lose only its lines, and not stop an entity. */
 export function faultless(logger: EventLogger): EventLogger {
   const guarded = (level: keyof EventLogger) => (message: string) => {
     try {
       logger[level](message);
     } catch {
-      // There is nowhere left to say it.
+      // The logger itself failed, so the error cannot be logged.
     }
   };
   return { log: guarded('log'), warn: guarded('warn'), error: guarded('error'), debug: guarded('debug') };
 }
 
-/** The runtime's events as lines of Nest's Logger. */
+/** Writes the runtime's events as lines of Nest's Logger. */
 export class LoggerTrace implements Trace {
   readonly verbose: boolean;
   readonly #logger: EventLogger;

@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import type { StandardSchema } from './standard-schema.js';
 
-// Symbols of the registry, so that decorators of another copy of this package are understood.
+// Symbols of the global registry, so that this copy reads what the decorators of another copy of this package recorded.
 const TYPE = Symbol.for('atomic-queues:entity-type');
 const NAME = Symbol.for('atomic-queues:message-name');
 const ID_PROPERTY = Symbol.for('atomic-queues:entity-id');
@@ -11,22 +11,22 @@ const REPLY_SCHEMA = Symbol.for('atomic-queues:reply-schema');
 /** A message class as a value. */
 export type MessageClass = abstract new (...args: never[]) => object;
 
-/** Where a message carries its entity's id. */
+/** The property of a message that holds its entity's id. */
 export interface IdProperty {
   readonly name: string;
-  /** The decorator stood on this constructor parameter and the property was found by reading the constructor. */
+  /** Index of the decorated constructor parameter, if any. The property was then found in the constructor's source. */
   readonly parameterIndex?: number;
 }
 
-/** What the decorators recorded; a subclass inherits it and may record its own. */
+/** Reads and writes the metadata of the decorators. A subclass inherits all of it except the name, and may override it. */
 export const metadata = {
   setType: (target: object, type: string): void => Reflect.defineMetadata(TYPE, type, target),
   typeOf: (target: object): string | undefined => Reflect.getMetadata(TYPE, target) as string | undefined,
 
   setName: (target: object, name: string): void => Reflect.defineMetadata(NAME, name, target),
-  /** The name that the decorator gave to this very class: a subclass is another message. */
+  /** Returns the name that the decorator gave to exactly this class. A subclass does not inherit it: it is another message. */
   givenNameOf: (target: object): string | undefined => Reflect.getOwnMetadata(NAME, target) as string | undefined,
-  /** The message's name in the log; '' for a class without one. */
+  /** Returns the message's name in the log; '' for a class without a name. */
   nameOf: (target: object): string => metadata.givenNameOf(target) ?? (typeof target === 'function' ? target.name : ''),
 
   setIdProperty: (target: object, property: IdProperty): void => Reflect.defineMetadata(ID_PROPERTY, property, target),
@@ -42,13 +42,13 @@ export const metadata = {
     Reflect.getMetadata(REPLY_SCHEMA, target) as StandardSchema | undefined,
 };
 
-// @nestjs/cqrs does not export its metadata keys; these are the same in 11 and 12.
+// @nestjs/cqrs does not export its metadata keys. They are the same in versions 11 and 12.
 const COMMAND_HANDLER = '__commandHandler__';
 const QUERY_HANDLER = '__queryHandler__';
 
 export type HandlerKind = 'command' | 'query';
 
-/** The message class that a @CommandHandler or @QueryHandler class handles. */
+/** Returns the message class that a @CommandHandler or @QueryHandler class handles. */
 export function handledMessageOf(handler: object): { readonly kind: HandlerKind; readonly message: MessageClass } | undefined {
   const command = Reflect.getMetadata(COMMAND_HANDLER, handler) as MessageClass | undefined;
   if (command !== undefined) return { kind: 'command', message: command };

@@ -18,21 +18,21 @@ import { DeadLetters } from './dead-letters.js';
 import { AtomicQueuesHost } from './host.js';
 import { QueueBus } from './queue-bus.js';
 
-// Symbols of the registry: another copy of this package in the same application must be noticed, not run beside it.
+// Symbols of the global registry: this copy must detect another copy of the package in the same application.
 const HOST = Symbol.for('atomic-queues:host');
 const OPTIONS = Symbol.for('atomic-queues:options');
 const IS_QUEUES_MODULE = Symbol.for('atomic-queues:module');
 
 /**
- * Nest calls the hooks of modules by their distance from the root: farther ones start first and end last. Where a user lists a
- * module must not decide whether a database pool is closed before the handlers that need it have ended, so these modules place
- * themselves: handlers are found before the hooks of the root; the node starts after every other bootstrap hook, so that none can fail
- * or be half done while handlers run; and it drains before any other module is destroyed.
+ * Nest orders the hooks of modules by distance from the root: a more distant module starts earlier and ends later. The position
+ * of this module in a user's imports must not decide whether a database pool closes before the handlers that use it have ended.
+ * So these modules set their own distance. Handlers are explored before the hooks of the root. The node starts after every other
+ * bootstrap hook: no hook can fail or be half done while handlers run. The node drains before any other module is destroyed.
  */
 const EXPLORE_BEFORE_ROOT = 0.5;
 const RUN_AFTER_ROOT = -0.5;
 
-/** Places `module` beside the root, which is the nearest of all that have not been placed yet. */
+/** Places a module at `offset` from the root. The root has the smallest integer distance; placed modules have fractional ones. */
 function placeAtRoot(modules: ModulesContainer, metatype: unknown, offset: number): void {
   const all = [...modules.values()];
   const rootDistance = Math.min(...all.map(({ distance }) => distance).filter(Number.isInteger));
@@ -40,11 +40,11 @@ function placeAtRoot(modules: ModulesContainer, metatype: unknown, offset: numbe
 }
 
 interface Extras {
-  /** Whether `QueueBus` can be injected everywhere without importing the module. Default true. */
+  /** True: `QueueBus` can be injected in every module without importing this one. Default true. */
   readonly isGlobal?: boolean;
 }
 
-/** What `useClass` and `useExisting` of `forRootAsync` name. */
+/** Implemented by the classes that `useClass` and `useExisting` of `forRootAsync` name. */
 export interface AtomicQueuesConfigFactory {
   createAtomicQueuesConfig(): AtomicQueuesConfig | Promise<AtomicQueuesConfig>;
 }
@@ -70,7 +70,7 @@ const { ConfigurableModuleClass, ASYNC_OPTIONS_TYPE } = new ConfigurableModuleBu
 
 export type AtomicQueuesAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
 
-/** Everything that others inject; no hooks. */
+/** Provides everything that other modules inject. Has no hooks. */
 @Module({
   imports: [CqrsModule, DiscoveryModule],
   providers: [
@@ -86,7 +86,7 @@ export type AtomicQueuesAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
 })
 class AtomicQueuesCoreModule {}
 
-/** Explores. */
+/** Explores the handlers in its init hook. */
 @Injectable()
 class Explorer implements OnModuleInit {
   constructor(
@@ -105,8 +105,8 @@ class Explorer implements OnModuleInit {
 class AtomicQueuesExploreModule {}
 
 /**
- * Brings `QueueBus` and `DeadLetters`, and CqrsModule with them. Import it once, in the root module, as `AtomicQueuesModule.forRoot(config)` or
- * `.forRootAsync({ imports, inject, useFactory | useClass | useExisting })`. A wrong config ends the start with one
+ * Provides `QueueBus`, `DeadLetters` and CqrsModule. Import it once, in the root module, as `AtomicQueuesModule.forRoot(config)`
+ * or `.forRootAsync({ imports, inject, useFactory | useClass | useExisting })`. A wrong config fails the start with one
  * CONFIG_INVALID that lists every fault.
  */
 @Module({})

@@ -10,7 +10,7 @@ import type { MessageRegistry, Route } from './registry.js';
 import { Routes } from './routes.js';
 import { checkedInTime, checkSchema } from './standard-schema.js';
 
-/** What a scope (`QueueBus.forEntity`) has fixed. */
+/** The entity type, and optionally the entity id, that a scope (`QueueBus.forEntity`) fixes. */
 export interface Scope {
   readonly type: string;
   readonly id: string | undefined;
@@ -28,12 +28,12 @@ export interface RoutedMessage extends OutgoingMessage {
   readonly route: Route;
 }
 
-/** Turns what callers give into what the runtime takes: routing, JSON text and every check, before anything is logged. */
+/** Converts the arguments of callers to messages of the runtime. Routes, encodes to JSON and checks before anything is logged. */
 export class OutgoingMessages {
   readonly #routes: Routes;
   readonly #config: ResolvedConfig;
   readonly #bytesMax: number;
-  /** Types whose `replyTimeout` holds: those that this application handles or configures. */
+  /** Entity types that this application handles or configures. Their own `replyTimeout` applies. */
   readonly #ownTypes: ReadonlySet<string>;
 
   constructor(registry: MessageRegistry, config: ResolvedConfig) {
@@ -43,7 +43,10 @@ export class OutgoingMessages {
     this.#ownTypes = new Set([...registry.types(), ...config.configuredTypes]);
   }
 
-  /** Throws UNKNOWN_ENTITY_TYPE, UNKNOWN_MESSAGE, INVALID_ENTITY_ID, SCHEMA_VIOLATION, PAYLOAD_TOO_LARGE, CONFIG_INVALID. */
+  /**
+   * Converts a message object. Throws UNKNOWN_ENTITY_TYPE, UNKNOWN_MESSAGE, INVALID_ENTITY_ID, SCHEMA_VIOLATION,
+   * PAYLOAD_TOO_LARGE, CONFIG_INVALID.
+   */
   ofObject(message: unknown, options: EnqueueOptions | undefined, scope: Scope | undefined): RoutedMessage {
     if (typeof message !== 'object' || message === null) {
       throw invalid(
@@ -57,7 +60,7 @@ export class OutgoingMessages {
     return this.#assemble(route, entityId, typeof ownId === 'bigint' ? withTextId(message, route) : message, options);
   }
 
-  /** The same, by name. */
+  /** Converts a message given by name. Throws as `ofObject` does. */
   ofParts(type: string, name: string, entityId: unknown, payload: unknown, options: EnqueueOptions | undefined): RoutedMessage {
     const route = this.#routes.ofName(type, name);
     const id = entityIdOf(entityId, `${type}.${name}`);
@@ -73,8 +76,8 @@ export class OutgoingMessages {
   }
 
   /**
-   * Checks the payload against its schema. Throws SCHEMA_VIOLATION, or returns a promise that may reject with it; it settles within
-   * `enqueueTimeoutMs`, since other calls wait for it.
+   * Checks the payload against its schema. Throws SCHEMA_VIOLATION, or returns a promise that may reject with it. The promise
+   * settles within `enqueueTimeoutMs`, since other calls wait for it.
    */
   check(outgoing: RoutedMessage): undefined | Promise<void> {
     const checking = startCheck(outgoing);
@@ -82,7 +85,7 @@ export class OutgoingMessages {
     return checkedInTime(checking, outgoing.route.payloadLabel, this.#config.enqueueTimeoutMs, true);
   }
 
-  /** For transactional sends, which cannot wait for a schema. Throws as `ofObject` does. */
+  /** Converts a transactional send, which cannot wait for an asynchronous schema. Throws as `ofObject` does. */
   ofSend(message: object, headers: Readonly<Record<string, string>> | undefined): OutgoingMessage {
     const outgoing = this.ofObject(message, headers === undefined ? undefined : { headers }, undefined);
     const checking = startCheck(outgoing);
@@ -93,7 +96,7 @@ export class OutgoingMessages {
     return outgoing;
   }
 
-  /** Throws CONFIG_INVALID. */
+  /** Returns the checked wait options, with the default timeout filled in. Throws CONFIG_INVALID. */
   waitOf(type: string, options: EnqueueAndWaitOptions | undefined): WaitOptions {
     const timeoutMs = options?.timeoutMs ?? this.#replyTimeoutMs(type);
     if (typeof timeoutMs !== 'number' || !(timeoutMs > 0 && timeoutMs <= TIMEOUT_MAX_MS)) {
@@ -126,7 +129,7 @@ export class OutgoingMessages {
     return { type, entityId, name, payload, id, headers: this.#headersText(options.headers, payload), route };
   }
 
-  /** '' for none. Headers count towards the limit of the payload. */
+  /** Returns the headers as JSON, or '' for none. Headers count towards the payload limit. */
   #headersText(headers: unknown, payload: string): string {
     if (headers === undefined) return '';
     if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) {
@@ -150,13 +153,13 @@ export class OutgoingMessages {
 const startCheck = ({ route, payload }: RoutedMessage): undefined | Promise<void> =>
   route.schema === undefined ? undefined : checkSchema(route.schema, decodeJson(payload), route.payloadLabel, true);
 
-/** Of the prototype, since an own property may be named "constructor" too. */
+/** Reads the class from the prototype, since a message may have an own property named "constructor". */
 function classOf(message: object): object {
   const found = (Object.getPrototypeOf(message) as { constructor?: unknown } | null)?.constructor;
   return typeof found === 'function' ? found : Object;
 }
 
-/** Throws INVALID_ENTITY_ID for a getter that throws. */
+/** Returns the value of the message's id property. Throws INVALID_ENTITY_ID if its getter throws. */
 function ownIdOf(message: object, { idProperty, idLabel }: Route): unknown {
   if (idProperty === undefined) return undefined;
   try {
@@ -167,7 +170,7 @@ function ownIdOf(message: object, { idProperty, idLabel }: Route): unknown {
   }
 }
 
-/** A bigint id arrives as its decimal string, as it does in the entity's key; JSON has no bigint. */
+/** Returns the message with its bigint id as a decimal string, as in the entity's key. JSON has no bigint. */
 function withTextId(message: object, route: Route): object {
   if (route.idProperty === undefined || typeof (message as { toJSON?: unknown }).toJSON === 'function') return message;
   return { ...message, [route.idProperty]: String(ownIdOf(message, route)) };

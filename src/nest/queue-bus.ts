@@ -23,11 +23,11 @@ import type { MessageWithReply } from './reply.js';
 import { type BusHost, Sender } from './sender.js';
 
 /**
- * Sends messages to entities. Inject it as `QueueBus`, or as `QueueBus<DispatchMap>` to have the string forms typed.
+ * Sends messages to entities. Inject it as `QueueBus`, or as `QueueBus<DispatchMap>` to type the calls by name.
  *
- * Every call rejects (never throws) with an AtomicQueuesError: UNKNOWN_ENTITY_TYPE, UNKNOWN_MESSAGE, INVALID_ENTITY_ID,
- * SCHEMA_VIOLATION, PAYLOAD_TOO_LARGE, CONFIG_INVALID for what is wrong with the call; SHUTTING_DOWN before the start and after
- * the stop; QUEUE_DEPTH_EXCEEDED, WORKER_LIMIT_EXCEEDED at a limit; STORE_UNAVAILABLE, OUTCOME_UNKNOWN from the store.
+ * A send never throws; it rejects with an AtomicQueuesError. A wrong call: UNKNOWN_ENTITY_TYPE, UNKNOWN_MESSAGE,
+ * INVALID_ENTITY_ID, SCHEMA_VIOLATION, PAYLOAD_TOO_LARGE, CONFIG_INVALID. Before the start and after the stop: SHUTTING_DOWN.
+ * A limit: QUEUE_DEPTH_EXCEEDED, WORKER_LIMIT_EXCEEDED. The store: STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
  */
 export class QueueBus<D = UntypedDispatchMap> {
   readonly #host: BusHost;
@@ -56,7 +56,7 @@ export class QueueBus<D = UntypedDispatchMap> {
 
   /**
    * Resolves with the handler's result. Also rejects with HANDLER_FAILED, INTERRUPTED, REPLY_TIMEOUT, WITHDRAWN, CALL_CYCLE, and
-   * SCHEMA_VIOLATION (not definite) for a wrong result.
+   * with SCHEMA_VIOLATION (not definite) if the result does not match the reply schema.
    */
   enqueueAndWait<R = unknown>(message: MessageWithReply<R>, options?: EnqueueAndWaitOptions): Promise<R>;
   enqueueAndWait<R = unknown>(
@@ -85,37 +85,37 @@ export class QueueBus<D = UntypedDispatchMap> {
   }
 
   /**
-   * Many at once, with one store round trip a partition. Each item is a message, `{ message, id?, headers? }`, or
-   * `{ type, name, entityId, payload, id?, headers? }`. Resolves with one outcome for each, in their order.
+   * Logs many messages, with one store round trip per partition. Each item is a message, `{ message, id?, headers? }`, or
+   * `{ type, name, entityId, payload, id?, headers? }`. Resolves with one outcome per item, in the order of the items.
    */
   enqueueBulk(messages: readonly (NamedMessage<D> | BulkMessage | object)[]): Promise<EnqueueOutcome[]> {
     return this.#sender.enqueueBulk(messages);
   }
 
-  /** The same calls for one entity type, or one entity. Throws CONFIG_INVALID, INVALID_ENTITY_ID. */
+  /** Returns the same calls for one entity type or one entity. Throws CONFIG_INVALID, INVALID_ENTITY_ID. */
   forEntity<T extends TypeIn<D>>(type: T): EntityTypeScope<D, T>;
   forEntity<T extends TypeIn<D>>(type: T, id: EntityId): EntityScope<D, T>;
   forEntity<T extends TypeIn<D>>(type: T, ...rest: [id?: EntityId]): EntityTypeScope<D, T> | EntityScope<D, T> {
     if (!isEntityTypeName(type)) {
       throw new AtomicQueuesError('CONFIG_INVALID', `forEntity: ${String(type)} is no name of an entity type`);
     }
-    // An id that is there but undefined is a mistake of the caller, not a wish for the wider scope.
+    // An id that was passed as undefined is a mistake of the caller, not a request for the scope of the whole type.
     if (rest.length === 0) return new EntityTypeScope(this.#sender, { type, id: undefined });
     return new EntityScope(this.#sender, { type, id: entityIdOf(rest[0], `forEntity('${type}', ...)`) });
   }
 
-  /** What can be sent from here. */
+  /** Returns a view of the entity types and messages that this application can send to. */
   introspect(): Introspection {
     this.#introspection ??= new Introspection(() => this.#host.catalog);
     return this.#introspection;
   }
 
-  /** How this node is, by what it knows itself. Cheap, asks nobody, and never throws: also before the start and after the stop. */
+  /** Returns the state of this node from local data. Cheap, calls no other component, and never throws, even before the start. */
   health(): QueueHealth {
     return this.#host.status();
   }
 
-  /** What the log holds, asked of the store. Rejects with STORE_UNAVAILABLE, SHUTTING_DOWN. */
+  /** Reads from the store how much the log holds. Rejects with STORE_UNAVAILABLE, SHUTTING_DOWN. */
   async depth(): Promise<LogDepth> {
     return this.#host.node().depth();
   }

@@ -2,13 +2,13 @@ import type { MessageShape } from '../core/catalog.js';
 import type { HandlerKind, MessageClass } from './metadata.js';
 import { jsonSchemaOf, type StandardSchema } from './standard-schema.js';
 
-/** What a sender knows of one kind of message. */
+/** What a sender needs to send one kind of message. */
 export interface Route {
   readonly type: string;
   readonly name: string;
-  /** Undefined where only its handler knows. */
+  /** Property of the payload that holds the entity id. Undefined if only the handler's process knows it. */
   readonly idProperty: string | undefined;
-  /** How errors name its id and its payload: made once, not for every message. */
+  /** Names of the id and of the payload in error messages. Built once, not per message. */
   readonly idLabel: string;
   readonly payloadLabel: string;
   readonly schema: StandardSchema | undefined;
@@ -20,7 +20,7 @@ export interface HandledMessage extends Route {
   readonly messageClass: MessageClass;
   readonly kind: HandlerKind;
   readonly replySchema: StandardSchema | undefined;
-  /** Class and module of the handler, for people. */
+  /** Class and module of the handler, for error messages. */
   readonly handler: string;
   /** Runs the handler through its bus. */
   readonly execute: (message: object, context?: object) => unknown;
@@ -30,7 +30,7 @@ export interface HandledMessage extends Route {
 export class MessageRegistry {
   readonly #types = new Map<string, Map<string, HandledMessage>>();
   readonly #classes = new Map<object, HandledMessage>();
-  /** Made when asked for: a schema is turned into JSON Schema once. */
+  /** Cache, filled on demand: each schema is converted to JSON Schema once. */
   readonly #shapes = new Map<HandledMessage, MessageShape>();
 
   add(message: HandledMessage): void {
@@ -47,7 +47,7 @@ export class MessageRegistry {
     return this.#types.get(type)?.get(name);
   }
 
-  /** The kind of message that an object of this class is. */
+  /** Returns the message whose class is exactly `messageClass`. */
   findClass(messageClass: object): HandledMessage | undefined {
     return this.#classes.get(messageClass);
   }
@@ -60,7 +60,7 @@ export class MessageRegistry {
     return [...(this.#types.get(type)?.keys() ?? [])];
   }
 
-  /** Names of the messages that are queries. */
+  /** Returns the names of the messages that are queries. */
   queriesOf(type: string): readonly string[] {
     return this.messagesOf(type).flatMap(({ name, kind }) => (kind === 'query' ? [name] : []));
   }

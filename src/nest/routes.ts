@@ -5,13 +5,13 @@ import { howToName, isSurelyMinified, minifiedNotice, outlivesBuild } from './mi
 import type { MessageRegistry, Route } from './registry.js';
 
 /**
- * Where messages go, by class or by name: to handlers of this process or, as far as that can be told here, of other services.
- * Whether anybody handles them is for the runtime to say, which knows the cluster.
+ * Finds the route of a message by class or by name. The handler may be in this process or in another service. The runtime knows
+ * the cluster, so the runtime checks whether any service handles the message.
  */
 export class Routes {
   readonly #registry: MessageRegistry;
   readonly #config: ResolvedConfig;
-  /** Of classes that nobody here handles. */
+  /** Routes of message classes that this process does not handle. */
   readonly #classes = new WeakMap<object, Route>();
 
   constructor(registry: MessageRegistry, config: ResolvedConfig) {
@@ -19,7 +19,7 @@ export class Routes {
     this.#config = config;
   }
 
-  /** Throws UNKNOWN_ENTITY_TYPE, UNKNOWN_MESSAGE or INVALID_ENTITY_ID for a class that is no entity message. */
+  /** Returns the route of a class. Throws UNKNOWN_ENTITY_TYPE, UNKNOWN_MESSAGE or INVALID_ENTITY_ID if it has none. */
   ofClass(messageClass: object): Route {
     return this.#registry.findClass(messageClass) ?? this.#classes.get(messageClass) ?? this.#learn(messageClass);
   }

@@ -10,10 +10,10 @@ import type { Catalog } from './introspection.js';
 import { checkEnqueueOptions, checkWaitOptions, type OutgoingMessages, type RoutedMessage, type Scope } from './outgoing.js';
 import type { MessageRegistry } from './registry.js';
 
-/** What the bus needs of the module. */
+/** The part of the module that the bus uses. */
 export interface BusHost {
   readonly registry: MessageRegistry;
-  /** What can be sent from here, as far as that is known now. */
+  /** Entity types and messages that this application can send to, as currently known. */
   readonly catalog: Catalog;
   readonly outgoing: OutgoingMessages;
   status(): NodeStatus;
@@ -23,7 +23,7 @@ export interface BusHost {
 
 const ITEM_FIELDS: ReadonlySet<string> = new Set(['message', 'type', 'name', 'entityId', 'payload', 'id', 'headers']);
 
-/** From a caller's arguments to the node. Whatever is wrong rejects the promise; nothing throws. */
+/** Passes the calls of applications to the node. Every error rejects the promise; no call throws. */
 export class Sender {
   readonly #host: BusHost;
 
@@ -51,7 +51,7 @@ export class Sender {
     }
   }
 
-  /** `context`: of Nest's CQRS, for the handler; default: the one that is attached to the message. */
+  /** `context` is the AsyncContext of @nestjs/cqrs for the handler. Default: the one attached to the message. */
   askObject(
     message: unknown,
     options: EnqueueAndWaitOptions | undefined,
@@ -87,7 +87,7 @@ export class Sender {
     }
   }
 
-  /** Resolves with one outcome for each message, in their order; a wrong message does not hinder the others. */
+  /** Resolves with one outcome per message, in the order of the messages. A wrong message does not affect the others. */
   async enqueueBulk(items: readonly unknown[], scope?: Scope): Promise<EnqueueOutcome[]> {
     const node = this.#host.node();
     if (!Array.isArray(items)) throw new AtomicQueuesError('CONFIG_INVALID', 'enqueueBulk takes an array of messages');
@@ -106,12 +106,12 @@ export class Sender {
     return node.enqueueAndWait(this.#checked(outgoing), wait).then(decodeJson, rejectWithHttpCause);
   }
 
-  /** Throws what is wrong with it, as far as that is known at once. */
+  /** Starts the schema check. Throws if a synchronous schema rejects the payload; else `checked` holds a pending check. */
   #checked(outgoing: RoutedMessage): RoutedMessage {
     const checked = this.#host.outgoing.check(outgoing);
-    // Only a schema that answers later costs a promise.
+    // Only an asynchronous schema costs a promise.
     if (checked === undefined) return outgoing;
-    // The call may be refused for something else first.
+    // The call may fail for another reason first. The rejection must then not count as unhandled.
     checked.catch(() => undefined);
     return { ...outgoing, checked };
   }
@@ -125,7 +125,7 @@ export class Sender {
     }
   }
 
-  /** An item is a message itself; or a plain object: `{ message, ...options }`, or a message by name. */
+  /** Converts an item: a message object, or a plain object with `{ message, ...options }` or a message by name. */
   #outgoingOf(item: unknown, scope: Scope | undefined): RoutedMessage {
     if (!isPlainObject(item)) return this.#host.outgoing.ofObject(item, undefined, scope);
     const unknown = Object.keys(item).find((field) => !ITEM_FIELDS.has(field));

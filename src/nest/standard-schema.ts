@@ -4,7 +4,7 @@ import type { JsonSchema } from '../core/json-schema.js';
 import { recordError } from '../core/recorded-error.js';
 
 /**
- * The part of the Standard Schema interface (standardschema.dev) that is used here: zod, valibot, arktype and others are ones.
+ * The part of the Standard Schema interface (standardschema.dev) that the library uses. zod, valibot and arktype implement it.
  */
 export interface StandardSchema {
   readonly '~standard': {
@@ -46,7 +46,7 @@ function pathText(path: SchemaIssue['path']): string {
 
 const ISSUES_SHOWN_MAX = 10;
 
-/** SCHEMA_VIOLATION that lists what is wrong. */
+/** Returns a SCHEMA_VIOLATION that lists the issues. */
 function violation(what: string, issues: readonly SchemaIssue[], definite: boolean): AtomicQueuesError {
   const faults = issues.map(({ path, message }) => ({ path: pathText(path), message }));
   const shown = faults.slice(0, ISSUES_SHOWN_MAX).map(({ path, message }) => `${path}: ${message}`);
@@ -69,8 +69,8 @@ const schemaThrew = (what: string, cause: unknown, definite: boolean): AtomicQue
   );
 
 /**
- * Checks `value`, and changes nothing: what a schema transforms is not used. Throws SCHEMA_VIOLATION, or returns a promise that
- * rejects with it if the schema is asynchronous.
+ * Checks `value` without changing it; transformations of the schema are ignored. Throws SCHEMA_VIOLATION. If the schema is
+ * asynchronous, returns a promise that rejects with SCHEMA_VIOLATION instead.
  */
 export function checkSchema(schema: StandardSchema, value: unknown, what: string, definite: boolean): undefined | Promise<void> {
   const judge = (result: SchemaResult): void => {
@@ -78,7 +78,7 @@ export function checkSchema(schema: StandardSchema, value: unknown, what: string
     try {
       wrong = result.issues === undefined ? undefined : violation(what, result.issues, definite);
     } catch (cause) {
-      // An answer that is none.
+      // The schema returned a malformed result.
       wrong = schemaThrew(what, cause, definite);
     }
     if (wrong !== undefined) throw wrong;
@@ -98,7 +98,7 @@ export function checkSchema(schema: StandardSchema, value: unknown, what: string
   });
 }
 
-/** Settles as `checking` does, or rejects with SCHEMA_VIOLATION after `limitMs`, which is `enqueueTimeoutMs`. */
+/** Settles as `checking` does, or rejects with SCHEMA_VIOLATION after `limitMs`. Callers pass `enqueueTimeoutMs`. */
 export async function checkedInTime(checking: Promise<void>, what: string, limitMs: number, definite: boolean): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -109,22 +109,22 @@ export async function checkedInTime(checking: Promise<void>, what: string, limit
   await Promise.race([checking, late]).finally(() => clearTimeout(timer));
 }
 
-/** Whether the schema itself said no; otherwise it threw, or did not answer. */
+/** Returns true if the schema rejected the value, false if the schema threw or timed out. */
 export const isVerdict = ({ details }: AtomicQueuesError): boolean => details.issues !== undefined;
 
-/** The schema as JSON Schema (draft 2020-12), undefined if its library cannot say it so. */
+/** Returns the schema as JSON Schema (draft 2020-12), or undefined if its library cannot convert it. */
 export function jsonSchemaOf(schema: StandardSchema | undefined): JsonSchema | undefined {
   const convert = schema?.['~standard'].jsonSchema?.input ?? zodConverter(schema);
   if (convert === undefined) return undefined;
   try {
     return convert({ target: 'draft-2020-12' }) as JsonSchema;
   } catch {
-    // A type that JSON Schema cannot express: it still is checked, only not published.
+    // JSON Schema cannot express this type. The schema is still checked, but not published.
     return undefined;
   }
 }
 
-/** Zod before 4.2 has no `jsonSchema` in its standard properties, but a method of its own on each schema. */
+/** Zod before 4.2 has no `jsonSchema` in its standard properties, but a `toJSONSchema` method on each schema. */
 function zodConverter(schema: StandardSchema | undefined): ToJsonSchema | undefined {
   const toJsonSchema = (schema as { toJSONSchema?: unknown } | undefined)?.toJSONSchema;
   if (typeof toJsonSchema !== 'function') return undefined;

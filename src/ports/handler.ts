@@ -1,45 +1,48 @@
 import type { AtomicQueuesError } from '../core/errors.js';
 
-/** One attempt of one message, as the worker hands it over. */
+/** One attempt of one message, as the worker passes it to the handler. */
 export interface Delivery {
   readonly type: string;
-  /** As the caller gave it, unescaped. */
+  /** Entity id as the caller gave it, unescaped. */
   readonly entityId: string;
   readonly name: string;
   /** JSON text. */
   readonly payload: string;
-  /** An earlier attempt, or the message that this one replays, may have run. */
+  /** An earlier attempt of this message, or the message that it replays, may have run. */
   readonly mayHaveRun: boolean;
-  /** What its caller handed over for the handler, if that caller is in this process and still waits. */
+  /** Object that the caller passed for the handler; undefined unless that caller is in this process and still waits. */
   readonly carried: object | undefined;
 }
 
-/** What becomes of a message whose attempt failed. */
+/** The treatment of a message whose attempt failed. */
 export interface FailureRuling {
-  /** It is not retried, whatever attempts are left. */
+  /** The message is not retried, even if attempts are left. */
   readonly isFinal: boolean;
-  /** Its last failure makes a dead letter. */
+  /** The last failure of the message adds a dead letter. */
   readonly leavesDeadLetter: boolean;
 }
 
-/** The user's code. It runs only after the begin of the attempt is recorded. */
+/** The user's code. It runs only after the log has recorded the begin of the attempt. */
 export interface HandlerPort {
   /**
-   * Checks that the payload fits the handler of this process; the message may have been logged by another version. Throws or
-   * rejects with NotCalled: the attempt has failed, and `run` is not called. Undefined or a promise that resolves: it fits.
-   * Settles within a bounded time.
+   * Checks that the payload fits the handler of this process; a node of another version may have appended the message. If it
+   * does not fit, throws or rejects with NotCalled: the attempt has failed, and `run` is not called. If it fits, returns
+   * undefined or a promise that resolves. Settles within a bounded time.
    */
   check?(delivery: Delivery): undefined | Promise<void>;
   /**
-   * Runs the handler and resolves with its result as JSON text ('' for undefined). A rejection is the attempt's failure;
-   * one that is a `FinalFailure` is not retried. May throw synchronously; may never settle.
+   * Runs the handler and resolves with its result as JSON text ('' for undefined). A rejection fails the attempt. After a
+   * `FinalFailure` the message is not retried. May throw synchronously, and may never settle.
    */
   run(delivery: Delivery): Promise<string>;
-  /** Rules on a failed attempt of a message of that type and name. Never throws. Left out: retried as configured, then a dead letter. */
+  /**
+   * Decides how a message of that type and name is treated after a failed attempt. Never throws. Left out: the message is retried
+   * as configured, then a dead letter is added.
+   */
   ruleOn?(type: string, name: string, thrown: unknown): FailureRuling;
 }
 
-/** A failure of an attempt whose handler was not called. */
+/** The failure of an attempt whose handler was not called. */
 export class NotCalled extends Error {
   override readonly name = 'NotCalled';
 
@@ -52,7 +55,7 @@ export class NotCalled extends Error {
   }
 }
 
-/** A failure that another attempt cannot mend: the handler ran, but what it returned is not a legal result. */
+/** A failure that another attempt cannot fix: the handler ran, but returned a value that is not a legal result. */
 export class FinalFailure extends Error {
   override readonly name = 'FinalFailure';
 

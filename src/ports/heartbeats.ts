@@ -1,35 +1,35 @@
 import type { ControlAnswerOf, Identity } from '../core/log/control-operations.js';
 import type { StoreCallError } from './store.js';
 
-/** Told on the main loop, in the order of the beats; late by any amount if that loop was blocked. */
-export interface PulseListener {
-  /** The store accepted the heartbeat with the number `heartbeat`, or holds a newer one. Both times are by the node's monotonic clock. */
-  answered(answer: ControlAnswerOf['beat'], heartbeat: number, sentMs: number, receivedMs: number): void;
-  /** The store refused a heartbeat, and no further one is sent for this incarnation: see `Ending`. */
+/** Receives the results of heartbeats, in order, on the main loop. A blocked main loop delays them by any amount. */
+export interface HeartbeatListener {
+  /** The store accepted the heartbeat with number `heartbeat`, or holds a newer one. Both times are ms of the monotonic clock. */
+  answered(answer: ControlAnswerOf['heartbeat'], heartbeat: number, sentMs: number, receivedMs: number): void;
+  /** The store refused a heartbeat. The sender sends no further one for this incarnation; see `Ending`. */
   ended(why: Ending): void;
-  /** A beat got no answer; the next one leaves as usual. */
+  /** A heartbeat got no answer. The sender sends the next one as usual. */
   failed(error: StoreCallError): void;
 }
 
-/** FENCED: the incarnation was evicted. LOST, UNKNOWN: the store lost acknowledged writes (core/log/identity.ts). */
+/** FENCED: the incarnation was evicted, or has left. LOST, UNKNOWN: the store lost acknowledged writes (core/log/identity.ts). */
 export type Ending = 'FENCED' | 'LOST' | 'UNKNOWN';
 
-export const endingOf = (answer: ControlAnswerOf['beat']): Ending | undefined =>
+export const endingOf = (answer: ControlAnswerOf['heartbeat']): Ending | undefined =>
   !answer.ok && (answer.code === 'FENCED' || answer.code === 'LOST' || answer.code === 'UNKNOWN') ? answer.code : undefined;
 
 /**
- * Sends the beats of one incarnation at a time, one in flight, with a counter that only grows. It may do so away from the
- * main loop; it stops when that loop has stood still for too long.
+ * Sends the heartbeats of one incarnation at a time, with rising numbers and at most one in flight. The sender may run outside
+ * the main loop; it then stops when that loop has been blocked for too long.
  */
-export interface Pulse {
-  /** Heartbeats for `member` until `end` or the next `begin`; `listener` hears nothing after that. */
-  begin(member: Identity, listener: PulseListener): void;
+export interface HeartbeatSender {
+  /** Sends heartbeats for `member` until `end` or the next `begin`. `listener` is not called after that. */
+  begin(member: Identity, listener: HeartbeatListener): void;
   end(): void;
   /**
-   * When the newest acknowledged beat of the incarnation was sent, ms of the node's monotonic clock; -Infinity without one.
-   * Up to date even where `answered` has not been told yet, since the main loop was blocked.
+   * Returns the time at which the newest acknowledged heartbeat of the incarnation was sent, ms of the node's monotonic clock;
+   * -Infinity if none was acknowledged. Up to date even if a blocked main loop has delayed the call of `answered`.
    */
   lastProvedMs(): number;
-  /** Ends for good: no timer, thread or connection is left when it resolves. Idempotent. */
+  /** Closes the sender. No timer, thread or connection is left when the promise resolves. Idempotent. */
   close(): Promise<void>;
 }

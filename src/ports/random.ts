@@ -1,7 +1,7 @@
-/** Randomness of one node. Not for secrets. */
+/** The random source of one node. Not for secrets. */
 export interface Random {
-  /** At least 0, below 1. */
+  /** Returns a number of at least 0 and below 1. */
   next(): number;
-  /** A token that no other node draws: 32 hexadecimal digits. */
+  /** Returns a token that no other node draws: 32 hexadecimal digits. */
   token(): string;
 }

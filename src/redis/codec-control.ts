@@ -1,4 +1,4 @@
-/** Operations outside of sessions as the flat strings that src/redis/scripts speak: the other half of control.lua. */
+/** Converts operations outside of sessions to and from the flat strings of src/redis/scripts: the counterpart of control.lua. */
 import type {
   AuditAnswer,
   Contract,
@@ -22,7 +22,7 @@ import type {
 import type { KnownMessage } from '../core/log/operations.js';
 import { FS, malformed, messageAt, RS, refusalOf } from './codec.js';
 
-/** Arguments of the control script. `now`: '' for the server's own time. */
+/** Returns the arguments of the control script. `now`: store time in ms, '' for the server's clock. */
 export function encodeControl(op: ControlOp, now: string): string[] {
   return [now, '0', op.op, ...argumentsOf(op)];
 }
@@ -31,21 +31,21 @@ function argumentsOf(op: ControlOp): string[] {
   switch (op.op) {
     case 'join':
       return joinArguments(op);
-    case 'beat':
-      return [...identity(op), String(op.beat), String(op.acknowledged)];
+    case 'heartbeat':
+      return [...identity(op), String(op.heartbeat), String(op.acknowledged)];
     case 'leave':
       return remembered(op);
     case 'lead':
       return identity(op);
     case 'report':
       return [...identity(op), op.eligible ? '1' : '0', op.unreachable.join(',')];
-    case 'bury':
-      return [op.generation, String(op.incarnation), String(op.beatSeen)];
+    case 'evict':
+      return [op.generation, String(op.incarnation), String(op.heartbeatSeen)];
     case 'replay':
       return [op.letter, op.force ? '1' : '0'];
     case 'purge':
       return op.limits === undefined ? [op.letter] : [op.letter, String(op.limits.max), String(op.limits.ttlMs)];
-    case 'shut':
+    case 'closeStore':
       return [op.generation];
     case 'ready':
       return [op.after, String(op.max)];
@@ -99,11 +99,11 @@ function joinArguments(op: JoinOp): string[] {
   ];
 }
 
-/** The scripts look for a name between two separators, so what stands last cannot be taken for one. */
+/** The scripts search for a name between two separators. The last field has none after it, so it is never taken for a name. */
 export const contractRecord = (c: Contract): string =>
   [c.maxAttempts, c.onInterrupt, ...c.names, ...queriesOf(c), `${c.depthMax},${c.version ?? ''}`].join(FS);
 
-/** Before the names of queries, which stand behind all names; no message's name has it. */
+/** Prefix of query names, which follow all names in a contract record. No message name contains it. */
 const QUERY = '\x1d';
 const queriesOf = ({ queries = [] }: Contract): string[] => queries.map((name) => `${QUERY}${name}`);
 
@@ -138,14 +138,14 @@ export function decodeControl(op: ControlOp, text: string): ControlAnswer {
         leaseUntilMs: Number(f[3]),
         counters: countersAt(f, 4),
       };
-    case 'beat':
+    case 'heartbeat':
       return { ok: true, nowMs: Number(f[0]), leaseUntilMs: Number(f[1]), counters: countersAt(f, 2) };
     case 'leave':
     case 'report':
     case 'purge':
-    case 'shut':
+    case 'closeStore':
       return { ok: true };
-    case 'bury':
+    case 'evict':
       return { ok: true, count: Number(text) };
     case 'lead':
       return { ok: true, epoch: Number(f[0]), untilMs: Number(f[1]) };
@@ -205,14 +205,14 @@ function decodeMembers(text: string): MembersAnswer {
   const [head, ...rows] = text.split(RS);
   const [now, count, leaderCount, generation] = head!.split(FS);
   const members = rows.splice(0, Number(count)).map((row): Member => {
-    const [incarnation, owns, serverId, group, address, , , , beat, leaseUntil, dead, types, eligible, unreachable] =
+    const [incarnation, owns, serverId, group, address, , , , heartbeat, leaseUntil, dead, types, eligible, unreachable] =
       row.split(FS);
     return {
       incarnation: Number(incarnation),
       serverId: serverId!,
       group: group!,
       address: address!,
-      beat: Number(beat),
+      heartbeat: Number(heartbeat),
       leaseUntilMs: Number(leaseUntil),
       dead: dead === '1',
       owns: Number(owns),

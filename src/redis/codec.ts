@@ -1,4 +1,4 @@
-/** Batches and their answers as the flat strings that src/redis/scripts speak: the other half of batch.lua. */
+/** Converts batches and their answers to and from the flat strings of src/redis/scripts: the counterpart of batch.lua. */
 import {
   type Answer,
   type AnswerOf,
@@ -19,10 +19,10 @@ import {
 export const FS = '\x1f';
 export const RS = '\x1e';
 
-/** Fields of a stored message: see prelude.lua. */
+/** Number of fields of a stored message; head.lua lists them. */
 const MESSAGE_FIELDS = 13;
 
-/** A message record up to its payload; the script adds when it was enqueued, and the error of its last attempt. */
+/** Returns a message record up to its payload. The script appends the enqueue time and the last attempt's error. */
 const bodyOf = (m: NewMessage): string =>
   `${m.name}\x1f1\x1f0\x1f${m.given ? '1' : '0'}\x1f${m.waiter}\x1f${m.id}\x1f${m.digest}\x1f${m.replayOf}\x1f${m.headers}\x1f${m.chain}\x1f${m.payload}`;
 
@@ -47,7 +47,7 @@ export function messageAt(fields: readonly string[], at: number, seq: number): M
 
 // ---- requests
 
-/** Arguments of the batch script. `now`: '' for the server's own time. */
+/** Returns the arguments of the batch script. `now`: store time in ms, '' for the server's clock. */
 export function encodeBatch(batch: Batch, now: string): string[] {
   const { ops } = batch;
   const depthMax = depthMaxOf(ops);
@@ -61,13 +61,13 @@ export function encodeBatch(batch: Batch, now: string): string[] {
   return out;
 }
 
-/** The limit that the batch's appends need not repeat. */
+/** Returns the depthMax sent once for the batch: appends with the same limit do not repeat it. */
 function depthMaxOf(ops: readonly SessionOp[]): number {
   for (const op of ops) if (op.op === 'append') return op.depthMax;
   return 0;
 }
 
-/** Adds the operation's arguments; returns its kind, the letter by which batch.lua knows it. */
+/** Adds the operation's arguments; returns its kind, the character by which batch.lua knows it. */
 function encodeOp(op: SessionOp, me: number, depthMax: number, out: string[]): string {
   switch (op.op) {
     case 'append':
@@ -147,7 +147,7 @@ export function decodeBatchReply(text: string, batch: Batch): BatchReply {
 export const malformed = (text: string): Error =>
   new Error(`the store answered what its script cannot say: ${text.slice(0, 100)}`);
 
-/** The operations tell the form of the answers: those of this copy, or of an earlier one that carried more. */
+/** Decodes each answer as its operation requires: the operations of this copy, or of an earlier one that carried more. */
 function decodeAnswers(text: string, { ops: current, former, incarnation }: Batch): Answer[] {
   const parts = current.length === 0 && text === '' ? [] : text.split(RS);
   const ops = parts.length === former?.length ? former : current;
@@ -157,7 +157,7 @@ function decodeAnswers(text: string, { ops: current, former, incarnation }: Batc
   return answers;
 }
 
-/** A refusal, or undefined. */
+/** Returns the refusal that the text holds, or undefined. */
 export function refusalOf(text: string): ReturnType<typeof refuse> | undefined {
   if (text.charCodeAt(0) !== 0x21) return undefined;
   const end = text.indexOf(FS);

@@ -1,8 +1,8 @@
 /**
- * One connection to Redis that never hides anything: nothing is queued while it is down, nothing is resent after it broke,
- * and every call settles by its own deadline. A call that got no answer in time takes its connection with it: behind a
- * half-open link everything else would wait as well, and an answer that comes late must not be taken for another call's.
- * Two cases are no half-open link: an answer that is arriving (bytes come in), and a call before it that was given more time.
+ * One connection to Redis that hides no failure. Nothing is queued while it is down, nothing is resent after it broke, and every
+ * call settles by its own deadline. A call without an answer by its deadline also closes the connection: on a half-open link all
+ * later calls would wait too, and a late answer must not be taken for that of another call.
+ * Two cases do not close it, since the link works: part of an answer has come in, or a call with a longer deadline is pending.
  */
 import { Redis } from 'ioredis';
 import { addressOfRedisUrl } from '../core/redis-options.js';
@@ -19,14 +19,14 @@ export interface RedisConnectionConfig {
   readonly db?: number;
   /** true, or options for `tls.connect`. */
   readonly tls?: boolean | object;
-  /** More options of ioredis, none of which the library sets. */
+  /** Further ioredis options, except those that the library sets itself. */
   readonly options?: Readonly<Record<string, unknown>>;
 }
 
-/** What is used of an ioredis client; ioredis-mock has it too. */
+/** The part of the ioredis client that is used here; ioredis-mock has it too. */
 export interface RedisClient {
   readonly status?: string;
-  /** The socket, if there is one. */
+  /** The socket, if the client has one. */
   readonly stream?: { readonly bytesRead: number; destroy(): void };
   connect(): Promise<unknown>;
   disconnect(): void;
@@ -41,7 +41,7 @@ export interface RedisClient {
 }
 
 export interface ConnectionOptions {
-  /** Where Redis is, or a function that makes a client for each `open`. */
+  /** Address and credentials of Redis, or a function that makes a client for each `open`. */
   readonly connection: RedisConnectionConfig | (() => RedisClient);
   /** Deadline of one call, ms. */
   readonly storeCallTimeoutMs: number;
@@ -61,7 +61,7 @@ function clientOf({ connection, connectTimeoutMs }: ConnectionOptions): RedisCli
     keepAlive: KEEP_ALIVE_MS,
     noDelay: true,
     disableClientInfo: true,
-    // `close` destroys the socket. The client's timer for that would hold the process after a socket that is gone already.
+    // `close` destroys the socket itself. This client timer would keep the process alive after the socket is gone.
     disconnectTimeout: 0,
     ...more,
     ...rest,
@@ -76,7 +76,7 @@ function clientOf({ connection, connectTimeoutMs }: ConnectionOptions): RedisCli
   return (url === undefined ? new Redis(options) : new Redis(url, options)) as unknown as RedisClient;
 }
 
-/** Where the connection leads, without secrets. */
+/** Returns the address of the server, without secrets. */
 function addressOf(connection: ConnectionOptions['connection']): string {
   if (typeof connection === 'function') return 'the given client';
   const { url, options, host = '127.0.0.1', port = 6379 } = connection;
@@ -86,12 +86,12 @@ function addressOf(connection: ConnectionOptions['connection']): string {
 
 type Send<A> = (client: RedisClient) => Promise<A>;
 
-/** One command, and what is read from its answer. */
+/** One command, and how to decode its answer. */
 interface Command<A, T> {
   readonly send: Send<A>;
-  /** What is sent after an error by which the command was certainly not done. */
+  /** The command to send instead after an error for which `after` returns true: the first one was certainly not applied. */
   readonly instead?: { after(error: unknown): boolean; readonly send: Send<A> };
-  /** Throws a StoreCallError for an answer that cannot be read. */
+  /** Throws a StoreCallError if the answer cannot be decoded. */
   readonly read: (answer: A) => T;
 }
 
@@ -102,7 +102,7 @@ class Call<T> {
 
   constructor(
     readonly deadlineMs: number,
-    /** It was given more time than others: its request is large. */
+    /** True: this call has a longer deadline than others, since its request is large. */
     readonly isPatient: boolean,
     readonly resolve: (value: T) => void,
     readonly reject: (error: StoreCallError) => void,
@@ -134,7 +134,7 @@ class Call<T> {
 
 export class Connection {
   readonly #options: ConnectionOptions;
-  /** In the order in which they left, which is that of their answers. */
+  /** Pending calls in the order in which they were sent, which is also the order of their answers. */
   readonly #calls = new Set<Call<never>>();
   #client: RedisClient | undefined;
   #sweep: Timer | undefined;
@@ -142,16 +142,16 @@ export class Connection {
   #lastError: Error | undefined;
   #isOpened = false;
   /**
-   * The client has emitted 'ready' for this connection, and `onReconnect` was called. The client sets its status earlier, and other
-   * promise reactions can run between the two: their calls would reach a server that is not checked yet.
+   * True once the client has emitted 'ready' for this connection and `onReconnect` was called. The client sets its status
+   * earlier, and other promise reactions can run between the two: their calls would reach a server that is not checked yet.
    */
   #isReady = false;
   #leftMs = Number.NEGATIVE_INFINITY;
-  /** Bytes that had come in when the last answer was whole, and when the calls were last looked at. */
+  /** Bytes received in all when the last answer was complete, and when `#isAnswering` last ran. */
   #bytesAnswered = 0;
   #bytesSeen = 0;
 
-  /** `onReconnect`: called when the connection is back after it was lost. */
+  /** `onReconnect` runs when a lost connection is back. */
   constructor(
     options: ConnectionOptions,
     readonly onReconnect: () => void,
@@ -159,12 +159,12 @@ export class Connection {
     this.#options = options;
   }
 
-  /** Why there is no connection, or undefined. */
+  /** The error for which there is no connection, or undefined. */
   get lastError(): Error | undefined {
     return this.#lastError;
   }
 
-  /** Connects. Rejects with a StoreCallError that names the address and the cause; may be called again then. */
+  /** Connects. Rejects with a StoreCallError that names the address and the cause; may then be called again. */
   async open(): Promise<void> {
     this.close();
     const client = clientOf(this.#options);
@@ -177,8 +177,8 @@ export class Connection {
       this.close();
       throw this.#unreachable(cause);
     }
-    // ioredis 5 resolves although the server refused its user, if the server asks for no password: others could use that
-    // connection, but the client leaves it.
+    // ioredis 5 resolves although the server refused the user, if the server requires no password. Anonymous clients could use
+    // that connection, but ioredis closes it.
     const cause = this.#lastError;
     if (cause !== undefined && isLoginRefusal(cause)) {
       this.close();
@@ -192,7 +192,7 @@ export class Connection {
     this.#isOpened = this.#isReady = true;
   }
 
-  /** Ends the connection at once, whatever the other end does. */
+  /** Closes the connection at once, without waiting for the other end. */
   close(): void {
     const client = this.#client;
     this.#client = undefined;
@@ -202,17 +202,17 @@ export class Connection {
     this.#handshake?.cancel();
     this.#sweep = this.#handshake = undefined;
     client?.disconnect();
-    // 'disconnect' alone waits for the other end, which may be gone. The open socket would hold the process meanwhile.
+    // 'disconnect' alone waits for the other end, which may be gone. Meanwhile the open socket would keep the process alive.
     client?.stream?.destroy();
     for (const call of this.#calls) call.fail(new StoreCallError('the connection to Redis was closed', false));
   }
 
-  /** Sends one command by `send`, which may take `patience` deadlines; rejects with a StoreCallError. */
+  /** Sends one command. It may take `patience` times the call deadline. Rejects with a StoreCallError. */
   call<T>(send: Send<T>, patience = 1): Promise<T> {
     return this.run({ send, read: asItIs<T> }, patience);
   }
 
-  /** As `call`, but resolves with what is read from the answer: each promise more is a part of what a lone message costs. */
+  /** Like `call`, but decodes the answer with `command.read`. Each further promise adds measurably to a lone message. */
   run<A, T>(command: Command<A, T>, patience = 1): Promise<T> {
     const client = this.#client;
     if (client === undefined || !this.#isReady || (client.status !== 'ready' && client.status !== undefined)) {
@@ -250,7 +250,7 @@ export class Connection {
     );
   }
 
-  /** After a turn of the loop: one that was blocked reads first what has been answered meanwhile. */
+  /** Waits one turn of the event loop: after a blocked loop, the answers that have arrived meanwhile are read first. */
   readonly #onSweep = (): void => {
     this.#sweep = undefined;
     this.#options.clock.defer(this.#failOverdue);
@@ -277,7 +277,7 @@ export class Connection {
     if (late && !isHeldUp) this.#drop();
   };
 
-  /** Whether a part of the next answer has come in since the last look: it is large, and all others come after it. */
+  /** Returns whether part of the next answer came in since the last check: it is a large answer, and all others come after it. */
   #isAnswering(): boolean {
     const bytes = this.#client?.stream?.bytesRead ?? 0;
     const hasMoved = bytes !== this.#bytesSeen && bytes > this.#bytesAnswered;
@@ -286,9 +286,9 @@ export class Connection {
   }
 
   /**
-   * A server that is the primary no more keeps its connections, and only a new one leads to its successor. After a turn of the
-   * loop, so that what has been answered with this refusal is read first. And not more often than one that is gone is tried:
-   * the client sees no failure in a server that lets it in, and would come back at once for as long as there is no primary.
+   * Drops the connection to a demoted primary. It keeps connections open, and only a new connection can reach its successor.
+   * Waits one turn of the event loop, so that answers that came with the refusal are read first. Does this at most once per
+   * second: ioredis sees no failure in a server that accepts it, and would reconnect without a pause while there is no primary.
    */
   leave(): void {
     const client = this.#client;
@@ -300,7 +300,7 @@ export class Connection {
     });
   }
 
-  /** Not `disconnect`: that waits for the other end, which may be gone. The client connects again by itself. */
+  /** Destroys the socket; the client then reconnects. `disconnect` would wait for the other end, which may be gone. */
   #drop(): void {
     this.#client?.stream?.destroy();
   }
@@ -311,16 +311,16 @@ export class Connection {
       (...args: A) => {
         if (this.#client === client) run(...args);
       };
-    // A client without this listener would end the process.
+    // Without this listener an error of the client would end the process.
     client.on(
       'error',
       mine((error: Error) => {
-        // The client says this of what it could not send any more; why, it has said before.
+        // The client emits this error for commands that it could not send. It has emitted the cause before.
         if (error.name === 'MaxRetriesPerRequestError' && this.#lastError !== undefined) return;
         this.#lastError = error;
       }),
     );
-    // A peer that accepts but never answers would leave the client between "connect" and "ready" for ever.
+    // Without this timer a server that accepts but never answers would leave the client between "connect" and "ready" forever.
     client.on(
       'connect',
       mine(() => {
@@ -364,7 +364,7 @@ export class Connection {
     return new StoreCallError(`cannot open Redis at ${where}: ${why}`, true, refusal.permanent, { cause });
   }
 
-  /** Neither end of a connection says that only one of them speaks TLS. */
+  /** Returns a hint to add if only one end seems to use TLS. Neither end reports that itself. */
   #tlsHint(cause: Error): string {
     const { connection } = this.#options;
     const { code = '' } = cause as NodeJS.ErrnoException;

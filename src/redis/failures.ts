@@ -1,12 +1,12 @@
 import { isError } from '../core/is-error.js';
 import { StoreCallError } from '../ports/store.js';
 
-/** Replies after which the script certainly changed nothing: it did not start, or its first write was refused. */
+/** Error replies that prove that the script changed nothing: it did not start, or its first write was refused. */
 const REFUSALS = [
   ...['OOM', 'READONLY', 'MISCONF', 'NOREPLICAS', 'NOSCRIPT', 'LOADING', 'MASTERDOWN', 'BUSY', 'WRONGTYPE'],
   ...['NOPERM', 'NOAUTH', 'WRONGPASS', 'CLUSTERDOWN', 'MOVED', 'ASK', 'TRYAGAIN', 'CROSSSLOT', 'DENIED'],
 ];
-/** Replies that only an operator can mend. */
+/** Error replies that only an operator can fix. */
 const PERMANENT = ['WRONGTYPE', 'NOPERM', 'NOAUTH', 'WRONGPASS', 'DENIED'];
 
 const ADVICE: Readonly<Record<string, string>> = {
@@ -22,23 +22,23 @@ const ADVICE: Readonly<Record<string, string>> = {
     'Redis refused the user name or the password: check redis.password and redis.username, or what redis.url has of them',
 };
 
-// Redis 6 wraps what a command of a script said: "ERR Error running script (...): @user_script:12: -OOM command ...".
+// Redis 6 wraps the error of a command in a script: "ERR Error running script (...): @user_script:12: -OOM command ...".
 const SCRIPT_ERROR = /^ERR Error running script .*?[:\s]-?(OOM|READONLY|MISCONF|NOREPLICAS|WRONGTYPE)\b/;
-// Before Redis 6 a wrong password was an ERR.
+// Before Redis 6 a wrong password was reported as ERR.
 const OLD_PASSWORD_ERROR = /^ERR (invalid password|invalid username-password pair)/;
 
 /**
- * A script met a command that its user may not run, in the words of Redis up to 7.0, and of later ones. Unlike what is said of a
- * script that may not start, this is no refusal: what it wrote before that stays.
+ * A script called a command that its user may not run; the texts of Redis up to 7.0 and of later versions. This is not a refusal:
+ * the script has started, and its writes before that command stay. A script that may not start is reported with another text.
  */
 const SCRIPT_PERMISSION = /The user executing the script can't|ACL failure in script/;
 
-/** An error of Lua in a script of ours, in the words of Redis 7 and of those before. */
+/** A Lua error in one of our scripts; the texts of Redis 7 and of earlier versions. */
 const SCRIPT_BROKEN = /user_script:\s?\d+:/;
 
-/** Somebody ended the script with SCRIPT KILL, before its first write; or the server's Lua does not take its text. */
+/** A user ended the script with SCRIPT KILL before its first write, or the server's Lua cannot compile it. */
 const SCRIPT_NOT_RUN = /Script killed by user|Error compiling script/;
-/** How the user names the TLS settings. */
+/** The names of the TLS settings, as the caller's user knows them. */
 export interface TlsNames {
   readonly ca: string;
   readonly client: string;
@@ -63,11 +63,11 @@ function tlsVerdict(code: string, names: TlsNames): string | undefined {
   return undefined;
 }
 
-/** What TLS ended a connection for, and what to do; undefined for any other end. */
+/** Returns why TLS ended a connection and what to do; undefined for any other error. */
 export function tlsAdvice(error: Error, names: TlsNames = TLS_FIELDS): string | undefined {
   const { code = '', message } = error as NodeJS.ErrnoException;
   const verdict = tlsVerdict(code, names);
-  // What OpenSSL says of an alert is a place in its source.
+  // The message of an OpenSSL alert is only a place in its source code, so the code is shown instead.
   return verdict === undefined ? undefined : `${verdict} (${code.startsWith('ERR_SSL_') ? code : message})`;
 }
 
@@ -78,31 +78,31 @@ function wordOf(message: string): string {
   return SCRIPT_ERROR.exec(message)?.[1] ?? message.split(/[\s:]/, 1)[0]!;
 }
 
-/** Whether the server refused the user name or the password. */
+/** Returns whether the server refused the user name or the password. */
 export const isLoginRefusal = (error: Error): boolean =>
   isReply(error) && ['WRONGPASS', 'NOAUTH'].includes(wordOf(error.message));
 
-/** What the server said of a command or channel that its user may not use; undefined for any other failure. */
+/** Returns the server's message about a command or channel that the user may not use; undefined for any other failure. */
 export function permissionLacking(error: unknown): string | undefined {
   const cause = error instanceof StoreCallError ? error.cause : error;
   return cause instanceof Error && isReply(cause) && wordOf(cause.message) === 'NOPERM' ? cause.message : undefined;
 }
 
-/** Allows a user what the network needs. */
+/** Returns the ACL command that gives a user the permissions of the Redis network. */
 export const channelRule = (keyPrefix: string): string =>
   `ACL SETUSER <user> +publish +subscribe +unsubscribe +ping &${keyPrefix}:*`;
 
-/** Whether the server knows the script not, so that it has to be sent whole. */
+/** Returns whether the server does not know the script, so that the whole text has to be sent. */
 export const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT');
 
-/** Whether the server said that it takes no writes because another one is the primary. */
+/** Returns whether the server refused a write because it is not the primary (READONLY, MASTERDOWN). */
 export const isDemoted = (error: unknown): boolean =>
   error instanceof Error && isReply(error) && ['READONLY', 'MASTERDOWN'].includes(wordOf(error.message));
 
-/** Ours says that nothing was sent: the connection was down, and calls are never queued. */
+/** The client error for a command that was not sent: the connection was down, and the client queues nothing. */
 const NOT_SENT = /enableOfflineQueue options is false/;
 
-/** Why, in words: an address with several meanings fails with an error for each, and its own message is empty. */
+/** Returns the reason as text. A host with several addresses fails with an AggregateError whose own message is empty. */
 export function reasonIn(error: unknown): string {
   if (!isError(error)) return String(error);
   const { message, errors, code, name } = error as NodeJS.ErrnoException & { readonly errors?: unknown };
@@ -110,14 +110,14 @@ export function reasonIn(error: unknown): string {
   return message || inner || code || name;
 }
 
-/** What a failed command means for the store's caller. */
+/** Converts the error of a failed command to a StoreCallError. */
 export function storeCallErrorOf(cause: unknown): StoreCallError {
   const error = isError(cause) ? cause : new Error(String(cause));
   if (error instanceof StoreCallError) return error;
   if (NOT_SENT.test(error.message)) return notConnected(error);
   const advice = tlsAdvice(error);
   if (advice !== undefined) return new StoreCallError(advice, true, true, { cause });
-  // The client advises to set an option, which is ours.
+  // The client's own text advises to set an option that the library controls.
   if (error.name === 'MaxRetriesPerRequestError')
     return new StoreCallError('the connection to Redis broke before the answer', false, false, { cause });
   if (!isReply(error)) return new StoreCallError(`the call to Redis got no answer: ${reasonIn(error)}`, false, false, { cause });
@@ -135,7 +135,7 @@ export function storeCallErrorOf(cause: unknown): StoreCallError {
   return new StoreCallError(message, true, PERMANENT.includes(word), { cause }, word === 'OOM' ? 'full' : '');
 }
 
-/** `cause`: why the last attempt to connect failed, if it did. */
+/** `cause`: the error of the last attempt to connect, if there is one. */
 export function notConnected(cause?: Error): StoreCallError {
   const why = cause === undefined ? '' : `: ${reasonIn(cause)}`;
   return new StoreCallError(`there is no connection to Redis${why}`, true, false, cause === undefined ? undefined : { cause });

@@ -1,10 +1,10 @@
 /**
- * What travels over pub/sub: one JSON object a frame, with every message of one tick to one target.
- *   v       version of this format; frames of another one are not for us
- *   scope   generation of the sender's store: pub/sub crosses logical databases and outlives a flush, incarnations and
- *           sequences do not, so a frame of another store could name ours by chance and carry a foreign payload
+ * The format of pub/sub messages: one JSON object per frame, with all messages of one tick to one target.
+ *   v       version of this format; frames of another version are ignored
+ *   scope   generation of the sender's store. Pub/sub crosses logical databases and outlives a flush; incarnations and
+ *           sequences do not. So a frame of another store could by chance match ours and carry a foreign payload.
  *   from    incarnation of the sender
- *   m       the messages; of each only `kind` is checked here
+ *   m       the messages; only the `kind` of each is checked here
  */
 import type { PeerMessage } from '../ports/network.js';
 
@@ -14,15 +14,15 @@ export interface Frame {
   readonly scope: string;
   readonly from: number;
   readonly messages: readonly PeerMessage[];
-  /** Entries that are no messages; they were left out. */
+  /** Number of entries that are not messages; they were left out. */
   readonly spoiled: number;
 }
 
-/** `texts`: the messages as JSON. */
+/** `texts`: the messages, each as JSON. */
 export const encodeFrame = (scope: string, from: number, texts: readonly string[]): string =>
   `{"v":${VERSION},"scope":${JSON.stringify(scope)},"from":${from},"m":[${texts.join(',')}]}`;
 
-/** Undefined for what is no frame of this version. Never throws. */
+/** Returns undefined for text that is not a frame of this version. Never throws. */
 export function decodeFrame(text: string): Frame | undefined {
   let value: unknown;
   try {

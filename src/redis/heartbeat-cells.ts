@@ -1,35 +1,35 @@
 const PROVED = 0;
 const TURNS = 1;
-const BEATS = 2;
+const HEARTBEATS = 2;
 const ACKNOWLEDGED = 3;
 const CELLS = 4;
 
-/** What the main loop and the thread of the beats know of each other at any moment, for one incarnation. */
-export class BeatCells {
+/** State shared by the main loop and the heartbeat thread for one incarnation. */
+export class HeartbeatCells {
   readonly #cells: BigInt64Array;
 
   constructor(readonly buffer = new SharedArrayBuffer(CELLS * BigInt64Array.BYTES_PER_ELEMENT)) {
     this.#cells = new BigInt64Array(buffer);
   }
 
-  /** When the newest acknowledged beat was sent, ms of the node's monotonic clock; -Infinity without one. */
+  /** When the newest acknowledged heartbeat was sent, ms of the node's monotonic clock; -Infinity without one. */
   get provedMs(): number {
     const us = Atomics.load(this.#cells, PROVED);
     return us === 0n ? Number.NEGATIVE_INFINITY : Number(us) / 1000;
   }
 
-  /** A heartbeat was acknowledged. Rounds down: the lease may end early, never late. */
-  prove(beat: number, sentMs: number): void {
+  /** Records an acknowledged heartbeat. Rounds down: the lease may end early, never late. */
+  prove(heartbeat: number, sentMs: number): void {
     Atomics.store(this.#cells, PROVED, BigInt(Math.floor(sentMs * 1000)));
-    Atomics.store(this.#cells, ACKNOWLEDGED, BigInt(beat));
+    Atomics.store(this.#cells, ACKNOWLEDGED, BigInt(heartbeat));
   }
 
-  /** Number of the last heartbeat that was acknowledged; 0: none was. */
+  /** Number of the last acknowledged heartbeat; 0 without one. */
   get acknowledged(): number {
     return Number(Atomics.load(this.#cells, ACKNOWLEDGED));
   }
 
-  /** How often the main loop has turned. */
+  /** How many times the main loop has recorded a turn. */
   get turns(): bigint {
     return Atomics.load(this.#cells, TURNS);
   }
@@ -38,8 +38,8 @@ export class BeatCells {
     Atomics.add(this.#cells, TURNS, 1n);
   }
 
-  /** The next beat's counter. It lives here, so that a thread that comes after a crash goes on with it. */
-  nextBeat(): number {
-    return Number(Atomics.add(this.#cells, BEATS, 1n)) + 1;
+  /** Returns the next heartbeat's number. The counter is shared, so that a thread started after a crash continues it. */
+  nextHeartbeat(): number {
+    return Number(Atomics.add(this.#cells, HEARTBEATS, 1n)) + 1;
   }
 }

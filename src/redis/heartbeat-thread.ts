@@ -3,44 +3,44 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Identity } from '../core/log/control-operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
-import type { Pulse, PulseListener } from '../ports/heartbeats.js';
+import type { HeartbeatListener, HeartbeatSender } from '../ports/heartbeats.js';
 import { StoreCallError } from '../ports/store.js';
 import type { RedisConnectionConfig } from './connection.js';
-import { BeatCells } from './heartbeat-cells.js';
-import type { BeatNews, BeatOrder, BeatWorkerData } from './heartbeat-worker.js';
+import { HeartbeatCells } from './heartbeat-cells.js';
+import type { HeartbeatNews, HeartbeatOrder, HeartbeatWorkerData } from './heartbeat-worker.js';
 
-export interface BeatThreadOptions {
+export interface HeartbeatThreadOptions {
   readonly connection: RedisConnectionConfig;
   readonly keyPrefix: string;
-  /** Deadline of one beat, ms. */
+  /** Deadline of one heartbeat, ms. */
   readonly storeCallTimeoutMs: number;
-  /** Pause between two beats, ms. */
+  /** Pause between two heartbeats, ms. */
   readonly everyMs: number;
-  /** A main loop that has not turned for so long gets no beats, ms. */
+  /** No heartbeat is sent while the main event loop has not turned for this long, ms. */
   readonly loopStallLimitMs: number;
   readonly clock: Clock;
-  /** The compiled heartbeat-worker; default: the one beside this file. */
+  /** The compiled heartbeat-worker; default: the file beside this one. */
   readonly workerUrl?: URL;
 }
 
 interface Run {
-  readonly order: Extract<BeatOrder, { kind: 'begin' }>;
-  readonly cells: BeatCells;
-  readonly listener: PulseListener;
+  readonly order: Extract<HeartbeatOrder, { kind: 'begin' }>;
+  readonly cells: HeartbeatCells;
+  readonly listener: HeartbeatListener;
 }
 
 const RESTART_MS = { first: 50, max: 2000 };
-/** Turns of the main loop that are counted within the limit, so that one that is merely late is not taken for a stall. */
+/** Turns of the main loop counted per stall limit, so that one late turn is not taken for a stall. */
 const TURNS_PER_LIMIT = 4;
 
 /**
- * Beats from a thread of their own (heartbeat-worker.ts). The thread never holds the process. If it crashes it is started again;
- * until its next acknowledged beat the lease runs down, so the node stops by itself rather than on a guess.
+ * Sends heartbeats from a separate thread (heartbeat-worker.ts). The thread does not keep the process alive. A crashed thread is
+ * started again. Until its next acknowledged heartbeat the lease runs down, so the node stops without guessing.
  */
-export class BeatThread implements Pulse {
-  readonly #options: BeatThreadOptions;
+export class HeartbeatThread implements HeartbeatSender {
+  readonly #options: HeartbeatThreadOptions;
   readonly #workerUrl: URL;
-  readonly #data: BeatWorkerData;
+  readonly #data: HeartbeatWorkerData;
   readonly #turnEveryMs: number;
   #worker: Worker | undefined;
   #run: Run | undefined;
@@ -51,29 +51,29 @@ export class BeatThread implements Pulse {
   #restartTimer: Timer | undefined;
 
   /**
-   * Starts the thread, which connects at once. Throws if there can be none: its file is missing (a bundle holds only what is
-   * imported), the options cannot be handed to a thread (functions among those of TLS), or threads are forbidden.
+   * Starts the thread, which connects at once. Throws if no thread can be started: its file is missing (a bundle holds only what
+   * is imported), the options cannot be passed to a thread (such as functions in TLS options), or threads are forbidden.
    */
-  constructor(options: BeatThreadOptions) {
+  constructor(options: HeartbeatThreadOptions) {
     const { connection, keyPrefix, storeCallTimeoutMs, everyMs, loopStallLimitMs, clock } = options;
     this.#options = options;
     this.#workerUrl = options.workerUrl ?? workerBeside(import.meta.url);
     const path = fileURLToPath(this.#workerUrl);
     if (!existsSync(path)) throw new Error(`there is no ${path}: ${BUNDLED}`);
     this.#turnEveryMs = Math.min(everyMs, loopStallLimitMs / TURNS_PER_LIMIT);
-    // In this order: a pause between the two lets the thread's clock be slow, so the lease ends early rather than late.
+    // In this order, a pause between the two reads makes the thread's clock slow, so the lease ends early rather than late.
     const nowMs = clock.monotonicMs();
     const originNs = process.hrtime.bigint() - BigInt(Math.floor(nowMs * 1e6));
     this.#data = { connection, keyPrefix, storeCallTimeoutMs, everyMs, loopStallLimitMs, originNs };
     this.#start();
   }
 
-  begin(member: Identity, listener: PulseListener): void {
+  begin(member: Identity, listener: HeartbeatListener): void {
     this.end();
-    // A join may succeed after the stop has given up on it.
+    // A join may succeed after the stop has given up waiting for it.
     if (this.#closed) return;
-    // Cells of its own: a beat of the former incarnation that is still in flight proves nothing for this one.
-    const cells = new BeatCells();
+    // New cells for each incarnation: a heartbeat of the former one that is still in flight proves nothing for this one.
+    const cells = new HeartbeatCells();
     const order = { kind: 'begin', run: ++this.#runs, member, buffer: cells.buffer } as const;
     this.#run = { order, cells, listener };
     this.#turn();
@@ -98,7 +98,7 @@ export class BeatThread implements Pulse {
     await this.#worker?.terminate();
   }
 
-  #tell(order: BeatOrder): void {
+  #tell(order: HeartbeatOrder): void {
     this.#worker?.postMessage(order);
   }
 
@@ -108,11 +108,11 @@ export class BeatThread implements Pulse {
   };
 
   #start(): void {
-    // Without the flags of this process: they are for its program (loaders, --input-type), and some forbid a thread.
+    // Without the flags of this process: they are meant for its program (loaders, --input-type), and some forbid threads.
     const worker = new Worker(this.#workerUrl, { workerData: this.#data, name: 'atomic-queues-beats', execArgv: [] });
     this.#worker = worker;
     let why = 'it ended';
-    worker.on('message', (news: BeatNews) => this.#hear(news));
+    worker.on('message', (news: HeartbeatNews) => this.#hear(news));
     worker.on('error', (error) => {
       why = error instanceof Error ? error.message : String(error);
     });
@@ -137,7 +137,7 @@ export class BeatThread implements Pulse {
     }
   }
 
-  #hear(news: BeatNews): void {
+  #hear(news: HeartbeatNews): void {
     const run = this.#run;
     if (run === undefined || news.run !== run.order.run) return;
     switch (news.kind) {
@@ -157,7 +157,7 @@ export class BeatThread implements Pulse {
 
 const BUNDLED = 'a bundle holds only what is imported, so leave the package atomic-queues out of it, as an external';
 
-/** The thread's file beside a module, whose URL some bundles do not know. */
+/** Returns the URL of the thread's file beside a module. Throws if the module's URL is unknown, as in some bundles. */
 export function workerBeside(moduleUrl: string | undefined): URL {
   if (moduleUrl === undefined || !URL.canParse(moduleUrl)) throw new Error(`its file cannot be found: ${BUNDLED}`);
   return new URL('./heartbeat-worker.js', moduleUrl);

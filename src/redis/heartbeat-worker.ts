@@ -1,7 +1,7 @@
 /**
- * The thread that sends the beats (`BeatThread` starts it), with a connection of its own: a handler that blocks the main loop
- * does not block this one. It watches that the main loop turns, and sends nothing while that has stood still for too long:
- * what never comes back must not keep its entities for ever.
+ * The thread that sends the heartbeats, started by `HeartbeatThread`. It has its own connection, so a handler that blocks the
+ * main loop does not block it. It watches the main loop and sends nothing once that has not turned for `loopStallLimitMs`:
+ * a node that is stuck forever must not keep its entities.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { ControlAnswerOf, Identity } from '../core/log/control-operations.js';
@@ -9,29 +9,29 @@ import type { Clock, Timer } from '../ports/clock.js';
 import { type Ending, endingOf } from '../ports/heartbeats.js';
 import { StoreCallError } from '../ports/store.js';
 import type { RedisConnectionConfig } from './connection.js';
-import { BeatCells } from './heartbeat-cells.js';
+import { HeartbeatCells } from './heartbeat-cells.js';
 import { RedisStore } from './store.js';
 
-export interface BeatWorkerData {
+export interface HeartbeatWorkerData {
   readonly connection: RedisConnectionConfig;
   readonly keyPrefix: string;
   readonly storeCallTimeoutMs: number;
   readonly everyMs: number;
   readonly loopStallLimitMs: number;
-  /** `process.hrtime`, which all threads share, when the node's monotonic clock showed 0. */
+  /** Value of `process.hrtime`, which all threads share, at time 0 of the node's monotonic clock, ns. */
   readonly originNs: bigint;
 }
 
-/** From the main thread. `run` numbers the incarnations, so that news of a former one can be told apart. */
-export type BeatOrder =
+/** Sent by the main thread. `run` numbers the incarnations, so that news about a former one can be ignored. */
+export type HeartbeatOrder =
   | { readonly kind: 'begin'; readonly run: number; readonly member: Identity; readonly buffer: SharedArrayBuffer }
   | { readonly kind: 'end' };
 
-export type BeatNews =
+export type HeartbeatNews =
   | {
       readonly kind: 'answered';
       readonly run: number;
-      readonly answer: ControlAnswerOf['beat'];
+      readonly answer: ControlAnswerOf['heartbeat'];
       readonly heartbeat: number;
       readonly sentMs: number;
       readonly receivedMs: number;
@@ -45,7 +45,7 @@ export type BeatNews =
       readonly permanent: boolean;
     };
 
-/** The node's monotonic time, as this thread reads it. */
+/** The node's monotonic clock, read from this thread. */
 class ThreadClock implements Clock {
   constructor(private readonly originNs: bigint) {}
 
@@ -58,7 +58,7 @@ class ThreadClock implements Clock {
   }
 
   setTimer(delayMs: number, fire: () => void): Timer {
-    // Node may fire a whole millisecond early.
+    // A Node.js timer may fire up to one millisecond early.
     const handle = setTimeout(fire, delayMs <= 0 ? 0 : Math.ceil(delayMs) + 1);
     return { cancel: () => clearTimeout(handle) };
   }
@@ -71,12 +71,12 @@ class ThreadClock implements Clock {
 interface Run {
   readonly run: number;
   readonly member: Identity;
-  readonly cells: BeatCells;
+  readonly cells: HeartbeatCells;
   turnsSeen: bigint;
   turnedMs: number;
 }
 
-class Beats {
+class Heartbeats {
   readonly #clock: Clock;
   readonly #store: RedisStore;
   #opening: Promise<void> | undefined;
@@ -84,27 +84,27 @@ class Beats {
   #timer: Timer | undefined;
 
   constructor(
-    private readonly data: BeatWorkerData,
-    private readonly tell: (news: BeatNews) => void,
+    private readonly data: HeartbeatWorkerData,
+    private readonly tell: (news: HeartbeatNews) => void,
   ) {
     const { connection, keyPrefix, storeCallTimeoutMs, originNs } = data;
     this.#clock = new ThreadClock(originNs);
     this.#store = new RedisStore({ connection, keyPrefix, storeCallTimeoutMs, clock: this.#clock });
-    // Ahead of the first beat, which opens again if this fails.
+    // Connects before the first heartbeat, which tries again if this fails.
     this.#opened().catch(() => undefined);
   }
 
-  obey(order: BeatOrder): void {
+  obey(order: HeartbeatOrder): void {
     this.#timer?.cancel();
     this.#run = undefined;
     if (order.kind === 'end') return;
     const { run, member, buffer } = order;
-    const cells = new BeatCells(buffer);
+    const cells = new HeartbeatCells(buffer);
     this.#run = { run, member, cells, turnsSeen: cells.turns, turnedMs: this.#clock.monotonicMs() };
-    void this.#beat(this.#run);
+    void this.#heartbeat(this.#run);
   }
 
-  async #beat(run: Run): Promise<void> {
+  async #heartbeat(run: Run): Promise<void> {
     try {
       await this.#opened();
       if (this.#run === run && this.#mainLoopTurns(run)) await this.#send(run);
@@ -112,14 +112,14 @@ class Beats {
       const { message, refused, permanent } = error instanceof StoreCallError ? error : new StoreCallError(String(error), false);
       if (this.#run === run) this.tell({ kind: 'failed', run: run.run, why: message, refused, permanent });
     }
-    if (this.#run === run) this.#timer = this.#clock.setTimer(this.data.everyMs, () => void this.#beat(run));
+    if (this.#run === run) this.#timer = this.#clock.setTimer(this.data.everyMs, () => void this.#heartbeat(run));
   }
 
   async #send(run: Run): Promise<void> {
     const sentMs = this.#clock.monotonicMs();
     const { member, cells } = run;
-    const beat = cells.nextBeat();
-    const answer = await this.#store.control({ op: 'beat', ...member, beat, acknowledged: cells.acknowledged });
+    const heartbeat = cells.nextHeartbeat();
+    const answer = await this.#store.control({ op: 'heartbeat', ...member, heartbeat, acknowledged: cells.acknowledged });
     if (this.#run !== run) return;
     const why = endingOf(answer);
     if (why !== undefined) {
@@ -127,8 +127,8 @@ class Beats {
       this.tell({ kind: 'ended', run: run.run, why });
       return;
     }
-    if (answer.ok) cells.prove(beat, sentMs);
-    this.tell({ kind: 'answered', run: run.run, answer, heartbeat: beat, sentMs, receivedMs: this.#clock.monotonicMs() });
+    if (answer.ok) cells.prove(heartbeat, sentMs);
+    this.tell({ kind: 'answered', run: run.run, answer, heartbeat, sentMs, receivedMs: this.#clock.monotonicMs() });
   }
 
   #mainLoopTurns(run: Run): boolean {
@@ -141,7 +141,7 @@ class Beats {
     return nowMs - run.turnedMs < this.data.loopStallLimitMs;
   }
 
-  /** Once it has been open the store connects again by itself. */
+  /** Opens the store once. After that the store reconnects without help. */
   #opened(): Promise<void> {
     if (this.#opening === undefined) {
       const opening = this.#store.open();
@@ -154,7 +154,7 @@ class Beats {
   }
 }
 
-if (parentPort === null) throw new Error('heartbeat-worker is a thread of BeatThread, not a program');
+if (parentPort === null) throw new Error('heartbeat-worker is a thread of HeartbeatThread, not a program');
 const port = parentPort;
-const beats = new Beats(workerData as BeatWorkerData, (news) => port.postMessage(news));
-port.on('message', (order: BeatOrder) => beats.obey(order));
+const heartbeats = new Heartbeats(workerData as HeartbeatWorkerData, (news) => port.postMessage(news));
+port.on('message', (order: HeartbeatOrder) => heartbeats.obey(order));

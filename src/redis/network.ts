@@ -1,9 +1,9 @@
 /**
- * The network of a cluster without gRPC: Redis pub/sub. Every message is a hint, so nothing here is ever sent twice, and what
- * the link cannot take is dropped and counted; the sweep finds what a lost hint was about.
+ * The network of a cluster without gRPC, over Redis pub/sub. Every message is a hint, so nothing is sent twice. Messages that
+ * the link cannot take are dropped and counted; the sweep finds the work that a lost hint was about.
  *
- * Two connections, since a subscriber cannot publish. `listen` moves the subscription to the channel of the new incarnation;
- * after a reconnect it is made anew. What is sent in one tick to one target leaves as one publication.
+ * There are two connections, since a subscriber cannot publish. `listen` moves the subscription to the channel of the new
+ * incarnation, and a reconnect subscribes again. All messages of one tick to one target are sent as one publication.
  */
 import { InvariantViolation } from '../core/errors.js';
 import { Outbox, type OutgoingFrame } from '../core/outbox.js';
@@ -17,38 +17,38 @@ import { type PubSubClient, PubSubLink } from './pubsub-link.js';
 import { isReplica } from './server-checks.js';
 
 export interface RedisNetworkOptions {
-  /** As of the store. */
+  /** The same as for the store. */
   readonly connection: ConnectionOptions['connection'];
-  /** As of the store: nodes with another one do not hear each other. */
+  /** The same as for the store. Nodes with another prefix use other channels. */
   readonly keyPrefix: string;
-  /** Deadline of one call, ms. */
+  /** Deadline of one call to Redis, ms. */
   readonly callTimeoutMs: number;
   readonly clock: Clock;
-  /** A message could not be handled; it counts as garbage. */
+  /** Called when a received message could not be handled; it counts as garbage. */
   readonly onFault?: (error: unknown) => void;
 }
 
 export interface NetworkStats {
-  /** Messages that somebody heard, as Redis says; those to oneself are not counted here. */
+  /** Messages that at least one subscriber received, as Redis reports; without messages to this node itself. */
   readonly sent: number;
   readonly received: number;
-  /** Messages that were given up, or that nobody heard. */
+  /** Messages that were discarded, failed to be published, or had no subscriber. */
   readonly dropped: number;
-  /** Publications, or messages in them, that are not of our kind or of another store. */
+  /** Received publications, or messages in them, that are malformed, of another version, or of another store. */
   readonly garbage: number;
-  /** The subscription stands. */
+  /** True: this node is subscribed to its channel. */
   readonly isListening: boolean;
-  /** The connection that publishes stands; what is sent while it does not waits, within bounds. */
+  /** True: the publishing connection is up. While it is down, messages wait in the bounded outbox. */
   readonly isPublishing: boolean;
-  /** Why hints do not flow, if that is known. */
+  /** Why hints do not get through, if known. */
   readonly problem: string | undefined;
 }
 
 type Receive = (message: PeerMessage, from: number) => void;
 
-/** Publications without an answer yet; more waits in the outbox. */
+/** Limit for publications without an answer, in bytes. Further messages wait in the outbox. */
 const FLIGHT_BYTES_MAX = 16 * 1024 * 1024;
-/** The largest message, and room for the frame around it. */
+/** The largest message plus room for its frame, in bytes. */
 const FRAME_BYTES_MAX = OUTBOX_LIMITS.targetBytesMax + 64 * 1024;
 const SUBSCRIBE_AGAIN_MS = 200;
 const CLOSE_WAIT_MS = 500;
@@ -63,10 +63,10 @@ export class RedisNetwork implements Network {
   #whenLanded: (() => void) | undefined;
   #state: 'new' | 'open' | 'closed' = 'new';
   #closing: Promise<void> | undefined;
-  /** 0: nobody yet, or closed. */
+  /** Incarnation of this node; 0 before the first `listen` and after `close`. */
   #incarnation = 0;
   #receive: Receive = () => undefined;
-  /** The generation of the store, '' if it has none; undefined until Redis has said it. */
+  /** Generation of the store, '' if it has none; undefined until it was read from Redis. */
   #scope: string | undefined;
   #subscribed: string | undefined;
   #isSubscribing = false;
@@ -74,7 +74,7 @@ export class RedisNetwork implements Network {
   #isArmed = false;
   #flying = 0;
   #flyingBytes = 0;
-  /** What went wrong last with each of its duties; undefined once it went well. */
+  /** The last error of each of the three tasks; undefined after a success. */
   readonly #problems: Partial<Record<'scope' | 'subscribe' | 'publish', string | undefined>> = {};
 
   constructor(options: RedisNetworkOptions) {
@@ -114,7 +114,7 @@ export class RedisNetwork implements Network {
     return `the Redis user may not use the channels of keyPrefix "${keyPrefix}": ${forbidden}; allow them with ${channelRule(keyPrefix)}`;
   }
 
-  /** Answers true once messages to this incarnation are heard, false if they are not within `timeoutMs`. */
+  /** Resolves with true once this incarnation receives messages, with false if it does not within `timeoutMs`. */
   listening(timeoutMs: number): Promise<boolean> {
     return new Promise((resolve) => {
       const end = (): void => {
@@ -146,7 +146,7 @@ export class RedisNetwork implements Network {
       this.#counts.dropped++;
       return;
     }
-    // A whole frame leaves at once: a long tick must not overflow the outbox.
+    // Sends a full frame at once: a long tick must not overflow the outbox.
     if (this.#outbox.push(to, text)) this.#flush();
     if (this.#isArmed) return;
     this.#isArmed = true;
@@ -187,7 +187,7 @@ export class RedisNetwork implements Network {
           landed();
         },
         (error: unknown) => {
-          // It may have been heard. It is not sent again: a hint that comes late is worth less than the next one.
+          // The publication may have been delivered. It is not sent again: a late hint is worth less than the next one.
           this.#counts.dropped += items.length;
           this.#problems.publish = this.#textOf(error);
           landed();
@@ -196,8 +196,8 @@ export class RedisNetwork implements Network {
   }
 
   /**
-   * A primary that was demoted refuses no publication and keeps its connections, but those who subscribe at its successor hear
-   * nothing of it. The publisher asks for both: a subscriber may only ping.
+   * Reconnects both links if the server is a replica. A demoted primary accepts publications and keeps its connections, but
+   * subscribers at its successor do not receive them. The publisher asks for both links: a subscriber may only ping.
    */
   async #askRole(client: PubSubClient): Promise<void> {
     if (!isReplica(await client.info('replication'))) return;
@@ -205,7 +205,7 @@ export class RedisNetwork implements Network {
     this.#subscriber.leave();
   }
 
-  /** The store's generation keeps out what was meant for the same numbers of another store. */
+  /** Reads the store's generation. It excludes messages to the same incarnation number of another store. */
   async #learnScope(): Promise<void> {
     const incarnation = this.#incarnation;
     if (this.#scope === undefined && incarnation !== 0 && this.#publisher.isUp) {
@@ -252,7 +252,7 @@ export class RedisNetwork implements Network {
     return `${this.#options.keyPrefix}:net:${incarnation}`;
   }
 
-  /** Brings the subscription to where it should be; one at a time. */
+  /** Moves the subscription to the channel of the current incarnation. Only one run is active at a time. */
   async #subscribe(): Promise<void> {
     if (this.#isSubscribing) return;
     this.#isSubscribing = true;
@@ -305,13 +305,13 @@ export class RedisNetwork implements Network {
 
   #deliver(incarnation: number, messages: readonly PeerMessage[], from: number): void {
     for (const message of messages) {
-      // What a message does may be to end this incarnation.
+      // Handling a message may end this incarnation.
       if (this.#incarnation !== incarnation) return;
       this.#counts.received++;
       try {
         this.#receive(message, from);
       } catch (error) {
-        // Anyone who reaches Redis can publish: what cannot be handled must not end the process. Our own faults must.
+        // Any client of Redis can publish, so a message that cannot be handled must not end the process. A broken invariant must.
         if (error instanceof InvariantViolation) throw error;
         this.#counts.garbage++;
         this.#options.onFault?.(error);
@@ -321,7 +321,7 @@ export class RedisNetwork implements Network {
 
   // ---- the end -------------------------------------------------------------------------------------------------
 
-  /** What was sent still leaves, if Redis takes it within half a second; nothing is heard from now on. */
+  /** Publishes what was sent, if Redis takes it within 500 ms. Delivers no message from now on. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -1,12 +1,12 @@
 /**
- * One of the two connections of the network: opens by itself, however long Redis is away, and notices a half-open link also
- * when nothing is sent. What it may do while it is down is nothing: hints are lost, or wait in the outbox.
+ * One of the two connections of the Redis network. It connects in the background, however long Redis is unreachable, and
+ * detects a half-open link even when nothing is sent. While it is down it queues nothing: hints are lost, or wait in the outbox.
  */
 import type { Clock, Timer } from '../ports/clock.js';
 import { Connection, type ConnectionOptions } from './connection.js';
 import { reasonIn } from './failures.js';
 
-/** What is used of an ioredis client here. */
+/** The part of the ioredis client that is used here. */
 export interface PubSubClient {
   readonly status: string;
   readonly options: { autoResubscribe?: boolean };
@@ -21,7 +21,7 @@ export interface PubSubClient {
 
 export interface LinkOptions {
   readonly connection: ConnectionOptions['connection'];
-  /** Deadline of one call, ms. */
+  /** Deadline of one call to Redis, ms. */
   readonly callTimeoutMs: number;
   readonly clock: Clock;
 }
@@ -37,16 +37,16 @@ export class PubSubLink {
   #openAgain: Timer | undefined;
   #ping: Timer | undefined;
   #isClosed = false;
-  /** What to say of a link that is down if the client knows no better. */
+  /** The reason to report for a link that is down if the connection has no error. */
   #problem: string | undefined;
 
   constructor(
     options: LinkOptions,
-    /** A new client, before its first use. */
+    /** Called with a new client before its first use. */
     private readonly onClient: (client: PubSubClient) => void,
-    /** The link is up, for the first time or again. */
+    /** Called each time the link comes up. */
     private readonly onUp: () => void,
-    /** Asks the server for something; one that gives no answer is left. */
+    /** Sends a request to the server. If there is no answer by the deadline, the connection is dropped. */
     private readonly ask: (client: PubSubClient) => Promise<unknown> = (client) => client.ping(),
   ) {
     const { connection, callTimeoutMs: storeCallTimeoutMs, clock } = options;
@@ -60,30 +60,30 @@ export class PubSubLink {
     return this.#client?.status === 'ready';
   }
 
-  /** Why the link is down, if it is to be up. */
+  /** Why the link is down; undefined if it is up or closed. */
   get problem(): string | undefined {
     if (this.isUp || this.#isClosed) return undefined;
     const { lastError } = this.#connection;
     return lastError === undefined ? this.#problem : reasonIn(lastError);
   }
 
-  /** Opens in the background, and again until it succeeds. */
+  /** Connects in the background, and retries until it succeeds. */
   open(): void {
     this.#problem ??= 'there is no connection to Redis yet';
     void this.#open();
   }
 
-  /** Rejects with a StoreCallError, by the deadline at the latest. */
+  /** Sends a command. Rejects with a StoreCallError, at the deadline at the latest. */
   call<T>(send: (client: PubSubClient) => Promise<T>): Promise<T> {
     return this.#connection.call((client) => send(client as unknown as PubSubClient));
   }
 
-  /** Connects anew, since the server is not the right one any more. */
+  /** Drops the connection and connects again, since the server is no longer the right one. */
   leave(): void {
     this.#connection.leave();
   }
 
-  /** Ends the connection at once, whatever the other end does. */
+  /** Closes the connection at once, without waiting for the other end. */
   close(): void {
     this.#isClosed = true;
     this.#openAgain?.cancel();
@@ -113,14 +113,14 @@ export class PubSubLink {
         this.#problem = 'the connection to Redis broke';
         if (!this.#isClosed) this.onUp();
       },
-      // It is down again; the next time comes.
+      // The link is down again; the next reconnect calls this method again.
       () => undefined,
     );
   }
 
   #adopt(client: PubSubClient): void {
     this.#client = client;
-    // The client's own way ends the process by an unhandled rejection if the link breaks meanwhile.
+    // ioredis' own resubscription ends the process with an unhandled rejection if the link breaks meanwhile.
     client.options.autoResubscribe = false;
     this.onClient(client);
     this.#armPing();
@@ -129,7 +129,7 @@ export class PubSubLink {
   #armPing(): void {
     this.#ping?.cancel();
     this.#ping = this.#clock.setTimer(PING_EVERY_MS, () => {
-      // A question without an answer ends the connection: that is its whole point.
+      // A request without an answer drops the connection: that is how a half-open link is detected.
       this.call(this.ask).catch(() => undefined);
       this.#armPing();
     });

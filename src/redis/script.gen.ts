@@ -326,7 +326,7 @@ call('HSET', META, 'workersMax', int(sum)) end local function holds_anything() f
 return false end local JOINS_KEPT = 1024 local CLOSED = 'closed' local function join() local schema = hget(META, 'schema') if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end
 if generation == CLOSED then return refuse('CLOSED') end if generation == DAMAGED or (generation and not (schema and hget(META, 'incarnation'))) then return refuse('LOST') end
 if not generation and holds_anything() then return refuse('LOST') end local unknown = ARGV[19] ~= '' and unknown_of(ARGV[19], ARGV[20], ARGV[21], ARGV[22], ARGV[23])
-if unknown then return refuse(unknown) end for incarnation, m in pairs((live_members())) do if m[1] == ARGV[4] then if m[4] ~= ARGV[7] then return refuse('TWIN', incarnation) end
+if unknown then return refuse(unknown) end for incarnation, m in pairs((live_members())) do if m[1] == ARGV[4] then if m[4] ~= ARGV[7] then return refuse('DUPLICATE_SERVER_ID', incarnation) end
 return incarnation .. FS .. generation .. FS .. nowS .. FS .. m[8] .. FS .. counters() end end local bad = open_writes() if bad then return bad end local its = generation or ARGV[9]
 if not generation then call('HSET', META, 'generation', its, 'schema', ARGV[8], 'seq', '0', 'fence', '0', 'letter', '0', 'depth', '0', 'active', '0') end
 local incarnation = int((hget(META, 'incarnation') or 0) + 1) local leaseUntil = int(now + ARGV[11])
@@ -335,19 +335,19 @@ call('HSET', META, 'incarnation', incarnation, 's' .. incarnation .. '.' .. ARGV
 call('HSET', MEMBER, incarnation, concat({ ARGV[4], ARGV[5], ARGV[6], ARGV[7], nowS, ARGV[10], '0', leaseUntil, '0', ARGV[18], '1', '' }, FS)) call('HDEL', META, 't' .. int(incarnation - JOINS_KEPT))
 local last = 24 + 2 * ARGV[24] for i = 25, last, 2 do call('HSET', CONTRACT, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end
 for i = last + 1, #ARGV, 2 do call('HSET', SCHEMA, incarnation .. FS .. ARGV[i], ARGV[i + 1]) end recount_workers()
-return incarnation .. FS .. its .. FS .. nowS .. FS .. leaseUntil .. FS .. counters() end local function shut(of) if generation ~= of then return '' end local bad = open_writes()
-if bad then return bad end call('HSET', META, 'generation', CLOSED) return '' end local function beat(its, incarnation, token, number, acknowledged)
+return incarnation .. FS .. its .. FS .. nowS .. FS .. leaseUntil .. FS .. counters() end local function close_store(of) if generation ~= of then return '' end local bad = open_writes()
+if bad then return bad end call('HSET', META, 'generation', CLOSED) return '' end local function heartbeat(its, incarnation, token, number, acknowledged)
 local stranger = stranger_of(its, incarnation, token, acknowledged) if stranger then return refuse(stranger) end local m, leaseTtl = member_of(incarnation), hget(META, 'leaseTtl')
-if not leaseTtl then return refuse('LOST') end if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end local bad = open_writes() if bad then return bad end
+if not leaseTtl then return refuse('LOST') end if number + 0 <= m[7] + 0 then return refuse('STALE_HEARTBEAT', m[7]) end local bad = open_writes() if bad then return bad end
 m[7], m[8] = number, int(now + leaseTtl) call('HSET', MEMBER, incarnation, concat(m, FS)) return nowS .. FS .. m[8] .. FS .. counters() end local function seal(incarnation, m)
 local session = 's' .. incarnation .. '.' .. m[4] if call('HEXISTS', META, 't' .. incarnation) == 1 then call('HSET', META, 't' .. incarnation, concat({ m[4], m[7], hget(META, session) or '0' }, FS))
 end call('HDEL', META, session, session .. ':0', session .. ':1') m[9] = '1' if owns_count(incarnation) > 0 then call('HSET', MEMBER, incarnation, concat(m, FS)) else call('HDEL', MEMBER, incarnation)
 call('HDEL', OWNS, incarnation) for type in gmatch(m[10], '[^,]+') do call('HDEL', CONTRACT, incarnation .. FS .. type) call('HDEL', SCHEMA, incarnation .. FS .. type) end end recount_workers() end
 local function leave(its, incarnation, token, heartbeat, batch) local stranger = stranger_of(its, incarnation, token, heartbeat, batch) if stranger == 'FENCED' then return '' end
 if stranger then return refuse(stranger) end local m = member_of(incarnation) local owns = owns_count(incarnation) if owns > 0 then return refuse('OWNS', int(owns)) end local bad = open_writes()
-if bad then return bad end seal(incarnation, m) return '' end local function bury(its, incarnation, beatSeen) if (generation or '') ~= its then return refuse('LOST') end
+if bad then return bad end seal(incarnation, m) return '' end local function evict(its, incarnation, heartbeatSeen) if (generation or '') ~= its then return refuse('LOST') end
 local m = member_of(incarnation) if not m then return '0' end if m[9] ~= '1' then if m[8] + 0 > now then return refuse('NOT_LAPSED', m[8]) end
-if m[7] ~= beatSeen then return refuse('BEATING', m[7]) end local bad = open_writes() if bad then return bad end seal(incarnation, m) end return int(owns_count(incarnation)) end
+if m[7] ~= heartbeatSeen then return refuse('BEATING', m[7]) end local bad = open_writes() if bad then return bad end seal(incarnation, m) end return int(owns_count(incarnation)) end
 local function report(its, incarnation, token, eligible, unreachable) local stranger = stranger_of(its, incarnation, token) if stranger then return refuse(stranger) end
 local m = member_of(incarnation) local bad = open_writes() if bad then return bad end m[11], m[12] = eligible, unreachable call('HSET', MEMBER, incarnation, concat(m, FS)) return '' end
 local function precedes(a, b) for i = 1, #a < #b and #a or #b do local x, y = byte(a, i), byte(b, i) if x ~= y then return x < y end end return #a < #b end local function reports_in(group)
@@ -430,9 +430,10 @@ local next, rows = scan(ENT, cursor, '1000') local list, running = { next, '' },
 local isUnready = e.ready and not call('ZSCORE', READY, e.key) if isUnready or (e.owner ~= '0' and not member_of(e.owner)) then push(list, e.key, e.owner) end
 if e.keep == '1' and #running < COMPARED_MAX then running[#running + 1] = e end end list[2] = missing_keys(incarnation, owned, running) return concat(list, FS) end local function list_counts()
 return int(depth) .. FS .. int(active) .. FS .. int(call('HLEN', ENT)) .. FS .. int(call('HLEN', DLQ)) .. FS .. int(call('HLEN', KEPT)) .. FS .. int(letter) end
-local op, a, b, c, d, e = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] if op == 'beat' then return beat(a, b, c, d, e) end if op == 'join' then return join() end
-if op == 'leave' then return leave(a, b, c, d, e) end if op == 'bury' then return bury(a, b, c) end if op == 'report' then return report(a, b, c, d, e) end if op == 'shut' then return shut(a) end
-if op == 'lead' then return lead(a, b, c) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a, b, c) end if op == 'members' then return list_members(a) end
-if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end if op == 'lookup' then return lookup(a, b, c, d) end
-if op == 'letters' then return list_letters(a, b, c, d, e, ARGV[9], ARGV[10]) end if op == 'schemas' then return show_schemas(a, b) end if op == 'entity' then return show_entity(a, b) end
-if op == 'history' then return list_history(a, b) end if op == 'survey' then return survey(a) end if op == 'audit' then return audit(a, b, c) end return list_counts()`;
+local op, a, b, c, d, e = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] if op == 'heartbeat' then return heartbeat(a, b, c, d, e) end if op == 'join' then return join() end
+if op == 'leave' then return leave(a, b, c, d, e) end if op == 'evict' then return evict(a, b, c) end if op == 'report' then return report(a, b, c, d, e) end
+if op == 'closeStore' then return close_store(a) end if op == 'lead' then return lead(a, b, c) end if op == 'replay' then return replay(a, b) end if op == 'purge' then return purge(a, b, c) end
+if op == 'members' then return list_members(a) end if op == 'ready' then return list_ready(a, b) end if op == 'owned' then return list_owned(a, b) end
+if op == 'lookup' then return lookup(a, b, c, d) end if op == 'letters' then return list_letters(a, b, c, d, e, ARGV[9], ARGV[10]) end if op == 'schemas' then return show_schemas(a, b) end
+if op == 'entity' then return show_entity(a, b) end if op == 'history' then return list_history(a, b) end if op == 'survey' then return survey(a) end if op == 'audit' then return audit(a, b, c) end
+return list_counts()`;

@@ -1,8 +1,8 @@
-/** What is checked of a Redis server before it is trusted with messages. */
+/** Checks of a Redis server before messages are entrusted to it. */
 import { StoreCallError } from '../ports/store.js';
 import type { Connection } from './connection.js';
 
-/** The keys of a partition, without their prefix, and their types: see prelude.lua. */
+/** The keys of a partition without their prefix, and their types; head.lua describes them. */
 export const KEY_TYPES: Readonly<Record<string, 'hash' | 'zset'>> = {
   meta: 'hash',
   ent: 'hash',
@@ -20,22 +20,22 @@ export const KEY_TYPES: Readonly<Record<string, 'hash' | 'zset'>> = {
   dlqof: 'hash',
 };
 
-/** How many of these, from the first on, the scripts take as KEYS. */
+/** How many of these keys, from the first on, the scripts take as KEYS. */
 const DECLARED_MIN = 3;
 
-/** The commands by which the scripts write to a key of that type. */
+/** The commands with which the scripts write to a key of each type. */
 export const WRITE_COMMANDS = { hash: ['HSET', 'HDEL', 'HINCRBY'], zset: ['ZADD', 'ZREM'] } as const;
 
-/** The commands by which the scripts read a key of that type. Duties of the background use some of them alone, long after the start. */
+/** The commands with which the scripts read a key of each type. Some are used only by background tasks, long after the start. */
 export const READ_COMMANDS = {
   hash: ['HEXISTS', 'HGET', 'HGETALL', 'HLEN', 'HMGET', 'HSCAN', 'HSTRLEN'],
   zset: ['ZCARD', 'ZCOUNT', 'ZRANGE', 'ZRANGEBYSCORE', 'ZRANK', 'ZSCORE'],
 } as const;
 
 /**
- * Which of its arguments, each a command and a key, the user may not run, be it that the server has no such command. One before
- * 7.0 cannot be asked, and ioredis-mock neither; to provoke them by writes that must fail is not worth it: the former is
- * maintained no more, and the latter, which has no users, would write.
+ * Returns the indexes of the (command, key) argument pairs that the user may not run or that the server does not know. Returns
+ * none on Redis before 7.0 and on ioredis-mock, which lack acl_check_cmd. Test writes that must fail are not worth it there:
+ * those versions of Redis are unmaintained, and the mock has no users, so the writes would succeed.
  */
 const FORBIDDEN_SCRIPT = `
 local forbidden = {}
@@ -50,15 +50,15 @@ return forbidden`;
 const infoField = (info: string, name: string): string | undefined =>
   new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1]?.trim();
 
-/** Rejects with a StoreCallError that says what is wrong and what to do. `writes`: whether more than reads will be done. */
+/** Rejects with a StoreCallError that says what is wrong and what to do. `writes`: whether the store will also write. */
 export async function checkServer(connection: Connection, base: string, writes: boolean): Promise<void> {
   await Promise.all([checkKeys(connection, base), checkEviction(connection), checkRole(connection)]);
   if (writes) await checkCommands(connection, base);
 }
 
 /**
- * A script that may run only some of its commands ends in the middle, and what it wrote stays: among that the number of its
- * batch, which counts as applied then.
+ * Rejects if the user may run only some of the commands of the scripts. Such a script would stop in the middle, and its earlier
+ * writes would stay, among them the batch number: the batch would count as applied.
  */
 async function checkCommands(connection: Connection, base: string): Promise<void> {
   const used = Object.entries(KEY_TYPES).flatMap(([name, type]) =>
@@ -84,8 +84,8 @@ async function checkCommands(connection: Connection, base: string): Promise<void
 const UNDECLARED_SCRIPT = "return redis.call('TYPE', ARGV[1])";
 
 /**
- * The keys to declare with each call: the first three, from which the scripts derive the others, or all where the server lets a
- * script touch only what was declared, as Dragonfly does.
+ * Returns the keys to declare with each call: the first three, from which the scripts derive the others. Returns all keys where
+ * the server lets a script access only declared keys, as Dragonfly does.
  */
 export async function keysToDeclare(connection: Connection, base: string): Promise<readonly string[]> {
   const keys = Object.keys(KEY_TYPES).map((name) => base + name);
@@ -93,7 +93,7 @@ export async function keysToDeclare(connection: Connection, base: string): Promi
   try {
     await connection.call((client) => client.eval(UNDECLARED_SCRIPT, few.length, [...few, keys[DECLARED_MIN]!]));
   } catch (error) {
-    // Whatever else it may be is said by the call that needs it.
+    // Any other error is left to the call that fails with it.
     if (error instanceof Error && /undeclared key/i.test(error.message)) return keys;
   }
   return few;
@@ -115,7 +115,7 @@ async function checkKeys(connection: Connection, base: string): Promise<void> {
   );
 }
 
-/** Rejects with a StoreCallError if the server may delete what it holds. */
+/** Rejects with a StoreCallError if the server may evict keys. */
 export async function checkEviction(connection: Connection): Promise<void> {
   const policy = (await policyByConfig(connection)) ?? (await policyByInfo(connection));
   if (policy === undefined || policy === 'noeviction') return;
@@ -140,10 +140,10 @@ async function policyByInfo(connection: Connection): Promise<string | undefined>
   return infoField(await connection.call((client) => client.info('memory')), 'maxmemory_policy');
 }
 
-/** By what INFO says of the replication. */
+/** Returns whether the replication section of INFO is that of a replica. */
 export const isReplica = (info: string): boolean => infoField(info, 'role') === 'slave';
 
-/** Leaves a server that is a replica, also one that takes writes, which its next resync drops. Rejects with a StoreCallError then. */
+/** Drops the connection and rejects with a StoreCallError if the server is a replica. A writable one loses writes at a resync. */
 export async function checkRole(connection: Connection): Promise<void> {
   const info = await connection.call((client) => client.info('replication'));
   if (!isReplica(info)) return;

@@ -13,22 +13,22 @@ import { checkEviction, checkRole, checkServer, keysToDeclare, runIdOf } from '.
 export interface RedisStoreOptions {
   readonly connection: ConnectionOptions['connection'];
   readonly keyPrefix: string;
-  /** Default 0. */
+  /** Partition number, part of every key; default 0. */
   readonly partition?: number;
-  /** Deadline of one call, ms. */
+  /** Deadline of one call to Redis, ms. */
   readonly storeCallTimeoutMs: number;
   /** Deadline of connecting, ms; default 2000. */
   readonly connectTimeoutMs?: number;
   readonly clock: Clock;
-  /** False: only reads will be done, by a user who need not be allowed more. Default true. */
+  /** False: this store only reads, so its Redis user needs no write permissions. Default true. */
   readonly writes?: boolean;
-  /** Store time in ms instead of the server's own, for tests. */
+  /** Returns the store time in ms to use instead of the server's clock; for tests. */
   readonly storeNowMs?: () => number;
 }
 
 const CONNECT_TIMEOUT_MS = 2000;
 
-/** A script and the hash by which the server knows it once it has seen it. */
+/** A script, with the SHA-1 by which the server knows it once it has loaded it. */
 class Script {
   readonly sha: string;
 
@@ -41,8 +41,8 @@ const BATCH = new Script(BATCH_SCRIPT);
 const CONTROL = new Script(CONTROL_SCRIPT);
 
 /**
- * The store protocol on Redis: src/redis/scripts apply it, this adds the transport. A call is sent once; that its answer
- * may be lost, or its copy late, is what the sessions of the protocol are for.
+ * The store protocol on Redis. The scripts in src/redis/scripts apply it; this class adds the transport. It sends each call
+ * once. The answer may be lost, or a copy of the call may arrive late: the sessions of the protocol make both harmless.
  */
 export class RedisStore implements Store {
   readonly #connection: Connection;
@@ -53,15 +53,15 @@ export class RedisStore implements Store {
   readonly #listeners: ((why: string) => void)[] = [];
   #generation = '';
   #runId = '';
-  /** What is wrong with the server's settings since a reconnect: nothing more is trusted to it until they are mended. */
+  /** What is wrong with the server's settings, found after a reconnect. Rejects batches that grow the log until it is fixed. */
   #unsafe: StoreCallError | undefined;
-  /** Since a reconnect the server has not answered what it is: no call is sent to it. */
+  /** True after a reconnect until the server's role and settings were checked. No call is sent before that. */
   #isUnchecked = false;
-  /** The check that is under way. */
+  /** The settings check in progress. */
   #check: Promise<void> | undefined;
-  /** Since a reconnect it was not read whether this is still the same store. */
+  /** True after a reconnect until a comparison has shown whether this is still the same store. */
   #isUncompared = false;
-  /** The comparison that is under way. */
+  /** The comparison in progress. */
   #comparison: Promise<void> | undefined;
 
   constructor(options: RedisStoreOptions) {
@@ -71,15 +71,15 @@ export class RedisStore implements Store {
       this.#check = this.#comparison = undefined;
       this.#beginComparison();
     });
-    // One hash tag, so that a partition's keys stay together on a cluster.
+    // One hash tag keeps all keys of a partition on one node of a Redis cluster.
     this.#base = `${options.keyPrefix}:{${options.partition ?? 0}}:`;
     this.#writes = options.writes ?? true;
     this.#storeNowMs = options.storeNowMs;
   }
 
   /**
-   * Connects, and checks that this Redis can be what we need: no foreign keys under our prefix, no eviction, a user who may
-   * write. `permanent` if trying again is pointless.
+   * Connects, and checks that this Redis is usable: no foreign keys under the key prefix, no eviction policy, a user with write
+   * permissions. Rejects with a StoreCallError, `permanent` if trying again is pointless.
    */
   async open(): Promise<void> {
     await this.#connection.open();
@@ -91,7 +91,7 @@ export class RedisStore implements Store {
       this.#connection.close();
       throw error;
     }
-    // Only spares the first call one round trip: a server that refuses it gets the whole script with that call.
+    // Loading only saves the first call a round trip: if the server lacks a script, the call sends its whole text.
     for (const { text } of [BATCH, CONTROL]) {
       await this.#connection.call((client) => client.script('LOAD', text)).catch(() => undefined);
     }
@@ -129,12 +129,12 @@ export class RedisStore implements Store {
   #run<T>(script: Script, args: string[], decode: (text: string) => T, patience = 1): Promise<T> {
     if (this.#isUncompared && this.#comparison === undefined) this.#beginComparison();
     const { length } = this.#keys;
-    // One array: a call with so many arguments as a large batch has would overflow the stack.
+    // One array instead of spread arguments: a large batch has so many that a call would overflow the stack.
     const all = this.#keys.concat(args);
     return this.#connection.run(
       {
         send: (client) => client.evalsha(script.sha, length, all),
-        // That copy was certainly not applied, so this one is no second.
+        // NOSCRIPT proves that the first copy was not applied, so this copy is not a duplicate.
         instead: { after: isNoScript, send: (client) => client.eval(script.text, length, all) },
         read: (text) => decoded(decode, text as string),
       },
@@ -146,7 +146,7 @@ export class RedisStore implements Store {
     return this.#storeNowMs === undefined ? '' : String(this.#storeNowMs());
   }
 
-  /** Compares the store with the one before the reconnect. If a read fails, the next call begins another comparison. */
+  /** Begins to compare the store with the one before the reconnect. If a read fails, the next call begins another comparison. */
   #beginComparison(): void {
     const comparison = this.#compare().then((isDone) => {
       if (this.#comparison !== comparison) return;
@@ -157,8 +157,9 @@ export class RedisStore implements Store {
   }
 
   /**
-   * After a reconnect: another run id alone is a restart, which keeps its data; with another generation, or none, it is not
-   * the store that we knew. A store that lost only its tail shows it by a gap. Returns false if the server could not be asked.
+   * Compares the store with the one before the reconnect. Another run id alone is a restart that kept the data. Another run id
+   * with another generation, or none, is another store: calls the `onReplaced` listeners. A store that lost only its newest
+   * writes is detected by a gap in batch numbers instead. Returns false if the server could not be asked.
    */
   async #compare(): Promise<boolean> {
     try {
@@ -178,8 +179,8 @@ export class RedisStore implements Store {
   }
 
   /**
-   * After a reconnect it may be another server, of another role and with other settings. Rejects with a StoreCallError if it is a
-   * replica or cannot be asked now: the next call asks again.
+   * Checks the server after a reconnect: it may be another server, with another role and other settings. Rejects with a
+   * StoreCallError if it is a replica or cannot be asked now; the next call checks again.
    */
   #checkSettings(): Promise<void> {
     if (this.#check !== undefined) return this.#check;
@@ -191,7 +192,7 @@ export class RedisStore implements Store {
     return check;
   }
 
-  /** `isCurrent`: false once there is another connection than the one that is asked. */
+  /** `isCurrent` returns false once a newer connection has replaced the one that is checked. */
   async #askForSettings(isCurrent: () => boolean): Promise<void> {
     let unsafe: StoreCallError | undefined;
     try {
@@ -199,7 +200,7 @@ export class RedisStore implements Store {
       await checkEviction(this.#connection);
     } catch (error) {
       if (!(error instanceof StoreCallError)) throw error;
-      // The call that waits for this was not sent.
+      // The call that waits for this check was not sent, so its error says `refused`.
       if (!error.permanent) throw error.refused ? error : new StoreCallError(error.message, true, false, { cause: error });
       unsafe = error;
     }

@@ -1,4 +1,4 @@
-/** One message on its way into the log, and what its caller is told of it. */
+/** One message on its way into the log, and what its caller receives. */
 import { AtomicQueuesError } from '../core/errors.js';
 import { typeOfKey, unescapeId } from '../core/ids.js';
 import { type AnswerOf, type AppendOp, recordOf } from '../core/log/operations.js';
@@ -7,10 +7,10 @@ import type { Waiter } from './replies.js';
 import type { Step } from './session.js';
 import type { EntityWorker } from './worker.js';
 
-/** `cause`: what ended the session or the node, if that did. */
+/** `cause`: the error that ended the session or the node, if one did. */
 export function outcomeUnknown(append: Append, why: string, cause?: AtomicQueuesError): AtomicQueuesError {
   const { entity, message } = append.op;
-  // An id that we made is forgotten with its message: to send it again would not be safe.
+  // A generated id is forgotten with its message: to send the message again would not be safe.
   const id = message.given ? unescapeId(message.id) : undefined;
   const details = { entity, id, cause: append.enqueue.parts.why() };
   return new AtomicQueuesError('OUTCOME_UNKNOWN', `${why}; the message may be logged and may run`, { details, cause });
@@ -18,15 +18,15 @@ export function outcomeUnknown(append: Append, why: string, cause?: AtomicQueues
 
 export class Append implements Step<AppendOp> {
   sinceMs = 0;
-  /** It is, or was, in a batch that left. */
+  /** True if it is, or was, in a batch that left. */
   left = false;
-  /** The session has it, and it has not left. */
+  /** True if the session has it and it has not left. */
   isSubmitted = false;
-  /** Its caller has been told. */
+  /** True if its caller has its answer. */
   closed = false;
-  /** Something before it for its entity, or it itself, is still being checked. */
+  /** True while it, or an earlier message for its entity, is still being checked. */
   waitsForTurn = false;
-  /** It is not known yet whether anybody handles it. */
+  /** True if the directory has to be asked whether a member handles it. */
   asks = false;
   waiter: Waiter | undefined;
   worker: EntityWorker | undefined;
@@ -78,12 +78,12 @@ export class Append implements Step<AppendOp> {
       if (state === undefined) this.waiter.onLogged?.();
     }
     if (this.onReceipt === undefined) return;
-    // Ids that the library makes are never escaped.
+    // Generated ids are never escaped.
     const id = message.given ? unescapeId(message.id) : message.id;
     this.onReceipt(state === undefined ? { id, sequence: seq, duplicate: false } : { id, sequence: seq, duplicate: true, state });
   }
 
-  /** The caller's id was there: its result, if it has one, is the answer. */
+  /** The caller's id was known: settles the caller with the result of that message, if it has one. */
   private knownAlready(seq: number, known: NonNullable<AnswerOf['append']['known']>): void {
     if (this.waiter !== undefined) this.waiter.isOfAnother = true;
     const { entity, message } = this.op;
@@ -109,14 +109,14 @@ export class Append implements Step<AppendOp> {
     this.failed(outcomeUnknown(this, error.message, error));
   }
 
-  /** Whether it has not left the process; it never will then. */
+  /** Takes the append back if it has not left the process. Returns whether it did; the append then never leaves. */
   takeBack(): boolean {
     if (this.left || this.closed) return false;
     this.enqueue.takeBack(this);
     return true;
   }
 
-  /** Tells the caller, who hears nothing more; an answer that comes later still takes its way. */
+  /** Rejects the caller, which receives nothing after that. An answer that arrives later is still processed. */
   failed(error: AtomicQueuesError): void {
     this.enqueue.close(this);
     this.onReceipt = undefined;
@@ -125,7 +125,7 @@ export class Append implements Step<AppendOp> {
   }
 }
 
-/** A receipt would promise what never runs. */
+/** Instead of a receipt, which would promise a message that never runs. */
 const withdrawn = ({ entity, message }: AppendOp): AtomicQueuesError => {
   const id = unescapeId(message.id);
   const text = `the message with id "${id}" was taken back before it began; send it under another id if it is to run after all`;

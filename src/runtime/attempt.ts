@@ -5,10 +5,10 @@ import type { EntityContext } from './context.js';
 import type { Due } from './due-times.js';
 import type { EntityWorker } from './worker.js';
 
-/** What was wrong with a payload; undefined if it fits. */
+/** What the check of a payload threw; undefined if the payload fits. */
 export type Verdict = undefined | { readonly thrown: unknown };
 
-/** What was thrown, or an error in place of nothing and of a proxy that throws where it is looked at, as a revoked one does. */
+/** Returns what was thrown. Replaces nothing, and a proxy that throws when it is inspected (a revoked one does), by an error. */
 function readable(thrown: unknown): unknown {
   if (thrown === undefined || thrown === null) return new Error('the handler rejected with nothing');
   try {
@@ -24,9 +24,9 @@ export class Attempt implements Due {
   dueAtMs = 0;
   startedAtMs = 0;
   blocked = false;
-  /** Its incarnation has died: its outcome is a late note, not a verdict. */
-  ghost = false;
-  /** Of the dead incarnation, if it is a ghost. */
+  /** Its incarnation was evicted: the outcome becomes a late note and no longer ends the message. */
+  zombie = false;
+  /** The evicted incarnation, if this is a zombie attempt. */
   incarnation = 0;
 
   private readonly delivery: { -readonly [K in keyof Delivery]: Delivery[K] };
@@ -42,7 +42,7 @@ export class Attempt implements Due {
     this.delivery = { type: typeOfKey(entity), entityId: idOfKey(entity), name, payload, mayHaveRun, carried: undefined };
   }
 
-  /** Asks whether the payload fits the handler. Never throws or rejects. */
+  /** Checks whether the payload fits the handler. Never throws or rejects. */
   check(): Verdict | Promise<Verdict> {
     try {
       const checking = this.worker.table.checkPayload(this.delivery);
@@ -73,7 +73,7 @@ export class Attempt implements Due {
     );
   }
 
-  /** The handler is past its time: its signal aborts, and the entity is blocked until it ends. */
+  /** Called when the handler is past its timeout: its signal aborts, and the entity is blocked until the handler ends. */
   onDue(): void {
     this.worker.table.blocked(this);
   }

@@ -1,8 +1,8 @@
 /**
- * Looks for keys of ours that somebody deleted, or a server evicted: without them nothing fails, and nothing runs.
- *   (1) What the ready set should list and does not is begun as if it did: nothing is lost with that key. What an owner has that is
- *       no member is taken over.
- *   (2) Any other key held something acknowledged. If it is missing twice in a row, the store has lost it.
+ * Looks for keys of this library that were deleted or evicted: without them no call fails, and no message runs.
+ *   (1) An entity that the ready set should list and does not is begun as if it were listed: nothing is lost with that key. An
+ *       entity whose owner is no member is taken over.
+ *   (2) Any other key held acknowledged data. If it is missing twice in a row, the store has lost it.
  */
 import type { Clock } from '../ports/clock.js';
 import type { Store } from '../ports/store.js';
@@ -17,20 +17,20 @@ export class Audit {
   constructor(
     private readonly store: Store,
     private readonly clock: Clock,
-    /** What is under way may look like a loss for a moment: two looks nearer to each other than this are one. */
+    /** In ms. Work in progress may look like a loss for a moment, so two looks closer together than this count as one. */
     private readonly apartMs: number,
     private readonly ownership: Pick<Ownership, 'ownedSurely' | 'releases'>,
-    /** An entity that is ready, or whose owner is no member, and of which the sweep would never hear. */
+    /** Handles an entity that is ready, or whose owner is no member, and that the sweep would never find. */
     private readonly attend: (entity: string, owner: number) => void,
   ) {}
 
-  /** Starts anew for another session. */
+  /** Starts again from the first page, for another session. */
   reset(): void {
     this.cursor = '0';
     this.missing = '';
   }
 
-  /** Looks at the keys and at the next page of entities. Returns whether the page after it shall be looked at soon. */
+  /** Checks the keys and the next page of entities. Returns whether the page after it is to be checked soon. */
   async turn(session: StoreSession, isOver: () => boolean): Promise<boolean> {
     const { releases } = this.ownership;
     const owned = this.ownership.ownedSurely();
@@ -38,7 +38,7 @@ export class Audit {
     if (isOver()) return false;
     this.cursor = answer.cursor;
     for (const { entity, owner } of answer.unready) this.attend(entity, owner);
-    // What has been released meanwhile may have gone before the store counted.
+    // An entity that was released meanwhile may have been gone before the store counted.
     const isCounted = this.ownership.releases === releases;
     this.compare(session, answer.missing.filter((name) => isCounted || name !== 'owns').join(', '));
     return answer.unready.length > 0 && answer.cursor !== '0';

@@ -1,16 +1,16 @@
 import { Fifo } from '../core/fifo.js';
 import type { Clock } from '../ports/clock.js';
 
-/** How long this node avoids an entity whose next message it has no handler for. */
+/** How long in ms this node avoids an entity whose next message it has no handler for. */
 const AVOIDED_MS = 10_000;
 
-/** Entities that this node handed off since it has no handler for their next message. Each is avoided for the same time. */
+/** Entities that this node handed off because it has no handler for their next message. Each is avoided for the same time. */
 export class AvoidedEntities {
   private readonly untilMs = new Map<string, number>();
-  /** The same, in the order in which their times end. */
+  /** The same entities in the order in which their times end. */
   private readonly ends = new Fifo<readonly [entity: string, untilMs: number]>();
 
-  /** Those whose hints went on to the next node since the last sweep. */
+  /** Entities whose hints were passed on to the next node since the last sweep. */
   private readonly passedOn = new Set<string>();
 
   constructor(private readonly clock: Clock) {}
@@ -30,8 +30,8 @@ export class AvoidedEntities {
   }
 
   /**
-   * Whether a hint of work is to go on to the next node: once between two sweeps for each entity, since it would go round for ever where
-   * no node has a handler.
+   * Returns whether a hint of work is to go on to the next node: once per entity between two sweeps. Without that limit it would
+   * circulate forever where no node has a handler.
    */
   passesOn(entity: string): boolean {
     if (!this.has(entity) || this.passedOn.has(entity)) return false;
@@ -39,7 +39,7 @@ export class AvoidedEntities {
     return true;
   }
 
-  /** A sweep is over: forgets those whose time is, too. */
+  /** Called at the end of a sweep: forgets the entities whose time is over. */
   swept(): void {
     this.passedOn.clear();
     const nowMs = this.clock.monotonicMs();

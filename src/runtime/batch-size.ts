@@ -1,21 +1,21 @@
 import { type Answer, type Begun, type NewMessage, type SessionOp, sizeOf } from '../core/log/operations.js';
 
 const STEPS_MAX = 256;
-/** A tenth of a second at 100 Mbit/s. */
+/** Characters of a batch at most: a tenth of a second at 100 Mbit/s. */
 const CHARS_MAX = 1024 * 1024;
-/** No batch is too large for a link if it has no more than this. */
+/** A batch of at most this many characters is never too large for a link. */
 const CHARS_MIN = 64 * 1024;
-/** Before anything was seen. */
+/** Estimate of a record's characters before any record was seen. */
 const RECORD_CHARS_FIRST = 32 * 1024;
-/** What was large once counts for some hundred records. */
+/** The estimate decays per record: one large record raises it for a few hundred more. */
 const FADING = 1 / 64;
-/** A try gets at most so many deadlines of a call. */
+/** Number of call deadlines that one try gets at most. */
 const PATIENCE_MAX = 16;
 
 /**
- * How much of one batch is full, in characters of what it carries and of what the log reads for it and may send back: the message
- * that a step begins, of which the session can only guess the size by those that it has seen. After a batch that did not get
- * through the next ones are smaller, and larger again with each that does.
+ * Decides when a batch is full. Counts the characters that the batch carries, and those that the log reads for it and may send
+ * back: the message that a step begins, whose size is estimated from the messages seen so far. A batch that did not get through
+ * makes the next ones smaller; each one that gets through makes them larger again.
  */
 export class BatchSize {
   private steps = 0;
@@ -33,7 +33,7 @@ export class BatchSize {
     return this.chars;
   }
 
-  /** Whether the batch has room for that step; the first one may be of any size. */
+  /** Returns whether the batch has room for that step; the first one may be of any size. */
   hasRoomFor(op: SessionOp): boolean {
     if (this.steps === 0) return true;
     return this.steps < STEPS_MAX && this.chars < this.charsMax && this.chars + carriedChars(op) <= this.charsMax;
@@ -46,19 +46,19 @@ export class BatchSize {
     else if (op.op === 'begin' || op.op === 'retry' || (op.op === 'finish' && op.next >= 0)) this.chars += this.recordChars;
   }
 
-  /** The answer to a step. */
+  /** Updates the estimate from the answer to a step. */
   saw(answer: Answer): void {
     const { next, message } = answer as Partial<Begun> & { readonly next?: Begun };
     const record = message ?? next?.message;
     if (record !== undefined) this.sawRecord(record.payload.length);
   }
 
-  /** A batch of `chars` was answered. */
+  /** Called when a batch was answered: the next ones may be larger. */
   gotThrough(): void {
     this.charsMax = Math.min(CHARS_MAX, this.charsMax * 1.1);
   }
 
-  /** A try of a batch of `chars` got no answer. */
+  /** Called when a try of a batch of `chars` characters got no answer: the next ones are smaller. */
   gotStuck(chars: number): void {
     if (chars > CHARS_MIN) this.charsMax = Math.max(CHARS_MIN, this.charsMax / 2);
   }
@@ -68,13 +68,13 @@ export class BatchSize {
   }
 }
 
-/** How many deadlines of a call the next try of a batch gets: a large one more after each failure, as its size explains them. */
+/** Returns how many call deadlines the next try of a batch gets: twice as many per failure, as far as its size explains it. */
 export const patienceFor = (chars: number, failures: number): number =>
   Math.min(2 ** Math.min(failures, 10), Math.max(1, Math.ceil(chars / CHARS_MIN)), PATIENCE_MAX);
 
 const carriedOf = (entity: string, message: NewMessage): number => sizeOf(message) + entity.length + message.id.length;
 
-/** What the request carries for a step. */
+/** Returns the characters that the request carries for a step. */
 function carriedChars(op: SessionOp): number {
   switch (op.op) {
     case 'append':

@@ -6,11 +6,11 @@ import { brandForCopies, sharedByCopies } from '../core/shared.js';
 import type { Trace } from '../ports/trace.js';
 import { HandlerSignal } from './handler-signal.js';
 
-/** What a context needs of its node. */
+/** What a context needs from its node. */
 export interface ContextHost {
-  /** Makes the transactional send number `index` of `parent`, checked as any other message. */
+  /** Returns the transactional send number `index` of `parent`, checked like any other message. */
   routeSend(parent: MessageRecord, index: number, message: object, headers: Headers | undefined): Send;
-  /** What all sends of one handler may have together, UTF-8 bytes: payloads, headers, ids, and for each a part of its own. */
+  /** Limit in UTF-8 bytes for all sends of one handler together: payloads, headers, ids, and a fixed overhead for each. */
   readonly sendsBytesMax: number;
   readonly trace: Trace;
 }
@@ -19,7 +19,7 @@ type Headers = Readonly<Record<string, string>>;
 
 const storage = sharedByCopies('entity-context', () => new AsyncLocalStorage<EntityContext>());
 
-/** What a handler can know of the attempt it runs in. Reached by `EntityContext.current()`, also from what the handler calls. */
+/** The attempt that a handler runs in. `EntityContext.current()` returns it, also in functions that the handler calls. */
 export class EntityContext {
   private handlerSignal: HandlerSignal | undefined;
   private abortedWith: unknown;
@@ -43,7 +43,7 @@ export class EntityContext {
     readonly deadline: number | undefined,
   ) {}
 
-  /** The context of the running handler. Throws CONFIG_INVALID outside of one. */
+  /** Returns the context of the running handler. Throws CONFIG_INVALID outside of one. */
   static current(): EntityContext {
     const context = storage.getStore();
     if (context === undefined)
@@ -51,13 +51,13 @@ export class EntityContext {
     return context;
   }
 
-  /** None once the handler has ended: nobody waits for what it left behind. */
+  /** Returns undefined once the handler has ended: no caller waits for code that it left running. */
   static currentOrNone(): EntityContext | undefined {
     const context = storage.getStore();
     return context?.open === true ? context : undefined;
   }
 
-  /** @internal Calls `run` as a part of the current handler, if any, that it does not wait for: what is asked there has no chain. */
+  /** @internal Calls `run` as work that the current handler, if any, does not wait for: calls made there have no chain. */
   static unchained<R>(run: () => R): R {
     const context = storage.getStore();
     if (context === undefined) return run();
@@ -65,8 +65,8 @@ export class EntityContext {
   }
 
   /**
-   * @internal The headers of the message whose handler is running, or had started what is running; undefined if it has none. They
-   * go with what it sends, so that a trace does not end there.
+   * @internal Returns the headers of the message whose handler runs or has started the current code; undefined if it has none.
+   * Messages that it sends get them too, so that a trace does not end there.
    */
   static headersToPassOn(): Headers | undefined {
     const context = storage.getStore();
@@ -109,14 +109,14 @@ export class EntityContext {
     return this.message.chain === '' ? [] : (JSON.parse(this.message.chain) as string[]);
   }
 
-  /** @internal The chain of what this handler waits for. */
+  /** @internal The chain for the calls that this handler waits for. */
   chainOfCalls(): readonly string[] {
     return [...this.chain, this.entity];
   }
 
   /**
    * Aborts at `handlerTimeout`, at the loss of the lease, and near the end of the shutdown grace. Its listeners run in the async
-   * context in which they were added; what one throws or rejects with is logged, and the others go on.
+   * context in which they were added. An error that one of them throws or rejects with is logged, and the others still run.
    */
   get signal(): AbortSignal {
     if (this.handlerSignal === undefined) {
@@ -132,11 +132,11 @@ export class EntityContext {
   }
 
   /**
-   * Transactional send: logged together with this handler's completion, or not at all. It does not wait, and it is
-   * checked now: throws UNKNOWN_ENTITY_TYPE, UNKNOWN_MESSAGE, INVALID_ENTITY_ID, SCHEMA_VIOLATION, PAYLOAD_TOO_LARGE
-   * (also where all that the handler sends is too large to be logged in one step; that message is not sent then);
-   * CONFIG_INVALID once the handler has ended. At a limit the handler's message fails with QUEUE_DEPTH_EXCEEDED or
-   * WORKER_LIMIT_EXCEEDED, and nothing is sent. Without `headers` it has those of this handler's message; `{}` is for none.
+   * Transactional send: logged together with this handler's completion, or not at all. It does not wait, and the message is
+   * checked now. Throws UNKNOWN_ENTITY_TYPE, UNKNOWN_MESSAGE, INVALID_ENTITY_ID, SCHEMA_VIOLATION, PAYLOAD_TOO_LARGE (also if all
+   * sends of the handler together are too large to be logged in one step; that message is not sent then), and CONFIG_INVALID once
+   * the handler has ended. At a limit the handler's message fails with QUEUE_DEPTH_EXCEEDED or WORKER_LIMIT_EXCEEDED, and nothing
+   * is sent. Without `headers` the message gets those of this handler's message; `{}` means none.
    */
   enqueue(message: object, options: { headers?: Headers } = {}): void {
     if (!this.open)
@@ -153,7 +153,7 @@ export class EntityContext {
     this.sends.push(send);
   }
 
-  /** @internal Ends the handler's time: its sends, for `finish`. */
+  /** @internal Ends the time in which the handler can send, and returns its sends, for `finish`. */
   close(): readonly Send[] {
     this.open = false;
     return this.sends ?? NO_SENDS;

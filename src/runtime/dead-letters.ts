@@ -1,9 +1,9 @@
 /**
- * The dead letters of a store: listed, replayed, purged. Only control operations, so that it works with a node and without one.
+ * Lists, replays and purges the dead letters of a store. Uses control operations only, so it works with and without a node.
  *
- *   (1) Nothing is loaded as a whole: letters come in pages, and each page of the store is bounded in time.
- *   (2) A run over many takes what had died when it began: a replay that dies again is not replayed in the same run. The bound is
- *       a letter's number, which only grows, and no time, which a failover may set back.
+ *   (1) Dead letters are read in pages, never as a whole, and each page of the store is bounded in time.
+ *   (2) A run over many takes the dead letters that exist when it begins: a replay that fails again is not replayed in the same
+ *       run. The bound is the number of a dead letter, which only grows. It is not a time, which a failover may set back.
  */
 import { type DeadLetter, deadLetterOf } from '../core/dead-letter.js';
 import { AtomicQueuesError } from '../core/errors.js';
@@ -13,13 +13,13 @@ import type { RefusalCode } from '../core/log/operations.js';
 import type { Clock } from '../ports/clock.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 
-/** Which dead letters are meant: those that have all that is given. */
+/** Selects the dead letters that match all given fields. */
 export interface DeadLetterFilter {
   readonly entityType?: string | undefined;
   /** With `entityType`: one entity. */
   readonly entityId?: string | undefined;
   readonly reason?: DeadLetter['reason'] | undefined;
-  /** Died at that time of the store's clock or later, milliseconds since 1970. */
+  /** Died at this time of the store's clock or later, milliseconds since 1970. */
   readonly sinceMs?: number | undefined;
   readonly replayed?: boolean | undefined;
 }
@@ -48,8 +48,8 @@ export type ReplayOutcome = { readonly ok: true; readonly messageId: string; rea
 
 export interface ReplayOptions {
   /**
-   * Also where the handler returned after its node was given up (`late.outcome` is 'completed'). Whether its effect is there only
-   * your data can tell: look before you set it. Default false.
+   * Also replays a dead letter whose handler returned after its node was evicted (`late.outcome` is 'completed'). Only your own
+   * data shows whether that handler had its effect: look before you set it. Default false.
    */
   readonly force?: boolean | undefined;
 }
@@ -57,27 +57,27 @@ export interface ReplayOptions {
 export interface RunOptions {
   /** Counts, and changes nothing. Default false. */
   readonly dryRun?: boolean | undefined;
-  /** Ends the run between two letters. */
+  /** Ends the run between two dead letters. */
   readonly signal?: AbortSignal | undefined;
-  /** Takes no letter above that number: `lastLetter` of a run that has counted. Default: what has died when the run begins. */
+  /** Takes no dead letter above that number: `lastLetter` of an earlier run. Default: the newest one when the run begins. */
   readonly throughLetter?: string | undefined;
-  /** Told after each letter. */
+  /** Called after each dead letter. */
   readonly onProgress?: ((done: RunResult) => void) | undefined;
 }
 
 export interface ReplayRunOptions extends ReplayOptions, RunOptions {
-  /** At most so many a second. Default 100. */
+  /** At most so many replays a second. Default 100. */
   readonly perSecond?: number | undefined;
 }
 
 export interface RunResult {
-  /** Replayed or purged; in a dry run: those that would be. */
+  /** Number of dead letters replayed or purged; in a dry run, of those that would be. */
   readonly done: number;
-  /** Refused, by reason. */
+  /** Numbers of refused dead letters, by reason. */
   readonly refused: Readonly<Record<string, number>>;
-  /** Why it ended before the last letter; undefined: it did not. */
+  /** Why the run ended before the last dead letter; undefined if it did not. */
   readonly stopped: 'aborted' | 'limit' | undefined;
-  /** Number of the newest letter that it might take; '0': nothing had died. */
+  /** Number of the newest dead letter that the run might take; '0' if there was none. */
   readonly lastLetter: string;
 }
 
@@ -89,7 +89,7 @@ type Mutable = { -readonly [K in keyof RunResult]: RunResult[K] } & { refused: R
 type Step = (letter: DeadLetter) => Promise<'done' | ReplayRefusal['why']>;
 
 export class DeadLetterBox {
-  /** `admit` throws where a node logs nothing now; it is asked before each replay. */
+  /** `admit` throws if the node may log nothing now; it is called before each replay. */
   constructor(
     private readonly store: Store,
     private readonly clock: Clock,
@@ -116,7 +116,7 @@ export class DeadLetterBox {
     return { letters, next: next === '' ? undefined : next };
   }
 
-  /** Undefined if there is none of that number. */
+  /** Returns undefined if no dead letter has that number. */
   async show(id: string): Promise<DeadLetter | undefined> {
     if (!isLetterId(id)) return undefined;
     const page = await this.ask({ op: 'letters', after: String(Number(id) - 1), max: 1 });
@@ -125,8 +125,8 @@ export class DeadLetterBox {
   }
 
   /**
-   * Logs its message again, at the end of its entity's queue: under the id that its caller gave, which then answers what becomes of
-   * the replay, or else under one of its own. A second replay is refused.
+   * Logs the message of a dead letter again, at the end of its entity's queue. It keeps an id that its caller gave, and calls
+   * with that id then get the outcome of the replay; otherwise it gets a new id. Refuses a second replay.
    */
   async replay(id: string, options: ReplayOptions = {}): Promise<ReplayOutcome> {
     if (!isLetterId(id)) return refusal('ABSENT', id);
@@ -135,13 +135,13 @@ export class DeadLetterBox {
     return answer.ok ? { ok: true, messageId: unescapeId(answer.id), sequence: answer.seq } : refusal(answer.code, id, answer.at);
   }
 
-  /** What `replay` would refuse it for now; limits of the queue, which only the log can count, are not looked at. */
+  /** Returns why `replay` would refuse the dead letter now. Queue limits are not checked: only the log can count them. */
   async refusalOf(id: string, options: ReplayOptions = {}): Promise<ReplayRefusal | undefined> {
     const code = refusalCodeOf(await this.show(id), options);
     return code === undefined ? undefined : refusal(code, id);
   }
 
-  /** Deletes it for good. False if there is none of that number. */
+  /** Deletes the dead letter permanently. Returns false if no dead letter has that number. */
   async purge(id: string): Promise<boolean> {
     return isLetterId(id) && (await this.ask({ op: 'purge', letter: id })).ok;
   }
@@ -162,7 +162,7 @@ export class DeadLetterBox {
     return this.run({ ...filter, replayed: false }, options, dryRun ? 0 : 1000 / perSecond, step);
   }
 
-  /** Deletes all that match, for good. */
+  /** Deletes all that match, permanently. */
   purgeAll(filter: DeadLetterFilter, options: RunOptions = {}): Promise<RunResult> {
     const step: Step = async ({ id }) => (options.dryRun === true || (await this.purge(id)) ? 'done' : 'absent');
     return this.run(filter, options, 0, step);
@@ -242,7 +242,7 @@ function filterOf({ entityType: type, entityId, reason, sinceMs, replayed }: Dea
 
 const REASONS: ReadonlySet<string> = new Set<DeadLetter['reason']>(['failed', 'interrupted']);
 
-/** The log's own rules, for a letter as it was read: what tells of a replay without one. */
+/** Applies the log's own rules to a dead letter as it was read: predicts what a replay would do, without one. */
 function refusalCodeOf(letter: DeadLetter | undefined, { force = false }: ReplayOptions): RefusalCode | undefined {
   if (letter === undefined) return 'ABSENT';
   if (letter.replayedAs !== null) return 'REPLAYED';

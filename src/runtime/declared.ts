@@ -1,6 +1,6 @@
 /**
- * What the members declared when they joined. A contract never changes while its incarnation lives, so each is read once, with
- * the members, and kept for as long as its member is listed.
+ * The contracts that the members declared when they joined. A contract never changes while its incarnation lives, so each is read
+ * once, with the members, and kept for as long as its member is listed.
  */
 import type { Contract, MembersAnswer } from '../core/log/control-operations.js';
 
@@ -11,14 +11,14 @@ export interface Declaration {
 }
 
 export class Declared {
-  /** The highest incarnation whose contracts were taken: the next membership snapshot is asked for those above it. */
+  /** The highest incarnation whose contracts were taken: the next membership snapshot brings only those above it. */
   upTo = 0;
   private readonly byMember = new Map<number, Contract[]>();
   private groups: ReadonlyMap<number, string> = new Map();
 
   /**
    * Takes every contract of a membership snapshot, also of members whose lease is over: a contract comes once, and its member may
-   * prove its lease again. Returns whether any came.
+   * prove its lease again. Returns whether there were any.
    */
   take({ contracts, members }: MembersAnswer): boolean {
     for (const { incarnation } of contracts) this.byMember.set(incarnation, []);
@@ -29,7 +29,7 @@ export class Declared {
     return contracts.length > 0;
   }
 
-  /** What all listed members declared; the member that joined last comes last. */
+  /** Returns what all listed members declared; the member that joined last comes last. */
   all(isLive: (incarnation: number) => boolean): readonly Declaration[] {
     return [...this.byMember]
       .sort(([a], [b]) => a - b)

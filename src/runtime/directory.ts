@@ -1,9 +1,9 @@
 /**
- * Which messages somebody handles: what this process declares, and what the other members declared when they joined.
+ * Which messages a member handles: those that this process declares, and those that the other members declared when they joined.
  *
- *   (1) "Yes" comes from memory; "no" only from a reading of the members that was sent after the question.
- *   (2) A type whose services are all down stays known to whoever knew it: its messages wait in the log, as they do at a restart.
- *   (3) Questions about a type are answered in their order, and no message of that type may overtake one.
+ *   (1) "Yes" comes from memory; "no" only from a membership snapshot that was requested after the question.
+ *   (2) A type whose services are all down stays known to the nodes that knew it: its messages wait in the log, as at a restart.
+ *   (3) Questions about a type are answered in their order, and no message of that type may overtake a question.
  */
 import { nearestName } from '../core/config/nearest.js';
 import { AtomicQueuesError } from '../core/errors.js';
@@ -36,7 +36,7 @@ export class Directory {
     this.known = this.union([]);
   }
 
-  /** The depth limit of that type, if somebody is known to handle the message. */
+  /** Returns the depth limit of the type, if a member is known to handle the message. */
   find(type: string, name: string): number | undefined {
     const known = this.known.get(type);
     return known?.names.has(name) === true ? known.depthMax : undefined;
@@ -56,19 +56,19 @@ export class Directory {
     return this.asked.size > 0 && this.asked.has(type);
   }
 
-  /** Looks for a message that is not known here: `answered` is told what `find` says after a reading that begins now. */
+  /** Looks for a message that is not known here: `answered` gets what `find` returns after a read of the members from now on. */
   ask(question: Question): void {
     this.questions.push(question);
     this.count(question.type, 1);
     this.readMembers();
   }
 
-  /** As a reading leaves: how many questions it will answer. */
+  /** The number of questions that a read of the members answers if it leaves now. */
   get open(): number {
     return this.questions.length;
   }
 
-  /** Takes a reading in which the live members are others than before. */
+  /** Takes a membership snapshot in which the live members or their contracts have changed. */
   learn(declared: readonly Declaration[]): void {
     this.known = this.union(declared.flatMap(({ isLive, contracts }) => (isLive ? contracts : [])));
   }
@@ -110,7 +110,7 @@ export class Directory {
 
   // ---- refusals ------------------------------------------------------------------------------------------------
 
-  /** What a caller is told of a message that nobody handles. */
+  /** Returns the error for a message that no member handles: UNKNOWN_ENTITY_TYPE or UNKNOWN_MESSAGE. */
   refusal(type: string, name: string): AtomicQueuesError {
     const names = this.known.get(type)?.names;
     if (names === undefined) {
@@ -124,7 +124,7 @@ export class Directory {
   }
 }
 
-/** Of two limits, of which 0 is none. */
+/** Returns the lower of two limits; 0 means no limit. */
 const tighter = (a: number, b: number): number => (a === 0 || b === 0 ? a + b : Math.min(a, b));
 
 const didYouMean = (nearest: string | undefined): string =>

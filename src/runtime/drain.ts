@@ -3,7 +3,7 @@ import { AtomicQueuesError } from '../core/errors.js';
 import type { Clock } from '../ports/clock.js';
 import type { Ownership } from './ownership.js';
 
-/** Part of the grace period that remains for handlers once their signal has aborted. */
+/** Fraction of the grace period that remains for handlers after their signal has aborted. */
 const ABORT_LEAD = 0.25;
 const POLL_MS = 10;
 
@@ -11,13 +11,13 @@ export interface Draining {
   readonly clock: Clock;
   readonly config: ResolvedConfig;
   readonly ownership: Ownership;
-  /** Whether there is no session any more to hand anything over with. */
+  /** Returns whether the session has ended, so that nothing can be handed over any more. */
   isOver(): boolean;
-  /** Whether nothing is owned or owed any more. */
+  /** Returns whether this node owns nothing, runs nothing and awaits nothing any more. */
   isDone(): boolean;
 }
 
-/** Hands over what is idle until nothing is left, for `shutdownGraceMs` at most. */
+/** Releases idle entities until `isDone`, for `shutdownGraceMs` at most. */
 export async function drainWithinGrace({ clock, config, ownership, isOver, isDone }: Draining): Promise<void> {
   const endMs = clock.monotonicMs() + config.shutdownGraceMs;
   const abortMs = endMs - config.shutdownGraceMs * ABORT_LEAD;

@@ -1,39 +1,39 @@
 import { MinHeap } from '../core/heap.js';
 import type { Clock, Timer } from '../ports/clock.js';
 
-/** Something that falls due. `dueAtMs` belongs to the wheel: 0 while nothing is scheduled. */
+/** Something that falls due. `dueAtMs` (monotonic ms) belongs to the wheel: 0 while nothing is scheduled. */
 export interface Due {
   dueAtMs: number;
   onDue(): void;
 }
 
-/** Times without a bucket that may stand in the heap beside as many times as there are buckets. */
+/** Times without a bucket that the heap may hold beyond the number of buckets. */
 const STALE_MIN = 64;
 
 /**
- * A timer wheel: any number of deadlines on one clock timer. Deadlines are rounded up to a granule, so that many share one
- * bucket; scheduling and cancelling are O(1). (Varghese and Lauck 1987, scheme 6, with a heap of buckets for the hand.)
+ * A timer wheel: any number of deadlines on one clock timer. Deadlines are rounded up to a resolution, so that many share one
+ * bucket; scheduling and cancelling are O(1). (Varghese and Lauck 1987, scheme 6, with a heap of buckets instead of a hand.)
  */
 export class DueTimes {
   private readonly buckets = new Map<number, Set<Due>>();
-  /** The times of the buckets, and of some that were emptied since. */
+  /** The times of the buckets, and of some buckets that were emptied since. */
   private times = new MinHeap<number>((t) => t);
   private timer: Timer | undefined;
   private timerAtMs = 0;
 
   constructor(private readonly clock: Clock) {}
 
-  /** Deadlines that are scheduled. */
+  /** Number of scheduled deadlines. */
   get size(): number {
     let n = 0;
     for (const bucket of this.buckets.values()) n += bucket.size;
     return n;
   }
 
-  /** Calls `due.onDue` once, between `delayMs` and `delayMs + granuleMs` from now; replaces an earlier schedule of it. */
-  schedule(due: Due, delayMs: number, granuleMs: number): void {
+  /** Calls `due.onDue` once, between `delayMs` and `delayMs + resolutionMs` from now. Replaces an earlier schedule of it. */
+  schedule(due: Due, delayMs: number, resolutionMs: number): void {
     if (due.dueAtMs !== 0) this.cancel(due);
-    const at = Math.ceil((this.clock.monotonicMs() + Math.max(delayMs, 1)) / granuleMs) * granuleMs;
+    const at = Math.ceil((this.clock.monotonicMs() + Math.max(delayMs, 1)) / resolutionMs) * resolutionMs;
     due.dueAtMs = at;
     const bucket = this.buckets.get(at);
     if (bucket !== undefined) {
@@ -46,7 +46,7 @@ export class DueTimes {
     this.arm();
   }
 
-  /** An emptied bucket leaves its time in the heap, and one that is made again adds another: an early deadline would keep them all. */
+  /** Rebuilds the heap without stale times. Each emptied bucket leaves one, which an early deadline would keep in the heap. */
   private forgetStale(): void {
     this.times = new MinHeap((t) => t);
     for (const at of this.buckets.keys()) this.times.push(at);

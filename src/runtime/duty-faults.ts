@@ -2,8 +2,8 @@ import { StoreCallError } from '../ports/store.js';
 import type { Trace } from '../ports/trace.js';
 
 /**
- * Reports why a background duty fails. That the store did not answer is for its health to report. What an operator has to mend, and what
- * a script fails at, lasts: it is reported once, not at each turn.
+ * Reports why a background duty fails. Skips calls that the store did not answer, which the health reports. A failure that an
+ * operator has to fix, or of a script itself, persists: it is reported once, not at each turn.
  */
 export class DutyFaults {
   private reported = '';

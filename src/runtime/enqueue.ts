@@ -1,11 +1,12 @@
 /**
- * The way in: a message becomes an append; the append's answer is the receipt (design §4).
- *   (1) Nothing is accepted before the log has answered. A caller whose append never left, or was refused by every copy,
- *       is told so definitely; one whose append may have been applied is told OUTCOME_UNKNOWN.
- *   (2) A caller's deadline ends the caller's wait, never the append.
- *   (3) One caller's appends for one entity leave in call order: there is one queue, and it never reorders.
- *       What is still being checked holds up what comes after it for its entity, and nothing else.
- *   (4) A message that nobody is known to handle waits until the directory has looked again, and is refused or appended then.
+ * The path of a message into the log: a message becomes an append, and the append's answer is the receipt.
+ *   (1) No message is accepted before the log has answered. A caller whose append never left, or was refused by every copy, gets
+ *       a definite error; one whose append may have been applied gets OUTCOME_UNKNOWN.
+ *   (2) A caller's deadline ends the caller's wait, never an append that has left.
+ *   (3) One caller's appends for one entity leave in call order: there is one queue, and it never reorders. A message that is
+ *       still being checked delays later ones for its entity, and nothing else.
+ *   (4) A message that no member is known to handle waits until the directory has read the members again. It is then refused or
+ *       appended.
  */
 import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
@@ -35,15 +36,15 @@ export interface OutgoingMessage {
   readonly id?: string | undefined;
   /** JSON text of an object of strings, or ''. */
   readonly headers?: string | undefined;
-  /** Where a schema answers later: settles within `enqueueTimeoutMs`, and rejects with what is wrong. */
+  /** Set if the schema is checked asynchronously: settles within `enqueueTimeoutMs`, and rejects with what is wrong. */
   readonly checked?: Promise<void> | undefined;
-  /** Handed to the handler as it is, if that runs in this process while the caller waits; it is not logged. */
+  /** Passed to the handler as it is, if that runs in this process while the caller waits; it is not logged. */
   readonly carried?: object | undefined;
 }
 
 /**
- * Where the message of a known id stands: 'live' waits or runs, 'purged' failed or was interrupted, and its dead letter was purged.
- * A withdrawn one has no receipt.
+ * State of the message that has a known id. 'live': it waits or runs. 'purged': it failed or was interrupted, and its dead letter
+ * was purged. A withdrawn message has no receipt.
  */
 export type KnownState = Exclude<KnownMessage['state'], 'withdrawn'>;
 
@@ -51,9 +52,9 @@ export interface Receipt {
   readonly id: string;
   /** Position in the entity's log: grows with every message of the entity. */
   readonly sequence: number;
-  /** The id was there: this is the receipt of the message that has it. */
+  /** The id was known: this is the receipt of the message that has it. */
   readonly duplicate: boolean;
-  /** Given exactly if `duplicate`. */
+  /** Set exactly if `duplicate`. */
   readonly state?: KnownState;
 }
 
@@ -69,26 +70,26 @@ export interface EnqueueParts {
   readonly shapes: PublishedShapes;
   readonly router: Router;
   readonly replies: Replies;
-  /** Throws SHUTTING_DOWN, STORE_UNAVAILABLE or STORE_LOST if nothing may be accepted now. */
+  /** Throws SHUTTING_DOWN, STORE_UNAVAILABLE or STORE_LOST if no message may be accepted now. */
   admit(): void;
-  /** Why the last call to the store failed; undefined if one after it was answered. */
+  /** Returns why the last call to the store failed; undefined if a later one was answered. */
   why(): string | undefined;
 }
 
 const EXPIRY_CHECK_MS = 250;
-/** What a process that stood still gets to read its answers. */
-const READING_MS = 50;
+/** Time in ms that a process that was paused gets to read its answers. */
+const ANSWERS_MS = 50;
 
 export class Enqueue {
   private session: StoreSession | undefined;
   private prefix = '';
   private counter = 0;
   private lastIncarnation = 0;
-  /** Appends in order of submission; those that have their answer leave from the front. */
+  /** Appends in order of submission; those whose caller has its answer leave from the front. */
   private readonly open = new Fifo<Append>();
   /** Appends that wait for the next session. */
   private readonly held = new Set<Append>();
-  /** By entity, where something is being checked: settles when the last append there has had its turn. */
+  /** By entity, while a message of it is being checked: settles when the last append of the entity has had its turn. */
   private readonly turns = new Map<string, Promise<void>>();
   private expiryTimer: Timer | undefined;
 
@@ -143,7 +144,7 @@ export class Enqueue {
     return waiter.promise;
   }
 
-  /** Many at once: they leave together, and each has its own outcome. */
+  /** Appends many messages: they leave together, and each has its own outcome. */
   enqueueBulk(all: readonly OutgoingMessage[]): Promise<BulkOutcome[]> {
     return new Promise((resolve) => {
       const outcomes = new Array<BulkOutcome>(all.length);
@@ -167,7 +168,7 @@ export class Enqueue {
     });
   }
 
-  /** A transactional send, which cannot wait: what is not known to be handled is refused. */
+  /** Makes a transactional send, which cannot wait: a message that no member is known to handle is refused. */
   toSend(outgoing: OutgoingMessage, id: string): Send {
     const { directory } = this.parts;
     const depthMax = directory.find(outgoing.type, outgoing.name);
@@ -271,20 +272,20 @@ export class Enqueue {
     this.session.submit(append as unknown as Step);
   }
 
-  /** The session ended, and the append was certainly not applied: it leaves with the next one, unless its caller has given up. */
+  /** Keeps an append that was certainly not applied, for the next session. Drops it if its caller has given up. */
   hold(append: Append): void {
     append.left = false;
     if (!append.closed) this.held.add(append);
   }
 
-  /** An append that has not left shall not leave. */
+  /** Takes back an append that has not left. */
   takeBack(append: Append): void {
     if (append.isSubmitted) this.session?.takeBack(append as unknown as Step);
     this.held.delete(append);
     this.close(append);
   }
 
-  /** An append has its answer. */
+  /** Called when the caller of an append has its answer. */
   close(append: Append): void {
     append.closed = true;
     while (this.open.peek()?.closed === true) this.open.shift();
@@ -296,14 +297,14 @@ export class Enqueue {
     this.expiryTimer = clock.setTimer(delayMs, () => {
       this.expiryTimer = undefined;
       const nowMs = clock.monotonicMs();
-      // A process that stood still has answers to read first, which may say of a batch that it was certainly not applied.
+      // A process that was paused first reads its answers, which may show that a batch was certainly not applied.
       const isPutOff = delayMs === EXPIRY_CHECK_MS && nowMs - dueMs > EXPIRY_CHECK_MS;
       if (!isPutOff) this.expire(nowMs - config.enqueueTimeoutMs);
-      if (this.open.length > 0) this.armExpiry(isPutOff ? READING_MS : EXPIRY_CHECK_MS);
+      if (this.open.length > 0) this.armExpiry(isPutOff ? ANSWERS_MS : EXPIRY_CHECK_MS);
     });
   }
 
-  /** Tells every caller whose append has waited since `beforeMs`; those that left are unknown, the others were never sent. */
+  /** Rejects every caller whose append has waited since `beforeMs`. Appends that left are unknown; the others were never sent. */
   private expire(beforeMs: number): void {
     const { enqueueTimeoutMs } = this.parts.config;
     for (const append of [...this.open]) {
@@ -325,8 +326,8 @@ export class Enqueue {
   }
 
   /**
-   * The node ends, which `why` says, and of which `cause` if it closed itself: every caller without a receipt gets an error. `unsent`
-   * is for what never left.
+   * Rejects every caller without a receipt: the node ends. `why`: the reason; `cause`: the error that closed the node, if it
+   * closed itself; `unsent`: the error for appends that never left.
    */
   rejectAll(why: string, unsent: AtomicQueuesError, cause?: AtomicQueuesError): void {
     this.held.clear();
@@ -336,7 +337,7 @@ export class Enqueue {
     this.expiryTimer = undefined;
   }
 
-  /** A caller gave up on a message that may still be taken back. */
+  /** Tries to take back the message of a caller that gave up. */
   withdraw(waiter: Waiter, why: string): void {
     const { replies, clock, config, router } = this.parts;
     const isTakenBack = waiter.append?.takeBack() === true;
@@ -346,7 +347,7 @@ export class Enqueue {
     }
     const end = (withdrawn: boolean): void => replies.giveUp(waiter, why, withdrawn);
     const limit = clock.setTimer(config.storeCallTimeoutMs, () => end(false));
-    // Whatever ends the wait: the outcome, the end of the node, the answer to the withdrawal.
+    // Every end of the wait cancels the limit: the outcome, the end of the node, the answer to the withdrawal.
     waiter.promise.catch(() => undefined).finally(() => limit.cancel());
     const withdraw = (): void => {
       const { entity, id, seq } = waiter;
@@ -361,7 +362,7 @@ export class Enqueue {
       };
       this.session?.submit(step as unknown as Step);
     };
-    // It is on its way: the log is asked as soon as it has answered, also if that is too late for this caller.
+    // While the append is in flight, the withdrawal waits for its answer. It is sent even if that is too late for this caller.
     if (waiter.seq === 0) waiter.onLogged = withdraw;
     else withdraw();
   }

@@ -1,4 +1,4 @@
-/** How an attempt's error is logged, and how it reaches the caller: JSON text, on one node as across nodes. */
+/** How an attempt's error is logged, and how it reaches the caller: as JSON text, on one node and across nodes. */
 
 import { AtomicQueuesError, isErrorCode } from '../core/errors.js';
 import { INTERRUPTED_ERROR } from '../core/log/entity.js';
@@ -15,7 +15,7 @@ import {
 import { FinalFailure, NotCalled } from '../ports/handler.js';
 import { StoreCallError } from '../ports/store.js';
 
-/** Any thrown thing as JSON text; never throws. An error of ours that a handler let through is the handler's error. */
+/** Returns any thrown value as JSON text. Never throws. A library error that a handler let through is the handler's error. */
 export function errorText(thrown: unknown): string {
   if (thrown instanceof NotCalled) {
     const { cause } = thrown;
@@ -25,13 +25,13 @@ export function errorText(thrown: unknown): string {
   return JSON.stringify(recordError(thrown.cause, thrown.cause instanceof AtomicQueuesError));
 }
 
-/** What a log line says of a recorded error. */
+/** Returns a recorded error as the text for a log line. */
 export const errorLines = (text: string): string => linesOf(JSON.parse(text) as RecordedError);
 
-/** How a message has ended that does not live any more. */
+/** How a message ended. */
 export type EndState = Exclude<KnownMessage['state'], 'live'>;
 
-/** The error that a waiting caller gets. The message had begun: it is definite only where no handler was called. */
+/** Returns the error for a waiting caller. A failure is definite only if no handler was called. */
 export function errorOfState(state: EndState, detail: string, entity: string, id: string): AtomicQueuesError {
   if (state === 'purged') {
     const before = errorOfState(detail === INTERRUPTED_ERROR ? 'interrupted' : 'failed', detail, entity, id);
@@ -49,7 +49,7 @@ export function errorOfState(state: EndState, detail: string, entity: string, id
   const error = withoutStacks(recorded);
   const { code, details } = error;
   const revived = reviveError(recorded);
-  // The library failed the message: what it says is meant for this caller.
+  // The library failed the message: its error is meant for this caller.
   if (recorded[KIND] === undefined && typeof code === 'string' && isErrorCode(code))
     return new AtomicQueuesError(code, error.message.replace(`[${code}] `, ''), {
       definite: recorded[NOT_CALLED] === true,
@@ -63,7 +63,7 @@ export function errorOfState(state: EndState, detail: string, entity: string, id
   });
 }
 
-/** What a start or a join failed of, as callers are told. */
+/** Returns the error of a failed start, join or store call: CONFIG_INVALID if it is permanent, else STORE_UNAVAILABLE. */
 export function asError(error: unknown): AtomicQueuesError {
   if (error instanceof AtomicQueuesError) return error;
   const text = recordError(error).message;

@@ -9,7 +9,7 @@ import type { EntityWorker } from './worker.js';
 const FETCH_AGAIN_MS = 200;
 
 interface Owner {
-  /** Of the session, 0 without one. */
+  /** Incarnation of the session; 0 if there is none. */
   readonly incarnation: number;
   submit(step: Step<BeginOp>): void;
   contradicted(worker: EntityWorker, answer: string): void;
@@ -21,7 +21,7 @@ interface Parts {
   readonly store: Store;
 }
 
-/** Reads messages that the log has begun, in answers that had no room for them. One at a time: they are large. */
+/** Reads messages that the log has begun in answers that had no room for them. One at a time, since they are large. */
 export class FetchBegun {
   private fetching: Promise<void> = Promise.resolve();
   private readonly faults: DutyFaults;
@@ -33,7 +33,7 @@ export class FetchBegun {
     this.faults = new DutyFaults(parts.trace, 'fetch');
   }
 
-  /** Asks until the log answers, or until the worker waits for it no longer. */
+  /** Reads the message. Retries until the log answers, or until the worker no longer waits for it. */
   fetch(worker: EntityWorker, begun: Begun): void {
     const { clock, store } = this.parts;
     this.fetching = this.fetching.then(async () => {
@@ -53,8 +53,8 @@ export class FetchBegun {
   }
 
   /**
-   * The log says that the entity is not owned under this fence. Either this incarnation was given up, as its session learns by this step, or
-   * the log applies the step and contradicts itself.
+   * The log says that the entity is not owned under this fence. Either this incarnation was evicted, which the session learns
+   * from this step, or the log applies the step and contradicts itself.
    */
   private proveOwner(worker: EntityWorker): void {
     const op: BeginOp = { op: 'begin', entity: worker.entity, fence: worker.fence, have: 0 };

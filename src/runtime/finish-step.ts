@@ -1,12 +1,12 @@
-/** The step that ends an attempt: what the worker of the entity is asked as it leaves, and what it hears of the end. */
+/** The step that ends an attempt. Asks the worker for the next head as it leaves, and reports the end to the worker. */
 import type { AnswerOf, FinishOp, Outcome } from '../core/log/operations.js';
 import type { Attempt } from './attempt.js';
 import { errorText } from './error-record.js';
 import type { Step } from './session.js';
 
-/** What a finish asks of its worker, and reports to it. */
+/** What a finish step calls on its worker. */
 export interface Finisher {
-  /** The sequence of the next head whose payload is held here, 0 for any head, -1 for none. */
+  /** Returns the sequence of the next head if its payload is held here, 0 for any head, -1 for none. */
   nextWanted(): number;
   finished(attempt: Attempt, op: FinishOp, answer: AnswerOf['finish']): void;
   finishParked(): void;
@@ -43,7 +43,7 @@ export class FinishStep implements Step<FinishOp> {
     this.unknown();
   }
 
-  /** The session ended. If the finish was not applied, the take-over makes a letter, and this becomes its note. */
+  /** Called when the session ended. If the finish was not applied, the take-over adds a dead letter; this becomes its note. */
   unknown(): void {
     const { state, result, error } = this.op.outcome;
     this.worker.outcomeUnknown(this.attempt, state, state === 'completed' ? result : error);

@@ -5,12 +5,12 @@ type Options = Parameters<AbortSignal['addEventListener']>[2];
 type Guard = (event: Event) => void;
 
 /**
- * The signal of one handler. A plain AbortSignal calls its listeners in the context of whoever aborts it, here a timer of the
- * library, and a listener that throws is an uncaught exception, which ends the process and with it every other handler. This one
- * calls each listener in the async context in which it was added, and reports what a listener throws or rejects with.
+ * The signal of one handler. A plain AbortSignal calls its listeners in the context of the code that aborts it, here a timer of
+ * the library. A listener that throws there is an uncaught exception, which ends the process and with it every other handler.
+ * This signal calls each listener in the async context in which it was added, and reports what a listener throws or rejects with.
  *
- * Signals that are derived from it (`AbortSignal.any`) are the runtime's own: their listeners run in the handler's context, but
- * what those throw stays uncaught.
+ * Signals derived from it (`AbortSignal.any`) are the runtime's: their listeners run in the handler's context, but what those
+ * throw stays uncaught.
  */
 export class HandlerSignal {
   readonly signal: AbortSignal;
@@ -18,7 +18,7 @@ export class HandlerSignal {
   private readonly context = new AsyncResource('AtomicQueuesSignal');
   private readonly guards = new WeakMap<object, Guard>();
 
-  /** To be made in the handler's context. */
+  /** To be constructed in the handler's context. */
   constructor(private readonly onFault: (error: unknown) => void) {
     this.signal = this.controller.signal;
     this.guard(this.signal);
@@ -36,7 +36,7 @@ export class HandlerSignal {
     const setOnabort = (listener: unknown): void => {
       if (called !== undefined) remove('abort', called);
       onabort = typeof listener === 'function' ? (listener as AbortSignal['onabort']) : null;
-      // By a function of its own: the same listener may also be added.
+      // `onabort` has a guard function of its own, since the same listener may also be added.
       called = onabort === null ? undefined : this.guardOf((event: Event) => onabort?.call(signal, event));
       if (called !== undefined) add('abort', called);
     };

@@ -1,22 +1,22 @@
 import type { ResolvedConfig } from '../core/config.js';
 import type { Identity } from '../core/log/control-operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
-import { endingOf, type Pulse, type PulseListener } from '../ports/heartbeats.js';
+import { endingOf, type HeartbeatListener, type HeartbeatSender } from '../ports/heartbeats.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 
-/** The heartbeat is also the health check: a tiny write through the script path, since a PING passes while writes are refused. */
-export const pulseEveryMs = ({ timing, health }: ResolvedConfig): number => Math.min(timing.heartbeatMs, health.storeCheckMs);
+/** Interval in ms. The heartbeat is also the health check: a small write by script, as a PING passes while writes are refused. */
+export const heartbeatEveryMs = ({ timing, health }: ResolvedConfig): number => Math.min(timing.heartbeatMs, health.storeCheckMs);
 
 interface Run {
   readonly member: Identity;
-  readonly listener: PulseListener;
-  beats: number;
+  readonly listener: HeartbeatListener;
+  heartbeats: number;
   acknowledged: number;
   provedMs: number;
 }
 
-/** Beats from the main loop, over the node's own store: where that loop stands still, the beats do as well. */
-export class PlainPulse implements Pulse {
+/** Sends heartbeats from the main loop, through the node's own store: none are sent while that loop is blocked. */
+export class PlainHeartbeatSender implements HeartbeatSender {
   private run: Run | undefined;
   private timer: Timer | undefined;
   private closed = false;
@@ -27,11 +27,11 @@ export class PlainPulse implements Pulse {
     private readonly everyMs: number,
   ) {}
 
-  begin(member: Identity, listener: PulseListener): void {
+  begin(member: Identity, listener: HeartbeatListener): void {
     this.end();
     // A join may succeed after the stop has given up on it.
     if (this.closed) return;
-    this.run = { member, listener, beats: 0, acknowledged: 0, provedMs: Number.NEGATIVE_INFINITY };
+    this.run = { member, listener, heartbeats: 0, acknowledged: 0, provedMs: Number.NEGATIVE_INFINITY };
     this.schedule(this.run);
   }
 
@@ -51,15 +51,15 @@ export class PlainPulse implements Pulse {
   }
 
   private schedule(run: Run): void {
-    this.timer = this.clock.setTimer(this.everyMs, () => void this.beat(run));
+    this.timer = this.clock.setTimer(this.everyMs, () => void this.heartbeat(run));
   }
 
-  private async beat(run: Run): Promise<void> {
+  private async heartbeat(run: Run): Promise<void> {
     const { member, listener, acknowledged } = run;
-    const beat = ++run.beats;
+    const heartbeat = ++run.heartbeats;
     const sentMs = this.clock.monotonicMs();
     try {
-      const answer = await this.store.control({ op: 'beat', ...member, beat, acknowledged });
+      const answer = await this.store.control({ op: 'heartbeat', ...member, heartbeat, acknowledged });
       if (this.run !== run) return;
       const ending = endingOf(answer);
       if (ending !== undefined) {
@@ -68,10 +68,10 @@ export class PlainPulse implements Pulse {
         return;
       }
       if (answer.ok) {
-        run.acknowledged = beat;
+        run.acknowledged = heartbeat;
         run.provedMs = sentMs;
       }
-      listener.answered(answer, beat, sentMs, this.clock.monotonicMs());
+      listener.answered(answer, heartbeat, sentMs, this.clock.monotonicMs());
     } catch (error) {
       if (this.run !== run) return;
       listener.failed(error instanceof StoreCallError ? error : new StoreCallError(String(error), false));

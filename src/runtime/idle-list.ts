@@ -1,14 +1,14 @@
 import type { Clock, Timer } from '../ports/clock.js';
 
 export interface Idle {
-  /** Its place in the list. Belongs to the list. */
+  /** Its place in the list, which only the list changes. */
   idlePlace: Place | undefined;
   readonly idleTimeoutMs: number;
-  /** It was idle for its whole timeout: the list has let it go. */
+  /** Called when the item was idle for its whole timeout; the list has removed it. */
   onIdleTimeout(): void;
 }
 
-/** Of one item: made once, and linked in and out as often as it becomes idle and busy. */
+/** The place of one item: created once, then linked and unlinked as the item becomes idle and busy. */
 interface Place {
   readonly item: Idle;
   readonly queue: Queue;
@@ -19,7 +19,7 @@ interface Place {
   after: Place | undefined;
 }
 
-/** The places of one timeout, longest idle first. The links are its own: a `Set` walks over what was deleted before its first item. */
+/** The places of one timeout, longest idle first. Not a `Set`: that scans the entries deleted before its first item. */
 class Queue {
   size = 0;
   first: Place | undefined;
@@ -48,8 +48,8 @@ class Queue {
 }
 
 /**
- * What is idle, longest first, on one clock timer. One queue per timeout, since within one the order of idling is the order of
- * timing out: adding, removing and finding the oldest are O(1) (kinds of timeouts are few).
+ * Idle items, longest idle first, on one clock timer. One queue per timeout, since within one the items time out in the order in
+ * which they became idle. Adding, removing and finding the oldest are O(1), as there are few different timeouts.
  */
 export class IdleList {
   private readonly queues = new Map<number, Queue>();
@@ -88,7 +88,7 @@ export class IdleList {
     return n;
   }
 
-  /** The one that has been idle longest. */
+  /** Returns the item that has been idle longest. */
   oldest(): Idle | undefined {
     let oldest: Place | undefined;
     for (const { first } of this.queues.values())
@@ -96,7 +96,7 @@ export class IdleList {
     return oldest?.item;
   }
 
-  /** Nothing times out any longer. */
+  /** Removes all items: none times out any more. */
   clear(): void {
     for (const queue of this.queues.values()) while (queue.first !== undefined) queue.remove(queue.first);
     this.timer?.cancel();

@@ -1,4 +1,4 @@
-/** One numbered batch of a session, from when it leaves until its answers are handed out. */
+/** One numbered batch of a session, from when it leaves until its steps have their answers. */
 import { type Answer, growsLog } from '../core/log/operations.js';
 import type { Timer } from '../ports/clock.js';
 import type { StoreCallError } from '../ports/store.js';
@@ -6,22 +6,22 @@ import type { Step } from './session.js';
 
 export interface InFlight {
   readonly n: number;
-  /** What its next copy carries. */
+  /** Steps that its next copy carries. */
   steps: Step[];
-  /** What copies carried that may have been applied: all of `steps`, and some that the store has refused since. */
+  /** Steps of the copies that may have been applied: all of `steps`, and some that the store has refused since. */
   former: Step[] | undefined;
-  /** Why the store refused what `former` has more. */
+  /** Why the store refused the steps that only `former` has. */
   refusal: StoreCallError | undefined;
-  /** What it carries both ways, as estimated when it left. */
+  /** Estimated characters of its request and its answers, as of when it left. */
   readonly chars: number;
-  /** Copies sent under this number since it was last certain that none was applied. */
+  /** Copies sent under this number since it was last certain that no copy was applied. */
   copies: number;
   refusedCopies: number;
   answers: readonly Answer[] | undefined;
-  /** It was told of a gap before it: it leaves again when its predecessor has ended. */
+  /** True while it waits for its predecessor to end: that one was missing, or is too large for its time. */
   waits: boolean;
   failures: number;
-  /** How often in a row the script itself failed, and how. */
+  /** Number of failures in a row of the script itself with the same error, and that error. */
   broken: number;
   lastBroken: string;
   /** Tries without an answer. */
@@ -30,10 +30,10 @@ export interface InFlight {
   resend: Timer | undefined;
 }
 
-/** No copy of it was applied, and none may be. */
+/** True if no copy of the batch was applied, and none may be. */
 export const isFree = (batch: InFlight): boolean => batch.refusedCopies === batch.copies;
 
-/** What a refusing store has no room for: steps that make the log grow, and the claims of entities that such an append is for. */
+/** Returns the steps that a refusing store has no room for: those that make the log grow, and the claims for such appends. */
 export function heavyOf(steps: readonly Step[]): Set<Step> {
   const heavy = new Set(steps.filter((s) => growsLog(s.op)));
   if (heavy.size === 0) return heavy;

@@ -1,7 +1,7 @@
 import type { MessageRecord } from '../core/log/operations.js';
 import { SeqQueue } from '../core/seq-queue.js';
 
-/** Logged messages of one entity that its owner has heard of, in the order of their sequences. */
+/** Logged messages of one entity that its owner knows of, in the order of their sequences. */
 export class Inbox {
   private readonly records = new SeqQueue<MessageRecord>();
   private chained = 0;
@@ -10,7 +10,7 @@ export class Inbox {
     return this.records.length;
   }
 
-  /** A handler waits for one of them: also what stands before it must not wait for that handler's slot. */
+  /** True if a handler waits for one of them. The messages before that one must not wait for that handler's slot either. */
   get isWaitedFor(): boolean {
     return this.chained > 0;
   }

@@ -1,9 +1,9 @@
 /**
  * Keeps the dead letters of a store within `deadLetters.max` and `deadLetters.ttl`.
  *
- *   (1) A dead letter is named in a warning before it is deleted.
- *   (2) The store deletes it only if it is past a limit at that moment: what was read before may be over by then.
- *   (3) The oldest go first. While none is due, a turn costs two small reads and, with a ttl, one page of what is behind them.
+ *   (1) A warning names a dead letter before it is deleted.
+ *   (2) The store deletes it only if it is past a limit at that moment: what was read before may be out of date.
+ *   (3) The oldest go first. While none is due, a turn costs two small reads and, with a ttl, one page of a walk over all.
  */
 import type { Letter, LetterLimits } from '../core/log/control-operations.js';
 import type { Store } from '../ports/store.js';
@@ -12,9 +12,9 @@ import type { Trace } from '../ports/trace.js';
 const PAGE = 100;
 
 export class DeadLetterLimits {
-  /** Dead letters that the next turn looks at: one, until one is due. */
+  /** Number of dead letters that the next turn reads: one, until one is due. */
   private page = 1;
-  /** The dead letter that the walk behind the oldest came to; '' at its start. */
+  /** The dead letter that the walk over all has reached; '' at its start. */
   private walkedTo = '';
 
   constructor(
@@ -24,8 +24,8 @@ export class DeadLetterLimits {
   ) {}
 
   /**
-   * Deletes what is past a limit, at most a page of it; returns whether more may be. Rejects if the store does not answer. Once `isOver`, it
-   * asks the store for nothing more.
+   * Deletes at most one page of dead letters that are past a limit. Returns whether more may be due. Rejects if the store does
+   * not answer. Sends nothing more to the store once `isOver`.
    */
   async enforce(storeNowMs: number, isOver: () => boolean): Promise<boolean> {
     const { max, ttlMs } = this.limits;
@@ -34,7 +34,7 @@ export class DeadLetterLimits {
     const tooMany = max === 0 ? 0 : count - max;
     if (isOver() || count === 0 || (ttlMs === 0 && tooMany <= 0)) return false;
     const { letters } = await this.store.control({ op: 'letters', after: '', max: this.page });
-    // The counts say that there are some: what lists them is gone, which is for the audit to find.
+    // The counts say that there are some, but the list is empty: the key that lists them is gone, which the audit finds.
     if (letters.length === 0) return false;
     const reasons = letters.map((letter, i) =>
       i < tooMany ? `there are more than deadLetters.max (${max})` : this.tooOld(letter, storeNowMs),
@@ -50,7 +50,7 @@ export class DeadLetterLimits {
     return end < 0 || (ttlMs > 0 && (await this.walk(storeNowMs, isOver)));
   }
 
-  /** Their numbers are not in the order of their times if a clock was set back: looks at one page of all, then at the next one. */
+  /** Deletes those of one page that are too old, page by page: after a clock was set back, numbers are not in order of time. */
   private async walk(storeNowMs: number, isOver: () => boolean): Promise<boolean> {
     const { letters, next } = await this.store.control({ op: 'letters', after: this.walkedTo, max: PAGE });
     let isMoreDue = false;

@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../ports/clock.js';
 import type { Trace } from '../ports/trace.js';
 import { DutyFaults } from './duty-faults.js';
 
-/** A background duty: one turn at a time, the next after a pause, and no single failure ends it. */
+/** A background duty: one turn at a time, the next after a pause. A failed turn does not end it. */
 export class Loop {
   private timer: Timer | undefined;
   private running = false;
@@ -15,7 +15,7 @@ export class Loop {
     trace: Trace,
     name: string,
     private readonly everyMs: number,
-    /** One turn; answers the pause before the next one, ms, if it is not the usual one. */
+    /** Runs one turn. Resolves with the pause before the next one in ms; undefined for `everyMs`. */
     private readonly turn: () => Promise<number | undefined>,
   ) {
     this.faults = new DutyFaults(trace, name);
@@ -31,7 +31,7 @@ export class Loop {
     this.timer?.cancel();
   }
 
-  /** Turns at once, or right after the turn that is under way. */
+  /** Runs a turn at once, or right after the turn in progress. */
   soon(): void {
     if (this.turning) this.again = true;
     else if (this.running) this.schedule(0);

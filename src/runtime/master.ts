@@ -1,14 +1,14 @@
 /**
- * The master's duties, done by whoever leads the service group: placing entities that nobody owns, on petition or at the sweep.
- * It commands the nodes of its own group only; anybody may ask it.
+ * The duties of the master of a service group: it places entities that have no owner, on petition or at the sweep. It commands
+ * only the nodes of its own group; every node may petition it.
  *
  *   follower -> rebuilding -> ready -> follower
  *
- *   (1) A master acts only within its leadership by its own clock, counted from the sending of the last accepted `lead`.
- *   (2) Every command carries the epoch; a node refuses one that is lower than the highest it has seen.
- *   (3) Until the table is rebuilt, petitions are refused. A member that does not answer is read from the store, so a slow
- *       one is never taken to own nothing.
- *   (4) Taking over completes or is undone: what fails on the way ends the leadership.
+ *   (1) A master acts only within its term by its own clock, counted from the sending of the last accepted `lead`.
+ *   (2) Every command carries the epoch; a node refuses a command whose epoch is lower than the highest it has seen.
+ *   (3) Petitions are refused until the table is rebuilt. The entities of a member that does not answer are read from the store,
+ *       so a slow member is never assumed to own nothing.
+ *   (4) Becoming master completes or is undone: an error on the way ends the leadership.
  */
 import type { ResolvedConfig } from '../core/config.js';
 import type { Member } from '../core/log/control-operations.js';
@@ -37,7 +37,7 @@ export interface MasterParts {
   readonly ownership: Ownership;
   readonly view: View;
   readonly peers: Peers;
-  /** True while the store counts as unhealthy: then this node neither leads nor stands for election. */
+  /** Returns true while the store counts as unhealthy: then this node neither leads nor stands for election. */
   isDegraded(): boolean;
 }
 
@@ -59,19 +59,19 @@ interface Rebuild {
 const PAGE = 500;
 /** Rows kept in addition to those of open assignments. They are only handed to a successor; no decision reads them. */
 const SETTLED_ROWS_MAX = 1000;
-/** A lower id must have lived for so many node TTLs before a working master hands over to it: a flapping node never leads. */
+/** Node TTLs that a lower serverId must have lived before a working master hands over to it: a flapping node never leads. */
 const HOLD_DOWN_TTLS = 4;
 
 export class Master {
   role: Role = 'follower';
   epoch = 0;
-  /** The highest epoch whose command was accepted. */
+  /** The highest epoch that this node has led, or has accepted a command of. */
   highestEpoch = 0;
   private readonly table = new AssignmentTable();
   private leadsUntilMs = 0;
   private timer: Timer | undefined;
   private isOn = false;
-  /** Ends when every member has answered, or this node leads no longer. */
+  /** Ends early when every member has answered, or when this node no longer leads. */
   private readonly answersWait: Pauses;
   private ticket = 0;
   private readonly open = new Map<number, OpenAssignment>();
@@ -121,7 +121,7 @@ export class Master {
     this.selfReport.reset();
   }
 
-  /** Tells the group at once that this node leads no longer and takes nothing new. */
+  /** Steps down, and reports at once that this node takes no new work. */
   resign(): void {
     this.stepDown();
     this.selfReport.send(this.mayLead()).catch(() => undefined);
@@ -132,7 +132,7 @@ export class Master {
     this.timer = this.parts.clock.setTimer(this.parts.config.timing.leaderRenewalMs, () => void this.turn());
   }
 
-  /** Stands for election, renews, or gives up; no single failure ends the loop. */
+  /** Stands for election, renews the term, or steps down. A failure does not end the loop. */
   private async turn(): Promise<void> {
     const me = this.parts.membership.incarnation;
     try {
@@ -161,7 +161,7 @@ export class Master {
     return candidateOf(view.group, view.lapsed === me ? 0 : view.lapsed)?.incarnation === me;
   }
 
-  /** A lower id that has lived long enough takes the role, as the group expects; this node lets its record lapse. */
+  /** Returns whether a member with a lower serverId has lived long enough to lead. This node then lets its record lapse. */
   private shouldHandOver(me: number): boolean {
     const nowMs = this.parts.clock.monotonicMs();
     const lowest = candidateOf(this.parts.view.group, 0)?.incarnation ?? me;
@@ -186,12 +186,12 @@ export class Master {
     const { leaderTTLMs, leaseMarginMs } = this.parts.config.timing;
     this.leadsUntilMs = sentMs + leaderTTLMs - leaseMarginMs;
     this.parts.membership.noteEpoch(answer.epoch);
-    // A process that stood still may read the answer after the term that it grants.
+    // A process that was paused may read the answer after the granted term has ended.
     if (this.isTermOver()) this.stepDown();
-    else if (this.role === 'follower') this.takeOffice(answer.epoch);
+    else if (this.role === 'follower') this.becomeMaster(answer.epoch);
   }
 
-  private takeOffice(epoch: number): void {
+  private becomeMaster(epoch: number): void {
     this.epoch = epoch;
     this.acceptEpoch(epoch);
     this.role = 'rebuilding';
@@ -218,7 +218,7 @@ export class Master {
 
   // ---- rebuild -------------------------------------------------------------------------------------------------
 
-  /** Asks every member what it owns, and reads from the store what those own that do not answer in time. */
+  /** Asks every member which entities it owns, and reads from the store the entities of those that do not answer in time. */
   private async startRebuild(): Promise<void> {
     const { membership, ownership, view, network, config } = this.parts;
     const { epoch } = this;
@@ -270,7 +270,7 @@ export class Master {
 
   // ---- the other side of a command -----------------------------------------------------------------------------
 
-  /** False for a command of an older epoch than one accepted before. */
+  /** Returns false for a command with a lower epoch than one accepted before. Steps down at a higher epoch. */
   private acceptEpoch(epoch: number): boolean {
     if (epoch < this.highestEpoch) return false;
     if (epoch > this.highestEpoch) {
@@ -314,7 +314,7 @@ export class Master {
     if (accepted) {
       const worker = this.parts.ownership.activate(entity, false);
       if (worker === undefined) refusal = 'DECLINED';
-      else worker.ring();
+      else worker.wake();
     }
     this.parts.network.send(from, { kind: 'assigned', ticket, refusal });
   }
@@ -349,7 +349,7 @@ export class Master {
     this.place(entity, answer);
   }
 
-  /** Decides where an entity lives and sees it assigned; `answer` tells the owner, or why there is none yet. */
+  /** Decides which node is to own an entity, and assigns it. `answer` gets the owner, or 0 and why there is none yet. */
   place(entity: string, answer: Answer, declined: readonly number[] = []): void {
     const { view, config, membership, ownership, peers } = this.parts;
     if (this.role === 'rebuilding') {
@@ -361,7 +361,7 @@ export class Master {
       answer(0, 'PETITION_LIMIT_EXCEEDED');
       return;
     }
-    // Whoever asks has read in the log that nobody owns it: a row counts only while its assignment is under way.
+    // The petitioner has read in the log that the entity has no owner: a row counts only while its assignment is in progress.
     if (!this.assigning.has(entity)) this.table.remove(entity);
     const able = view.nearPlaces(entity).filter((m) => !declined.includes(m.incarnation));
     const sound = able.filter((m) => !peers.isSuspect(m.incarnation));
@@ -378,7 +378,7 @@ export class Master {
         return;
       }
       this.note(entity, to);
-      worker.ring();
+      worker.wake();
       answer(to);
       return;
     }
@@ -390,7 +390,7 @@ export class Master {
     this.assign(entity, to, answer, declined);
   }
 
-  /** The entities that a member owns: as the store counted them, also what it claimed by itself, and what was placed there since. */
+  /** The number of entities that a member owns: as the store counted them, plus those that were placed there since. */
   private loadOf({ incarnation, owns }: Member): number {
     return owns + (this.placed.get(incarnation) ?? 0);
   }
@@ -401,7 +401,7 @@ export class Master {
     this.placed.set(to, (this.placed.get(to) ?? 0) + 1);
   }
 
-  /** A newer membership snapshot counts what was placed before it. */
+  /** Called with a newer membership snapshot, which counts what was placed before it. */
   viewUpdated(): void {
     this.placed.clear();
   }
@@ -414,7 +414,7 @@ export class Master {
       this.endAssignment(ticket, 'CIRCUIT_OPEN');
     });
     const end = (refusal: PetitionRefusal | undefined): void => {
-      // What was not confirmed is no row; if it was done all the same, the log knows.
+      // An assignment that was not confirmed leaves no row. If it was carried out all the same, the log knows.
       if (refusal !== undefined && this.table.ownerOf(entity) === to) this.table.remove(entity);
       if (refusal !== 'DECLINED') answer(refusal === undefined ? to : 0, refusal);
       else if (this.leads) this.place(entity, answer, [...declined, to]);
@@ -436,7 +436,7 @@ export class Master {
     assignment.end(refusal);
   }
 
-  /** Forgets what it keeps about peers that are gone. */
+  /** Drops the breakers, rows and open assignments of peers that are no longer live. */
   viewChanged(): void {
     const { view, peers } = this.parts;
     peers.keep((peer) => view.isLive(peer));

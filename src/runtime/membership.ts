@@ -1,20 +1,20 @@
 /**
  * A node's place in the cluster: one incarnation at a time, with a lease that the node proves to itself.
  *
- *   (1) The lease is counted from the *sending* of the last acknowledged beat by the node's own monotonic clock, less a margin:
- *       it ends here before it ends in the store.
- *   (2) Past it the node is suspended: it starts no handler. A later beat that the store still accepts proves that nobody
- *       buried it meanwhile, and the same incarnation goes on; if it is refused, the incarnation is dead for good.
- *   (3) The pulse sends the beats, perhaps from a thread of its own: a main loop that was blocked finds its lease in force when
- *       it wakes, although it has not been told of a beat for longer than the lease lasts.
+ *   (1) The lease is counted from the *sending* of the last acknowledged heartbeat by the node's own monotonic clock, less a
+ *       margin: it ends here before it ends in the store.
+ *   (2) Without a lease the node is suspended: it starts no handler. If the store still accepts a later heartbeat, no member has
+ *       evicted this node, and the same incarnation continues. If the store refuses it, the incarnation is dead.
+ *   (3) The `HeartbeatSender` may run in a thread of its own. A main loop that was blocked then finds its lease in force,
+ *       although no heartbeat was reported to it for longer than the lease lasts.
  */
 import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
 import { HighWater } from '../core/high-water.js';
 import type {
-  BeatAnswer,
   Contract,
   ControlAnswerOf,
+  HeartbeatAnswer,
   Identity,
   JoinAnswer,
   JoinOp,
@@ -25,7 +25,7 @@ import type {
 } from '../core/log/control-operations.js';
 import { SCHEMA_VERSION } from '../core/log/operations.js';
 import type { Clock, Timer } from '../ports/clock.js';
-import type { Pulse } from '../ports/heartbeats.js';
+import type { HeartbeatSender } from '../ports/heartbeats.js';
 import type { Random } from '../ports/random.js';
 import { type Store, StoreCallError } from '../ports/store.js';
 import { asError } from './error-record.js';
@@ -39,26 +39,26 @@ const lossText = (code: 'LOST' | 'UNKNOWN', incarnation = 0): string =>
     ? 'it holds the data of another generation, or none, or fields of its meta key are gone'
     : `it holds no join, heartbeat or batch of incarnation ${incarnation} that it had acknowledged to this process`;
 
-/** To a process that starts: what is left cannot be run, and only an operator knows what it is worth. */
+/** Added to the error of a process that starts: the remaining data cannot be run, and only an operator can judge its worth. */
 const REFUSED_TEXT =
   'restore the keys under keyPrefix from a backup, or delete them all to start empty (docs/guide.md in this package)';
 
 export interface MembershipEvents {
   suspended(): void;
   resumed(): void;
-  /** This incarnation was evicted. */
+  /** Called when this incarnation was evicted. */
   fenced(why: string): void;
-  /** The store lost acknowledged writes. */
+  /** Called when the store has lost acknowledged writes. */
   lost(why: string): void;
-  /** The store answers, or why this node gets no further with it. */
+  /** Called when the store answers (undefined), or with the reason why this node makes no progress with it. */
   health(error: Error | undefined): void;
-  /** A heartbeat was acknowledged, and the lease is in force. */
+  /** Called when a heartbeat was acknowledged and the lease is in force. */
   heartbeat(): void;
 }
 
-/** How often a member was seen standing at the same beat, and since when. */
+/** The last heartbeat number seen of a member, and since when (monotonic ms) it has not changed. */
 interface Watched {
-  readonly beat: number;
+  readonly heartbeat: number;
   readonly sinceMs: number;
 }
 
@@ -73,23 +73,23 @@ export class Membership {
   private readonly highWater = new HighWater();
   private leaseEndsMs = 0;
   private lapsed = true;
-  /** A start was refused since the lease was over: it counts as lapsed, also if a beat proves it before that was noticed. */
+  /** Set when a start was refused after the lease expired. The lease then counts as lapsed even if a late heartbeat renews it. */
   private missed = false;
   private lastProofMs = 0;
   private lapseTimer: Timer | undefined;
   private storeOffsetMs = 0;
-  /** Length of the lease that the last acknowledged beat got. */
+  /** Length in ms of the lease that the last acknowledged heartbeat got. */
   private grantedMs = 0;
-  /** When the newest acknowledged beat left. */
+  /** When the newest acknowledged heartbeat was sent, monotonic ms. */
   private provedAtMs = Number.NEGATIVE_INFINITY;
   private readonly watched = new Map<number, Watched>();
   private readonly pauses: Pauses;
-  /** The node stops or has closed: it becomes no incarnation any more. */
+  /** The node is stopping or has closed: it does not join again. */
   private isLast = false;
 
   constructor(
     private readonly store: Store,
-    private readonly pulse: Pulse,
+    private readonly heartbeats: HeartbeatSender,
     private readonly clock: Clock,
     private readonly random: Random,
     private readonly config: ResolvedConfig,
@@ -116,30 +116,31 @@ export class Membership {
   private inForce(): boolean {
     const nowMs = this.clock.monotonicMs();
     if (nowMs < this.leaseEndsMs) return true;
-    // The pulse may know of a newer beat than it could tell: this loop may just have been blocked.
-    this.provedAtMs = Math.max(this.provedAtMs, this.pulse.lastProvedMs());
+    // The sender may know of a newer heartbeat that it could not report: this loop may just have been blocked.
+    this.provedAtMs = Math.max(this.provedAtMs, this.heartbeats.lastProvedMs());
     this.leaseEndsMs = this.provedAtMs + this.leaseMs;
     return nowMs < this.leaseEndsMs;
   }
 
-  /** How long an acknowledged beat carries, from its sending. */
+  /** How long an acknowledged heartbeat keeps the lease, in ms from its sending. */
   private get leaseMs(): number {
     return this.grantedMs - this.config.timing.leaseMarginMs;
   }
 
-  /** Store time now, from the offset learnt with each beat. */
+  /** Store time now in ms, from the offset measured with each heartbeat. */
   storeNowMs(): number {
     return this.clock.monotonicMs() + this.storeOffsetMs;
   }
 
   /**
-   * Becomes a new incarnation. Waits for the lease of a predecessor of the same serverId, then buries it.
-   * Throws CONFIG_INVALID for a living twin or another schema, STORE_LOST for a closed store, STORE_UNAVAILABLE (`patient` false)
-   * if the store does not answer, SHUTTING_DOWN after `endJoins`.
+   * Joins as a new incarnation. Waits for the lease of an earlier member with the same serverId, then evicts that member. Throws
+   * CONFIG_INVALID for another schema, a permanent failure of the store or, unless `patient`, a live duplicate serverId;
+   * STORE_LOST for a lost or closed store; STORE_UNAVAILABLE, unless `patient`, if the store does not answer; SHUTTING_DOWN after
+   * `endJoins`.
    */
   async join(patient: boolean): Promise<void> {
     const token = this.random.token();
-    let twinSinceMs: number | undefined;
+    let duplicateSinceMs: number | undefined;
     while (!this.isLast) {
       const sentMs = this.clock.monotonicMs();
       const answer = await this.attempt(() => this.store.control(this.joinOp(token)), patient);
@@ -147,8 +148,8 @@ export class Membership {
         await this.pauseBeforeJoin(this.config.timing.heartbeatMs);
         continue;
       }
-      // What is said of a twin holds until this node is let in.
-      if (answer.ok || !this.isTwinOverdue(twinSinceMs)) this.events.health(undefined);
+      // A reported duplicate serverId stays reported until this node is let in.
+      if (answer.ok || !this.isDuplicateOverdue(duplicateSinceMs)) this.events.health(undefined);
       if (answer.ok) {
         this.joined(answer, token, sentMs);
         if (!this.isLast) return;
@@ -165,8 +166,8 @@ export class Membership {
         throw new AtomicQueuesError('STORE_LOST', this.former === undefined ? `${why}; ${REFUSED_TEXT}` : why);
       }
       if (answer.code === 'CLOSED') throw new AtomicQueuesError('STORE_LOST', CLOSED_TEXT);
-      twinSinceMs ??= sentMs;
-      await this.waitForTwin(answer.at, twinSinceMs, patient);
+      duplicateSinceMs ??= sentMs;
+      await this.waitForDuplicate(answer.at, duplicateSinceMs, patient);
     }
     throw new AtomicQueuesError('SHUTTING_DOWN', 'the node was stopped before it had joined');
   }
@@ -175,17 +176,17 @@ export class Membership {
     if (!this.isLast) await this.pauses.pause(ms);
   }
 
-  /** Ends a join that is under way: it rejects, and leaves again if the store lets it in after all. Ends pauses, too. */
+  /** Ends the join in progress: it rejects, and leaves again if the store lets it in after all. Ends pauses, too. */
   endJoins(): void {
     this.isLast = true;
     this.pauses.end();
   }
 
-  /** Closes the store to every node: it lost acknowledged writes. Tries until it is told, or until `isOver`. */
-  async shutStore(generation: string, isOver: () => boolean): Promise<void> {
+  /** Closes the store to every node, since it lost acknowledged writes. Retries until the store answers, or until `isOver`. */
+  async closeStore(generation: string, isOver: () => boolean): Promise<void> {
     while (!isOver()) {
-      const answer = await this.attempt(() => this.store.control({ op: 'shut', generation }), true);
-      // A stop that closed the connection meanwhile has ended all pauses already.
+      const answer = await this.attempt(() => this.store.control({ op: 'closeStore', generation }), true);
+      // A stop that closed the connection meanwhile has already ended all pauses, so no new one may begin.
       if (answer !== undefined || isOver()) return;
       await this.pauses.pause(this.config.timing.heartbeatMs);
     }
@@ -200,7 +201,7 @@ export class Membership {
       address: grpc.advertisedAddress,
       token,
       schema: SCHEMA_VERSION,
-      // Never the one remembered: an emptied store would adopt it, and its loss would go unnoticed.
+      // Never the generation of before: an emptied store would adopt it, and its loss would go unnoticed.
       generation: token,
       workersMax: limits.workersMax,
       ...(this.former === undefined ? {} : { former: this.former }),
@@ -230,7 +231,7 @@ export class Membership {
     this.lastProofMs = sentMs;
     this.proved(sentMs, this.clock.monotonicMs(), answer);
     const { incarnation } = this;
-    this.pulse.begin(this.identity, {
+    this.heartbeats.begin(this.identity, {
       answered: (...news) => this.answered(...news),
       ended: (why) => {
         this.events.health(undefined);
@@ -242,28 +243,28 @@ export class Membership {
     });
   }
 
-  /** As this incarnation proves itself to the store. */
+  /** Identifies this incarnation in its calls to the store. */
   get identity(): Identity {
     const { generation, incarnation, token } = this;
     return { generation, incarnation, token };
   }
 
-  /** The store gave this node that epoch. What other nodes say of epochs counts for nothing here: a wrong hint must close no store. */
+  /** Notes an epoch that the store gave this node. Epochs from other nodes do not count: a wrong hint must close no store. */
   noteEpoch(epoch: number): void {
     this.highWater.noteEpoch(epoch, this.clock.monotonicMs());
   }
 
-  /** Whether a membership snapshot is of another store than this incarnation joined, which is a loss. */
+  /** Returns whether a membership snapshot is of another store than this incarnation joined. Reports that as a loss. */
   isForeign({ generation }: MembersAnswer): boolean {
     if (this.incarnation === 0 || generation === this.generation) return false;
     this.events.lost(lossText('LOST', this.incarnation));
     return true;
   }
 
-  /** A beat or join that left at `sentMs` was acknowledged. */
-  private proved(sentMs: number, receivedMs: number, { nowMs, leaseUntilMs }: JoinAnswer | BeatAnswer): void {
+  /** Renews the lease: a heartbeat or join that was sent at `sentMs` was acknowledged. */
+  private proved(sentMs: number, receivedMs: number, { nowMs, leaseUntilMs }: JoinAnswer | HeartbeatAnswer): void {
     this.storeOffsetMs = nowMs - (sentMs + receivedMs) / 2;
-    // What the store has granted counts, if that is less: another node may have joined with a shorter nodeTTLMs.
+    // A shorter lease granted by the store counts: another node may have joined with a shorter nodeTTLMs.
     this.grantedMs = Math.min(this.config.timing.nodeTTLMs, leaseUntilMs - nowMs);
     this.provedAtMs = Math.max(this.provedAtMs, sentMs);
     this.leaseEndsMs = this.provedAtMs + this.leaseMs;
@@ -272,7 +273,7 @@ export class Membership {
     this.watchLease();
   }
 
-  private answered(answer: ControlAnswerOf['beat'], heartbeat: number, sentMs: number, receivedMs: number): void {
+  private answered(answer: ControlAnswerOf['heartbeat'], heartbeat: number, sentMs: number, receivedMs: number): void {
     this.events.health(undefined);
     if (!answer.ok) return;
     this.lastHeartbeat = heartbeat;
@@ -281,7 +282,7 @@ export class Membership {
       this.events.lost(wentBack);
       return;
     }
-    // A lapse that passed while this loop was blocked: the store may have been away for all members alike.
+    // The lease lapsed while this loop was blocked: the store may have been away for all members alike.
     if (sentMs - this.lastProofMs > this.leaseMs) this.stopWatching();
     this.lastProofMs = sentMs;
     const wasLapsed = this.lapsed || this.missed || !this.inForce();
@@ -306,16 +307,16 @@ export class Membership {
     this.events.suspended();
   }
 
-  /** Stops the heartbeats and forgets the incarnation, which is dead or is to die. `lastBatch`: the last acknowledged batch of its session. */
+  /** Stops the heartbeats and forgets the incarnation, which is dead or ends. `lastBatch`: the last acknowledged one. */
   forget(lastBatch: number): void {
     if (this.incarnation !== 0) this.former = { ...this.identity, lastHeartbeat: this.lastHeartbeat, lastBatch };
     this.incarnation = 0;
     this.lapsed = true;
-    this.pulse.end();
+    this.heartbeats.end();
     this.lapseTimer?.cancel();
   }
 
-  /** Leaves for good, if it owns nothing. True if the store knows. */
+  /** Leaves the cluster, if this node owns nothing. Returns true if the store has recorded it. */
   async leave(lastBatch: number): Promise<boolean> {
     if (this.incarnation === 0) return true;
     const { incarnation, identity, lastHeartbeat } = this;
@@ -327,11 +328,11 @@ export class Membership {
   }
 
   /**
-   * Buries every member whose lease is over by the store's clock and whose beat stood still for a whole node TTL by this
-   * node's own clock: neither clock alone is trusted. Answers the dead that may still own something. Sends nothing more once
-   * `isOver`: the node has stopped, or has another session.
+   * Evicts every member whose lease is over by the store's clock and whose heartbeat stood still for a whole node TTL by this
+   * node's own clock: neither clock alone is trusted. Returns the dead members that may still own entities. Sends nothing more
+   * once `isOver`: the node has stopped, or has another session.
    */
-  async buryTheDead(view: MembersAnswer, isOver: () => boolean = () => false): Promise<readonly Member[]> {
+  async evictTheDead(view: MembersAnswer, isOver: () => boolean = () => false): Promise<readonly Member[]> {
     const dead: Member[] = [];
     const present = new Set<number>();
     for (const member of view.members) {
@@ -346,15 +347,20 @@ export class Membership {
       if (stoodMs < this.config.timing.nodeTTLMs) continue;
       if (isOver()) return dead;
       const { generation } = view;
-      const answer = await this.store.control({ op: 'bury', generation, incarnation: member.incarnation, beatSeen: member.beat });
-      // What a member with handlers owned is looked for in any case: the count of it may be lost.
+      const answer = await this.store.control({
+        op: 'evict',
+        generation,
+        incarnation: member.incarnation,
+        heartbeatSeen: member.heartbeat,
+      });
+      // The entities of a member with handlers are looked for in any case: the count of them may be lost.
       if (answer.ok && (answer.count > 0 || member.types.length > 0)) dead.push(member);
     }
     for (const incarnation of this.watched.keys()) if (!present.has(incarnation)) this.watched.delete(incarnation);
     return dead;
   }
 
-  /** What was not watched did not stand still: after an outage of the store every member gets a whole TTL of grace again. */
+  /** Restarts the watch of all members. After an outage of the store every member gets a whole TTL of grace again. */
   stopWatching(): void {
     this.watched.clear();
   }
@@ -362,24 +368,27 @@ export class Membership {
   private stoodStillMs(member: Member): number {
     const nowMs = this.clock.monotonicMs();
     const seen = this.watched.get(member.incarnation);
-    if (seen?.beat === member.beat) return nowMs - seen.sinceMs;
-    this.watched.set(member.incarnation, { beat: member.beat, sinceMs: nowMs });
+    if (seen?.heartbeat === member.heartbeat) return nowMs - seen.sinceMs;
+    this.watched.set(member.incarnation, { heartbeat: member.heartbeat, sinceMs: nowMs });
     return 0;
   }
 
-  private async waitForTwin(incarnation: number, sinceMs: number, patient: boolean): Promise<void> {
+  private async waitForDuplicate(incarnation: number, sinceMs: number, patient: boolean): Promise<void> {
     const { nodeTTLMs, heartbeatMs } = this.config.timing;
     const view = await this.attempt(() => this.store.control({ op: 'members' }), patient);
     if (this.isLast) return;
-    const twin = view?.members.find((m) => m.incarnation === incarnation);
-    if (view !== undefined && twin !== undefined) {
-      const stoodMs = this.stoodStillMs(twin);
-      if (stoodMs >= nodeTTLMs && twin.leaseUntilMs <= view.nowMs) {
+    const duplicate = view?.members.find((m) => m.incarnation === incarnation);
+    if (view !== undefined && duplicate !== undefined) {
+      const stoodMs = this.stoodStillMs(duplicate);
+      if (stoodMs >= nodeTTLMs && duplicate.leaseUntilMs <= view.nowMs) {
         const { generation } = view;
-        await this.attempt(() => this.store.control({ op: 'bury', generation, incarnation, beatSeen: twin.beat }), patient);
+        await this.attempt(
+          () => this.store.control({ op: 'evict', generation, incarnation, heartbeatSeen: duplicate.heartbeat }),
+          patient,
+        );
         return;
       }
-      if (stoodMs < heartbeatMs && this.isTwinOverdue(sinceMs)) {
+      if (stoodMs < heartbeatMs && this.isDuplicateOverdue(sinceMs)) {
         const text = `serverId "${this.config.serverId}" is in use by a node that is alive (incarnation ${incarnation}); give each node its own`;
         if (!patient) throw new AtomicQueuesError('CONFIG_INVALID', text);
         this.events.health(new Error(text));
@@ -388,12 +397,12 @@ export class Membership {
     await this.pauseBeforeJoin(heartbeatMs / 2);
   }
 
-  /** Whether a twin that was first met at `sinceMs` can only be there because it lives. */
-  private isTwinOverdue(sinceMs = Number.POSITIVE_INFINITY): boolean {
+  /** Returns whether a duplicate serverId first met at `sinceMs` can only still be there because its node is alive. */
+  private isDuplicateOverdue(sinceMs = Number.POSITIVE_INFINITY): boolean {
     return this.clock.monotonicMs() - sinceMs > 3 * this.config.timing.nodeTTLMs;
   }
 
-  /** Undefined if the store did not answer and it is worth trying again, which is reported to the health. */
+  /** Returns undefined, and reports the failure to the health, if a `patient` caller is to try again. Throws otherwise. */
   private async attempt<T>(call: () => Promise<T>, patient: boolean): Promise<T | undefined> {
     try {
       return await call();

@@ -3,8 +3,8 @@ import type { Network } from '../ports/network.js';
 import type { Trace } from '../ports/trace.js';
 
 /**
- * Reports what the network says is wrong: once after that has lasted for the grace, and once when it has ended. The grace covers
- * a peer that has just died, which is unreachable until the members no longer list it.
+ * Reports a network problem: once after it has lasted for the grace period, and once when it has ended. The grace period covers a
+ * peer that has just died, which is unreachable until the members no longer list it.
  */
 export class NetworkWatch {
   private sinceMs: number | undefined;
@@ -17,7 +17,7 @@ export class NetworkWatch {
     private readonly graceMs: number,
   ) {}
 
-  /** Called at each heartbeat. */
+  /** Called with each membership snapshot. */
   look(): void {
     const why = this.network.problem?.();
     if (why === undefined) {

@@ -1,8 +1,8 @@
 /**
- * One node: the only coordinator of start and stop, and of what happens between incarnations.
+ * Starts and stops the other components. Suspends them while the lease has lapsed; after an eviction, joins as a new incarnation.
  *
- *   starting -> running <-> suspended -> rejoining -> running
- *                  \-> draining -> stopped                       any -> closed (STORE_LOST, or onLeaseLost 'exit')
+ *   starting -> running <-> rejoining     any of these -> draining -> stopped
+ *                                          any -> closed (failed start or rejoin, STORE_LOST, or onLeaseLost 'exit')
  */
 import type { ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
@@ -11,7 +11,7 @@ import { SENT } from '../core/ids.js';
 import type { Contract, PublishedSchemas } from '../core/log/control-operations.js';
 import type { Clock } from '../ports/clock.js';
 import type { HandlerPort } from '../ports/handler.js';
-import type { Pulse } from '../ports/heartbeats.js';
+import type { HeartbeatSender } from '../ports/heartbeats.js';
 import type { Network, PeerMessage } from '../ports/network.js';
 import type { Random } from '../ports/random.js';
 import type { Store } from '../ports/store.js';
@@ -22,7 +22,7 @@ import { drainWithinGrace } from './drain.js';
 import { DueTimes } from './due-times.js';
 import { type BulkOutcome, Enqueue, type OutgoingMessage, type Receipt } from './enqueue.js';
 import { asError } from './error-record.js';
-import { PlainPulse, pulseEveryMs } from './heartbeats.js';
+import { heartbeatEveryMs, PlainHeartbeatSender } from './heartbeats.js';
 import { Master } from './master.js';
 import { Membership } from './membership.js';
 import { Ownership } from './ownership.js';
@@ -42,18 +42,18 @@ export interface NodeOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly store: Store;
-  /** Sends the beats; default: from the main loop, over `store`. */
-  readonly pulse?: Pulse;
+  /** Sends the heartbeats; default: from the main loop, through `store`. */
+  readonly heartbeats?: HeartbeatSender;
   readonly network: Network;
   readonly handler: HandlerPort;
   readonly trace: Trace;
-  /** What this node handles, per entity type. */
+  /** The entity types and message names that this node handles. */
   readonly contracts: readonly Contract[];
-  /** What it publishes of their messages; default: nothing. */
+  /** The schemas that this node publishes for those messages; default: none. */
   readonly schemas?: readonly PublishedSchemas[];
-  /** Finds where a message object goes, for transactional sends; throws as `QueueBus.enqueue` does. */
+  /** Returns the entity, name and payload of a message object, for transactional sends. Throws as `QueueBus.enqueue` does. */
   route(message: object, headers: Readonly<Record<string, string>> | undefined): OutgoingMessage;
-  /** The node has closed itself: STORE_LOST, or FENCED with `onLeaseLost: 'exit'`. */
+  /** Called when the node has closed itself: STORE_LOST, FENCED with `onLeaseLost: 'exit'`, or the error of a failed rejoin. */
   onClosed?(why: AtomicQueuesError): void;
 }
 
@@ -65,23 +65,23 @@ export class Node {
   private closedBy: AtomicQueuesError | undefined;
   private session: StoreSession | undefined;
   private stopping: Promise<void> | undefined;
-  /** Why this incarnation is dead, if that was heard before its first session. */
+  /** Why this incarnation was evicted, if that was reported before its first session. */
   private earlyEviction: string | undefined;
-  /** The join that is under way. */
+  /** The join in progress, if there is one. */
   private joining: Promise<void> | undefined;
-  /** It is about to be stopped, and at work until then. */
+  /** Set by `becomeUnready`: the node is about to be stopped and works until then. */
   private isUnready = false;
   /** The incarnation before this one, 0 for none. */
   private former = 0;
   private readonly health: StoreHealth;
-  private readonly pulse: Pulse;
+  private readonly heartbeats: HeartbeatSender;
   private readonly membership: Membership;
   private readonly replies: Replies;
   private readonly ownership: Ownership;
   private readonly enqueuing: Enqueue;
   private readonly recovery: Recovery;
   private readonly view: View;
-  /** What can be sent from here. */
+  /** The messages that can be sent from this node. */
   readonly directory: Directory;
   readonly shapes: PublishedShapes;
   private readonly peers: Peers;
@@ -92,7 +92,7 @@ export class Node {
     this.options = { ...options, trace: untilStopped(options.trace) };
     const { config, clock, random, store, network, handler, trace, contracts } = this.options;
     this.health = new StoreHealth(config.health.storeFailureThreshold);
-    this.pulse = options.pulse ?? new PlainPulse(store, clock, pulseEveryMs(config));
+    this.heartbeats = options.heartbeats ?? new PlainHeartbeatSender(store, clock, heartbeatEveryMs(config));
     const events = {
       suspended: () => this.suspended(),
       resumed: () => this.resumed(),
@@ -101,7 +101,7 @@ export class Node {
       health: (error: Error | undefined) => this.noteHealth(error),
       heartbeat: () => this.fenced(whyGiveUp(this.session, config)),
     };
-    this.membership = new Membership(store, this.pulse, clock, random, config, contracts, events, options.schemas);
+    this.membership = new Membership(store, this.heartbeats, clock, random, config, contracts, events, options.schemas);
     const { membership } = this;
     const due = new DueTimes(clock);
     this.replies = new Replies(clock, due, store, membership);
@@ -145,8 +145,8 @@ export class Node {
   }
 
   /**
-   * Connects, joins and recovers what dead incarnations left. Rejects with STORE_UNAVAILABLE, CONFIG_INVALID (living twin,
-   * other schema) or STORE_LOST; the node is then closed. Rejects with SHUTTING_DOWN if it is stopped meanwhile.
+   * Connects, joins and reads the members; recovery then runs in the background. Rejects with STORE_UNAVAILABLE, STORE_LOST or
+   * CONFIG_INVALID (live duplicate serverId, other schema), and the node is closed; with SHUTTING_DOWN if it is stopped meanwhile.
    */
   async start(): Promise<void> {
     if (this.state !== 'new') throw new AtomicQueuesError('CONFIG_INVALID', `a node starts once; this one is ${this.state}`);
@@ -161,7 +161,7 @@ export class Node {
     try {
       await store.open();
       await this.membership.join(false);
-      // The first caller, and the first handler that sends, shall know who takes what.
+      // The first caller, and the first handler that sends, need to know which members handle which messages.
       await this.recovery.look(() => !this.is('starting'));
       if (!this.is('starting')) throw this.closedBy ?? new AtomicQueuesError('SHUTTING_DOWN', 'the node was stopped');
     } catch (error) {
@@ -176,16 +176,16 @@ export class Node {
     this.closedBy ??= isStopped
       ? new AtomicQueuesError('SHUTTING_DOWN', 'the node was stopped while it started', { cause: error })
       : asError(error);
-    // What fails now is not why the start did. What a stop ends, it ends by itself.
+    // Errors of this cleanup are not why the start failed. A concurrent `stop` closes the heartbeats and the store itself.
     const ends = [
       () => this.membership.leave(0),
-      ...(isStopped ? [] : [() => this.pulse.close(), () => this.options.store.close()]),
+      ...(isStopped ? [] : [() => this.heartbeats.close(), () => this.options.store.close()]),
     ];
     for (const end of ends) await end().catch(() => undefined);
     throw this.closedBy;
   }
 
-  /** Reads the state again. After an await the compiler still assumes the state of before. */
+  /** Returns whether the node is in that state now. After an await the compiler still assumes the earlier state. */
   private is(state: NodeState): boolean {
     return this.state === state;
   }
@@ -224,19 +224,19 @@ export class Node {
     return this.enqueuing.enqueueAndWait(message, wait);
   }
 
-  /** Many at once; each has its own outcome. */
+  /** Appends many messages at once; each has its own outcome. */
   enqueueBulk(messages: readonly OutgoingMessage[]): Promise<BulkOutcome[]> {
     return this.enqueuing.enqueueBulk(messages);
   }
 
-  /** Throws where nothing more is logged: SHUTTING_DOWN, STORE_UNAVAILABLE, STORE_LOST. */
+  /** Throws if no new message may be logged: SHUTTING_DOWN, STORE_UNAVAILABLE, STORE_LOST. */
   admit(): void {
     const { state, health } = this;
     if (state === 'running' || state === 'rejoining') {
       health.check(state === 'running' ? 'the store does not answer' : 'the node was evicted and cannot rejoin');
       return;
     }
-    // A handler that still runs may send follow-ups: they are logged, and run after the restart or elsewhere.
+    // A handler that still runs may send follow-ups: they are logged, and run after the restart or on another node.
     if (state === 'draining' && EntityContext.currentOrNone() !== undefined) return;
     const { closedBy: cause } = this;
     if (state === 'closed' && cause?.code === 'STORE_LOST')
@@ -245,7 +245,7 @@ export class Node {
     throw new AtomicQueuesError('SHUTTING_DOWN', `${text}; nothing was logged`, { cause });
   }
 
-  /** The id follows from the parent's: a crash or retry neither drops nor doubles it. */
+  /** Makes a transactional send. Its id is derived from the parent's, so a crash or a retry neither drops nor doubles it. */
   private readonly routeSend: ContextHost['routeSend'] = (parent, index, message, headers) =>
     this.enqueuing.toSend(this.options.route(message, headers), `${parent.id}${SENT}${index}`);
 
@@ -254,8 +254,8 @@ export class Node {
       case 'reply':
         this.replies.settle(message.entity, message.id, message.seq, message.state, message.detail);
         return;
-      case 'ring':
-        this.router.rung(message.entity, message.message);
+      case 'wake':
+        this.router.woken(message.entity, message.message);
         return;
       case 'placed':
         this.router.answered(message);
@@ -286,7 +286,7 @@ export class Node {
     this.ownership.resume();
   }
 
-  /** This incarnation is dead, if `why` says so. The process goes on as another one, beside what still runs of this one. */
+  /** Ends this incarnation, if `why` is given. The process rejoins as a new one; handlers that still run become zombies. */
   private fenced(why: string | undefined): void {
     const { incarnation } = this.membership;
     if (this.is('starting')) this.earlyEviction ??= why;
@@ -327,14 +327,14 @@ export class Node {
     }
   }
 
-  /** This node remembers what the store does not: no other may go on with what is left, nor one that starts now. */
+  /** Closes this node, and the store to every node. Only this node knows of the loss: no other may go on with what is left. */
   private noticeLoss(why: string): void {
     const { generation } = this.membership;
     this.storeLost(why);
-    if (generation !== '') this.membership.shutStore(generation, () => this.state === 'stopped').catch(() => undefined);
+    if (generation !== '') this.membership.closeStore(generation, () => this.state === 'stopped').catch(() => undefined);
   }
 
-  /** The store lost acknowledged writes: nothing is started on a guess. */
+  /** Closes this node: the store lost acknowledged writes, and nothing is started on a guess. */
   private storeLost(why: string): void {
     if (this.state === 'closed' || this.state === 'stopped') return;
     this.options.trace.emit('store-lost', { why });
@@ -357,18 +357,18 @@ export class Node {
 
   // ---- stop ----------------------------------------------------------------------------------------------------
 
-  /** Drains within `shutdownGraceMs`, hands every entity over, leaves, and only then closes the store. Idempotent. */
+  /** Drains within `shutdownGraceMs`, hands over every entity, leaves the cluster, and only then closes the store. Idempotent. */
   stop(): Promise<void> {
     this.stopping ??= this.drain();
     return this.stopping;
   }
 
-  /** Reports that it is not ready from now on. Calls are accepted as before, until `stop`. */
+  /** Reports this node as not ready from now on. Calls are accepted as before, until `stop`. */
   becomeUnready(): void {
     this.isUnready = true;
   }
 
-  /** Refuses new calls from now on. */
+  /** Refuses new calls from now on. Handlers that still run may send. */
   refuseNew(): void {
     if (this.state !== 'closed' && this.state !== 'stopped') this.state = 'draining';
   }
@@ -387,7 +387,7 @@ export class Node {
     this.master.stop();
     if (this.joining !== undefined) await this.withinCallTimeout(this.joining, undefined);
     const { messages: pending } = this.session === undefined ? NONE : await this.withinCallTimeout(this.depth(), NONE);
-    // What still runs is not handed over: the lease lapses, and the next owner makes it a dead letter.
+    // Handlers that still run are not handed over: the lease lapses, and the take-over counts their messages as interrupted.
     const lastBatch = this.session?.lastAcknowledged ?? 0;
     if (this.ownsNothing()) await this.withinCallTimeout(this.membership.leave(lastBatch), false);
     else this.membership.forget(lastBatch);
@@ -399,7 +399,7 @@ export class Node {
     this.replies.rejectAll(unknown);
     this.router.clear();
     this.ownership.dispose();
-    await this.pulse.close();
+    await this.heartbeats.close();
     await network.close();
     await store.close().catch(() => undefined);
     this.state = 'stopped';
@@ -407,7 +407,7 @@ export class Node {
     trace.emit('stopped', { running, pending });
   }
 
-  /** Callers here wait for what other nodes do, who will answer as long as this one is a member. */
+  /** Returns whether callers here wait for replies of other nodes, which reach this node only as long as it is a member. */
   private owesAnswers(): boolean {
     return this.replies.size > 0 && this.view.othersTakeWork(this.membership.incarnation);
   }
@@ -420,7 +420,7 @@ export class Node {
     return within(this.options.clock, this.options.config.storeCallTimeoutMs, call, otherwise);
   }
 
-  /** True while anything is begun, waited for, or about to begin here: also a retry that waits for its backoff. */
+  /** True while a message is begun, awaited, or about to begin here; also while a retry waits for its backoff. */
   get isBusy(): boolean {
     const { workers, idle, running } = this.ownership;
     return workers.size > idle.size || running.size > 0 || this.replies.size > 0 || (this.session?.outstanding ?? 0) > 0;
@@ -443,7 +443,7 @@ export class Node {
     };
   }
 
-  /** Asks the store. Rejects with STORE_UNAVAILABLE. */
+  /** Reads the depth from the store. Rejects with STORE_UNAVAILABLE. */
   depth(): Promise<LogDepth> {
     return depthOf(this.options.store);
   }

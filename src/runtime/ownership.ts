@@ -1,8 +1,9 @@
 /**
- * The entities of this process: which it owns, what runs, and what may start.
+ * The entities of this process: which of them it owns, which messages run, and which may start.
  *   (1) An entity has at most one worker here, and none while a handler of a former incarnation still runs for it.
- *   (2) `slots.taken` counts what has begun or is about to; it is bounded by `maxConcurrentHandlers`, so that is what a crash
- *       can interrupt. What others wait for (a chain) needs no free slot, or waiting handlers could starve what they wait for.
+ *   (2) `slots.taken` counts the messages that have begun or are about to. `maxConcurrentHandlers` bounds it, and so bounds what
+ *       a crash can interrupt. A message that a handler waits for (a chain) needs no free slot. Otherwise waiting handlers could
+ *       starve the messages that they wait for.
  */
 import type { EntitySettings, ResolvedConfig } from '../core/config.js';
 import { AtomicQueuesError } from '../core/errors.js';
@@ -47,20 +48,20 @@ export interface OwnershipParts {
   readonly due: DueTimes;
   readonly replies: Replies;
   readonly contextHost: ContextHost;
-  /** A logged message on its way to whoever owns its entity. */
+  /** Sends a logged message to the owner of its entity; 0: it has none. */
   deliver(entity: string, record: MessageRecord, owner: number): void;
-  /** An entity was given up with messages pending. */
+  /** Called when an entity was released with messages pending. */
   handedOff(entity: string): void;
-  /** The log has contradicted itself. */
+  /** Called when the log has contradicted itself. */
   contradicted(why: string): void;
 }
 
-/** Handlers of a former incarnation end here: their outcome becomes a note on the dead letter. */
+/** The outcome of an attempt whose incarnation has ended; it becomes a note on the dead letter. */
 type LateReport = Omit<LateOp, 'op'>;
 
-const HANDLER_TIMEOUT_GRANULE_MS = 8;
+const HANDLER_TIMEOUT_RESOLUTION_MS = 8;
 const BY_DEFAULT: FailureRuling = { isFinal: false, leavesDeadLetter: true };
-/** Entities that one turn of a rebalance looks at: each may cost a hash for every member. */
+/** Entities that one turn of a rebalance examines: each may cost a hash for every member. */
 const REBALANCE_LOOKS_MAX = 4096;
 
 export class Ownership {
@@ -71,20 +72,20 @@ export class Ownership {
   readonly running = new Set<Attempt>();
   readonly lateReports: LateReport[] = [];
   private readonly fetching: FetchBegun;
-  /** No new entity is claimed and nothing new begins, but for chains. */
+  /** No new entity is claimed and no message begins, except for chains. */
   draining = false;
   private session: StoreSession | undefined;
   private readonly waiting = new Fifo<EntityWorker>();
-  /** Begun and not running, by the lease or a check of the payload. */
+  /** Workers whose message has begun but does not run, because of the lease or a check of the payload. */
   private readonly parked = new Set<EntityWorker>();
-  /** Handlers of former incarnations that still run, by entity. */
-  private readonly ghosts = new Map<string, Attempt>();
+  /** Zombie attempts, by entity: handlers of former incarnations that still run. */
+  private readonly zombies = new Map<string, Attempt>();
   readonly avoided: AvoidedEntities;
-  /** Where the rebalance that is under way goes on; undefined if none is. */
+  /** Position of the rebalance in progress; undefined if there is none. */
   private rebalanceWalk: Iterator<EntityWorker, undefined> | undefined;
   private rebalanceReleased = 0;
   private readonly settings = new Map<string, EntitySettings>();
-  /** How many releases of entities have been asked for. */
+  /** Number of releases of entities that were requested. */
   releases = 0;
   readonly runHandler: (delivery: Delivery) => Promise<string>;
 
@@ -103,26 +104,26 @@ export class Ownership {
     this.session = session;
   }
 
-  /** The incarnation of the session, 0 without one. */
+  /** The incarnation of the session; 0 if there is none. */
   get incarnation(): number {
     return this.session?.incarnation ?? 0;
   }
 
   submit<O extends SessionOp>(step: Step<O>): void {
-    // A step's `answered` takes the answer of its own operation; the session pairs them.
+    // The session passes to a step's `answered` only the answer of that step's own operation.
     this.session?.submit(step as unknown as Step);
   }
 
-  /** The incarnation has died: nothing here is owned any longer. What still runs goes on as ghosts. */
+  /** Ends the ownership of all entities: the session of `incarnation` has ended. Handlers that still run become zombies. */
   abandon(incarnation: number, why: AtomicQueuesError): void {
     this.session = undefined;
     for (const worker of this.parked) this.reportLate(worker.attempt as Attempt, incarnation, 'not-run', '');
     this.parked.clear();
     for (const attempt of this.running) {
-      if (attempt.ghost) continue;
-      attempt.ghost = true;
+      if (attempt.zombie) continue;
+      attempt.zombie = true;
       attempt.incarnation = incarnation;
-      this.ghosts.set(attempt.worker.entity, attempt);
+      this.zombies.set(attempt.worker.entity, attempt);
       attempt.context.abort(why);
     }
     for (const worker of [...this.workers.values()]) worker.leaveTable();
@@ -132,7 +133,7 @@ export class Ownership {
 
   // ---- activation ----------------------------------------------------------------------------------------------
 
-  /** False where this process only sends. */
+  /** False if this process only sends. */
   get handlesAny(): boolean {
     return this.settings.size > 0;
   }
@@ -141,13 +142,13 @@ export class Ownership {
     return this.settings.has(typeOfKey(entity));
   }
 
-  /** The worker of an entity, claiming it if need be; undefined if this process may not own it now. */
+  /** Returns the worker of an entity, and claims the entity if necessary. Undefined if this process may not own it now. */
   activate(entity: string, chained: boolean): EntityWorker | undefined {
     const known = this.workers.get(entity);
     if (known !== undefined) return known;
     const settings = this.settings.get(typeOfKey(entity));
     if (settings === undefined || this.session === undefined) return undefined;
-    if ((this.draining && !chained) || this.ghosts.has(entity) || this.avoided.has(entity)) return undefined;
+    if ((this.draining && !chained) || this.zombies.has(entity) || this.avoided.has(entity)) return undefined;
     if (!this.parts.membership.leaseValid()) return undefined;
     this.makeRoom();
     const worker = new EntityWorker(entity, settings, this);
@@ -156,7 +157,7 @@ export class Ownership {
     return worker;
   }
 
-  /** A node at its own limit first releases the entity that is idle longest. */
+  /** Releases the entity that has been idle longest, if the node is at its own limit of workers. */
   private makeRoom(): void {
     const { workersMax } = this.parts.config.limits;
     if (workersMax === 0 || this.workers.size < workersMax) return;
@@ -164,14 +165,14 @@ export class Ownership {
     if (oldest instanceof EntityWorker) oldest.release(false);
   }
 
-  /** The sweep found work for an entity that nobody owns. False if it cannot be owned here now. */
+  /** Claims an unowned entity for which the sweep found work. Returns false if this node cannot own it now. */
   adopt(entity: string): boolean {
     const worker = this.activate(entity, false);
-    worker?.ring();
+    worker?.wake();
     return worker !== undefined;
   }
 
-  /** The head has a name that this process does not handle: another node shall own the entity. */
+  /** Releases an entity whose head has a name that this process does not handle: another node is to own it. */
   handOff(worker: EntityWorker): void {
     this.avoided.add(worker.entity);
     worker.release(true);
@@ -200,13 +201,13 @@ export class Ownership {
     return !this.draining && (concurrentHandlersMax === 0 || this.slots.taken < concurrentHandlersMax);
   }
 
-  /** May a worker go on to its next message, or is it another entity's turn? */
+  /** Returns whether a worker may go on to its next message. False if another entity waits for a slot. */
   mayGoOn(chained: boolean): boolean {
     if (!this.parts.membership.leaseValid()) return false;
     return chained || (!this.draining && this.waiting.length === 0);
   }
 
-  /** False if no slot will come: the node is draining or has lost its lease. */
+  /** Queues the worker for a slot. Returns false if no slot will come: the node is draining or has lost its lease. */
   waitForSlot(worker: EntityWorker): boolean {
     if (this.draining || !this.parts.membership.leaseValid()) return false;
     this.waiting.push(worker);
@@ -230,43 +231,44 @@ export class Ownership {
     this.parked.delete(worker);
   }
 
-  /** The lease has lapsed: others may start at any time, so what runs is told to stop. */
+  /** Aborts the signals of all running handlers: the lease has lapsed and other nodes may start, or the shutdown grace ends. */
   suspend(why: AtomicQueuesError): void {
     for (const attempt of this.running) attempt.context.abort(why);
   }
 
   /**
-   * The lease is proved again and no other node took over: goes on where it stopped. Each start asks for the lease anew, since the
-   * handler that started before may have blocked the loop until the lease was over.
+   * Continues after the lease was proved again and no other node took over. Each start checks the lease again: the handler that
+   * started before may have blocked the loop until the lease was over.
    */
   resume(): void {
     for (const worker of [...this.parked]) worker.leaseProved();
-    // A slot that was freed while the lease was not proved has woken no worker.
+    // A slot that was freed while the lease was not proved was given to no worker.
     this.fillSlots();
-    for (const worker of this.workers.values()) worker.kick();
+    for (const worker of this.workers.values()) worker.tryToBegin();
   }
 
-  /** Entities whose claim has been answered and whose release was not asked for. */
+  /** Returns the number of entities whose claim has been answered and whose release was not requested. */
   ownedSurely(): number {
     let n = 0;
     for (const worker of this.workers.values()) if (worker.fence > 0 && worker.phase !== 'releasing') n++;
     return n;
   }
 
-  /** Draining: gives up every entity that does nothing, with what is pending for it. */
+  /** Releases every entity for which nothing runs, with its pending messages. Called while the node drains. */
   releaseIdle(): void {
     for (const worker of this.workers.values()) if (worker.phase === 'idle' || worker.phase === 'waiting') worker.release(true);
   }
 
-  /** A node has joined: the turns of `rebalance` from now on release the idle entities that belong to it. */
+  /** Starts a rebalance: a node has joined, and the next turns of `rebalance` release the idle entities that belong to it. */
   beginRebalance(): void {
     this.rebalanceWalk = this.workers.values();
     this.rebalanceReleased = 0;
   }
 
   /**
-   * Goes on with the walk over all entities, and releases at most `max`. A walk that released as many in all is followed by another,
-   * for those that were busy; fewer may be such as are placed here again and again, since the newcomer is overloaded.
+   * Continues the walk over all entities, and releases at most `max`. If a walk has released as many in all, another one follows
+   * for the entities that were busy. If it has released fewer, the rebalance ends: these may be entities that are placed here
+   * again and again because the new node is overloaded.
    */
   rebalance(belongsHere: (entity: string) => boolean, max: number): void {
     let left = max;
@@ -285,14 +287,14 @@ export class Ownership {
     }
   }
 
-  /** A worker has given its entity up. */
+  /** Called when a worker has released its entity. */
   released(worker: EntityWorker, handoff: boolean): void {
     const { entity, hadMore } = worker;
     worker.leaveTable();
     if (handoff && hadMore) this.parts.handedOff(entity);
   }
 
-  /** The node has stopped: no timer of the table is left. */
+  /** Cancels the timers of all entities and attempts: the node has stopped. */
   dispose(): void {
     this.idle.clear();
     this.session = undefined;
@@ -308,7 +310,7 @@ export class Ownership {
     return new EntityContext(worker.entity, record, this.parts.contextHost, worker.fence, deadline);
   }
 
-  /** Throws, or rejects, if the payload does not fit; undefined if it does. */
+  /** Checks the payload. Throws, or rejects, if it does not fit; returns undefined if it does. */
   checkPayload(delivery: Delivery): undefined | Promise<void> {
     return this.parts.handler.check?.(delivery);
   }
@@ -323,7 +325,7 @@ export class Ownership {
     attempt.startedAtMs = clock.monotonicMs();
     this.running.add(attempt);
     const { handlerTimeoutMs } = worker.settings;
-    if (handlerTimeoutMs > 0) this.due.schedule(attempt, handlerTimeoutMs, HANDLER_TIMEOUT_GRANULE_MS);
+    if (handlerTimeoutMs > 0) this.due.schedule(attempt, handlerTimeoutMs, HANDLER_TIMEOUT_RESOLUTION_MS);
     if (!trace.verbose) return;
     const { id, name, seq, attempt: number } = record;
     trace.emit('began', { entity: worker.entity, id, name, seq, attempt: number });
@@ -335,7 +337,7 @@ export class Ownership {
     if (attempt.blocked) this.parts.trace.emit('unblocked', { entity: attempt.worker.entity, id: attempt.record.id });
   }
 
-  /** `handlerTimeout` has passed: the signal aborts, and until the handler ends its entity is blocked. */
+  /** Called when `handlerTimeout` has passed: aborts the signal. The entity is blocked until the handler ends. */
   blocked(attempt: Attempt): void {
     const { worker } = attempt;
     const { handlerTimeoutMs } = worker.settings;
@@ -346,7 +348,7 @@ export class Ownership {
     this.reportBlocked(attempt);
   }
 
-  /** Reports what has run for longer than `afterMs`, for handlers without a timeout. */
+  /** Reports attempts that have run for longer than `afterMs`, for handlers without a timeout. */
   reportBlockedAfter(afterMs: number): void {
     const beforeMs = this.parts.clock.monotonicMs() - afterMs;
     for (const attempt of this.running) if (!attempt.blocked && attempt.startedAtMs <= beforeMs) this.reportBlocked(attempt);
@@ -359,7 +361,7 @@ export class Ownership {
     this.parts.trace.emit('blocked', { entity: worker.entity, id: record.id, name: record.name, forMs });
   }
 
-  /** The log holds the outcome: now, and not before, the caller may be told. */
+  /** Sends the outcome to the callers. The log holds it now; before that, no caller may learn it. */
   ended(worker: EntityWorker, record: MessageRecord, outcome: Outcome): void {
     const { trace, replies } = this.parts;
     const { entity } = worker;
@@ -376,7 +378,7 @@ export class Ownership {
     trace.emit('ended', { entity, id, seq, attempt, state, ...(isRefusal && { error: errorLines(outcome.error) }) });
   }
 
-  /** What becomes of a message whose attempt failed. */
+  /** Returns whether the failure of an attempt is final, and whether it leaves a dead letter. */
   ruleOn({ worker, record }: Attempt, thrown: unknown): FailureRuling {
     const ruling = this.parts.handler.ruleOn?.(typeOfKey(worker.entity), record.name, thrown) ?? BY_DEFAULT;
     if (thrown instanceof NotCalled) return { ...ruling, isFinal: thrown.isFinal };
@@ -388,16 +390,16 @@ export class Ownership {
     this.parts.trace.emit('retrying', { entity: worker.entity, id, name, attempt, delayMs, error: errorLines(error) });
   }
 
-  /** A transactional send is logged: whoever owns its entity is told. */
+  /** Delivers a transactional send, now logged, to the owner of its entity. */
   sent(send: Send, seq: number, owner: number): void {
     this.parts.deliver(send.entity, recordOf(send.message, seq, 1, 0, 0, ''), owner);
   }
 
   // ---- former incarnations -------------------------------------------------------------------------------------
 
-  /** The handler of a dead incarnation has ended: its entity may be claimed here again. */
-  ghostEnded(attempt: Attempt, result: string | undefined, thrown: unknown): void {
-    this.ghosts.delete(attempt.worker.entity);
+  /** Called when a zombie attempt has ended: its entity may be claimed here again. */
+  zombieEnded(attempt: Attempt, result: string | undefined, thrown: unknown): void {
+    this.zombies.delete(attempt.worker.entity);
     if (result === undefined) this.reportLate(attempt, attempt.incarnation, 'failed', errorText(thrown));
     else this.reportLate(attempt, attempt.incarnation, 'completed', result);
   }
@@ -407,7 +409,7 @@ export class Ownership {
     this.lateReports.push({ entity: attempt.worker.entity, seq, attempt: number, incarnation, outcome, detail });
   }
 
-  /** Sends the notes that wait; what the log cannot take yet is kept for the next turn. */
+  /** Sends the pending notes. Those that the log cannot take yet are kept for the next turn. */
   sendLateReports(): void {
     for (const report of this.lateReports.splice(0)) {
       const op: LateOp = { op: 'late', ...report };
@@ -423,12 +425,12 @@ export class Ownership {
     }
   }
 
-  /** What the log has begun for that worker, in an answer that had no room for the message. */
+  /** Reads the message that the log has begun for a worker in an answer that had no room for it. */
   fetch(worker: EntityWorker, begun: Begun): void {
     this.fetching.fetch(worker, begun);
   }
 
-  /** The log contradicts what it told this session: it has lost or altered acknowledged writes, and nothing is guessed. */
+  /** Reports a loss: the log contradicts an earlier answer to this session, so it has lost or altered acknowledged writes. */
   contradicted(worker: EntityWorker, answer: string): void {
     const { entity, fence, phase } = worker;
     this.parts.contradicted(`it answered ${answer} to the owner of ${entity} (fence ${fence}, ${phase})`);

@@ -4,12 +4,12 @@ import type { Clock } from '../ports/clock.js';
 import type { Network, PeerLink } from '../ports/network.js';
 import type { View } from './view.js';
 
-/** A peer that nobody asks any more is not reported for longer, or it could never lead again. */
+/** How long a peer is reported after a missed request, in ms. A peer that gets no more requests could otherwise never lead. */
 const REPORTED_FOR_MS = 60_000;
 
 /**
- * Which peers answer: one circuit breaker each, as far as this node has asked them, and what the network suspects. An open
- * breaker changes no placement; a suspect gets nothing new from a master that has another place for it.
+ * Which peers reply: a circuit breaker for each peer that this node sends requests to, and the peers that the network suspects.
+ * An open breaker changes no placement; a master assigns nothing new to a suspect if it has another place for it.
  */
 export class Peers {
   private readonly breakers = new Map<number, CircuitBreaker>();
@@ -22,7 +22,7 @@ export class Peers {
     private readonly view: View,
   ) {}
 
-  /** May a request to that peer leave? In half-open the first is the probe. */
+  /** Returns whether a request to that peer may leave. In the half-open state the first one is the probe. */
   tryPass(peer: number): boolean {
     let breaker = this.breakers.get(peer);
     if (breaker === undefined) {
@@ -33,15 +33,15 @@ export class Peers {
     return breaker.tryPass(this.clock.monotonicMs());
   }
 
-  /** It answered, whatever: a refusal is an answer. */
+  /** Called when the peer replied. A refusal is a reply, too. */
   answered(peer: number): void {
     this.breakers.get(peer)?.succeeded();
   }
 
-  /** It did not answer in time. */
+  /** Called when the peer did not reply in time. */
   missed(peer: number): void {
     const breaker = this.breakers.get(peer);
-    // A peer that has gone meanwhile is forgotten already.
+    // A peer that has left meanwhile has no breaker any more.
     if (breaker === undefined) return;
     const nowMs = this.clock.monotonicMs();
     this.missedAtMs.set(peer, nowMs);
@@ -61,7 +61,7 @@ export class Peers {
     return this.link(peer) === 'suspect';
   }
 
-  /** The suspects, and those whose breaker is not closed and that were asked not long ago; lowest first. */
+  /** The suspects, and the peers whose breaker is not closed and that missed a request recently; lowest incarnation first. */
   unreachable(): readonly number[] {
     const nowMs = this.clock.monotonicMs();
     const isReported = (peer: number): boolean => nowMs - (this.missedAtMs.get(peer) ?? nowMs) < REPORTED_FOR_MS;
@@ -70,7 +70,7 @@ export class Peers {
     return peers.filter((peer) => this.isSuspect(peer) || isOpen(peer)).sort((a, b) => a - b);
   }
 
-  /** Forgets the peers that are gone. */
+  /** Drops the breakers of peers that are not live. */
   keep(isLive: (peer: number) => boolean): void {
     for (const peer of this.breakers.keys()) {
       if (isLive(peer)) continue;

@@ -1,20 +1,20 @@
 /**
- * Reads results back from the log whose reply did not come, or had no room in an answer: by `lookup`, few at once. Each result
- * may be as large as a result can be, and all of them come over the connection on which the session's batches wait.
+ * Reads results back from the log whose reply did not arrive, or had no room in an answer: by `lookup`, few at once. Each result
+ * may be as large as a result can be, and all of them use the connection on which the session's batches wait.
  */
 import { Fifo } from '../core/fifo.js';
 import type { Store } from '../ports/store.js';
 import type { Replies } from './replies.js';
 
-/** What may be on its way at once, estimated: 20 ms at 100 Mbit/s. One result may be larger. */
+/** Estimated characters in flight at most: 20 ms at 100 Mbit/s. One result may be larger. */
 const CHARS_MAX = 256 * 1024;
 const AT_ONCE_MAX = 32;
-/** Of one result, before any was seen. */
+/** Estimate of a result's characters before any result was seen. */
 const RESULT_CHARS_FIRST = 256 * 1024;
 /** The estimate decays per result: one large result raises it for a few hundred more. */
 const DECAY = 1 / 64;
 
-/** Whoever knows the generation of the store that the node has joined. */
+/** Knows the generation of the store that the node has joined. */
 export interface Generation {
   readonly generation: string;
 }
@@ -28,7 +28,7 @@ interface Wanted {
 
 export class ReadBack {
   private readonly queue = new Fifo<Wanted>();
-  /** What is queued or on its way: several callers may wait for one message. */
+  /** Look-ups that are queued or in flight, by message: several callers may wait for one. */
   private readonly asked = new Map<string, Promise<void>>();
   private flying = 0;
   private resultChars = RESULT_CHARS_FIRST;
@@ -40,8 +40,8 @@ export class ReadBack {
   ) {}
 
   /**
-   * Looks a logged message up, and settles the callers that wait for it if it has ended. Resolves then, also if the look-up failed:
-   * the next sweep asks again.
+   * Looks up a logged message, and settles its waiters if it has ended. Resolves after that, and also if the look-up failed: the
+   * next sweep asks again.
    */
   ask(entity: string, id: string, seq: number): Promise<void> {
     const key = `${entity}\n${id}`;

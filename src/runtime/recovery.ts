@@ -1,8 +1,8 @@
 /**
- * The sweep: what makes sure that nothing logged is forgotten, whatever hint was lost.
- *   1. bury the members whose lease is over and whose beat stands still; take over what the dead own;
- *   2. adopt entities that are ready and unowned, ring the owners of the others;
- *   3. read back results whose reply did not come; forget what retention no longer keeps; hand in late reports.
+ * The sweep: makes sure that no logged message is forgotten, whatever hint was lost.
+ *   1. evict the members whose lease is over and whose heartbeat stands still; take over the entities of evicted members;
+ *   2. adopt entities that are ready and unowned, wake the owners of the others;
+ *   3. read back results whose reply did not arrive; delete what is past its retention; send late reports.
  * Every node may do all of it: each step is a compare-and-set, so two sweepers cost work, not safety.
  */
 import type { ResolvedConfig } from '../core/config.js';
@@ -45,14 +45,14 @@ export interface RecoveryParts {
 }
 
 const READY_PAGE = 512;
-/** Of node TTLs, after which what the network says is wrong is no peer that has just died. */
+/** In node TTLs: a network problem that lasts longer is not a peer that has just died. */
 const NETWORK_GRACE_TTLS = 2;
 const TAKEOVERS_AT_ONCE = 512;
 const LOOKUPS_MAX = 512;
 const EXPIRE_PAGE = 1000;
 const REBALANCE_MAX = 256;
 const NEXT_PAGE_MS = 20;
-/** A handler without a timeout that runs for longer is reported as blocking its entity. */
+/** A handler without a timeout that runs for longer (ms) is reported as blocking its entity. */
 const BLOCKED_AFTER_MS = 30_000;
 
 export class Recovery {
@@ -67,9 +67,9 @@ export class Recovery {
   private former = 0;
   /** Where the next page of ready entities starts; '' for the first one. */
   private sweptTo = '';
-  /** This node took over what a dead one had owned, and no sweep has begun since: of that the others do not know yet. */
+  /** This node took over entities, and no sweep has begun since: the other nodes do not know of these entities yet. */
   private hasTakenOver = false;
-  /** The sweep that is under way began after such a take-over, so it comes to all of what was taken over. */
+  /** The sweep in progress began after a take-over, so it reaches every entity that was taken over. */
   private offersAll = false;
   private readonly networkWatch: NetworkWatch;
 
@@ -85,7 +85,7 @@ export class Recovery {
     this.sweep = new Loop(clock, trace, 'sweep', reconcileIntervalMs, () => this.sweepOnce());
   }
 
-  /** `former`: the incarnation of this process before, 0 if there was none; its remains are looked for even if nobody lists it. */
+  /** `former`: the previous incarnation of this process, 0 if none. Its entities are taken over even if it is not listed. */
   start(session: StoreSession, former: number): void {
     this.session = session;
     this.former = former;
@@ -96,13 +96,13 @@ export class Recovery {
     this.scheduleExpire(this.parts.config.wal.cleanupIntervalMs);
   }
 
-  /** Reads who lives, before the first session. Rejects if the store does not answer. `isOver`: whether the start was given up. */
+  /** Reads the members before the first session. Rejects if the store does not answer. `isOver`: whether the start was ended. */
   async look(isOver: () => boolean): Promise<void> {
     const { open } = this.parts.directory;
     this.learn(await this.askForMembers(isOver), open);
   }
 
-  /** Who lives is read at once, or right after the reading that is under way. */
+  /** Reads the members at once, or right after the read in progress. */
   readMembers(): void {
     this.watch.soon();
   }
@@ -114,7 +114,7 @@ export class Recovery {
     this.expireTimer?.cancel();
   }
 
-  /** Who lives, and what the newcomers publish: once `isOver`, without the latter. */
+  /** Reads the members, and the schemas that new ones publish. Skips the schemas once `isOver`. */
   private async askForMembers(isOver: () => boolean): Promise<MembersAnswer> {
     const { store, shapes } = this.parts;
     const answer = await store.control({ op: 'members', contractsAbove: this.declared.upTo });
@@ -126,7 +126,7 @@ export class Recovery {
     return answer;
   }
 
-  /** Tells a reading to everybody whom it concerns. `questions`: those that it answers. */
+  /** Passes a membership snapshot to every component that uses it. `questions`: how many directory questions it answers. */
   private learn(answer: MembersAnswer, questions: number): ReturnType<View['update']> {
     const { membership, view, directory, shapes, network, master } = this.parts;
     const change = view.update(answer);
@@ -143,7 +143,7 @@ export class Recovery {
     return change;
   }
 
-  /** Reads who lives, buries the dead and takes over what they own. */
+  /** Reads the members, evicts those that are dead, and takes over what they own. */
   private async watchMembers(): Promise<number | undefined> {
     const { session } = this;
     const { membership, view, directory, master, ownership } = this.parts;
@@ -156,7 +156,7 @@ export class Recovery {
       if (change !== undefined) master.viewChanged();
       if (change === 'joined') ownership.beginRebalance();
       ownership.rebalance((entity) => view.prefers(entity, session.incarnation), REBALANCE_MAX);
-      const dead = await membership.buryTheDead(answer, () => this.session !== session);
+      const dead = await membership.evictTheDead(answer, () => this.session !== session);
       for (const member of dead) await this.takeOver(session, member.incarnation);
       if (this.session !== session) return undefined;
       if (this.former !== 0 && !view.isMember(this.former)) await this.takeOver(session, this.former);
@@ -170,7 +170,7 @@ export class Recovery {
     return undefined;
   }
 
-  /** Answers when the next one is due, if not after the usual time. */
+  /** Returns the delay until the next page in ms; undefined for the usual interval. */
   private async sweepOnce(): Promise<number | undefined> {
     const { session } = this;
     const { ownership, store } = this.parts;
@@ -192,34 +192,34 @@ export class Recovery {
       this.offersAll = false;
       ownership.avoided.swept();
     }
-    // The last step: an audit that fails stops nothing else.
+    // The audit comes last, so that a failed audit stops nothing else.
     const goesOn = isWhole && (await this.audit.turn(session, () => this.session !== session));
     return !isWhole || this.hasTakenOver || goesOn || hasMoreReplies ? NEXT_PAGE_MS : undefined;
   }
 
-  /** Everybody takes what the ring gives it; the master of its group places the rest and rings living owners. */
+  /** Every node adopts the entities that it is preferred for. The master of the group places the others and wakes live owners. */
   private attend(entity: string, owner: number, me: number): void {
     const { ownership, network, view, master, router } = this.parts;
-    if (owner === me) ownership.activate(entity, false)?.ring();
+    if (owner === me) ownership.activate(entity, false)?.wake();
     else if (owner !== 0) {
-      // An owner whose membership is gone is nobody's to bury; the log refuses this for one that lives.
+      // No node can evict an owner that the store no longer lists. The log refuses this take-over if the owner lives.
       if (!view.isMember(owner) && this.session !== undefined)
         this.takeOverEntity(this.session, entity, owner).catch(() => undefined);
-      else if (master.leads && view.isNear(owner)) network.send(owner, { kind: 'ring', entity, message: undefined });
+      else if (master.leads && view.isNear(owner)) network.send(owner, { kind: 'wake', entity, message: undefined });
     } else if (ownership.handles(entity) && view.belongsTo(entity, me)) {
       if (!ownership.adopt(entity)) router.passOn(entity);
     } else if (master.leads && view.isHome(entity)) {
-      // A master that is still rebuilding, or has its hands full, leaves it to whom the ring names.
+      // A master that is rebuilding, or has too many open petitions, leaves the entity to its preferred node.
       master.place(entity, (_, refusal) => refusal !== undefined && this.offer(entity));
     } else if (this.offersAll || this.hasTakenOver || view.masterOf(entity) === undefined) this.offer(entity);
   }
 
-  /** Nobody owns it: whom the ring names takes it now, and not at a sweep of its own, which may be long to come. */
+  /** Wakes the preferred node of an unowned entity now, instead of waiting for its next sweep. */
   private offer(entity: string): void {
     const { ownership, network, view, membership } = this.parts;
     const place = view.placeOf(entity)?.incarnation;
     if (place === membership.incarnation) ownership.adopt(entity);
-    else if (place !== undefined) network.send(place, { kind: 'ring', entity, message: undefined });
+    else if (place !== undefined) network.send(place, { kind: 'wake', entity, message: undefined });
   }
 
   private async takeOver(session: StoreSession, incarnation: number): Promise<void> {
@@ -243,7 +243,7 @@ export class Recovery {
     const { seq, id, name, waiter, requeued, deadLetter } = answer.interrupted;
     const { trace, replies, network } = this.parts;
     trace.emit('interrupted', { entity, id, requeued });
-    // It is held for a while, and its next owner waits for the end of that more exactly than a sweep does.
+    // The log holds the entity for a while. Its next owner waits for the end of the hold more precisely than a sweep does.
     this.offer(entity);
     if (requeued) return;
     if (deadLetter) trace.emit('dead-letter', { entity, id, name, reason: 'interrupted' });
@@ -251,11 +251,11 @@ export class Recovery {
     if (waiter !== 0) network.send(waiter, { kind: 'reply', entity, id, seq, state: 'interrupted', detail: '' });
   }
 
-  /** Returns whether more of them are overdue. */
+  /** Reads back overdue results. Returns whether more are overdue. */
   private async lookUpReplies(): Promise<boolean> {
     const { replies, config } = this.parts;
     const { workers } = this.parts.ownership;
-    // What runs or waits here is told when it ends here; what ended under a former owner, at the take-over for instance, is not.
+    // An end that happens here reaches its waiter. An end under a former owner, at a take-over for instance, may not have.
     const isToCome = (entity: string, seq: number): boolean => (workers.get(entity)?.attempt?.record.seq ?? Infinity) <= seq;
     const elsewhere = replies.overdue(
       config.timing.reconcileIntervalMs,
@@ -280,19 +280,19 @@ export class Recovery {
     });
   }
 
-  /** Returns whether more is due. */
+  /** Deletes expired records. Returns whether more are due. */
   private async expire(session: StoreSession): Promise<boolean> {
     const shed = session.wasFull ? this.shed(session) : Promise.resolve();
     session.wasFull = false;
     const op: ExpireOp = { op: 'expire', max: EXPIRE_PAGE };
     const [{ count }] = await Promise.all([ask(session, op), shed]);
     const { master, membership } = this.parts;
-    // One node of a group is enough, and says it once.
+    // One node of a group is enough, and reports each deletion once.
     const isMoreDue = master.leads && (await this.letterLimits.enforce(membership.storeNowMs(), () => this.session !== session));
     return isMoreDue || count === EXPIRE_PAGE;
   }
 
-  /** The store was out of memory: of what an id of the caller keeps, large results go once they are old enough. */
+  /** Drops large results that are kept for ids of callers, once they are old enough: the store was out of memory. */
   private async shed(session: StoreSession): Promise<void> {
     let from = 0;
     do from = (await ask(session, { op: 'shed', from } satisfies ShedOp)).goOn;
@@ -300,7 +300,7 @@ export class Recovery {
   }
 }
 
-/** One step of the session as a promise. Rejects if the session ends first. */
+/** Submits one step, and resolves with its answer. Rejects if the store refuses it or the session ends first. */
 function ask<O extends SessionOp>(session: StoreSession, op: O): Promise<AnswerOf[O['op']]> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => reject(new StoreCallError(error.message, false));

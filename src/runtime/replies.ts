@@ -1,9 +1,9 @@
 /**
  * Callers that wait for a result, by entity and message id.
  *   (1) A waiter settles exactly once: by the outcome, its deadline, its signal, or the end of the node.
- *   (2) A reply is only a hint: what was lost is read back from the log by `readBack`.
- *   (3) A replay has the id of the message that it replays. So a waiter settles only by an end of the message that its append was
- *       answered with, or of a later one; until that answer, an end that came before is kept.
+ *   (2) A reply is only a hint: `readBack` reads a lost result back from the log.
+ *   (3) A replay has the id of the message that it replays. So a waiter settles only by an end of the message that the answer to
+ *       its append named, or of a later one. An end that arrives before that answer is kept.
  */
 import { AtomicQueuesError } from '../core/errors.js';
 import { unescapeId } from '../core/ids.js';
@@ -18,12 +18,12 @@ import { type Generation, ReadBack } from './read-back.js';
 export interface WaitOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
-  /** 'withdraw' takes the message back if it has not begun; then the timeout is definite. Inside a handler the default. */
+  /** 'withdraw' takes the message back if it has not begun; then the timeout is definite. Default inside a handler. */
   readonly onTimeout?: 'keep' | 'withdraw' | undefined;
 }
 
-/** Granule of reply deadlines: a wait ends at most this long after its deadline. */
-const REPLY_GRANULE_MS = 16;
+/** Resolution of reply deadlines in ms: a wait ends at most this long after its deadline. */
+const REPLY_RESOLUTION_MS = 16;
 
 /** How a message ended. */
 interface End {
@@ -36,26 +36,26 @@ interface End {
 
 export class Waiter implements Due {
   dueAtMs = 0;
-  /** The message's sequence once it is logged, else 0. */
+  /** Sequence of the message once it is logged, else 0. */
   seq = 0;
-  /** The latest end of a message with this id that came before `seq` was known. */
+  /** The latest end of a message with this id that arrived before `seq` was known. */
   early: End | undefined;
-  /** The message on its way into the log. */
+  /** The append of the message. */
   append: { takeBack(): boolean } | undefined;
-  /** Set where the caller gave up before the log had answered: takes the message back, if it has not begun. */
+  /** Set if the caller gave up before the log had answered: takes the message back, if it has not begun. */
   onLogged: (() => void) | undefined;
-  /** The message was there already: another call counts on it, so this one does not take it back. */
+  /** True if the id was known: another call relies on the message, so this one does not take it back. */
   isOfAnother = false;
   /** When the call began to wait, or when its outcome was last looked for in the log; ms of the node's monotonic clock. */
   checkedMs = 0;
-  /** Those that wait for the same message: the one that came before, and the one that came after. */
+  /** Other waiters for the same message: `next` called earlier, `previous` later. */
   next: Waiter | undefined;
   previous: Waiter | undefined;
-  /** It has not settled. */
+  /** True until it settles. */
   isOpen = true;
   /** Why the caller gave up, once the log was asked to withdraw its message. */
   expiredWhy: string | undefined;
-  /** Why the message's entity had no owner when last asked. */
+  /** Why the last petition for the message's entity was refused. */
   lastRefusal: PetitionRefusal | undefined;
   readonly promise: Promise<string>;
   private resolve!: (result: string) => void;
@@ -69,7 +69,7 @@ export class Waiter implements Due {
     readonly options: WaitOptions,
     private readonly replies: Replies,
     private readonly signals: Signals,
-    /** What the caller handed over for the handler. */
+    /** The object that the caller passed for the handler. */
     readonly carried: object | undefined,
   ) {
     this.promise = new Promise((resolve, reject) => {
@@ -103,7 +103,7 @@ export class Waiter implements Due {
   }
 }
 
-/** One listener for each signal, however many calls wait with it: a signal walks over all that it has to add one or to take one away. */
+/** One listener per signal, however many calls wait with it: a signal walks over all its listeners to add or remove one. */
 class Signals {
   private readonly watched = new Map<AbortSignal, { readonly waiters: Set<Waiter>; readonly listener: () => void }>();
 
@@ -133,12 +133,12 @@ class Signals {
 export class Replies {
   readonly readBack: ReadBack;
   private readonly waiters = new Map<string, Waiter>();
-  /** Most applications hand nothing over, and then no start of a handler looks for it. */
+  /** False until a caller passes an object for its handler: then no start of a handler looks for one. */
   private hasCarried = false;
-  /** Every waiter, the one that was checked longest ago first. */
+  /** All waiters, the one that was checked longest ago first. */
   private readonly byCheck = new Set<Waiter>();
   private readonly signals = new Signals();
-  /** Set by the node: tries to take a message back whose caller gave up. */
+  /** Set by the node: tries to take back the message of a caller that gave up. */
   withdraw: (waiter: Waiter, why: string) => void = (waiter, why) => this.giveUp(waiter, why, undefined);
 
   constructor(
@@ -154,7 +154,7 @@ export class Replies {
     return this.waiters.size;
   }
 
-  /** Whether anybody here waits for that message. */
+  /** True if a caller here waits for that message. */
   isAwaited(entity: string, id: string): boolean {
     return this.waiters.has(keyOf(entity, id));
   }
@@ -168,11 +168,11 @@ export class Replies {
     waiter.checkedMs = this.clock.monotonicMs();
     this.byCheck.add(waiter);
     this.waiters.set(key, waiter);
-    this.due.schedule(waiter, options.timeoutMs, REPLY_GRANULE_MS);
+    this.due.schedule(waiter, options.timeoutMs, REPLY_RESOLUTION_MS);
     return waiter;
   }
 
-  /** What a caller who waits here for that message handed over for its handler; of several, what the first one did. */
+  /** Returns the object that a waiting caller passed for the handler of that message. Of several, the one of the first caller. */
   carriedFor(entity: string, id: string): object | undefined {
     if (!this.hasCarried) return undefined;
     let carried: object | undefined;
@@ -180,12 +180,12 @@ export class Replies {
     return carried;
   }
 
-  /** Tells everyone who waits for that message how it ended. `detail`: its result or error, JSON text. */
+  /** Settles every waiter for that message with how it ended. `detail`: its result or error, JSON text. */
   settle(entity: string, id: string, seq: number, state: EndState, detail: string): void {
     if (this.waiters.size === 0) return;
     for (let w = this.waiters.get(keyOf(entity, id)), next: Waiter | undefined; w !== undefined; w = next) {
       next = w.next;
-      // It throws for a detail that is no JSON, and then the wait goes on until its deadline.
+      // It throws if `detail` is not JSON; the wait then goes on until its deadline.
       const error = state === 'completed' ? undefined : errorOfState(state, detail, entity, id);
       const end = { seq, state, result: detail, error };
       if (w.seq > 0) this.endBy(w, end);
@@ -193,7 +193,7 @@ export class Replies {
     }
   }
 
-  /** The log has answered the waiter's append: its message is the one of that sequence. */
+  /** Called when the log has answered the waiter's append: its message has that sequence. */
   logged(waiter: Waiter, seq: number): void {
     const { early } = waiter;
     waiter.seq = seq;
@@ -203,7 +203,7 @@ export class Replies {
 
   private endBy(waiter: Waiter, { seq, state, result, error }: End): void {
     if (seq < waiter.seq) return;
-    // The caller's own withdrawal may be read back before the log's answer to it arrives. By the state, since a handler may fail with that code.
+    // The caller's own withdrawal may be read back before its answer. By the state, since a handler may fail with that code.
     if (state === 'withdrawn' && waiter.expiredWhy !== undefined) {
       this.giveUp(waiter, waiter.expiredWhy, true);
       return;
@@ -213,7 +213,7 @@ export class Replies {
     else waiter.fail(error);
   }
 
-  /** What the log knows of the message by its id ends the wait, unless it lives. */
+  /** Settles the waiters with what the log knows of the message by its id, unless the message is live. */
   settleKnown(entity: string, id: string, seq: number, { state, result, error }: KnownMessage): void {
     if (state === 'live') return;
     if (state !== 'completed' || error !== DROPPED) {
@@ -228,7 +228,7 @@ export class Replies {
     }
   }
 
-  /** One caller's wait ends with `error`. */
+  /** Rejects one waiter with `error`. */
   reject(waiter: Waiter, error: AtomicQueuesError): void {
     if (this.remove(waiter)) waiter.fail(error);
   }
@@ -241,14 +241,14 @@ export class Replies {
       }
   }
 
-  /** The message is logged, but nobody could be found to own its entity yet. */
+  /** Called when the message is logged, but no owner was found for its entity yet. */
   noteRefusal(entity: string, id: string, refusal: PetitionRefusal): void {
     for (let w = this.waiters.get(keyOf(entity, id)); w !== undefined; w = w.next) w.lastRefusal = refusal;
   }
 
   /**
-   * Waiters for logged messages that `wanted` selects and that were not checked for `ageMs`, at most `max`. They count as checked
-   * now, so that the next call returns others.
+   * Returns at most `max` waiters for logged messages that `wanted` selects and that were not checked for `ageMs`. They count as
+   * checked now, so that the next call returns others.
    */
   overdue(ageMs: number, max: number, wanted: (waiter: Waiter) => boolean): Waiter[] {
     const nowMs = this.clock.monotonicMs();
@@ -274,7 +274,7 @@ export class Replies {
     this.withdraw(waiter, why);
   }
 
-  /** Ends a wait without an outcome. `withdrawn`: whether the message was taken back, undefined if not tried. */
+  /** Rejects a waiter without an outcome. `withdrawn`: whether the message was taken back; undefined if that was not tried. */
   giveUp(waiter: Waiter, why: string, withdrawn: boolean | undefined): void {
     const tail =
       withdrawn === true

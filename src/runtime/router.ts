@@ -1,6 +1,7 @@
 /**
- * Where a logged message goes (design §4): to its worker here, to the owner that the log named, or, if nobody owns its entity,
- * to whom the ring says, and failing that to the master of that one's group. Every way is a hint; the sweep finds what no hint
+ * Delivers a logged message: to the local worker, or to the owner that the log named. If the entity has no owner, this node
+ * claims it if it is the preferred node; otherwise it petitions the master of the preferred node's group. If there is no master,
+ * or it does not reply, the router wakes the preferred node. All of these are hints: the sweep finds the work that no hint
  * reached.
  */
 import type { ResolvedConfig } from '../core/config.js';
@@ -41,21 +42,21 @@ export class Router {
 
   constructor(private readonly parts: RouterParts) {}
 
-  /** The worker that an append may begin at: the one here, claimed on the way if the ring gives the entity to this node. */
+  /** Returns the local worker for an entity. Claims the entity if this node is its preferred node. */
   workerFor(entity: string): EntityWorker | undefined {
     const { ownership, view, membership } = this.parts;
     const known = ownership.workers.get(entity);
     if (known !== undefined) return known;
-    // A node that drains has no place, so a chain, which may claim during a drain, makes no difference here.
+    // A draining node is never the preferred node, so it does not matter here that a chain may claim during a drain.
     return view.belongsTo(entity, membership.incarnation) ? ownership.activate(entity, false) : undefined;
   }
 
-  /** A message is logged, and the log named the owner of its entity (0: nobody). */
+  /** Delivers a logged message to the owner that the log named; 0: the entity has no owner. */
   deliver(entity: string, record: MessageRecord, owner: number): void {
     const { network, membership, ownership } = this.parts;
     const me = membership.incarnation;
     if (owner !== 0 && owner !== me) {
-      network.send(owner, { kind: 'ring', entity, message: record });
+      network.send(owner, { kind: 'wake', entity, message: record });
       return;
     }
     const worker = owner === me ? ownership.activate(entity, record.chain !== '') : this.workerFor(entity);
@@ -63,51 +64,51 @@ export class Router {
     else if (owner === 0) this.petition(entity, record);
   }
 
-  /** This node has no handler for the next message: another that declared the type gets a hint, so that it need not wait for a sweep. */
+  /** Wakes another node that declared the type: this node has no handler for the next message, and a sweep may take long. */
   handedOff(entity: string): void {
-    this.ring(entity, this.next(this.others(entity)));
+    this.sendWake(entity, this.next(this.others(entity)));
   }
 
   /**
-   * Work belongs here that cannot be taken here now, so it may be stuck. Who came last is told too: of a message that the others do
-   * not declare it is the one that most likely does.
+   * Wakes other nodes for an entity that belongs here but cannot be claimed here now, since its work may be stuck. Also wakes the
+   * node that joined last: if the others do not declare the message, that node most likely does.
    */
   passOn(entity: string): void {
     const others = this.others(entity);
     const next = this.next(others);
-    this.ring(entity, next);
-    if (others.at(-1) !== next) this.ring(entity, others.at(-1));
+    this.sendWake(entity, next);
+    if (others.at(-1) !== next) this.sendWake(entity, others.at(-1));
   }
 
-  private ring(entity: string, to: number | undefined): void {
-    if (to !== undefined) this.parts.network.send(to, { kind: 'ring', entity, message: undefined });
+  private sendWake(entity: string, to: number | undefined): void {
+    if (to !== undefined) this.parts.network.send(to, { kind: 'wake', entity, message: undefined });
   }
 
-  /** Round all of them in one direction: whoever cannot take it passes it on, and it meets everybody once. */
+  /** Returns the next node, by incarnation. All nodes pass a hint on in this order, so it reaches each of them once. */
   private next(others: readonly number[]): number | undefined {
     return others.find((incarnation) => incarnation > this.parts.membership.incarnation) ?? others[0];
   }
 
-  /** The other places, the oldest first. */
+  /** Returns the other nodes that may own the entity, oldest first. */
   private others(entity: string): readonly number[] {
     const { view, membership } = this.parts;
     const places = view.places(entity).map(({ incarnation }) => incarnation);
     return places.filter((incarnation) => incarnation !== membership.incarnation).sort((a, b) => a - b);
   }
 
-  /** Work of an entity that `owner` owns can begin sooner than that node knows. */
+  /** Wakes the owner of an entity whose work can begin earlier than that node knows. */
   wake(entity: string, owner: number): void {
-    if (owner === this.parts.membership.incarnation) this.parts.ownership.workers.get(entity)?.ring();
-    else this.ring(entity, owner);
+    if (owner === this.parts.membership.incarnation) this.parts.ownership.workers.get(entity)?.wake();
+    else this.sendWake(entity, owner);
   }
 
-  /** A peer says that there is work: for an entity owned here, or one that it takes to be ours. */
-  rung(entity: string, record: MessageRecord | undefined): void {
+  /** Called when a peer reports work for an entity that is owned here, or that the peer assumes to be. */
+  woken(entity: string, record: MessageRecord | undefined): void {
     const { ownership } = this.parts;
     const worker = ownership.workers.get(entity) ?? ownership.activate(entity, record !== undefined && record.chain !== '');
     if (worker === undefined) {
       if (ownership.avoided.passesOn(entity)) this.handedOff(entity);
-    } else if (record === undefined) worker.ring();
+    } else if (record === undefined) worker.wake();
     else worker.arrived(record);
   }
 
@@ -120,7 +121,7 @@ export class Router {
       return;
     }
     const { view, master, clock, config, network, membership, peers } = this.parts;
-    // An answer that was read together with the end of this session: no reply would find its way, and a sweep of the others finds the work.
+    // The answer came together with the end of this session. No reply could reach this node; another node's sweep finds the work.
     if (membership.incarnation === 0) return;
     if (master.leads && view.isHome(entity)) {
       master.place(entity, (owner, refusal) => this.placed(entity, [record], owner, refusal));
@@ -161,8 +162,8 @@ export class Router {
   }
 
   /**
-   * A refused petition costs its caller little time: the router wakes the node that rendezvous hashing prefers, and that node claims the
-   * entity. The sweep finds what this hint does not reach.
+   * A refused petition costs its caller little time: the router wakes the preferred node, and that node claims the entity. The
+   * sweep finds what this hint does not reach.
    */
   private placed(entity: string, records: readonly MessageRecord[], owner: number, refusal: PetitionRefusal | undefined): void {
     const { replies, network, membership, ownership, view } = this.parts;
@@ -170,11 +171,11 @@ export class Router {
     for (const record of records) {
       if (refusal !== undefined) replies.noteRefusal(entity, record.id, refusal);
       if (to === membership.incarnation) ownership.activate(entity, record.chain !== '')?.arrived(record);
-      else if (to !== undefined) network.send(to, { kind: 'ring', entity, message: record });
+      else if (to !== undefined) network.send(to, { kind: 'wake', entity, message: record });
     }
   }
 
-  /** Ends every petition: the session has ended. */
+  /** Drops all petitions: the session has ended. */
   clear(): void {
     for (const { timer } of this.petitions.values()) timer.cancel();
     this.petitions.clear();

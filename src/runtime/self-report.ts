@@ -1,6 +1,6 @@
 /**
- * What this node reports of itself to the store: whether it takes new work and may lead, and which peers it cannot reach. Other nodes place
- * entities and judge leaders by it.
+ * Reports to the store whether this node takes new work and may lead, and which peers it cannot reach. Other nodes use the report
+ * to place entities and to choose masters.
  */
 import type { Store } from '../ports/store.js';
 import type { Membership } from './membership.js';
@@ -33,13 +33,13 @@ export class SelfReport {
     if (answer.ok) this.acknowledged = text;
   }
 
-  /** Reports carry no number, so a late copy of an earlier one overwrites the last one in the store: the membership snapshot shows it. */
+  /** Reports carry no number, so a late copy overwrites the last one in the store. The membership snapshot shows that. */
   private isListed(text: string): boolean {
     const listed = this.view.memberOf(this.membership.incarnation);
     return listed === undefined || textOf(listed.eligible, listed.unreachable) === text;
   }
 
-  /** The next incarnation is a newcomer again. */
+  /** Called when the incarnation has ended: the store assumes of the next one what it assumes of any newcomer. */
   reset(): void {
     this.acknowledged = OF_A_NEWCOMER;
   }

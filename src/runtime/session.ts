@@ -1,20 +1,20 @@
 /**
- * A node's session with the store: group commit by back-pressure, in numbered batches (design §3).
+ * A node's session with the store: group commit by back-pressure, in numbered batches.
  *
- * Who calls whom: flows `submit` steps; a step is told once how it ended. Appends leave in order among themselves.
- *   (1) At most two batches are in flight; while they are, steps pile up, so batches grow with load and nothing waits for a timer.
- *   (2) A number always carries the same steps, except that it loses those that a refusing store has no room for (`isHeavy`).
- *       If no copy was applied, they are told so at once. Else the answer tells: as many answers as steps before or after.
+ * Components `submit` steps; the session reports once how each of them ended. Appends leave in order among themselves.
+ *   (1) At most two batches are in flight. Meanwhile steps queue up, so batches grow with load and no step waits for a timer.
+ *   (2) A number always carries the same steps, except that it loses those that a refusing store has no room for (`heavyOf`). If
+ *       no copy was applied, those steps are refused at once. Otherwise the number of answers shows which steps were applied.
  *   (3) Batches end in order of their numbers, and none is given up while the session lives.
- *   (4) When the session ends, what is in flight is unknown, unless every copy of it was answered that nothing was done. What never
- *       left, and what came behind such a batch, is certainly not applied.
- *   (5) A batch is bounded in size, both ways: since it is sent until it is answered, one that takes longer than a call may
- *       would be sent for ever. One that is large all the same, and gets no answer, is given more time with each try.
+ *   (4) When the session ends, the steps in flight are unknown, unless every copy of their batch was answered that nothing was
+ *       done. Steps that never left, and steps behind such a batch, are certainly not applied.
+ *   (5) A batch is bounded in size, in both directions. It is resent until it is answered, so one that takes longer than a call
+ *       may take would be resent forever. A batch that is large nevertheless, and gets no answer, gets more time with each try.
  *   (6) A copy that was answered "gap" was certainly not applied: an answered call has no other copy, and that one found its
- *       predecessor missing. It counts as refused. Counted as unknown it would, in a full store, keep its appends and with them
- *       the memory that the steps behind it would free.
- *   (7) A finish whose sends have no room waits here (`parked`), behind nothing and before nothing: what frees memory overtakes
- *       it. One of them asks from time to time, and all leave as soon as the store has taken something that made it grow.
+ *       predecessor missing. It counts as refused. Counted as unknown, in a full store, the batch would keep its appends, and
+ *       with them the memory that the steps behind it would free.
+ *   (7) A finish whose sends have no room waits here (`parked`), outside of the order: steps that free memory overtake it. One of
+ *       them is tried from time to time, and all leave as soon as the store has accepted a step that makes the log grow.
  */
 import { AtomicQueuesError } from '../core/errors.js';
 import { Fifo } from '../core/fifo.js';
@@ -31,29 +31,29 @@ export interface Step<O extends SessionOp = SessionOp> {
   /** Called as the batch leaves: the last moment to decide `begin` or `next`. */
   leaving?(): void;
   answered(answer: AnswerOf[O['op']]): void;
-  /** The store has no room for it, and it waits here. */
+  /** Called when the store has no room for the step, and the step waits here. */
   parked?(): void;
-  /** It was certainly not applied, and will not be. */
+  /** Called when the step was certainly not applied, and will not be. */
   refused(error: AtomicQueuesError): void;
-  /** The session ended while it was in flight. */
+  /** Called when the session ended while the step was in flight. */
   unknown(error: AtomicQueuesError): void;
 }
 
 export interface SessionEvents {
-  /** The incarnation was evicted. */
+  /** Called when the incarnation was evicted. */
   fenced(): void;
-  /** The store lost acknowledged writes. */
+  /** Called when the store has lost acknowledged writes. */
   lost(why: string): void;
-  /** A call got no answer (`error`), or an answer came again (undefined). */
+  /** Called when a call failed (`error`), or when the store answered (undefined). */
   health(error: StoreCallError | undefined): void;
-  /** So many ended handlers wait for room for what they sent, since the store refused it; 0: none does any more. */
+  /** Called with the number of ended handlers whose sends the store has no room for; 0: there is room again. */
   full(waiting: number, why: string): void;
 }
 
 const IN_FLIGHT_MAX = 2;
-/** In characters, see `parked`. */
+/** In characters of sends, see `park`. */
 const PARKED_SIZE_MAX = 16 * 1024 * 1024;
-/** A script that fails in itself so often in the same way is not tried again. */
+/** A batch whose script fails this often in a row with the same error is not tried again. */
 const BROKEN_MAX = 3;
 const RESEND_DELAY_MS = { first: 20, max: 1000 };
 
@@ -62,16 +62,16 @@ const opsOf = (steps: readonly Step[]): SessionOp[] => steps.map(({ op }) => op)
 const backoffMs = (failures: number): number => Math.min(RESEND_DELAY_MS.first * 2 ** failures, RESEND_DELAY_MS.max);
 
 export class StoreSession {
-  /** Appends, and claims on their way to them. */
+  /** Appends, and claims of the entities that they are for. */
   private readonly arrivals = new Fifo<Step>();
-  /** Of the arrivals, those that were taken back and are still in the list. */
+  /** Arrivals that were taken back and are still in the queue. */
   private readonly takenBack = new Set<Step>();
-  /** All else: what ends goes before what arrives, so slots and memory come free first. */
+  /** All other steps. A finish leaves before an append, so that slots and memory are freed first. */
   private readonly urgent = new Fifo<Step>();
   private readonly flying: InFlight[] = [];
-  /** Ended handlers whose sends the store had no room for. */
+  /** Finishes whose sends the store had no room for. */
   private readonly parked = new Fifo<Step>();
-  /** The store was out of memory since this was last taken back. */
+  /** True if the store was out of memory since the flag was last reset. */
   wasFull = false;
   private parkedRefusals = 0;
   private parkedSize = 0;
@@ -81,7 +81,7 @@ export class StoreSession {
   private highestAnswered = 0;
   private armed = false;
   private ended = false;
-  /** Heartbeats that were acknowledged since a batch last got through. */
+  /** Heartbeats that were acknowledged since a batch was last applied. */
   private heartbeats = 0;
   private readonly flush = (): void => this.leave();
 
@@ -97,19 +97,19 @@ export class StoreSession {
     return this.member.incarnation;
   }
 
-  /** Steps that have not ended. */
+  /** Number of steps that have not ended. */
   get outstanding(): number {
     let n = this.queued + this.parked.length;
     for (const b of this.flying) n += (b.former ?? b.steps).length;
     return n;
   }
 
-  /** Number of the last batch that was acknowledged; 0: none was. */
+  /** Number of the last acknowledged batch; 0 if there is none. */
   get lastAcknowledged(): number {
     return this.highestAnswered;
   }
 
-  /** Ended handlers that wait for room for what they sent. */
+  /** Number of ended handlers that wait for room for their sends. */
   get awaitingRoom(): number {
     return this.parked.length;
   }
@@ -118,7 +118,7 @@ export class StoreSession {
     return this.urgent.length + this.arrivals.length - this.takenBack.size;
   }
 
-  /** A heartbeat of this node was acknowledged. Returns how many were while nothing of what is in flight got through. */
+  /** Counts an acknowledged heartbeat. Returns how many were acknowledged while no batch in flight was applied. */
   heartbeat(): number {
     this.heartbeats = this.flying.length === 0 ? 0 : this.heartbeats + 1;
     return this.heartbeats;
@@ -134,7 +134,7 @@ export class StoreSession {
     this.arm();
   }
 
-  /** Takes an append back that was submitted here and has not left. */
+  /** Takes back an append that was submitted here and has not left. */
   takeBack(step: Step): void {
     this.takenBack.add(step);
     if (this.takenBack.size * 2 <= this.arrivals.length) return;
@@ -142,14 +142,14 @@ export class StoreSession {
     this.takenBack.clear();
   }
 
-  /** Ends the session: `error` goes to what may have been applied, `refusal` to what certainly was not. */
+  /** Ends the session: `error` goes to steps that may have been applied, `refusal` to those that certainly were not. */
   end(error: AtomicQueuesError, refusal: AtomicQueuesError): void {
     if (this.ended) return;
     this.ended = true;
     let isCertain = false;
     for (const batch of this.flying.splice(0)) {
       batch.resend?.cancel();
-      // Numbers are applied in order: nothing behind a batch that was certainly not applied can have been.
+      // Batches are applied in order of their numbers: none behind one that was certainly not applied can have been applied.
       isCertain ||= batch.answers === undefined && isFree(batch);
       for (const step of batch.former ?? batch.steps) {
         if (isCertain) step.refused(refusal);
@@ -164,7 +164,7 @@ export class StoreSession {
     return this.urgent.peek() ?? this.arrival();
   }
 
-  /** The next arrival that was not taken back. */
+  /** Returns the next arrival that was not taken back. */
   private arrival(): Step | undefined {
     let step = this.arrivals.peek();
     if (this.takenBack.size === 0) return step;
@@ -265,8 +265,9 @@ export class StoreSession {
   }
 
   /**
-   * A script that fails in itself fails again for the same batch: what it needs is not in the store. Nothing of the batch is
-   * applied, since a batch that has written anything has kept its answers, and a resend gets those.
+   * Returns whether the batch has failed too often. A script that fails in itself fails again for the same batch: data that it
+   * needs is missing. Nothing of the batch is applied, since a batch that has written anything has kept its answers, and a resend
+   * returns those.
    */
   private isBroken(batch: InFlight, failure: StoreCallError): boolean {
     if (failure.kind !== 'broken') {
@@ -280,7 +281,7 @@ export class StoreSession {
     return true;
   }
 
-  /** What was found in the store cannot be: it lost something that it had acknowledged. */
+  /** Reports a loss: the store is in a state that it can only be in if it lost something acknowledged. */
   damaged(why: string): void {
     if (!this.ended) this.events.lost(why);
   }
@@ -295,7 +296,7 @@ export class StoreSession {
       batch.refusedCopies++;
       this.heartbeats = 0;
       this.lighten(batch, failure);
-      // What waits behind it would be refused as well, and its callers need not wait to be told.
+      // The store would refuse the batches behind it as well, so their callers need not wait.
       for (const behind of this.flying) if (behind.waits) this.lighten(behind, failure);
     } else {
       batch.unanswered++;
@@ -306,7 +307,7 @@ export class StoreSession {
     this.arm();
   }
 
-  /** The numbers of empty batches at the end are free, if no copy of them may have been applied: that one may have been, too. */
+  /** Frees the numbers of empty batches at the end. Not of one that may have been applied: that has used up its number. */
   private dropEmpty(): void {
     for (
       let last = this.flying.at(-1);
@@ -319,7 +320,7 @@ export class StoreSession {
     }
   }
 
-  /** The store refuses: the batch goes on without what makes the log grow, which is told so as soon as it is certain. */
+  /** Removes the steps that a refusing store has no room for, and refuses them once it is certain that none was applied. */
   private lighten(batch: InFlight, failure: StoreCallError): void {
     const heavy = heavyOf(batch.steps);
     if (heavy.size > 0) {
@@ -332,7 +333,7 @@ export class StoreSession {
     this.refuseHeavy(batch);
   }
 
-  /** No copy that carried more than `steps` was applied, and none will be. */
+  /** Ends the steps that were removed: no copy that carried them was applied, and none will be. */
   private refuseHeavy(batch: InFlight): void {
     const { former, steps, refusal: cause } = batch;
     batch.former = batch.refusal = undefined;
@@ -353,11 +354,11 @@ export class StoreSession {
   private park(step: Step, op: FinishOp): void {
     this.parked.push(step);
     this.parkedSize += sizeOfSends(op);
-    // What is parked without a slot is bounded by size only; past that it is bounded by the slots.
+    // Size bounds the finishes parked without a slot. Past it a parked finish keeps its slot, so that the slots are the bound.
     if (this.parkedSize <= PARKED_SIZE_MAX) step.parked?.();
   }
 
-  /** Puts so many of those that wait for room back in the queue. */
+  /** Puts that many parked finishes back in the queue. */
   private leaveParked(count: number): void {
     this.parkedTimer?.cancel();
     this.parkedTimer = undefined;
@@ -380,7 +381,7 @@ export class StoreSession {
     this.endInOrder();
   }
 
-  /** The store has just taken what made the log grow. */
+  /** Called when the store has accepted a step that makes the log grow. */
   private hasRoom(): void {
     this.parkedRefusals = 0;
     this.leaveParked(this.parked.length);
@@ -389,7 +390,7 @@ export class StoreSession {
 
   private tryAgain(batch: InFlight): void {
     const first = this.flying[0];
-    // Behind one that is too large for its time, a copy would only take the link from it.
+    // Behind a batch that is too large for one deadline, a copy would only take bandwidth from that batch.
     if (first !== undefined && first !== batch && patienceFor(first.chars, first.unanswered) > 1) batch.waits = true;
     else this.resendLater(batch);
   }
@@ -404,7 +405,7 @@ export class StoreSession {
     if (!this.ended && batch.answers === undefined && this.flying.includes(batch)) this.send(batch);
   }
 
-  /** The store answers again: what waits out a backoff leaves now, since all that comes after waits behind it. */
+  /** Called when the store answers again: batches in a backoff leave now, since all later steps wait behind them. */
   storeAnswers(): void {
     for (const batch of [...this.flying]) {
       if (batch.resend === undefined) continue;

@@ -1,9 +1,9 @@
 /**
- * What the live services publish of their messages: JSON Schemas, which the messages of callers are checked against.
+ * The JSON Schemas that the live services publish for their messages. Messages of callers are checked against them.
  *
- *   (1) A text is read once for each version, not once for each member: replicas of one service publish the same.
- *   (2) It is read before the members that publish it are told to anybody, so a message that is known has its schema.
- *   (3) Of services that publish different schemas for one message the one that joined last counts, everywhere.
+ *   (1) A text is read once per version, not once per member: replicas of one service publish the same.
+ *   (2) It is read before any component learns of the members that publish it, so a message that is known has its schema.
+ *   (3) If services publish different schemas for one message, the one that joined last counts, on every node.
  */
 import { isSameShape, type MessageShape, type Shapes, shapesOf } from '../core/catalog.js';
 import { AtomicQueuesError } from '../core/errors.js';
@@ -29,7 +29,7 @@ export interface SchemaConflict {
 const SHOWN_MAX = 10;
 
 export class PublishedShapes {
-  /** By type and version. */
+  /** Texts that were read, by type and version. */
   private readonly read = new Map<string, Shapes>();
   private current = new Map<string, Map<string, Published>>();
   private readonly told = new Set<string>();
@@ -42,7 +42,7 @@ export class PublishedShapes {
     this.own = new Map(own.map(({ type, names }) => [type, new Set(names)]));
   }
 
-  /** Reads the texts that are new in this reading of the members; `ask` answers undefined for a member that is gone. */
+  /** Reads the texts that are new in this membership snapshot. `ask` returns undefined for a member that is gone. */
   async fetch(
     { contracts }: MembersAnswer,
     ask: (incarnation: number, type: string) => Promise<string | undefined>,
@@ -55,12 +55,12 @@ export class PublishedShapes {
     }
   }
 
-  /** Takes a reading in which the live members are others than before. */
+  /** Takes a membership snapshot in which the live members or their contracts have changed. */
   learn(declared: readonly Declaration[]): void {
     const found = new Map<string, Map<string, Published>>();
     for (const { isLive, contracts, group } of declared)
       if (isLive) for (const contract of contracts) this.add(found, contract, group);
-    // A type whose services are all down keeps what was known of it: its messages are still accepted.
+    // A type whose services are all down keeps its last schemas: its messages are still accepted.
     for (const [type, last] of this.current) if (!found.has(type)) found.set(type, last);
     this.current = found;
     this.forgetUnused(declared);
@@ -95,7 +95,7 @@ export class PublishedShapes {
     return this.current.get(type)?.get(name)?.shape;
   }
 
-  /** SCHEMA_VIOLATION for a payload that its service would refuse. What this process handles itself is checked before. */
+  /** Returns SCHEMA_VIOLATION for a payload that its service would refuse. What this process handles was checked before. */
   violation(type: string, name: string, payload: string): AtomicQueuesError | undefined {
     if (this.own.get(type)?.has(name) === true) return undefined;
     const shape = this.shapeOf(type, name);

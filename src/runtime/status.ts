@@ -11,73 +11,73 @@ import type { Peers } from './peers.js';
 
 export type NodeState = 'new' | 'starting' | 'running' | 'rejoining' | 'draining' | 'stopped' | 'closed';
 
-/** Another live node, as this one sees it. */
+/** Another live node, as this node sees it. */
 export interface PeerStatus {
   readonly serverId: string;
   readonly serviceGroup: string;
   readonly incarnation: number;
   /** `none`: the network has no links between nodes. */
   readonly link: PeerLink | 'none';
-  /** Of requests from here to it. */
+  /** Breaker for requests from this node to the peer. */
   readonly breaker: ReturnType<CircuitBreaker['state']>;
 }
 
 /** An entity whose handler is past its time: its other messages wait. */
 export interface BlockedEntity {
   readonly entity: string;
-  /** Of the message that runs. */
+  /** Id of the message that runs. */
   readonly id: string;
   readonly forMs: number;
 }
 
-/** How a node is, by what it knows itself: nothing is asked of the store. */
+/** The state of a node, as far as the node knows it: the store is not asked. */
 export interface NodeStatus {
   /**
-   * New calls are accepted and handlers start: it is running, with its lease in force and a healthy store. Also false from a
-   * signal to end on, while an application that listens to it serves on; calls are accepted until that is closed.
+   * True if new calls are accepted and handlers start: the node runs, its lease is in force, and its store is healthy. Also false
+   * after a termination signal while the application still serves; calls are accepted until the application is closed.
    */
   readonly isReady: boolean;
   readonly state: NodeState;
   readonly serverId: string;
   readonly serviceGroup: string;
-  /** 0: none now. */
+  /** 0 if there is none now. */
   readonly incarnation: number;
-  /** What this node is to its service group; a producer handles nothing. */
+  /** Role of this node in its service group; a producer handles nothing. */
   readonly role: 'master' | 'rebuilding' | 'replica' | 'producer';
   /** The highest epoch of a master that this node has followed or been. */
   readonly epoch: number;
-  /** The lease has lapsed by the node's own clock: no handler starts. */
+  /** True if the lease has lapsed by the node's own clock: no handler starts. */
   readonly suspended: boolean;
   readonly leaseLeftMs: number;
   /** Why the store counts as unhealthy; undefined if it is healthy. */
   readonly degraded: string | undefined;
   /**
-   * Why messages between this node and others do not get through, as far as the network knows, and what to do; undefined if
-   * nothing is known to be wrong. Such a node is still ready: calls to other nodes wait for sweeps, which takes seconds.
+   * Why messages between this node and others do not get through, as far as the network knows, and what to do about it; undefined
+   * if no problem is known. Such a node is still ready, but calls to other nodes wait for sweeps, which takes seconds.
    */
   readonly network: string | undefined;
-  /** Entities that this node owns. */
+  /** Number of entities that this node owns. */
   readonly owned: number;
-  /** Handlers that run. */
+  /** Number of handlers that run. */
   readonly running: number;
-  /** Callers that wait for a result. */
+  /** Number of callers that wait for a result. */
   readonly waiting: number;
   readonly blocked: readonly BlockedEntity[];
-  /** Entities whose handler has ended and whose sends the store has no room for: their other messages wait. */
+  /** Number of entities whose handler has ended and whose sends the store has no room for: their other messages wait. */
   readonly awaitingRoom: number;
   readonly peers: readonly PeerStatus[];
 }
 
-/** What the log of the whole `keyPrefix` holds, asked of the store. */
+/** What the log of the whole `keyPrefix` holds, read from the store. */
 export interface LogDepth {
-  /** Accepted and not yet ended. */
+  /** Messages that were accepted and have not ended. */
   readonly messages: number;
   /** Entities that have such messages. */
   readonly entities: number;
   readonly deadLetters: number;
 }
 
-/** The status of an application whose node is not there (yet, or any more). */
+/** The status of an application that has no node yet, or no longer. */
 export const statusWithoutNode = (state: NodeState, serverId: string, serviceGroup: string): NodeStatus => ({
   ...{ isReady: false, state, serverId, serviceGroup, incarnation: 0, role: 'replica', epoch: 0 },
   ...{ suspended: false, leaseLeftMs: 0, degraded: undefined, network: undefined, owned: 0, running: 0, waiting: 0 },
@@ -104,7 +104,7 @@ export function roleOf({ handlesAny }: Ownership, { leads, role }: Master): Node
   return role === 'ready' ? 'master' : 'rebuilding';
 }
 
-/** Asks the store. Rejects with STORE_UNAVAILABLE. */
+/** Reads the counts from the store. Rejects with STORE_UNAVAILABLE, or with CONFIG_INVALID for a permanent failure. */
 export async function depthOf(store: Store): Promise<LogDepth> {
   try {
     const { depth, active, letters } = await store.control({ op: 'counts' });

@@ -5,34 +5,34 @@ import { placeOf } from '../core/placement/rendezvous.js';
 
 interface Places {
   readonly all: readonly Member[];
-  /** Those that are not overloaded. */
+  /** The members of `all` that are not overloaded. */
   readonly roomy: readonly Member[];
 }
 
 /**
- * Who lives, as this node last read it from the store. A view is never more than advice: what it says of owners and masters
- * is checked by the log, or by epoch, where it matters.
+ * The live members, as this node last read them from the store. A view is never more than advice: where owners and masters
+ * matter, the log or the epoch checks them.
  */
 export class View {
-  /** Live members of this node's service group that handle something; lowest serverId first. */
+  /** Live members of this node's service group that have handlers, lowest serverId first. */
   group: readonly Member[] = [];
-  /** Live members of every service group. */
+  /** Live members of all service groups. */
   members: readonly Member[] = [];
-  /** The master of the group, if its record stands. */
+  /** The master of the group, if its record is in force. */
   leader: Leader | undefined;
-  /** Who led the group last and let its record lapse; 0: nobody. */
+  /** The last master of the group, if its record has lapsed; 0 otherwise. */
   lapsed = 0;
   private live: ReadonlyMap<number, Member> = new Map();
   private listed: ReadonlySet<number> = new Set();
   private leaders: ReadonlyMap<string, Leader> = new Map();
   private readonly byType = new Map<string, Places>();
 
-  /** This node's incarnation while it drains: it takes nothing new. */
+  /** This node's incarnation while it drains and takes no new work; 0 otherwise. */
   private leaving = 0;
 
   constructor(private readonly groupName: string) {}
 
-  /** Takes a newer reading. Answers whether members came or went. */
+  /** Takes a newer membership snapshot. Returns whether members joined or left. */
   update(answer: MembersAnswer): 'joined' | 'left' | undefined {
     const before = this.live;
     const members = answer.members.filter((m) => !m.dead && m.leaseUntilMs > answer.nowMs);
@@ -53,12 +53,12 @@ export class View {
     return before.size > live.size ? 'left' : undefined;
   }
 
-  /** Whether the store lists it at all, dead or alive. */
+  /** True if the store lists the incarnation at all, dead or alive. */
   isMember(incarnation: number): boolean {
     return this.listed.has(incarnation);
   }
 
-  /** Undefined for one that does not live. */
+  /** Undefined for a member that is not live. */
   memberOf(incarnation: number): Member | undefined {
     return this.live.get(incarnation);
   }
@@ -67,28 +67,28 @@ export class View {
     return this.live.has(incarnation);
   }
 
-  /** Whether anybody besides `me`, of whatever group, takes new work. */
+  /** True if a member other than `me`, of any group, takes new work. */
   othersTakeWork(me: number): boolean {
     return this.members.some((m) => m.incarnation !== me && m.eligible && m.types.length > 0);
   }
 
-  /** '' for one that does not live. */
+  /** '' for a member that is not live. */
   serverIdOf(incarnation: number): string {
     return this.live.get(incarnation)?.serverId ?? '';
   }
 
-  /** Whether it lives in this node's service group. */
+  /** True if the incarnation is a live member of this node's service group. */
   isNear(incarnation: number): boolean {
     return this.live.get(incarnation)?.group === this.groupName;
   }
 
-  /** From now on `incarnation` has no place. */
+  /** Excludes `incarnation`, which drains, from all places. */
   leave(incarnation: number): void {
     this.leaving = incarnation;
     this.byType.clear();
   }
 
-  /** The live members, of whatever group, that declared the type of this entity and take new work: neither draining nor degraded. */
+  /** The live members, of any group, that declared the type of this entity. Draining or degraded ones count only if all are. */
   places(entity: string): readonly Member[] {
     return this.placesOf(entity).all;
   }
@@ -106,37 +106,38 @@ export class View {
     return places;
   }
 
-  /** Those of the places that are of this node's group. */
+  /** Returns those of the places that are in this node's group. */
   nearPlaces(entity: string): readonly Member[] {
     return this.places(entity).filter((m) => m.group === this.groupName);
   }
 
-  /** The member that shall own the entity while no member does: the preferred one that is not overloaded. Undefined if none is known. */
+  /** The member that is to own the entity while none does: the preferred one that is not overloaded. Undefined if none lives. */
   placeOf(entity: string): Member | undefined {
     return placeOf(entity, this.placesOf(entity).roomy);
   }
 
-  /** True if `me` shall own the entity while no member does; also while the view does not know of any member yet. */
+  /** True if `me` is to own the entity while no member does; also while the view does not know of any member yet. */
   belongsTo(entity: string, me: number): boolean {
     const place = this.placeOf(entity);
     return place === undefined ? me !== this.leaving : place.incarnation === me;
   }
 
-  /** True if `me` is the preferred node of the entity, whatever the loads are: what is idle there stays when a member joins. */
+  /** True if `me` is the preferred node of the entity, whatever the loads are: an idle entity stays there when a member joins. */
   prefers(entity: string, me: number): boolean {
     const preferred = placeOf(entity, this.places(entity));
     return preferred === undefined || preferred.incarnation === me;
   }
 
   /**
-   * Whether the entity, while nobody owns it, is for the master of this node's group to place. Of several groups that declared a
-   * type it is the one of the node that the ring names among all of them: every node agrees, and each group has its share.
+   * True if the master of this node's group is to place the entity while no member owns it. If several groups declared the type,
+   * that is the group of the node that rendezvous hashing chooses among all of them: every node agrees, and each group has its
+   * share.
    */
   isHome(entity: string): boolean {
     return this.placeOf(entity)?.group === this.groupName;
   }
 
-  /** The master that is to place the entity, if its record stands. */
+  /** Returns the master that is to place the entity, if its record is in force. */
   masterOf(entity: string): Leader | undefined {
     const place = this.placeOf(entity);
     return place === undefined ? undefined : this.leaders.get(place.group);

@@ -30,7 +30,7 @@ export class Pauses {
     });
   }
 
-  /** Ends every pause that is under way. */
+  /** Ends every pause in progress. */
   end(): void {
     for (const [timer, resolve] of this.open) {
       timer.cancel();

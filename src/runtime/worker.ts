@@ -1,14 +1,14 @@
 /**
- * The worker of one entity: it drains the entity's log, one message at a time.
+ * The worker of one entity: it runs the messages of the entity's log, one at a time.
  *
  *   claiming -> idle -> starting -> running -> finishing -> (running | idle)
  *                 \-> releasing        \-> retrying -> waiting -> starting
- * Between starting and running a message may be `checking` or `parked`: the log counts it as begun, and nothing runs.
+ * In `checking` and `parked`, between starting and running, the log counts the message as begun, but no handler runs.
  *
- *   (1) The log decides what runs: the worker runs exactly what append, begin or finish answered. Its inbox only spares
- *       reading a payload back.
+ *   (1) The log decides what runs: the worker runs exactly the message that an append, begin or finish returned. Its inbox only
+ *       saves reading a payload back.
  *   (2) At most one step that can begin something is in flight.
- *   (3) The check of the lease is the last synchronous statement before the handler is called.
+ *   (3) The lease is checked right before the handler is called, with no await in between.
  */
 
 import type { EntitySettings } from '../core/config.js';
@@ -39,29 +39,29 @@ import type { Step } from './session.js';
 type Phase =
   | 'claiming'
   | 'idle'
-  | 'starting' // a step that may begin something is in flight
-  | 'checking' // begun, and its payload is being checked
-  | 'parked' // begun, but the lease has lapsed: it starts when the lease is proved again
+  | 'starting' // a step that may begin a message is in flight
+  | 'checking' // begun; its payload is being checked
+  | 'parked' // begun, but the lease has lapsed: the handler starts when the lease is proved again
   | 'running'
   | 'finishing'
   | 'retrying'
-  | 'waiting' // for a backoff or a take-over hold to end
+  | 'waiting' // until a backoff or a take-over hold ends
   | 'releasing'
   | 'gone';
 
-const WAIT_GRANULE_MS = 8;
+const WAIT_RESOLUTION_MS = 8;
 
 export class EntityWorker implements Idle, Due {
   phase: Phase = 'claiming';
   fence = 0;
-  /** The log may hold messages that the inbox does not. */
+  /** True if the log may hold messages that the inbox does not. */
   more = false;
   idlePlace: Idle['idlePlace'];
   dueAtMs = 0;
   attempt: Attempt | undefined;
-  /** A wake came while a begin, a retry or a finish was in flight, so what the log answers to that may be out of date. */
+  /** A wake arrived while a begin, a retry or a finish was in flight, so the log's answer to that step may be out of date. */
   private wokenMeanwhile = false;
-  /** A message came while a begin was in flight. */
+  /** A message arrived while a begin was in flight. */
   private arrivedMeanwhile = false;
   private holdsSlot = false;
   private queuedForSlot = false;
@@ -77,7 +77,7 @@ export class EntityWorker implements Idle, Due {
     return this.settings.workerIdleTimeoutMs;
   }
 
-  /** Something was pending when it was last asked. */
+  /** True if messages of this entity were pending as far as the worker last heard. */
   get hadMore(): boolean {
     return this.more || this.backlog > 0;
   }
@@ -113,7 +113,7 @@ export class EntityWorker implements Idle, Due {
 
   // ---- arrival -------------------------------------------------------------------------------------------------
 
-  /** Asked as an append leaves: may the log begin it in the same step? If so, the worker waits for that answer. */
+  /** Called as an append leaves: returns whether the log may begin it in the same step. The worker then waits for the answer. */
   mayBeginWithAppend(chained: boolean): boolean {
     if (this.phase !== 'idle' && this.phase !== 'claiming') return false;
     if (this.more || this.backlog > 0 || !this.table.mayStart(chained)) return false;
@@ -121,32 +121,32 @@ export class EntityWorker implements Idle, Due {
     return true;
   }
 
-  /** The answer to an append that was asked to begin: nothing began. */
+  /** Called when the log did not begin an append that was asked to begin. */
   appendDidNotBegin(): void {
     if (this.phase === 'starting') this.rest();
   }
 
-  /** A logged message of this entity: `record` may run as soon as it is the head. */
+  /** Takes a logged message of this entity, which may run as soon as it is the head. */
   arrived(record: MessageRecord): void {
     this.inbox ??= new Inbox();
     this.inbox.push(record);
     this.arrivedMeanwhile = true;
-    this.kick();
+    this.tryToBegin();
   }
 
-  /** The log has something for this entity. */
-  ring(): void {
+  /** Called when the log may have work for this entity: tries to begin it. */
+  wake(): void {
     this.more = true;
     this.wokenMeanwhile = true;
-    // What it waits for is over by the store's clock, which may have jumped since the wait was reckoned.
+    // The end of the wait was computed from the store's clock, which may have jumped since. The log is asked again.
     if (this.phase === 'waiting') {
       this.table.due.cancel(this);
       this.rest();
-    } else this.kick();
+    } else this.tryToBegin();
   }
 
-  /** Begins the head if nothing stands against it. */
-  kick(): void {
+  /** Begins the head, if the phase, the lease and the slots allow it. */
+  tryToBegin(): void {
     if (this.phase !== 'idle' || (!this.more && this.backlog === 0)) return;
     if (!this.table.mayStart(this.inbox?.isWaitedFor === true)) {
       if (!this.queuedForSlot && this.table.waitForSlot(this)) this.queuedForSlot = true;
@@ -164,7 +164,7 @@ export class EntityWorker implements Idle, Due {
 
   slotIsFree(): void {
     this.queuedForSlot = false;
-    this.kick();
+    this.tryToBegin();
   }
 
   private start(): void {
@@ -187,7 +187,7 @@ export class EntityWorker implements Idle, Due {
     this.table.slotFreed();
   }
 
-  /** Nothing of this entity runs or is about to. */
+  /** Becomes idle: no message of this entity runs or is about to run. Begins the next one if there is one. */
   private rest(): void {
     this.freeSlot();
     if (this.fence === 0) {
@@ -195,7 +195,7 @@ export class EntityWorker implements Idle, Due {
       return;
     }
     this.phase = 'idle';
-    if (this.more || this.backlog > 0) this.kick();
+    if (this.more || this.backlog > 0) this.tryToBegin();
     if (this.phase === 'idle') this.table.idle.add(this);
   }
 
@@ -206,7 +206,7 @@ export class EntityWorker implements Idle, Due {
     }
     switch (answer.code) {
       case 'EMPTY':
-        // A hint that came while the begin was in flight may be of a message that was appended after it.
+        // A hint that arrived while the begin was in flight may belong to a message that was appended after it.
         this.more = this.wokenMeanwhile || this.arrivedMeanwhile;
         this.inbox = undefined;
         this.rest();
@@ -232,24 +232,24 @@ export class EntityWorker implements Idle, Due {
     }
     this.phase = 'waiting';
     this.freeSlot();
-    this.table.due.schedule(this, storeMs - this.table.storeNowMs() + 1, WAIT_GRANULE_MS);
+    this.table.due.schedule(this, storeMs - this.table.storeNowMs() + 1, WAIT_RESOLUTION_MS);
   }
 
   onDue(): void {
     if (this.phase === 'waiting') this.rest();
   }
 
-  /** The log has begun an attempt: finds its payload and runs it. */
+  /** Finds the payload of an attempt that the log has begun, and runs the attempt. */
   begun(begun: Begun): void {
     const held = begun.message ?? this.inbox?.find(begun.seq);
-    // A hint may be older than the log: another owner may have tried the message meanwhile.
+    // The inbox may be older than the log: another owner may have tried the message meanwhile.
     const record = held === undefined || held.attempt === begun.attempt ? held : { ...held, attempt: begun.attempt };
     if (record === undefined) {
       this.table.fetch(this, begun);
       return;
     }
     this.dropUpTo(begun.seq);
-    // What lies behind the head may have come from elsewhere, until a begin or finish says that nothing is there.
+    // Other nodes may have appended behind a message that the inbox lacked. Assume more until a begin or finish finds none.
     if (begun.message !== undefined) this.more = true;
     this.launch(record);
   }
@@ -289,7 +289,7 @@ export class EntityWorker implements Idle, Due {
     else this.attemptEnded(attempt, undefined, verdict.thrown);
   }
 
-  /** The lease is proved again: starts what waits for it. */
+  /** Called when the lease is proved again: starts the parked attempt. */
   leaseProved(): void {
     if (this.phase !== 'parked') return;
     this.table.unpark(this);
@@ -307,8 +307,8 @@ export class EntityWorker implements Idle, Due {
 
   attemptEnded(attempt: Attempt, result: string | undefined, thrown: unknown): void {
     const sends = attempt.context.close();
-    if (attempt.ghost) {
-      this.table.ghostEnded(attempt, result, thrown);
+    if (attempt.zombie) {
+      this.table.zombieEnded(attempt, result, thrown);
       return;
     }
     const { record } = attempt;
@@ -335,14 +335,14 @@ export class EntityWorker implements Idle, Due {
     this.table.submit(new FinishStep(this, attempt, op));
   }
 
-  /** As a finish leaves: the sequence of the next head whose payload is here, 0 for any head, -1 for none. */
+  /** Returns, as a finish leaves, the sequence of the next head if its payload is here, 0 for any head, -1 for none. */
   nextWanted(): number {
     const chained = this.inbox?.isWaitedFor === true;
     if (!this.table.mayGoOn(chained) || (!this.holdsSlot && !this.table.mayStart(chained))) return -1;
     return this.inbox?.head?.seq ?? 0;
   }
 
-  /** The store has no room for what the handler sent: until it has, this entity stands still, and its slot is another's. */
+  /** Called when the store has no room for the handler's sends. The entity waits, and its slot goes to another entity. */
   finishParked(): void {
     this.freeSlot();
   }
@@ -378,7 +378,7 @@ export class EntityWorker implements Idle, Due {
     this.table.reportLate(attempt, this.table.incarnation, state, detail);
   }
 
-  /** `failed`: how the message ends if the log has no attempt left for it. */
+  /** Retries the message. `failed`: the outcome of the message if the log has no attempt left for it. */
   private retry(attempt: Attempt, delayMs: number, failed: Outcome): void {
     this.phase = 'retrying';
     this.wokenMeanwhile = false;
@@ -404,7 +404,7 @@ export class EntityWorker implements Idle, Due {
       this.inbox.unshift({ ...record, attempt: record.attempt + 1, notBeforeMs: answer.notBeforeMs, error });
       this.waitUntil(answer.notBeforeMs);
     };
-    // The session ended. If the retry was not applied, the take-over makes a dead letter, and this becomes its note.
+    // The session ended. If the retry was not applied, the take-over adds a dead letter, and this report becomes its note.
     const ended = (): void => this.outcomeUnknown(attempt, 'failed', error);
     this.table.submit({ op, answered, refused: ended, unknown: ended } satisfies Step<RetryOp>);
   }
@@ -415,7 +415,7 @@ export class EntityWorker implements Idle, Due {
     if (this.phase === 'idle') this.release(false);
   }
 
-  /** Gives the entity up. `handoff`: with what is pending, for another owner. */
+  /** Releases the entity. `handoff`: also if messages are pending, which another owner then runs. */
   release(handoff: boolean): void {
     if (this.phase === 'idle') this.table.idle.remove(this);
     if (this.phase === 'waiting') this.table.due.cancel(this);
@@ -433,7 +433,7 @@ export class EntityWorker implements Idle, Due {
     this.table.submit({ op, answered, refused: ignore, unknown: ignore } satisfies Step<ReleaseOp>);
   }
 
-  /** This process no longer owns the entity, or its session has ended. */
+  /** Removes the worker: this process no longer owns the entity, or its session has ended. */
   leaveTable(): void {
     if (this.phase === 'gone') return;
     if (this.phase === 'idle') this.table.idle.remove(this);
@@ -446,5 +446,5 @@ export class EntityWorker implements Idle, Due {
 
 const NO_SENDS: readonly Send[] = [];
 
-// The session's end takes the whole table with it; steps other than appends are never refused alone.
+// A begin or release is refused only at the end of the session, when `Ownership.abandon` removes every worker.
 const ignore = (): void => undefined;

@@ -2,8 +2,8 @@
  * Runs the library's own work outside of every caller's async context.
  *
  * A timer, a socket or a promise reaction belongs to the async context in which it was created (AsyncLocalStorage). What one
- * caller creates here serves other callers too: the timer of a batch carries everybody's messages, and a connection lives for
- * hours. Created in the call itself, it would run handlers in the context of whoever came first.
+ * caller creates here serves other callers too: the timer of a batch carries the messages of all callers, and a connection lives
+ * for hours. Created in the call itself, it would run handlers in the context of the first caller.
  *
  * So the call creates nothing. It resolves a promise whose reaction was registered when this file was loaded, and the reaction,
  * which belongs to no caller, creates the timer. `AsyncLocalStorage.snapshot()` would do for AsyncLocalStorage, but not for

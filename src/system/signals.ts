@@ -1,6 +1,6 @@
 /**
- * What a process does on SIGTERM and SIGINT when nobody else cares: without Nest's `enableShutdownHooks()` no hook runs at all,
- * and a deploy would be a crash. One listener per signal for the whole process, whatever the number of nodes in it.
+ * Drains the nodes of a process on SIGTERM and SIGINT if the application does not. Without Nest's `enableShutdownHooks()` no hook
+ * runs at all, and a deploy would be a crash. One listener per signal serves the whole process, whatever the number of nodes in it.
  *
  * A node that drains refuses calls, and an application with an HTTP server may have to serve for a while after the signal. So if
  * something else listens, the node only reports that it is not ready, and drains when the application is closed. Some listeners
@@ -12,11 +12,11 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 /**
  * Signals so close together are one: a parent that passes Ctrl-C on (npm, a process manager) sends it beside the terminal, which sends
- * it to every process of the group. Counted from the first, so that somebody who keeps pressing is heard after that.
+ * it to every process of the group. The time counts from the first signal, so that a person who keeps pressing is heard after it.
  */
 const REPEAT_MS = 1000;
 
-/** Tells repeats of a signal from a second one. */
+/** Distinguishes a repeat of a signal from a second signal. */
 export class SignalRepeats {
   #firstMs = Number.NEGATIVE_INFINITY;
 
@@ -103,7 +103,7 @@ async function drainUnlessClosed(one: Ending): Promise<boolean> {
 
 /**
  * Whether the signal comes from this process: an application with Nest's shutdown hooks removes its listener when it has closed,
- * and then sends the signal anew. That must not cut the drain of another application here.
+ * and then sends the signal again. That must not cut the drain of another application here.
  */
 function isFromWhoEnded(signal: Signal): boolean {
   const before = listening.get(signal) ?? 0;
@@ -118,7 +118,7 @@ const countOf = (signal: Signal): number => process.rawListeners(signal).filter(
 /** Those for once too: the listener here is the first to be called, so they are still there. */
 const othersListen = (signal: Signal): boolean => process.listenerCount(signal) > 1;
 
-/** Node ends a process by a signal only if nobody listens; who else listens decides alone. */
+/** Ends the process by the signal, as Node does if the signal has no listener. Another listener decides for itself. */
 function endUnlessOthersListen(signal: Signal): void {
   if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
 }

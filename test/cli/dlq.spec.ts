@@ -91,7 +91,7 @@ describeRedis('the dead letters from the command line', () => {
       for (const entity of entities) await (await Writer.of(lost, entity)).pile(0);
       await new Promise((resolve) => setTimeout(resolve, 10));
       const { store } = writer.session;
-      expect(await store.control({ op: 'bury', ...lost.identity, beatSeen: 0 })).toMatchObject({ ok: true, count: 3 });
+      expect(await store.control({ op: 'evict', ...lost.identity, heartbeatSeen: 0 })).toMatchObject({ ok: true, count: 3 });
       for (const [i, outcome] of (['completed', 'failed', 'not-run'] as const).entries()) {
         const late = { op: 'late', entity: entities[i] ?? '', seq: 1, attempt: 1, incarnation, outcome, detail: '' } as const;
         await writer.session.apply({ op: 'takeover', entity: entities[i] ?? '', incarnation }, late);

@@ -15,7 +15,7 @@ describeRedis('a store that was shut, from the command line', () => {
     return () => writer.close();
   });
 
-  const shut = () => writer.session.store.control({ op: 'shut', generation: writer.session.joined.generation });
+  const shut = () => writer.session.store.control({ op: 'closeStore', generation: writer.session.joined.generation });
 
   it('can be looked at, and says that it may be older than the loss', async () => {
     await shut();
@@ -28,7 +28,7 @@ describeRedis('a store that was shut, from the command line', () => {
     ]) {
       const { code, stdout, stderr } = await redis.run(...command);
       expect(code, command.join(' ')).toBe(0);
-      expect(stdout).not.toContain('shut');
+      expect(stdout).not.toContain('closeStore');
       expect(stderr).toContain(`warning: ${SHUT}`);
       expect(stderr.trimEnd().split('\n')).toHaveLength(1);
     }

@@ -69,7 +69,7 @@ describeRedis(
         { ...row, entityId: 'a-1', state: 'running', messageId: 'm1', pending: 2, owner: 'node-1' },
         { ...row, entityId: "b'2", state: 'waiting', messageId: 'x', pending: 1, owner: 'nobody' },
       ]);
-      await old.store.control({ op: 'bury', ...old.identity, beatSeen: 0 });
+      await old.store.control({ op: 'evict', ...old.identity, heartbeatSeen: 0 });
       const { stdout } = await cli('status', ...redis.under('old'));
       expect(stdout).toMatch(/^node-1 +bank +1 +dead +over for /m);
       expect(stdout).toContain(

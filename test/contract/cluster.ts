@@ -1,10 +1,10 @@
 /** What the log has to know of members: who lives, until when, what each says of itself, and when it is forgotten. */
 import assert from 'node:assert';
 import type {
-  BeatOp,
-  BuryOp,
   Contract,
   ControlAnswer,
+  EvictOp,
+  HeartbeatOp,
   JoinOp,
   Member,
   MembersAnswer,
@@ -14,7 +14,7 @@ import type {
 
 interface Known extends JoinOp {
   readonly incarnation: number;
-  beat: number;
+  heartbeat: number;
   leaseUntilMs: number;
   isDead: boolean;
   eligible: boolean;
@@ -59,7 +59,8 @@ export class Cluster {
   joined(op: JoinOp, answer: ControlAnswer, nowMs: number): void {
     const living = this.#known.find((m) => !m.isDead && m.serverId === op.serverId);
     if (!answer.ok) {
-      if (answer.code === 'TWIN') assert.deepStrictEqual([answer.at, living?.token !== op.token], [living?.incarnation, true]);
+      if (answer.code === 'DUPLICATE_SERVER_ID')
+        assert.deepStrictEqual([answer.at, living?.token !== op.token], [living?.incarnation, true]);
       return;
     }
     if (!('incarnation' in answer)) return;
@@ -71,15 +72,15 @@ export class Cluster {
     }
     assert.deepStrictEqual([incarnation, leaseUntilMs], [this.#known.length + 1, nowMs + op.settings.leaseTtlMs]);
     this.join = op;
-    this.#known.push({ ...op, incarnation, leaseUntilMs, beat: 0, isDead: false, eligible: true, unreachable: [] });
+    this.#known.push({ ...op, incarnation, leaseUntilMs, heartbeat: 0, isDead: false, eligible: true, unreachable: [] });
   }
 
-  beat(op: BeatOp, answer: ControlAnswer, nowMs: number): void {
+  heartbeat(op: HeartbeatOp, answer: ControlAnswer, nowMs: number): void {
     const member = this.#find(op.incarnation);
     if (isStranger(answer) || member === undefined) return;
-    assert.strictEqual(answer.ok, op.beat > member.beat, `beat ${op.beat} after ${member.beat}`);
+    assert.strictEqual(answer.ok, op.heartbeat > member.heartbeat, `beat ${op.heartbeat} after ${member.heartbeat}`);
     if (!answer.ok) return;
-    member.beat = op.beat;
+    member.heartbeat = op.heartbeat;
     member.leaseUntilMs = nowMs + (this.join?.settings.leaseTtlMs ?? 0);
     assert('leaseUntilMs' in answer && answer.leaseUntilMs === member.leaseUntilMs);
   }
@@ -98,12 +99,16 @@ export class Cluster {
     if (answer.ok) member.isDead = true;
   }
 
-  buried({ incarnation, beatSeen }: BuryOp, answer: ControlAnswer, nowMs: number): void {
+  evicted({ incarnation, heartbeatSeen }: EvictOp, answer: ControlAnswer, nowMs: number): void {
     if (isStranger(answer)) return;
     const member = this.#find(incarnation);
     const isSpared = member !== undefined && !member.isDead;
     const why =
-      isSpared && member.leaseUntilMs > nowMs ? 'NOT_LAPSED' : isSpared && member.beat !== beatSeen ? 'BEATING' : undefined;
+      isSpared && member.leaseUntilMs > nowMs
+        ? 'NOT_LAPSED'
+        : isSpared && member.heartbeat !== heartbeatSeen
+          ? 'BEATING'
+          : undefined;
     assert.strictEqual(answer.ok ? undefined : answer.code, why);
     if (!answer.ok) return;
     assert('count' in answer && answer.count === (member === undefined ? 0 : this.owns(incarnation)));
@@ -113,8 +118,19 @@ export class Cluster {
   listed({ contractsAbove }: MembersOp, { members, contracts }: MembersAnswer): void {
     const listed = this.#listed();
     const want = listed.map(
-      ({ incarnation, serverId, group, address, beat, leaseUntilMs, isDead, contracts: own, eligible, unreachable }): Member => ({
-        ...{ incarnation, serverId, group, address, beat, leaseUntilMs, dead: isDead, owns: this.owns(incarnation) },
+      ({
+        incarnation,
+        serverId,
+        group,
+        address,
+        heartbeat,
+        leaseUntilMs,
+        isDead,
+        contracts: own,
+        eligible,
+        unreachable,
+      }): Member => ({
+        ...{ incarnation, serverId, group, address, heartbeat, leaseUntilMs, dead: isDead, owns: this.owns(incarnation) },
         ...{ types: own.map(({ type }) => type), eligible, unreachable },
       }),
     );

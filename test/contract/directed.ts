@@ -30,7 +30,7 @@ const sendTo = (entity: string): Send => ({ entity, message: messageOf(`to ${ent
 class Script {
   readonly state = new PartitionState();
   readonly steps: Step[] = [];
-  readonly #node: NodeState = { serverId: 's-a', group: 'one', incarnation: 1, beat: 0, n: 0, token: 0, sent: [] };
+  readonly #node: NodeState = { serverId: 's-a', group: 'one', incarnation: 1, heartbeat: 0, n: 0, token: 0, sent: [] };
   #nowMs = START_MS;
 
   constructor(limits: { readonly depthMax?: number; readonly workersMax?: number } = {}) {

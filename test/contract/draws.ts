@@ -68,8 +68,8 @@ const commandArb = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('control' as const),
       kind: fc.constantFrom(
-        ...(['join', 'join', 'beat', 'beat', 'leave', 'bury', 'bury', 'lead', 'lead', 'report'] as const),
-        ...(['replay', 'replay', 'replay', 'purge', 'shut'] as const),
+        ...(['join', 'join', 'heartbeat', 'heartbeat', 'leave', 'evict', 'evict', 'lead', 'lead', 'report'] as const),
+        ...(['replay', 'replay', 'replay', 'purge', 'closeStore'] as const),
         ...([
           'members',
           'ready',

@@ -6,7 +6,7 @@ export interface NodeState {
   readonly serverId: string;
   readonly group: string;
   incarnation: number;
-  beat: number;
+  heartbeat: number;
   n: number;
   token: number;
   sent: Batch[];
@@ -51,7 +51,7 @@ export function strange(me: Identity, x: number): Identity {
 }
 
 /** The member remembers mostly what the store holds, or less, and sometimes more. */
-export function remembered({ beat, n }: NodeState, me: Identity, x: number): Remembered {
+export function remembered({ heartbeat, n }: NodeState, me: Identity, x: number): Remembered {
   const more = x % 5 === 0 ? [1, 0] : x % 5 === 1 ? [0, 1] : [-2, -1];
-  return { ...me, lastHeartbeat: Math.max(0, beat + more[0]!), lastBatch: Math.max(0, n + more[1]!) };
+  return { ...me, lastHeartbeat: Math.max(0, heartbeat + more[0]!), lastBatch: Math.max(0, n + more[1]!) };
 }

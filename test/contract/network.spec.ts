@@ -21,8 +21,8 @@ interface Peer {
   readonly got: [number, PeerMessage][];
 }
 
-const ring = (entity: string): PeerMessage => ({ kind: 'ring', entity, message: undefined });
-const entitiesOf = ({ got }: Peer): string[] => got.map(([, what]) => (what.kind === 'ring' ? what.entity : what.kind));
+const wake = (entity: string): PeerMessage => ({ kind: 'wake', entity, message: undefined });
+const entitiesOf = ({ got }: Peer): string[] => got.map(([, what]) => (what.kind === 'wake' ? what.entity : what.kind));
 
 const ODD_ID = escapeId('a:b\n{x}\u0000%😀\u001f');
 const REFUSALS: readonly PetitionRefusal[] = [
@@ -30,14 +30,14 @@ const REFUSALS: readonly PetitionRefusal[] = [
   ...(['MAX_HOPS_EXCEEDED', 'STALE_EPOCH', 'CIRCUIT_OPEN', 'DECLINED'] as const),
 ];
 const KINDS: readonly PeerMessage[] = [
-  ring('account:a-1'),
-  ring(`account:${ODD_ID}`),
+  wake('account:a-1'),
+  wake(`account:${ODD_ID}`),
   {
-    kind: 'ring',
+    kind: 'wake',
     entity: 'account:é',
     message: recordOf(message(ODD_ID, { payload: JSON.stringify('\u2028😀\\"\n'), headers: '{"k":"v"}' }), 7, 2, 1.5, 1e15, '{}'),
   },
-  { kind: 'ring', entity: 'account:big', message: recordOf(message('m', { payload: 'é'.repeat(32 * 1024) }), 1, 1, 0, 0, '') },
+  { kind: 'wake', entity: 'account:big', message: recordOf(message('m', { payload: 'é'.repeat(32 * 1024) }), 1, 1, 0, 0, '') },
   { kind: 'reply', entity: 'account:a', id: ODD_ID, seq: 7, state: 'completed', detail: '{"a":[1,null,"\\u0000"]}' },
   { kind: 'reply', entity: 'account:a', id: 'x', seq: 7, state: 'completed', detail: '' },
   { kind: 'reply', entity: 'account:a', id: 'x', seq: 7, state: 'failed', detail: '{"name":"Error","message":"no"}' },
@@ -84,20 +84,20 @@ function keepsTheContract(start: () => Target): void {
 
   it('delivers later, with the sender, to whom it is addressed and to nobody else', async () => {
     const [first, second, third] = [await join(1), await join(2), await join(3)];
-    first.network.send(2, ring('a'));
-    first.network.send(2, ring('b'));
-    second.network.send(1, ring('c'));
-    second.network.send(2, ring('to itself'));
+    first.network.send(2, wake('a'));
+    first.network.send(2, wake('b'));
+    second.network.send(1, wake('c'));
+    second.network.send(2, wake('to itself'));
     expect([first, second, third].flatMap(({ got }) => got)).toEqual([]);
     await expect.poll(() => second.got.length).toBe(3);
-    await expect.poll(() => first.got).toEqual([[2, ring('c')]]);
+    await expect.poll(() => first.got).toEqual([[2, wake('c')]]);
     expect(second.got.filter(([from]) => from === 1)).toEqual([
-      [1, ring('a')],
-      [1, ring('b')],
+      [1, wake('a')],
+      [1, wake('b')],
     ]);
-    expect(second.got.filter(([from]) => from === 2)).toEqual([[2, ring('to itself')]]);
-    first.network.send(3, ring('last'));
-    await expect.poll(() => third.got).toEqual([[1, ring('last')]]);
+    expect(second.got.filter(([from]) => from === 2)).toEqual([[2, wake('to itself')]]);
+    first.network.send(3, wake('last'));
+    await expect.poll(() => third.got).toEqual([[1, wake('last')]]);
   });
 
   it('keeps every kind of message exactly', async () => {
@@ -110,10 +110,10 @@ function keepsTheContract(start: () => Target): void {
   it('loses what is for an incarnation that is gone or never was, and goes on', async () => {
     const [first, second] = [await join(1), await join(2)];
     await second.network.close();
-    first.network.send(2, ring('to the gone'));
-    first.network.send(99, ring('to nobody'));
+    first.network.send(2, wake('to the gone'));
+    first.network.send(99, wake('to nobody'));
     const third = await join(3);
-    first.network.send(3, ring('to the living'));
+    first.network.send(3, wake('to the living'));
     await expect.poll(() => entitiesOf(third)).toEqual(['to the living']);
     expect(second.got).toEqual([]);
   });
@@ -122,24 +122,24 @@ function keepsTheContract(start: () => Target): void {
     const [first, second] = [await join(1), await join(2)];
     second.network.listen(4, (what, from) => second.got.push([from, what]));
     await target.listening(second.network);
-    first.network.send(2, ring('to the old'));
-    first.network.send(4, ring('to the new'));
+    first.network.send(2, wake('to the old'));
+    first.network.send(4, wake('to the new'));
     await expect.poll(() => entitiesOf(second)).toEqual(['to the new']);
-    second.network.send(1, ring('answer'));
-    await expect.poll(() => first.got).toEqual([[4, ring('answer')]]);
+    second.network.send(1, wake('answer'));
+    await expect.poll(() => first.got).toEqual([[4, wake('answer')]]);
     expect(entitiesOf(second)).toEqual(['to the new']);
   });
 
   it('closed: says and hears nothing more, itself included, and may be closed again', async () => {
     const [first, second] = [await join(1), await join(2)];
-    second.network.send(2, ring('on its way to itself'));
+    second.network.send(2, wake('on its way to itself'));
     await Promise.all([second.network.close(), second.network.close()]);
     await second.network.close();
-    second.network.send(1, ring('from the closed'));
-    second.network.send(2, ring('to itself'));
-    first.network.send(2, ring('to the closed'));
+    second.network.send(1, wake('from the closed'));
+    second.network.send(2, wake('to itself'));
+    first.network.send(2, wake('to the closed'));
     const third = await join(3);
-    third.network.send(1, ring('from the living'));
+    third.network.send(1, wake('from the living'));
     await expect.poll(() => entitiesOf(first)).toEqual(['from the living']);
     expect(second.got).toEqual([]);
   });
@@ -147,10 +147,10 @@ function keepsTheContract(start: () => Target): void {
   it('says nothing before it listens, and may be closed without ever having listened', async () => {
     const first = await join(1);
     const mute = target.make();
-    mute.send(1, ring('from nobody'));
+    mute.send(1, wake('from nobody'));
     await mute.close();
     const second = await join(2);
-    second.network.send(1, ring('from somebody'));
+    second.network.send(1, wake('from somebody'));
     await expect.poll(() => entitiesOf(first)).toEqual(['from somebody']);
   });
 }

@@ -394,11 +394,11 @@ export class Oracle implements Witness {
       this.#cluster.joined(op, answer, nowMs);
       if (answer.ok) this.#generation ||= op.generation;
     }
-    if (op.op === 'shut' && op.generation === this.#generation) this.#generation = 'closed';
-    if (op.op === 'beat') this.#cluster.beat(op, answer, nowMs);
+    if (op.op === 'closeStore' && op.generation === this.#generation) this.#generation = 'closed';
+    if (op.op === 'heartbeat') this.#cluster.heartbeat(op, answer, nowMs);
     if (op.op === 'report') this.#cluster.report(op, answer);
     if (op.op === 'leave') this.#cluster.left(op.incarnation, answer);
-    if (op.op === 'bury') this.#cluster.buried(op, answer, nowMs);
+    if (op.op === 'evict') this.#cluster.evicted(op, answer, nowMs);
     if (op.op === 'members' && 'members' in answer) this.#cluster.listed(op, answer);
     if (op.op === 'letters' && 'letters' in answer && 'next' in answer) this.#letters.listed(answer);
     if (op.op === 'owned' && op.incarnation !== 0)

@@ -37,7 +37,7 @@ export class Driver {
   readonly state = new PartitionState();
   readonly steps: Step[] = [];
   readonly #nodes: NodeState[] = ['s-b', 's-a', 's-c'].map((serverId, i) => ({
-    ...{ serverId, group: i < 2 ? 'one' : 'two', incarnation: 0, beat: 0, n: 0, token: 0, sent: [] },
+    ...{ serverId, group: i < 2 ? 'one' : 'two', incarnation: 0, heartbeat: 0, n: 0, token: 0, sent: [] },
   }));
   #nowMs = START_MS;
   readonly #ops = new SessionOps(this.state);
@@ -104,7 +104,7 @@ export class Driver {
     const { leaderTtlMs, leaderDebounceMs } = this.state.settings;
     const lead = (nodes: readonly NodeState[]): void => {
       for (const node of nodes)
-        this.#control({ op: 'beat', ...identityOf(node), beat: ++node.beat, acknowledged: node.beat - 1 });
+        this.#control({ op: 'heartbeat', ...identityOf(node), heartbeat: ++node.heartbeat, acknowledged: node.heartbeat - 1 });
       for (const node of nodes) this.#control({ op: 'lead', ...identityOf(node) });
     };
     this.#nowMs += leaderDebounceMs;
@@ -159,7 +159,12 @@ export class Driver {
     const dead = node.incarnation;
     const { settings, otherSettings } = this.scenario;
     this.#nowMs += Math.max(settings.leaseTtlMs, otherSettings.leaseTtlMs);
-    this.#control({ op: 'bury', generation: 'g1', incarnation: dead, beatSeen: this.state.members.get(dead)?.beat ?? 0 });
+    this.#control({
+      op: 'evict',
+      generation: 'g1',
+      incarnation: dead,
+      heartbeatSeen: this.state.members.get(dead)?.heartbeat ?? 0,
+    });
     const other = this.#nodes.find((n) => n !== node && this.state.sessions.has(n.incarnation));
     const owned = [...this.state.entities].filter(([, rec]) => rec.owner === dead).map(([key]) => key);
     if (other !== undefined && owned.length > 0) {
@@ -258,7 +263,7 @@ export class Driver {
         : { schemas: [{ type: 'account', text: `{"token":${node.token}}` }] }),
     });
     if (!answer.ok || !('incarnation' in answer) || answer.incarnation === node.incarnation) return;
-    Object.assign(node, { incarnation: answer.incarnation, beat: 0, n: 0 });
+    Object.assign(node, { incarnation: answer.incarnation, heartbeat: 0, n: 0 });
   }
 
   #controlOf(c: Extract<Command, { do: 'control' }>): ControlOp {
@@ -273,17 +278,17 @@ export class Driver {
         return { op: 'counts' };
       case 'audit':
         return { op: 'audit', incarnation: node.incarnation, owned: 0, cursor: '0' };
-      case 'beat':
+      case 'heartbeat':
         return {
-          ...{ op: 'beat', ...me, beat: c.x % 5 === 0 ? node.beat : ++node.beat },
-          acknowledged: c.y % 7 === 0 ? node.beat : Math.max(0, node.beat - 2),
+          ...{ op: 'heartbeat', ...me, heartbeat: c.x % 5 === 0 ? node.heartbeat : ++node.heartbeat },
+          acknowledged: c.y % 7 === 0 ? node.heartbeat : Math.max(0, node.heartbeat - 2),
         };
-      case 'bury':
+      case 'evict':
         return {
-          op: 'bury',
+          op: 'evict',
           generation: me.generation,
           incarnation,
-          beatSeen: c.x % 4 === 0 ? 99 : (this.state.members.get(incarnation)?.beat ?? 0),
+          heartbeatSeen: c.x % 4 === 0 ? 99 : (this.state.members.get(incarnation)?.heartbeat ?? 0),
         };
       case 'report':
         return { op: 'report', ...me, eligible: c.x % 3 !== 0, unreachable: [[], [1], [2], [1, 3]][c.y % 4]! };
@@ -292,9 +297,9 @@ export class Driver {
       case 'purge':
         if (c.y % 2 === 0) return { op: 'purge', letter };
         return { op: 'purge', letter, limits: { max: [0, 1, 2][c.x % 3]!, ttlMs: [0, 0, 40, 1000][c.y % 4]! } };
-      case 'shut':
+      case 'closeStore':
         // Seldom the right one: nothing works afterwards.
-        return { op: 'shut', generation: c.x % 8 === 0 ? 'g1' : 'g0' };
+        return { op: 'closeStore', generation: c.x % 8 === 0 ? 'g1' : 'g0' };
       case 'ready':
         return { op: 'ready', after: this.#readyCursor(c.x), max: c.y % 4 };
       case 'owned':

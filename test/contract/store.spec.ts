@@ -97,13 +97,13 @@ describe('the store protocol', () => {
       'join',
     ];
     const controls = [
-      'beat',
+      'heartbeat',
       'leave',
-      'bury',
+      'evict',
       'lead',
       'replay',
       'purge',
-      'shut',
+      'closeStore',
       'members',
       'ready',
       'owned',

@@ -60,21 +60,21 @@ describeRedis(
       for (const entity of [...running, ...waiting])
         await owner.apply({ op: 'claim', entity }, append(entity, `m-${entity}`, running.includes(entity)));
       nowMs += LEASE_MS + 1;
-      expect(await store.control({ op: 'bury', ...owner.identity, beatSeen: 0 })).toMatchObject({ ok: true });
+      expect(await store.control({ op: 'evict', ...owner.identity, heartbeatSeen: 0 })).toMatchObject({ ok: true });
       return owner;
     }
 
     it('C7: beats that come late, all at once or after the leave change nothing', async () => {
       const { identity } = await join('n1');
-      const beat = (number: number) => store.control({ op: 'beat', ...identity, beat: number, acknowledged: 0 });
-      expect(await beat(20)).toMatchObject({ ok: true });
+      const heartbeat = (number: number) => store.control({ op: 'heartbeat', ...identity, heartbeat: number, acknowledged: 0 });
+      expect(await heartbeat(20)).toMatchObject({ ok: true });
       const before = await store.control({ op: 'members' });
       nowMs += 500;
-      const late = await Promise.all(Array.from({ length: 10 }, (_, i) => beat(19 - i)));
-      expect(new Set(late.map((answer) => !answer.ok && answer.code))).toEqual(new Set(['STALE_BEAT']));
+      const late = await Promise.all(Array.from({ length: 10 }, (_, i) => heartbeat(19 - i)));
+      expect(new Set(late.map((answer) => !answer.ok && answer.code))).toEqual(new Set(['STALE_HEARTBEAT']));
       expect((await store.control({ op: 'members' })).members).toEqual(before.members);
       expect(await store.control({ op: 'leave', ...identity, lastHeartbeat: 0, lastBatch: 0 })).toMatchObject({ ok: true });
-      expect(await beat(21)).toMatchObject({ ok: false, code: 'FENCED' });
+      expect(await heartbeat(21)).toMatchObject({ ok: false, code: 'FENCED' });
       expect((await store.control({ op: 'members' })).members).toEqual([]);
     });
 
@@ -162,7 +162,7 @@ describeRedis(
       const n1 = await join('n1');
       const { incarnation } = n1.joined;
       await admin.hdel('aq:{0}:member', String(incarnation));
-      expect(await store.control({ op: 'beat', ...n1.identity, beat: 1, acknowledged: 0 })).toMatchObject({
+      expect(await store.control({ op: 'heartbeat', ...n1.identity, heartbeat: 1, acknowledged: 0 })).toMatchObject({
         ok: false,
         code: 'FENCED',
       });

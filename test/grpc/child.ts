@@ -1,7 +1,7 @@
 /** A node's network in a process of its own, driven over IPC. */
 import { GrpcNetwork } from '../../src/grpc/network.js';
 import type { NetworkPeer } from '../../src/ports/network.js';
-import { entityOf, GENERATION, grpcOptions, ring } from './support.js';
+import { entityOf, GENERATION, grpcOptions, wake } from './support.js';
 
 export type Command =
   | { readonly do: 'update'; readonly peers: readonly NetworkPeer[] }
@@ -23,6 +23,6 @@ say({ says: 'port', port: network.port });
 process.on('disconnect', () => process.exit(0));
 process.on('message', (command: Command) => {
   if (command.do === 'update') network.update({ generation: GENERATION, storeNowMs: Date.now(), peers: command.peers });
-  else if (command.do === 'send') for (let i = 0; i < command.count; i++) network.send(command.to, ring(command.entity));
+  else if (command.do === 'send') for (let i = 0; i < command.count; i++) network.send(command.to, wake(command.entity));
   else say({ says: 'report', got, expired: network.stats().expired });
 });

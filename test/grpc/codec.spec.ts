@@ -21,7 +21,7 @@ const record = fc.record({
 });
 const a = <C extends string, T>(name: C, value: fc.Arbitrary<T>) => fc.record({ case: fc.constant(name), value });
 const message: fc.Arbitrary<PeerMessage> = fc.oneof(
-  a('ring', fc.record({ entity: text, message: fc.option(record, { nil: undefined }) })),
+  a('wake', fc.record({ entity: text, message: fc.option(record, { nil: undefined }) })),
   a('reply', fc.record({ entity: text, id: text, seq: uint, state: fc.nat(3), detail: text })),
   a('petition', fc.record({ ticket: uint, entity: text, source: uint, hops: small })),
   a('placed', fc.record({ ticket: uint, owner: uint, refusal: code })),

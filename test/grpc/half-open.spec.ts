@@ -5,7 +5,7 @@ import { GrpcNetwork } from '../../src/grpc/network.js';
 import { StrandingLink } from '../redis/stranding-link.js';
 import { sleep, until } from '../runtime/harness.js';
 import { WatchedClock } from '../runtime/watched.js';
-import { entityOf, GENERATION, grpcOptions, ring } from './support.js';
+import { entityOf, GENERATION, grpcOptions, wake } from './support.js';
 
 const KEEPALIVE = { keepaliveTimeMs: 3000, keepaliveTimeoutMs: 1000 };
 const MONITOR = { debounceMs: 300, pingMs: 300, silentMsMax: KEEPALIVE.keepaliveTimeoutMs };
@@ -54,7 +54,7 @@ describe('a connection over gRPC whose other end is gone without a word', () => 
     await until(
       'it is heard again',
       () => {
-        from.send(to, ring(`again ${n++}`));
+        from.send(to, wake(`again ${n++}`));
         return heard.length > 0;
       },
       KEEPALIVE.keepaliveTimeMs + KEEPALIVE.keepaliveTimeoutMs + NOTICED_MS + 2 * SLACK_MS,

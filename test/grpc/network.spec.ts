@@ -5,8 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { recordOf } from '../../src/core/log/operations.js';
 import { type Frame, type Hello, METHODS, RefusedReason } from '../../src/grpc/cluster.gen.js';
 import { decodeFrame, encodeFrame } from '../../src/grpc/frames.js';
+import { PROTOCOL } from '../../src/grpc/handshake.js';
 import { message } from '../redis/support.js';
-import { GENERATION, GrpcCluster, pause, ring } from './support.js';
+import { GENERATION, GrpcCluster, pause, wake } from './support.js';
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 
@@ -43,7 +44,7 @@ const hello = (more: Partial<Hello> = {}): Buffer =>
   encodeFrame({
     case: 'hello',
     value: {
-      ...{ protocol: 1, keyPrefix: 'aq', generation: GENERATION, frameBytesMax: 1024 },
+      ...{ protocol: PROTOCOL, keyPrefix: 'aq', generation: GENERATION, frameBytesMax: 1024 },
       sender: { incarnation: 7, serverId: 'seven', group: 'default' },
       target: { incarnation: 1, serverId: 's1', group: 'default' },
       ...more,
@@ -70,7 +71,7 @@ describe('the network over gRPC', () => {
 
   it('is one stream and one connection for each pair, whoever opened it', async () => {
     const members = [await cluster.join(1), await cluster.join(2), await cluster.join(3)];
-    for (const from of members) for (const to of members) from.network.send(to.info.incarnation, ring('x'));
+    for (const from of members) for (const to of members) from.network.send(to.info.incarnation, wake('x'));
     await expect.poll(() => members.map(({ got }) => got.length)).toEqual([3, 3, 3]);
     await pause(700);
     const stats = members.map(({ network }) => network.stats());
@@ -87,14 +88,14 @@ describe('the network over gRPC', () => {
     const got: string[] = [];
     fresh.listen(2, (what) => got.push(what.kind));
     await fresh.open();
-    fresh.update({ ...cluster.reading(), peers: [old.info, fresh.info] });
-    fresh.send(1, ring('early'));
+    fresh.update({ ...cluster.snapshot(), peers: [old.info, fresh.info] });
+    fresh.send(1, wake('early'));
     await pause(200);
     expect(old.got).toEqual([]);
     cluster.tell();
     await expect.poll(() => old.got).toEqual(['early']);
-    old.network.send(2, ring('answer'));
-    await expect.poll(() => got).toEqual(['ring']);
+    old.network.send(2, wake('answer'));
+    await expect.poll(() => got).toEqual(['wake']);
     expect(old.network.stats().refused).toBe(0);
   });
 
@@ -104,11 +105,11 @@ describe('the network over gRPC', () => {
       ['ascii', 'x'.repeat(1024 * 1024)],
       ['é', 'é'.repeat(512 * 1024)],
     ] as const)
-      first.network.send(2, { kind: 'ring', entity, message: recordOf(message('m', { payload }), 1, 1, 0, 0, '') });
-    first.network.send(2, ring('after'));
+      first.network.send(2, { kind: 'wake', entity, message: recordOf(message('m', { payload }), 1, 1, 0, 0, '') });
+    first.network.send(2, wake('after'));
     await expect.poll(() => second.got).toEqual(['ascii', 'é', 'after']);
-    first.network.send(2, ring('x'.repeat(5 * 1024 * 1024)));
-    first.network.send(2, ring('still there'));
+    first.network.send(2, wake('x'.repeat(5 * 1024 * 1024)));
+    first.network.send(2, wake('still there'));
     await expect.poll(() => second.got.at(-1)).toBe('still there');
     expect(first.network.stats().dropped).toBe(1);
   });
@@ -116,7 +117,7 @@ describe('the network over gRPC', () => {
   it('a burst of 20,000 arrives whole and in order, and is counted', async () => {
     const [first, second] = [await cluster.join(1), await cluster.join(2)];
     for (let i = 0; i < 20_000; i++) {
-      first.network.send(2, ring(`${i}`));
+      first.network.send(2, wake(`${i}`));
       if (i % 5000 === 4999) await pause(20);
     }
     await expect.poll(() => second.got.length, { timeout: 5000 }).toBe(20_000);
@@ -130,7 +131,7 @@ describe('the network over gRPC', () => {
     const count = 100_000;
     const startMs = performance.now();
     for (let i = 0; i < count; ) {
-      for (let n = 0; n < 32; n++, i++) first.network.send(2, { kind: 'ring', entity: 'account:a-1234', message: what });
+      for (let n = 0; n < 32; n++, i++) first.network.send(2, { kind: 'wake', entity: 'account:a-1234', message: what });
       await new Promise((resolve) => setImmediate(resolve));
       while (i - second.got.length > 4000) await pause(1);
     }
@@ -144,11 +145,11 @@ describe('the network over gRPC', () => {
     const first = await cluster.join(1, { messageTtlMs: 300 });
     const second = await cluster.join(2, { messageTtlMs: 300 });
     // The second one's store time is ahead: to it everything is late.
-    second.network.update({ ...cluster.reading(), storeNowMs: Date.now() + 1000 });
-    first.network.send(2, ring('late'));
+    second.network.update({ ...cluster.snapshot(), storeNowMs: Date.now() + 1000 });
+    first.network.send(2, wake('late'));
     await expect.poll(() => second.network.stats().expired).toBe(1);
     cluster.tell();
-    first.network.send(2, ring('in time'));
+    first.network.send(2, wake('in time'));
     await expect.poll(() => second.got).toEqual(['in time']);
     // Nobody is there for this one until it is too old.
     const { info } = second;
@@ -156,7 +157,7 @@ describe('the network over gRPC', () => {
     cluster.strangers.push(info);
     cluster.tell();
     await expect.poll(() => first.network.stats().links).toBe(0);
-    first.network.send(2, ring('never'));
+    first.network.send(2, wake('never'));
     await pause(400);
     expect(first.network.stats().links).toBe(0);
     expect(second.got).toEqual(['in time']);
@@ -167,9 +168,9 @@ describe('the network over gRPC', () => {
     const port = await closedPort();
     cluster.strangers.push({ incarnation: 9, serverId: 'nine', group: 'default', address: `127.0.0.1:${port}` });
     cluster.tell();
-    for (let i = 0; i < 10_500; i++) first.network.send(9, ring(`${i}`));
+    for (let i = 0; i < 10_500; i++) first.network.send(9, wake(`${i}`));
     expect(first.network.stats().dropped).toBe(500);
-    first.network.send(8, ring('to one that died before anybody met it'));
+    first.network.send(8, wake('to one that died before anybody met it'));
     expect(first.network.stats().dropped).toBe(501);
     cluster.strangers.length = 0;
     cluster.tell();
@@ -182,7 +183,7 @@ describe('the network over gRPC', () => {
     const late = cluster.make({ listenAddress: `127.0.0.1:${port}` });
     late.listen(2, () => undefined);
     cluster.strangers.push({ incarnation: 2, serverId: 's2', group: 'default', address: `127.0.0.1:${port}` });
-    first.network.update(cluster.reading());
+    first.network.update(cluster.snapshot());
     await expect.poll(() => first.network.link(2), { timeout: 2500 }).toBe('suspect');
     expect(first.network.stats().problem).toMatch(/ECONNREFUSED/);
     await pause(2000);
@@ -190,7 +191,7 @@ describe('the network over gRPC', () => {
     const startMs = performance.now();
     await late.open();
     // It opens nothing itself: it does not know of anybody yet.
-    late.update({ ...cluster.reading(), peers: [first.info, late.info] });
+    late.update({ ...cluster.snapshot(), peers: [first.info, late.info] });
     expect(await first.network.listening(2000)).toBe(true);
     expect(performance.now() - startMs).toBeLessThan(2000);
     expect(first.network.link(2)).toBe('up');
@@ -224,7 +225,7 @@ describe('the network over gRPC', () => {
 
   describe('refuses', () => {
     it.each<[string, Partial<Hello>, keyof typeof RefusedReason]>([
-      ['another protocol', { protocol: 2 }, 'PROTOCOL'],
+      ['another protocol', { protocol: PROTOCOL + 1 }, 'PROTOCOL'],
       ['another keyPrefix', { keyPrefix: 'other' }, 'KEY_PREFIX'],
       ['another store', { generation: 'g2' }, 'GENERATION'],
       ['who looks for the incarnation before', { target: { incarnation: 3, serverId: 's1', group: 'default' } }, 'TARGET'],
@@ -237,13 +238,13 @@ describe('the network over gRPC', () => {
     ])('%s', async (_, more, reason) => {
       const first = await cluster.join(1);
       cluster.strangers.push({ incarnation: 7, serverId: 'seven', group: 'default', address: '127.0.0.1:1' });
-      first.network.update(cluster.reading());
+      first.network.update(cluster.snapshot());
       const visitor = stranger(first.info.address);
       visitor.say(hello(more));
       visitor.say(
         encodeFrame({
           case: 'batch',
-          value: { expiresAtMs: 1e15, messages: [{ case: 'ring', value: { entity: 'x', message: undefined } }] },
+          value: { expiresAtMs: 1e15, messages: [{ case: 'wake', value: { entity: 'x', message: undefined } }] },
         }),
       );
       await expect.poll(() => visitor.frames).toEqual([{ case: 'refused', value: { reason: RefusedReason[reason] } }]);
@@ -256,7 +257,7 @@ describe('the network over gRPC', () => {
     it('a newcomer of whom no reading tells within its time, and welcomes who says who he is', async () => {
       const first = await cluster.join(1, { newcomerMs: 300 });
       cluster.strangers.push({ incarnation: 7, serverId: 'seven', group: 'other', address: '127.0.0.1:1' });
-      first.network.update(cluster.reading());
+      first.network.update(cluster.snapshot());
       const [unknown, known] = [stranger(first.info.address), stranger(first.info.address)];
       unknown.say(hello({ sender: { incarnation: 8, serverId: 'eight', group: 'default' } }));
       known.say(hello({ sender: { incarnation: 7, serverId: 'seven', group: 'other' } }));
@@ -273,7 +274,7 @@ describe('the network over gRPC', () => {
 
     it('a wrong token, or none, without saying why', async () => {
       const [first, second] = [await cluster.join(1, { authToken: 'sésame' }), await cluster.join(2, { authToken: 'sésame' })];
-      first.network.send(2, ring('among friends'));
+      first.network.send(2, wake('among friends'));
       await expect.poll(() => second.got).toEqual(['among friends']);
       for (const value of [undefined, '', 'Bearer', 'Bearer wrong', `Bearer ${'x'.repeat(4000)}`]) {
         const metadata = new Metadata();
@@ -291,7 +292,7 @@ describe('the network over gRPC', () => {
       cluster.tell();
       expect(await outsider.listening(500)).toBe(false);
       expect(outsider.stats().problem).toMatch(/UNAUTHENTICATED/);
-      outsider.send(1, ring('in vain'));
+      outsider.send(1, wake('in vain'));
       await pause(200);
       expect(first.got).toEqual([]);
     });
@@ -311,7 +312,7 @@ describe('the network over gRPC', () => {
       await expect.poll(() => mute.destroyed || mute.readableEnded, { timeout: 8000 }).toBe(true);
       expect(first.network.stats().refusedFor.garbage).toBe(garbage.length);
       expect(first.notices).toHaveLength(1);
-      second.network.send(1, ring('all is well'));
+      second.network.send(1, wake('all is well'));
       await expect.poll(() => first.got).toEqual(['all is well']);
       expect(first.network.stats().connections).toBe(1);
     });
@@ -325,7 +326,7 @@ describe('the network over gRPC', () => {
     // The members still list the dead one.
     cluster.strangers.push(second.info);
     cluster.tell();
-    first.network.send(2, ring('for the dead'));
+    first.network.send(2, wake('for the dead'));
     await expect.poll(() => first.network.link(2), { timeout: 3000 }).toBe('suspect');
     await expect.poll(() => first.network.stats().rejected, { timeout: 3000 }).toBeGreaterThan(0);
     expect(other.got).toEqual([]);
@@ -367,7 +368,7 @@ describe('the network over gRPC', () => {
     const socketsBefore = sockets();
     for (let i = 0; i < 60; i++) {
       const fresh = await Promise.all(Array.from({ length: 5 }, (_, n) => cluster.join(2 + i * 5 + n)));
-      for (const { network } of fresh) network.send(1, ring('hello'));
+      for (const { network } of fresh) network.send(1, wake('hello'));
       await Promise.all(fresh.map(({ network }) => network.close()));
       cluster.tell();
     }
@@ -380,7 +381,7 @@ describe('the network over gRPC', () => {
   it('closes within a second, whatever the peers do', async () => {
     const first = await cluster.join(1);
     cluster.strangers.push({ incarnation: 7, serverId: 'seven', group: 'default', address: '127.0.0.1:1' });
-    first.network.update(cluster.reading());
+    first.network.update(cluster.snapshot());
     const visitor = stranger(first.info.address);
     visitor.say(hello());
     await expect.poll(() => visitor.frames[0]?.case).toBe('welcome');

@@ -6,7 +6,7 @@ import ts from 'typescript';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { NetworkPeer } from '../../src/ports/network.js';
 import type { Command, Report } from './child.js';
-import { GrpcCluster, type Member, pause, ring } from './support.js';
+import { GrpcCluster, type Member, pause, wake } from './support.js';
 
 const OUT = join('build', `grpc-process-${process.pid}`);
 const compilerOptions = { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext, experimentalDecorators: true };
@@ -105,7 +105,7 @@ describe('the network over gRPC between processes', () => {
         cluster.strangers.push(child.info);
         first = await joined(5);
         first.network.onSuspect((whom, isSuspect) => told.push({ incarnation: whom, isSuspect, atMs: performance.now() }));
-        first.network.send(incarnation, ring('before'));
+        first.network.send(incarnation, wake('before'));
         await expect.poll(async () => (await child.report()).got).toEqual(['before']);
       });
       afterEach(async () => {
@@ -116,7 +116,7 @@ describe('the network over gRPC between processes', () => {
       async function joined(me: number): Promise<Member> {
         const joining = cluster.join(me);
         await pause(50);
-        child.order({ do: 'update', peers: cluster.reading().peers });
+        child.order({ do: 'update', peers: cluster.snapshot().peers });
         return joining;
       }
 
@@ -132,16 +132,16 @@ describe('the network over gRPC between processes', () => {
       it('a freeze is noticed within three seconds; what was for that time is not acted upon after the thaw', async () => {
         const startMs = performance.now();
         child.signal('SIGSTOP');
-        for (let i = 0; i < 40; i++) first.network.send(incarnation, ring('in the freeze'));
+        for (let i = 0; i < 40; i++) first.network.send(incarnation, wake('in the freeze'));
         await expect.poll(() => told.length, { interval: 10, timeout: 4000 }).toBe(1);
         expect((told[0]?.atMs ?? 0) - startMs).toBeLessThan(3000);
         child.signal('SIGCONT');
         await expect.poll(() => told.map(({ isSuspect }) => isSuspect), { timeout: 4000 }).toEqual([true, false]);
-        child.order({ do: 'update', peers: cluster.reading().peers });
+        child.order({ do: 'update', peers: cluster.snapshot().peers });
         await expect
           .poll(
             async () => {
-              first.network.send(incarnation, ring('after'));
+              first.network.send(incarnation, wake('after'));
               return (await child.report()).got.includes('after');
             },
             { timeout: 5000, interval: 100 },
@@ -154,7 +154,7 @@ describe('the network over gRPC between processes', () => {
 
       it('closes within a second though the other one is frozen', async () => {
         child.signal('SIGSTOP');
-        for (let i = 0; i < 100; i++) first.network.send(incarnation, ring('x'.repeat(100_000)));
+        for (let i = 0; i < 100; i++) first.network.send(incarnation, wake('x'.repeat(100_000)));
         await pause(50);
         const startMs = performance.now();
         await first.network.close();

@@ -1,14 +1,14 @@
 import { GrpcNetwork } from '../../src/grpc/network.js';
 import type { GrpcNetworkOptions } from '../../src/grpc/options.js';
-import type { ClusterReading, Network, NetworkPeer, PeerMessage } from '../../src/ports/network.js';
+import type { ClusterSnapshot, Network, NetworkPeer, PeerMessage } from '../../src/ports/network.js';
 import { SystemClock } from '../../src/system/clock.js';
 import { SystemRandom } from '../../src/system/random.js';
 
 export const GENERATION = 'g1';
 const LINK_WAIT_MS = 5000;
 
-export const ring = (entity: string): PeerMessage => ({ kind: 'ring', entity, message: undefined });
-export const entityOf = (what: PeerMessage): string => (what.kind === 'ring' ? what.entity : what.kind);
+export const wake = (entity: string): PeerMessage => ({ kind: 'wake', entity, message: undefined });
+export const entityOf = (what: PeerMessage): string => (what.kind === 'wake' ? what.entity : what.kind);
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export const grpcOptions = (serverId: string, more: Partial<GrpcNetworkOptions> = {}): GrpcNetworkOptions => ({
@@ -78,14 +78,14 @@ export class GrpcCluster {
     if (!(await network.listening(LINK_WAIT_MS))) throw new Error(`no links: ${JSON.stringify(network.stats())}`);
   }
 
-  reading(): ClusterReading {
+  snapshot(): ClusterSnapshot {
     const here = this.#networks.filter(({ isGone, incarnation }) => !isGone && incarnation > 0).map(({ info }) => info);
     return { generation: GENERATION, storeNowMs: Date.now(), peers: [...here, ...this.strangers] };
   }
 
   tell(): void {
-    const reading = this.reading();
-    for (const network of this.#networks) if (!network.isGone) network.update(reading);
+    const snapshot = this.snapshot();
+    for (const network of this.#networks) if (!network.isGone) network.update(snapshot);
   }
 
   async join(incarnation: number, more: Partial<GrpcNetworkOptions> = {}): Promise<Member> {

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { IGrpcTlsConfig } from '../../src/core/config/types.js';
 import { credentialsOf } from '../../src/grpc/security.js';
 import { Authority, describeOpenssl } from './certificates.js';
-import { GrpcCluster, pause, ring } from './support.js';
+import { GrpcCluster, pause, wake } from './support.js';
 
 describeOpenssl('the network over gRPC with mutual TLS', () => {
   let ours: Authority;
@@ -23,8 +23,8 @@ describeOpenssl('the network over gRPC with mutual TLS', () => {
 
   it('joins nodes with certificates of one authority', async () => {
     const [first, second] = [await cluster.join(1, { tls: ours.issue() }), await cluster.join(2, { tls: ours.issue() })];
-    first.network.send(2, ring('there'));
-    second.network.send(1, ring('back'));
+    first.network.send(2, wake('there'));
+    second.network.send(1, wake('back'));
     await expect.poll(() => [first.got, second.got]).toEqual([['back'], ['there']]);
     expect(first.network.stats().refused).toBe(0);
   });
@@ -41,9 +41,9 @@ describeOpenssl('the network over gRPC with mutual TLS', () => {
     await stranger.open();
     cluster.tell();
     expect(await stranger.listening(700)).toBe(false);
-    stranger.send(1, ring('in vain'));
-    first.network.send(3, ring('in vain'));
-    first.network.send(2, ring('among friends'));
+    stranger.send(1, wake('in vain'));
+    first.network.send(3, wake('in vain'));
+    first.network.send(2, wake('among friends'));
     await expect.poll(() => second.got).toEqual(['among friends']);
     await pause(700);
     expect([first.got, got]).toEqual([[], []]);
@@ -66,7 +66,7 @@ describeOpenssl('the network over gRPC with mutual TLS', () => {
     const socket = connect(first.network.port, '127.0.0.1', () => socket.end('x'.repeat(1000)));
     socket.on('error', () => undefined).resume();
     await expect.poll(() => first.network.stats().refusedFor.garbage).toBe(1);
-    second.network.send(1, ring('all is well'));
+    second.network.send(1, wake('all is well'));
     await expect.poll(() => first.got).toEqual(['all is well']);
   });
 

@@ -293,7 +293,7 @@ describe('the checkers of the kill campaign', () => {
     ['an interruption without a kill or a long stall', stalled(100), /^I4 x is interrupted, but .* neither killed nor stalled/],
     ['a depth that is not zero', Object.assign(sound(), { depth: -1 }), /^I7 -1 messages/],
     ['an entity that stays active', Object.assign(sound(), { depth: 1 }), /^I7 1 entities count as active/],
-    ['a letter that is only counted', Object.assign(sound(), { ghostLetters: 1 }), /^I7 2 letters counted, 1 listed/],
+    ['a letter that is only counted', Object.assign(sound(), { zombieLetters: 1 }), /^I7 2 letters counted, 1 listed/],
     ['a member that never left', Object.assign(sound(), { members: 1 }), /^I7 1 members/],
     [
       'a contradiction in the log of the library',

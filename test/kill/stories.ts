@@ -26,7 +26,7 @@ export class Story {
   readonly effects: Effect[] = [];
   depth = 0;
   /** Counted, and not there. */
-  ghostLetters = 0;
+  zombieLetters = 0;
   members = 0;
   #nowUs = 0;
 
@@ -88,7 +88,7 @@ export class Story {
   }
 
   facts(): Facts {
-    const counts = { depth: this.depth, active: this.depth, letters: this.letters.length + this.ghostLetters };
+    const counts = { depth: this.depth, active: this.depth, letters: this.letters.length + this.zombieLetters };
     const { letters, given, effects, members } = this;
     const final: FinalState = { letters, given, effects, counts, members };
     return new Facts({ events: this.events, final, leaseMs: 250, heartbeatMs: 60 });

@@ -96,7 +96,7 @@ it('a node that closes by an unexpected error logs its causes, and gives them to
   const app = await startApp({ providers: [DoHandler], logger });
   const cause = Object.assign(new Error('of the server'), { code: 'NOPERM' });
   vi.spyOn(MemoryStore.prototype, 'control').mockImplementation(((op: { op: string }) =>
-    op.op === 'beat'
+    op.op === 'heartbeat'
       ? Promise.resolve({ ok: false, code: 'FENCED', at: 0 })
       : Promise.reject(new StoreCallError('the user may not join', true, true, { cause }))) as never);
   const closed = (): string | undefined => logger.lines.find((line) => line.includes('the node has closed'));

@@ -29,7 +29,7 @@ async function emptied({ url }: RedisServer): Promise<void> {
   admin.disconnect();
 }
 
-const ring = (entity: string): PeerMessage => ({ kind: 'ring', entity, message: undefined });
+const wake = (entity: string): PeerMessage => ({ kind: 'wake', entity, message: undefined });
 
 describeRedis(
   'a Redis connection whose other end is gone',
@@ -184,7 +184,7 @@ describeRedis(
         });
         closing.push(() => network.close());
         const got: string[] = [];
-        network.listen(incarnation, (what) => got.push(what.kind === 'ring' ? what.entity : what.kind));
+        network.listen(incarnation, (what) => got.push(what.kind === 'wake' ? what.entity : what.kind));
         expect(await network.listening(5000)).toBe(true);
         return { network, got };
       }
@@ -198,7 +198,7 @@ describeRedis(
           await until(
             `it hears again after the ${what} time`,
             () => {
-              b.network.send(1, ring(what));
+              b.network.send(1, wake(what));
               return a.got.includes(what);
             },
             PING_EVERY_MS + CALL_TIMEOUT_MS + 2 * SLACK_MS,
@@ -213,13 +213,13 @@ describeRedis(
         const a = await listening(1, port);
         const b = await listening(2, server.port);
         link.strand();
-        a.network.send(2, ring('lost'));
+        a.network.send(2, wake('lost'));
         const startMs = performance.now();
         await until('it says so', () => a.network.problem() !== undefined, CALL_TIMEOUT_MS + SLACK_MS);
         expect(performance.now() - startMs).toBeGreaterThan(CALL_TIMEOUT_MS - 10);
         await until('it publishes again', () => a.network.stats().isPublishing, SLACK_MS);
         expect(a.network.stats().dropped).toBe(1);
-        a.network.send(2, ring('found'));
+        a.network.send(2, wake('found'));
         await until('that is heard', () => b.got.includes('found'), SLACK_MS);
         expect(b.got).toEqual(['found']);
       });

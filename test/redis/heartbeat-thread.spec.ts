@@ -5,9 +5,9 @@ import { pathToFileURL } from 'node:url';
 import { BroadcastChannel } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { ControlAnswerOf, Member } from '../../src/core/log/control-operations.js';
-import type { Ending, PulseListener } from '../../src/ports/heartbeats.js';
+import type { Ending, HeartbeatListener } from '../../src/ports/heartbeats.js';
 import type { StoreCallError } from '../../src/ports/store.js';
-import { BeatThread, type BeatThreadOptions, workerBeside } from '../../src/redis/heartbeat-thread.js';
+import { HeartbeatThread, type HeartbeatThreadOptions, workerBeside } from '../../src/redis/heartbeat-thread.js';
 import type { RedisStore } from '../../src/redis/store.js';
 import { SystemClock } from '../../src/system/clock.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
@@ -35,12 +35,12 @@ function block(ms: number): void {
   for (const endMs = performance.now() + ms; performance.now() < endMs; );
 }
 
-class Heard implements PulseListener {
-  readonly answers: { answer: ControlAnswerOf['beat']; sentMs: number; receivedMs: number }[] = [];
+class Heard implements HeartbeatListener {
+  readonly answers: { answer: ControlAnswerOf['heartbeat']; sentMs: number; receivedMs: number }[] = [];
   readonly failures: StoreCallError[] = [];
   readonly endings: Ending[] = [];
 
-  answered(answer: ControlAnswerOf['beat'], _heartbeat: number, sentMs: number, receivedMs: number): void {
+  answered(answer: ControlAnswerOf['heartbeat'], _heartbeat: number, sentMs: number, receivedMs: number): void {
     this.answers.push({ answer, sentMs, receivedMs });
   }
 
@@ -66,7 +66,7 @@ describeRedis(
     let server: RedisServer;
     let store: RedisStore;
     let session: Session;
-    let open: BeatThread[];
+    let open: HeartbeatThread[];
     let crash: BroadcastChannel;
 
     beforeAll(() => {
@@ -99,8 +99,8 @@ describeRedis(
       await server.stop();
     });
 
-    function start(more: Partial<BeatThreadOptions> = {}): BeatThread {
-      const thread = new BeatThread({
+    function start(more: Partial<HeartbeatThreadOptions> = {}): HeartbeatThread {
+      const thread = new HeartbeatThread({
         ...{ connection: { port: server.port, password: 'secret' }, keyPrefix: 'aq', storeCallTimeoutMs: 400, everyMs: EVERY_MS },
         ...{ loopStallLimitMs: STALL_LIMIT_MS, clock: new SystemClock(), workerUrl },
         ...more,
@@ -109,7 +109,7 @@ describeRedis(
       return thread;
     }
 
-    function begin(thread: BeatThread, member = session.identity): Heard {
+    function begin(thread: HeartbeatThread, member = session.identity): Heard {
       const heard = new Heard();
       thread.begin(member, heard);
       return heard;
@@ -120,7 +120,7 @@ describeRedis(
       return members.find((m) => m.incarnation === session.joined.incarnation);
     }
 
-    const beat = async (): Promise<number> => (await member())?.beat ?? -1;
+    const heartbeat = async (): Promise<number> => (await member())?.heartbeat ?? -1;
 
     it('beats, with times of the clock of this thread', async () => {
       const thread = start();
@@ -139,7 +139,7 @@ describeRedis(
       }
       expect(thread.lastProvedMs()).toBeGreaterThan(fromMs);
       expect(thread.lastProvedMs()).toBeLessThanOrEqual(toMs);
-      expect(await beat()).toBeGreaterThanOrEqual(heard.answers.length);
+      expect(await heartbeat()).toBeGreaterThanOrEqual(heard.answers.length);
     });
 
     it('goes on while the loop is blocked, and what it proves can be read there and then', async () => {
@@ -147,13 +147,13 @@ describeRedis(
       const heard = begin(thread);
       await heard.another();
       const { length } = heard.answers;
-      const [beatBefore, beforeMs] = [await beat(), performance.now()];
+      const [heartbeatBefore, beforeMs] = [await heartbeat(), performance.now()];
       block(STALL_LIMIT_MS - 200);
       const provedMs = thread.lastProvedMs();
       expect(heard.answers.length).toBeLessThanOrEqual(length + 2);
       expect(provedMs).toBeGreaterThan(beforeMs + 100);
       await until('the news of those beats have come', () => heard.answers.some(({ sentMs }) => sentMs > beforeMs + 100));
-      expect(await beat()).toBeGreaterThan(beatBefore + 3);
+      expect(await heartbeat()).toBeGreaterThan(heartbeatBefore + 3);
     });
 
     it('stops when the loop stands still for too long, and goes on when it turns again', async () => {
@@ -173,13 +173,13 @@ describeRedis(
       const thread = start();
       const heard = begin(thread);
       for (let i = 0; i < 3; i++) await heard.another();
-      const before = await beat();
+      const before = await heartbeat();
       crash.postMessage(how);
       await until('the crash is told', () => heard.failures.length > 0);
       expect(heard.failures[0]?.message).toMatch(how === 'exit' ? /exit code 3/ : /crashed by the test/);
       await heard.another();
       await heard.another();
-      expect(await beat()).toBeGreaterThan(before);
+      expect(await heartbeat()).toBeGreaterThan(before);
       expect(heard.answers.every(({ answer }) => answer.ok)).toBe(true);
     });
 
@@ -197,14 +197,14 @@ describeRedis(
       await former.another();
       thread.end();
       expect(thread.lastProvedMs()).toBe(Number.NEGATIVE_INFINITY);
-      const [beatAtEnd, { length }] = [await beat(), former.answers];
+      const [heartbeatAtEnd, { length }] = [await heartbeat(), former.answers];
       const next = begin(thread, { ...session.identity, incarnation: 999 });
       await until('the store says that it never gave that number', () => next.endings.length > 0);
       expect(next.endings).toEqual(['UNKNOWN']);
       expect(former.answers).toHaveLength(length);
       expect(thread.lastProvedMs()).toBe(Number.NEGATIVE_INFINITY);
       // One may have been on its way.
-      expect(await beat()).toBeLessThanOrEqual(beatAtEnd + 1);
+      expect(await heartbeat()).toBeLessThanOrEqual(heartbeatAtEnd + 1);
     });
 
     it('a Redis that is away fails the beats, and is found again, also if it was away at the start', async () => {
@@ -249,10 +249,10 @@ describeRedis(
       const startMs = performance.now();
       await Promise.all([thread.close(), thread.close()]);
       expect(performance.now() - startMs).toBeLessThan(1000);
-      const [before, { length }] = [await beat(), heard.answers];
+      const [before, { length }] = [await heartbeat(), heard.answers];
       begin(thread);
       await sleep(10 * EVERY_MS);
-      expect(await beat()).toBe(before);
+      expect(await heartbeat()).toBe(before);
       expect(heard.answers).toHaveLength(length);
       expect(heard.failures).toEqual([]);
     });
@@ -264,9 +264,9 @@ describeRedis(
       crash.postMessage('exit');
       await until('the crash is told', () => heard.failures.length > 0);
       await thread.close();
-      const before = await beat();
+      const before = await heartbeat();
       await sleep(300);
-      expect(await beat()).toBe(before);
+      expect(await heartbeat()).toBe(before);
     });
 
     it('does not hold its process', async () => {
@@ -274,9 +274,9 @@ describeRedis(
       const options = { keyPrefix: 'aq', storeCallTimeoutMs: 400, everyMs: EVERY_MS, loopStallLimitMs: 1000 };
       writeFileSync(
         program,
-        `import { BeatThread } from './src/redis/heartbeat-thread.js';
+        `import { HeartbeatThread } from './src/redis/heartbeat-thread.js';
         import { SystemClock } from './src/system/clock.js';
-        const thread = new BeatThread({ ...${JSON.stringify(options)}, connection: { port: ${server.port}, password: 'secret' }, clock: new SystemClock() });
+        const thread = new HeartbeatThread({ ...${JSON.stringify(options)}, connection: { port: ${server.port}, password: 'secret' }, clock: new SystemClock() });
         const beaten = new Promise((resolve) => {
           thread.begin(${JSON.stringify(session.identity)}, { answered: resolve, ended: resolve, failed: resolve });
         });
@@ -295,7 +295,7 @@ describeRedis(
       clearTimeout(limit);
       expect(ended).toEqual({ exitCode: 0, signal: null });
       expect(text).toBe('beaten\n');
-      expect(await beat()).toBeGreaterThan(0);
+      expect(await heartbeat()).toBeGreaterThan(0);
     });
 
     it('cannot be in a bundle, and says what to do about it', () => {

@@ -71,7 +71,7 @@ describeRedis(
         const calls = [
           proxied.control({ op: 'counts' }),
           proxied.apply(session.batch(append(`m${round}`))),
-          proxied.control({ op: 'beat', ...session.identity, beat: round + 1, acknowledged: 0 }),
+          proxied.control({ op: 'heartbeat', ...session.identity, heartbeat: round + 1, acknowledged: 0 }),
         ];
         const settled = await Promise.allSettled(calls);
         const texts = settled.map((call) => (call.status === 'rejected' ? (call.reason as Error).message : ''));

@@ -7,8 +7,8 @@ import { SystemClock } from '../../src/system/clock.js';
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.js';
 import { BreakingLink, join as joinStore, redisStore } from './support.js';
 
-const ring = (entity: string): PeerMessage => ({ kind: 'ring', entity, message: undefined });
-const entityOf = (what: PeerMessage): string => (what.kind === 'ring' ? what.entity : what.kind);
+const wake = (entity: string): PeerMessage => ({ kind: 'wake', entity, message: undefined });
+const entityOf = (what: PeerMessage): string => (what.kind === 'wake' ? what.entity : what.kind);
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 const CALL_TIMEOUT_MS = 400;
@@ -62,7 +62,7 @@ describeRedis(
       await expect
         .poll(
           () => {
-            from.network.send(incarnation, ring(`again ${n++}`));
+            from.network.send(incarnation, wake(`again ${n++}`));
             return to.got.length;
           },
           { timeout: 8000, interval: 50 },
@@ -72,11 +72,11 @@ describeRedis(
 
     it('killed and started again: what is sent meanwhile may be lost, later messages arrive without help', async () => {
       const [first, second] = [await join(1), await join(2)];
-      first.network.send(2, ring('before'));
+      first.network.send(2, wake('before'));
       await expect.poll(() => second.got).toEqual(['before']);
       await server.kill9();
       await expect.poll(() => first.network.stats().isListening || second.network.stats().isListening).toBe(false);
-      for (let i = 0; i < 100; i++) first.network.send(2, ring(`meanwhile ${i}`));
+      for (let i = 0; i < 100; i++) first.network.send(2, wake(`meanwhile ${i}`));
       await server.restart();
       await reaches(first, second, 2);
       await reaches(second, first, 1);
@@ -85,7 +85,7 @@ describeRedis(
       // From here on nothing is lost any more.
       for (const { network } of [first, second]) expect(await network.listening(5000)).toBe(true);
       second.got.length = 0;
-      for (let i = 0; i < 100; i++) first.network.send(2, ring(`after ${i}`));
+      for (let i = 0; i < 100; i++) first.network.send(2, wake(`after ${i}`));
       const after = (): string[] => second.got.filter((entity) => entity.startsWith('after'));
       await expect.poll(() => after().length).toBe(100);
       expect(after()).toEqual(Array.from({ length: 100 }, (_, i) => `after ${i}`));
@@ -113,7 +113,7 @@ describeRedis(
       expect(await admin.client('KILL', 'TYPE', 'pubsub')).toBe(2);
       await expect.poll(async () => (await subscribers()).filter((id) => !old.includes(id)).length).toBe(2);
       expect(await second.network.listening(5000)).toBe(true);
-      first.network.send(2, ring('after'));
+      first.network.send(2, wake('after'));
       await expect.poll(() => second.got).toEqual(['after']);
     });
 
@@ -138,15 +138,15 @@ describeRedis(
       const first = await join(1);
       await server.kill9();
       await expect.poll(() => first.network.stats()).toMatchObject({ isListening: false, isPublishing: false });
-      for (let i = 0; i < OUTBOX_LIMITS.targetItemsMax + 500; i++) first.network.send(2, ring(`${i}`));
+      for (let i = 0; i < OUTBOX_LIMITS.targetItemsMax + 500; i++) first.network.send(2, wake(`${i}`));
       expect(first.network.stats().dropped).toBe(500);
-      const huge = ring('x'.repeat(1024 * 1024));
+      const huge = wake('x'.repeat(1024 * 1024));
       for (let i = 0; i < 20; i++) first.network.send(3, huge);
       expect(first.network.stats().dropped).toBe(500 + 17);
-      const cyclic: Record<string, unknown> = { kind: 'ring' };
+      const cyclic: Record<string, unknown> = { kind: 'wake' };
       cyclic.self = cyclic;
       first.network.send(2, cyclic as unknown as PeerMessage);
-      first.network.send(2, ring('x'.repeat(5 * 1024 * 1024)));
+      first.network.send(2, wake('x'.repeat(5 * 1024 * 1024)));
       expect(first.network.stats().dropped).toBe(500 + 19);
       expect(first.network.stats().problem).toBeDefined();
     });
@@ -173,7 +173,7 @@ describeRedis(
       await admin.publish('aq:net:1', Buffer.from([0xff, 0xfe, 0x00, 0xc3, 0x28]));
       await admin.publish(
         'aq:net:1',
-        frame({ m: [{ kind: 'ring', entity: 'a' }, 7, { kind: 'ring' }, { kind: 'ring', entity: 'b' }] }),
+        frame({ m: [{ kind: 'wake', entity: 'a' }, 7, { kind: 'wake' }, { kind: 'wake', entity: 'b' }] }),
       );
       await expect.poll(() => peer.got).toEqual(['a', 'b']);
       expect(peer.network.stats()).toMatchObject({ garbage: garbage.length + 1 + 2, received: 3, isListening: true });
@@ -191,7 +191,7 @@ describeRedis(
         await store.close();
       }
       const [sender, hearer, other] = [await join(1, inDb(1)), await join(2, inDb(1)), await join(2, inDb(2))];
-      sender.network.send(2, ring('of store 1'));
+      sender.network.send(2, wake('of store 1'));
       await expect.poll(() => hearer.got).toEqual(['of store 1']);
       await expect.poll(() => other.network.stats().garbage).toBe(1);
       expect(other.got).toEqual([]);
@@ -202,15 +202,15 @@ describeRedis(
       process.kill(server.pid, 'SIGSTOP');
       try {
         const startMs = performance.now();
-        for (let i = 0; i < 1000; i++) first.network.send(2, ring(`${i}`));
+        for (let i = 0; i < 1000; i++) first.network.send(2, wake(`${i}`));
         expect(performance.now() - startMs).toBeLessThan(200);
         await pause(20);
         const closeMs = performance.now();
         await third.network.close();
-        third.network.send(1, ring('closed'));
+        third.network.send(1, wake('closed'));
         expect(performance.now() - closeMs).toBeLessThan(1000);
         const busyMs = performance.now();
-        second.network.send(1, ring('on its way'));
+        second.network.send(1, wake('on its way'));
         await pause(1);
         await second.network.close();
         expect(performance.now() - busyMs).toBeLessThan(1000);
@@ -240,7 +240,7 @@ describeRedis(
           .trim()
           .split('\n').length;
       expect(await clients()).toBe(5);
-      second.network.send(1, ring('last word'));
+      second.network.send(1, wake('last word'));
       await second.network.close();
       await expect.poll(() => first.got).toEqual(['last word']);
       await first.network.close();
@@ -262,13 +262,13 @@ describeRedis(
       const admin = adminOf(server.port);
       const publications = async (): Promise<number> =>
         Number(/cmdstat_publish:calls=(\d+)/.exec(await admin.info('commandstats'))?.[1] ?? 0);
-      for (let i = 0; i < 100; i++) first.network.send(2, ring('tick'));
+      for (let i = 0; i < 100; i++) first.network.send(2, wake('tick'));
       await expect.poll(() => second.got.length).toBe(100);
       expect(await publications()).toBe(1);
 
       second.got.length = 0;
       const startMs = performance.now();
-      for (let i = 0; i < COUNT; i++) first.network.send(2, ring(`account:${i}`));
+      for (let i = 0; i < COUNT; i++) first.network.send(2, wake(`account:${i}`));
       await expect.poll(() => second.got.length, { timeout: 10_000, interval: 1 }).toBe(COUNT);
       const perSecond = COUNT / ((performance.now() - startMs) / 1000);
       expect(second.got).toEqual(Array.from({ length: COUNT }, (_, i) => `account:${i}`));

@@ -93,7 +93,9 @@ describeRedis(
       expect(failure).toMatchObject({ refused: true, permanent: false, message: expect.stringContaining('out of memory') });
       expect(await dump()).toEqual(before);
       expect(await store.apply({ ...batch, ops: [finish(1)] })).toMatchObject({ answers: [{ ok: true, next: { seq: 2 } }] });
-      expect(await store.control({ op: 'beat', ...session.identity, beat: 1, acknowledged: 0 })).toMatchObject({ ok: true });
+      expect(await store.control({ op: 'heartbeat', ...session.identity, heartbeat: 1, acknowledged: 0 })).toMatchObject({
+        ok: true,
+      });
       expect(await session.apply({ ...finish(2), outcome: { state: 'failed', result: '', error: '{}' } })).toMatchObject({
         status: 'applied',
         answers: [{ ok: true }],
@@ -156,8 +158,9 @@ describeRedis(
       if (!dead.ok) throw new Error(dead.code);
       const { incarnation } = dead;
       await new Session(store, dead, 't-2').apply({ op: 'claim', entity: 'account:other' });
-      const bury = (): Promise<{ ok: boolean }> => store.control({ op: 'bury', generation: 'g1', incarnation, beatSeen: 0 });
-      await until('its lease is over', async () => (await bury()).ok);
+      const evict = (): Promise<{ ok: boolean }> =>
+        store.control({ op: 'evict', generation: 'g1', incarnation, heartbeatSeen: 0 });
+      await until('its lease is over', async () => (await evict()).ok);
       const takeover = { op: 'takeover' as const, entity: 'account:other', incarnation };
       const before = await occupied('contract');
       expect(await failureOf(session.apply(takeover))).toMatchObject({ refused: true });

@@ -85,14 +85,14 @@ describeRedis(
     it('to before a heartbeat, while the numbers of batches are as before', async () => {
       const store = await storeOf();
       const { identity } = await join(store);
-      const beat = (number: number, acknowledged: number) =>
-        store.control({ op: 'beat', ...identity, beat: number, acknowledged });
-      expect(await beat(1, 0)).toMatchObject({ ok: true });
+      const heartbeat = (number: number, acknowledged: number) =>
+        store.control({ op: 'heartbeat', ...identity, heartbeat: number, acknowledged });
+      expect(await heartbeat(1, 0)).toMatchObject({ ok: true });
       await admin.save();
-      expect(await beat(2, 1)).toMatchObject({ ok: true });
+      expect(await heartbeat(2, 1)).toMatchObject({ ok: true });
       await comesBack();
       const back = await storeOf();
-      expect(await back.control({ op: 'beat', ...identity, beat: 3, acknowledged: 2 })).toMatchObject({
+      expect(await back.control({ op: 'heartbeat', ...identity, heartbeat: 3, acknowledged: 2 })).toMatchObject({
         ok: false,
         code: 'UNKNOWN',
       });
@@ -101,22 +101,25 @@ describeRedis(
     it('and then evicts a member by what is left: its heartbeat, its batch, its next join and its leave each tell a loss', async () => {
       const session = await join(await storeOf(), 'g1', { leaseTtlMs: 1 });
       const { identity, joined } = session;
-      const beat = (number: number, acknowledged: number) => ({ op: 'beat', ...identity, beat: number, acknowledged }) as const;
-      expect(await session.store.control(beat(1, 0))).toMatchObject({ ok: true });
+      const heartbeat = (number: number, acknowledged: number) =>
+        ({ op: 'heartbeat', ...identity, heartbeat: number, acknowledged }) as const;
+      expect(await session.store.control(heartbeat(1, 0))).toMatchObject({ ok: true });
       expect(await session.apply(append('a1'))).toMatchObject({ status: 'applied' });
       await admin.save();
-      expect(await session.store.control(beat(2, 1))).toMatchObject({ ok: true });
+      expect(await session.store.control(heartbeat(2, 1))).toMatchObject({ ok: true });
       expect(await session.apply(append('a2'))).toMatchObject({ status: 'applied' });
       await comesBack();
       const back = await storeOf();
-      expect(await back.control({ op: 'bury', generation: 'g1', incarnation: joined.incarnation, beatSeen: 1 })).toMatchObject({
+      expect(
+        await back.control({ op: 'evict', generation: 'g1', incarnation: joined.incarnation, heartbeatSeen: 1 }),
+      ).toMatchObject({
         ok: true,
       });
       const code = async (op: ControlOp) => {
         const answer = await back.control(op);
         return answer.ok ? 'ok' : answer.code;
       };
-      expect([await code(beat(3, 1)), await code(beat(3, 2))]).toEqual(['FENCED', 'UNKNOWN']);
+      expect([await code(heartbeat(3, 1)), await code(heartbeat(3, 2))]).toEqual(['FENCED', 'UNKNOWN']);
       expect(await back.apply({ ...identity, n: 3, ops: [append('a3')] })).toEqual({ status: 'fenced', last: 1 });
       for (const [lastHeartbeat, lastBatch, leave] of [
         [1, 1, 'ok'],
@@ -176,17 +179,21 @@ describeRedis(
       const fresh = await join(await storeOf(), 'g2');
       expect(fresh.joined.incarnation).toBe(old.joined.incarnation);
       const { store } = fresh;
-      expect(await store.control({ op: 'beat', ...old.identity, beat: 9000, acknowledged: 0 })).toMatchObject({ code: 'LOST' });
-      expect(await store.control({ op: 'beat', ...fresh.identity, beat: 1, acknowledged: 0 })).toMatchObject({ ok: true });
+      expect(await store.control({ op: 'heartbeat', ...old.identity, heartbeat: 9000, acknowledged: 0 })).toMatchObject({
+        code: 'LOST',
+      });
+      expect(await store.control({ op: 'heartbeat', ...fresh.identity, heartbeat: 1, acknowledged: 0 })).toMatchObject({
+        ok: true,
+      });
       expect(await store.control({ op: 'report', ...old.identity, eligible: false, unreachable: [] })).toMatchObject({
         code: 'LOST',
       });
       expect(await store.control({ op: 'leave', ...old.remembered })).toMatchObject({ code: 'LOST' });
       const { generation, incarnation } = old.identity;
-      expect(await store.control({ op: 'bury', generation, incarnation, beatSeen: 1 })).toMatchObject({ code: 'LOST' });
+      expect(await store.control({ op: 'evict', generation, incarnation, heartbeatSeen: 1 })).toMatchObject({ code: 'LOST' });
       expect(await store.control({ op: 'lookup', generation, entity: ENTITY, id: 'x', seq: 1 })).toMatchObject({ code: 'LOST' });
       const { members } = await store.control({ op: 'members' });
-      expect(members).toMatchObject([{ incarnation: fresh.joined.incarnation, beat: 1, eligible: true }]);
+      expect(members).toMatchObject([{ incarnation: fresh.joined.incarnation, heartbeat: 1, eligible: true }]);
     });
 
     it('tells an incarnation that was evicted from one that was never given, for the last 1024 joins', async () => {
@@ -197,12 +204,13 @@ describeRedis(
         await store.control({ op: 'leave', ...session.remembered });
         sessions.push(session);
       }
-      const beatOf = (s: Session, more = {}) => store.control({ op: 'beat', ...s.identity, beat: 1, acknowledged: 0, ...more });
-      for (const at of [0, 10, 1029]) expect(await beatOf(sessions[at] as Session)).toMatchObject({ code: 'FENCED' });
+      const heartbeatOf = (s: Session, more = {}) =>
+        store.control({ op: 'heartbeat', ...s.identity, heartbeat: 1, acknowledged: 0, ...more });
+      for (const at of [0, 10, 1029]) expect(await heartbeatOf(sessions[at] as Session)).toMatchObject({ code: 'FENCED' });
       for (const at of [10, 1029])
-        expect(await beatOf(sessions[at] as Session, { token: 'x' })).toMatchObject({ code: 'UNKNOWN' });
-      expect(await beatOf(sessions[0] as Session, { token: 'x' })).toMatchObject({ code: 'FENCED' });
-      expect(await beatOf(sessions[0] as Session, { incarnation: 1031 })).toMatchObject({ code: 'UNKNOWN' });
+        expect(await heartbeatOf(sessions[at] as Session, { token: 'x' })).toMatchObject({ code: 'UNKNOWN' });
+      expect(await heartbeatOf(sessions[0] as Session, { token: 'x' })).toMatchObject({ code: 'FENCED' });
+      expect(await heartbeatOf(sessions[0] as Session, { incarnation: 1031 })).toMatchObject({ code: 'UNKNOWN' });
       const fields = await admin.hkeys('aq:{0}:meta');
       expect(fields.filter((field) => /^t\d+$/.test(field))).toHaveLength(1024);
     });

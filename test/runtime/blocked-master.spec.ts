@@ -7,10 +7,10 @@ import type { ControlAnswerOf, ControlOp, Identity } from '../../src/core/log/co
 import type { Batch, BatchReply } from '../../src/core/log/operations.js';
 import { LoopbackNetwork } from '../../src/memory/network.js';
 import type { Timer } from '../../src/ports/clock.js';
-import type { PulseListener } from '../../src/ports/heartbeats.js';
+import type { HeartbeatListener } from '../../src/ports/heartbeats.js';
 import type { PeerMessage } from '../../src/ports/network.js';
 import type { Store } from '../../src/ports/store.js';
-import { PlainPulse } from '../../src/runtime/heartbeats.js';
+import { PlainHeartbeatSender } from '../../src/runtime/heartbeats.js';
 import type { Node } from '../../src/runtime/node.js';
 import { SystemClock } from '../../src/system/clock.js';
 import { msg, node, until, type World, world } from './harness.js';
@@ -109,7 +109,7 @@ class LoopNetwork extends LoopbackNetwork {
 }
 
 /** Beats as the thread does: whatever the main loop does, but tells of it only there. */
-class ThreadPulse extends PlainPulse {
+class ThreadHeartbeatSender extends PlainHeartbeatSender {
   constructor(
     store: Store,
     private readonly loop: MainLoop,
@@ -117,7 +117,7 @@ class ThreadPulse extends PlainPulse {
     super(store, new SystemClock(), FAST.grpc.heartbeatMs);
   }
 
-  override begin(member: Identity, listener: PulseListener): void {
+  override begin(member: Identity, listener: HeartbeatListener): void {
     super.begin(member, {
       answered: (...told) => this.loop.run(() => listener.answered(...told)),
       ended: (why) => this.loop.run(() => listener.ended(why)),
@@ -131,7 +131,7 @@ it('a blocked master keeps its lease, is replaced, and what it had ordered is re
   const loop = new MainLoop();
   const clock = new LoopClock(loop);
   const network = new LoopNetwork(w, clock, loop);
-  const parts = { clock, network, pulse: new ThreadPulse(w.store, loop) };
+  const parts = { clock, network, heartbeats: new ThreadHeartbeatSender(w.store, loop) };
   const nodes = ['n1', 'n2', 'n3'].map((serverId, i) => {
     const own = { ...w, store: i === 0 ? new LoopStore(w.store, loop) : w.store };
     return node(own, () => serverId, { ...FAST, serverId }, undefined, undefined, i === 0 ? parts : {});

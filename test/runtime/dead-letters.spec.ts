@@ -24,7 +24,7 @@ it('a log that is shut refuses to replay or to delete what it has, also where no
   const clock = new SystemClock();
   const { store, session } = await storeOf(clock, 1);
   const box = new DeadLetterBox(store, clock);
-  await store.control({ op: 'shut', generation: session.joined.generation });
+  await store.control({ op: 'closeStore', generation: session.joined.generation });
   for (const change of [box.replay('1', { force: true }), box.purge('1'), box.replayAll({}, { force: true }), box.purgeAll({})]) {
     const error = await change.catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(AtomicQueuesError);

@@ -68,7 +68,7 @@ describe('a call to a type that another group handles', () => {
     // Once owned, the owner is rung and nobody is asked.
     heard.length = 0;
     await bank.enqueueAndWait(stock('s0'), wait);
-    expect(heard.map(([kind]) => kind)).toEqual(['ring', 'reply']);
+    expect(heard.map(([kind]) => kind)).toEqual(['wake', 'reply']);
     expect(second.status().owned).toBeGreaterThan(0);
   });
 
@@ -315,7 +315,7 @@ describe('a node that only sends', () => {
     link.cut = true;
     await until('it is buried', async () => (await w.store.control({ op: 'members' })).members.length === 1);
     await sleep(200);
-    expect(asked.filter((op) => op === 'bury')).toHaveLength(1);
+    expect(asked.filter((op) => op === 'evict')).toHaveLength(1);
     expect(asked.filter((op) => op === 'owned')).toHaveLength(walks);
   });
 

@@ -3,9 +3,9 @@ import { resolveConfig } from '../../src/core/config.js';
 import type { ControlAnswerOf, ControlOp, Identity, Member } from '../../src/core/log/control-operations.js';
 import { MemoryStore } from '../../src/memory/store.js';
 import type { Clock, Timer } from '../../src/ports/clock.js';
-import type { Ending, Pulse, PulseListener } from '../../src/ports/heartbeats.js';
+import type { Ending, HeartbeatListener, HeartbeatSender } from '../../src/ports/heartbeats.js';
 import { StoreCallError } from '../../src/ports/store.js';
-import { PlainPulse } from '../../src/runtime/heartbeats.js';
+import { PlainHeartbeatSender } from '../../src/runtime/heartbeats.js';
 import { Membership } from '../../src/runtime/membership.js';
 
 /** Time that passes only when told to; with `block`, without its timers, as under a handler that blocks the loop. */
@@ -62,22 +62,22 @@ class ManualClock implements Clock {
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-type Beat = Extract<ControlOp, { op: 'beat' }>;
-type Answer = ControlAnswerOf['beat'];
+type Heartbeat = Extract<ControlOp, { op: 'heartbeat' }>;
+type Answer = ControlAnswerOf['heartbeat'];
 
 /** A store whose answers to beats the test gives, when it likes. */
 class BeatenStore extends MemoryStore {
-  readonly beats: { readonly op: Beat; answer(answer: Answer): void; fail(error: unknown): void }[] = [];
+  readonly heartbeats: { readonly op: Heartbeat; answer(answer: Answer): void; fail(error: unknown): void }[] = [];
 
   override control<O extends ControlOp>(op: O): Promise<ControlAnswerOf[O['op']]> {
-    if (op.op !== 'beat') return super.control(op);
+    if (op.op !== 'heartbeat') return super.control(op);
     return new Promise((resolve, reject) => {
-      this.beats.push({ op, answer: (answer) => resolve(answer as ControlAnswerOf[O['op']]), fail: reject });
+      this.heartbeats.push({ op, answer: (answer) => resolve(answer as ControlAnswerOf[O['op']]), fail: reject });
     });
   }
 }
 
-class Heard implements PulseListener {
+class Heard implements HeartbeatListener {
   readonly news: string[] = [];
   answered(answer: Answer, _heartbeat: number, sentMs: number, receivedMs: number): void {
     this.news.push(`${answer.ok ? 'ok' : answer.code} ${sentMs}-${receivedMs}`);
@@ -101,44 +101,51 @@ describe('the pulse of the main loop', () => {
   function begun() {
     const clock = new ManualClock();
     const store = new BeatenStore(clock);
-    const pulse = new PlainPulse(store, clock, EVERY_MS);
+    const heartbeats = new PlainHeartbeatSender(store, clock, EVERY_MS);
     const heard = new Heard();
-    pulse.begin(member(7), heard);
-    return { clock, store, pulse, heard, news: heard.news, counters: () => store.beats.map(({ op }) => op.beat) };
+    heartbeats.begin(member(7), heard);
+    return {
+      clock,
+      store,
+      pulse: heartbeats,
+      heard,
+      news: heard.news,
+      counters: () => store.heartbeats.map(({ op }) => op.heartbeat),
+    };
   }
 
   it('has one beat in flight, counts up, and knows when the newest that was acknowledged left', async () => {
-    const { clock, store, pulse, news, counters } = begun();
-    expect(pulse.lastProvedMs()).toBe(Number.NEGATIVE_INFINITY);
+    const { clock, store, pulse: heartbeats, news, counters } = begun();
+    expect(heartbeats.lastProvedMs()).toBe(Number.NEGATIVE_INFINITY);
     await clock.pass(5 * EVERY_MS);
     expect(counters()).toEqual([1]);
-    store.beats[0]?.answer(OK);
+    store.heartbeats[0]?.answer(OK);
     await clock.pass(EVERY_MS);
-    store.beats[1]?.fail(new StoreCallError('gone', false));
+    store.heartbeats[1]?.fail(new StoreCallError('gone', false));
     await clock.pass(EVERY_MS);
-    expect(store.beats.map(({ op }) => op)).toEqual(
-      [1, 2, 3].map((beat) => ({ op: 'beat', ...member(7), beat, acknowledged: beat === 1 ? 0 : 1 })),
+    expect(store.heartbeats.map(({ op }) => op)).toEqual(
+      [1, 2, 3].map((heartbeat) => ({ op: 'heartbeat', ...member(7), heartbeat, acknowledged: heartbeat === 1 ? 0 : 1 })),
     );
     expect(news).toEqual(['ok 1100-1500', 'failed: gone']);
-    expect(pulse.lastProvedMs()).toBe(1100);
+    expect(heartbeats.lastProvedMs()).toBe(1100);
   });
 
   it('goes on after an answer that proves nothing, and after what is no StoreCallError', async () => {
-    const { clock, store, pulse, news, counters } = begun();
+    const { clock, store, pulse: heartbeats, news, counters } = begun();
     await clock.pass(EVERY_MS);
-    store.beats[0]?.answer({ ok: false, code: 'STALE_BEAT', at: 9 });
+    store.heartbeats[0]?.answer({ ok: false, code: 'STALE_HEARTBEAT', at: 9 });
     await clock.pass(EVERY_MS);
-    store.beats[1]?.fail(new TypeError('odd'));
+    store.heartbeats[1]?.fail(new TypeError('odd'));
     await clock.pass(EVERY_MS);
-    expect(news).toEqual(['STALE_BEAT 1100-1100', 'failed: TypeError: odd']);
+    expect(news).toEqual(['STALE_HEARTBEAT 1100-1100', 'failed: TypeError: odd']);
     expect(counters()).toEqual([1, 2, 3]);
-    expect(pulse.lastProvedMs()).toBe(Number.NEGATIVE_INFINITY);
+    expect(heartbeats.lastProvedMs()).toBe(Number.NEGATIVE_INFINITY);
   });
 
   it.each(['FENCED', 'LOST', 'UNKNOWN'] as const)('is silent after %s', async (code) => {
     const { clock, store, news, counters } = begun();
     await clock.pass(EVERY_MS);
-    store.beats[0]?.answer({ ok: false, code, at: 0 });
+    store.heartbeats[0]?.answer({ ok: false, code, at: 0 });
     await clock.pass(10 * EVERY_MS);
     expect(news).toEqual([code]);
     expect(counters()).toEqual([1]);
@@ -146,37 +153,37 @@ describe('the pulse of the main loop', () => {
   });
 
   it('tells and proves nothing of a former incarnation, and starts each with a counter of its own', async () => {
-    const { clock, store, pulse, news } = begun();
+    const { clock, store, pulse: heartbeats, news } = begun();
     await clock.pass(EVERY_MS);
     const next = new Heard();
-    pulse.begin(member(8), next);
-    store.beats[0]?.answer(OK);
+    heartbeats.begin(member(8), next);
+    store.heartbeats[0]?.answer(OK);
     await clock.pass(EVERY_MS);
     expect(news).toEqual([]);
-    expect(pulse.lastProvedMs()).toBe(Number.NEGATIVE_INFINITY);
-    expect(store.beats[1]?.op).toEqual({ op: 'beat', ...member(8), beat: 1, acknowledged: 0 });
-    pulse.end();
-    store.beats[1]?.fail(new StoreCallError('late', false));
+    expect(heartbeats.lastProvedMs()).toBe(Number.NEGATIVE_INFINITY);
+    expect(store.heartbeats[1]?.op).toEqual({ op: 'heartbeat', ...member(8), heartbeat: 1, acknowledged: 0 });
+    heartbeats.end();
+    store.heartbeats[1]?.fail(new StoreCallError('late', false));
     await clock.pass(10 * EVERY_MS);
     expect(next.news).toEqual([]);
-    expect(store.beats).toHaveLength(2);
+    expect(store.heartbeats).toHaveLength(2);
   });
 
   it('leaves no timer once closed, also for a join that succeeds afterwards', async () => {
-    const { clock, store, pulse, heard } = begun();
-    await pulse.close();
-    pulse.begin(member(9), heard);
-    await pulse.close();
+    const { clock, store, pulse: heartbeats, heard } = begun();
+    await heartbeats.close();
+    heartbeats.begin(member(9), heard);
+    await heartbeats.close();
     expect(clock.armed).toBe(0);
-    expect(store.beats).toEqual([]);
+    expect(store.heartbeats).toEqual([]);
   });
 });
 
 /** A pulse whose knowledge and whose news the test gives apart, as a thread and a blocked loop have them. */
-class ThreadLike implements Pulse {
-  listener: PulseListener | undefined;
+class ThreadLike implements HeartbeatSender {
+  listener: HeartbeatListener | undefined;
   provedMs = Number.NEGATIVE_INFINITY;
-  begin(_member: Identity, listener: PulseListener): void {
+  begin(_member: Identity, listener: HeartbeatListener): void {
     this.listener = listener;
   }
   end(): void {
@@ -197,13 +204,13 @@ const LEASE_MS = TTL_MS - 100;
 async function joined() {
   const clock = new ManualClock();
   const store = new MemoryStore(clock);
-  const pulse = new ThreadLike();
+  const heartbeats = new ThreadLike();
   const events: string[] = [];
   const config = resolveConfig(
     { store: 'memory', grpc: { nodeTTLMs: TTL_MS, leaseMarginMs: TTL_MS - LEASE_MS, heartbeatMs: 100 } },
     { nodeEnv: 'test', hostname: 'test', generateServerId: () => 'n' },
   );
-  const membership = new Membership(store, pulse, clock, { next: () => 0.5, token: () => 't' }, config, [], {
+  const membership = new Membership(store, heartbeats, clock, { next: () => 0.5, token: () => 't' }, config, [], {
     suspended: () => events.push('suspended'),
     resumed: () => events.push('resumed'),
     fenced: (why) => events.push(`fenced: ${why}`),
@@ -213,17 +220,17 @@ async function joined() {
   });
   await membership.join(false);
   const told = (sentMs: number, receivedMs = sentMs, nowMs = 0): void =>
-    pulse.listener?.answered({ ok: true, nowMs, leaseUntilMs: nowMs + TTL_MS, counters: COUNTERS }, 1, sentMs, receivedMs);
+    heartbeats.listener?.answered({ ok: true, nowMs, leaseUntilMs: nowMs + TTL_MS, counters: COUNTERS }, 1, sentMs, receivedMs);
   // That the join was answered.
   expect(events.splice(0)).toEqual(['well']);
-  return { clock, store, pulse, events, membership, told };
+  return { clock, store, pulse: heartbeats, events, membership, told };
 }
 
 describe('the lease of a node whose beats leave elsewhere', () => {
   it('is in force after a blocked loop that the pulse outlived: no suspension, whatever the order of what happens then', async () => {
-    const { clock, pulse, events, membership, told } = await joined();
+    const { clock, pulse: heartbeats, events, membership, told } = await joined();
     clock.block(5 * TTL_MS);
-    pulse.provedMs = 1000 + 5 * TTL_MS - 50;
+    heartbeats.provedMs = 1000 + 5 * TTL_MS - 50;
     expect(membership.leaseValid()).toBe(true);
     expect(membership.leaseLeftMs()).toBe(LEASE_MS - 50);
     // The news of all those beats, oldest first; the timer of the lapse, long due, comes in between.
@@ -238,8 +245,8 @@ describe('the lease of a node whose beats leave elsewhere', () => {
   });
 
   it('has lapsed after a blocked loop that the pulse did not outlive', async () => {
-    const { clock, pulse, events, membership } = await joined();
-    pulse.provedMs = 1000 + TTL_MS;
+    const { clock, pulse: heartbeats, events, membership } = await joined();
+    heartbeats.provedMs = 1000 + TTL_MS;
     clock.block(TTL_MS + LEASE_MS);
     expect(membership.leaseValid()).toBe(false);
     expect(membership.leaseLeftMs()).toBe(0);
@@ -248,12 +255,12 @@ describe('the lease of a node whose beats leave elsewhere', () => {
   });
 
   it('counts as lapsed once a start was refused, also if it is proved before the lapse is noticed: what waits is resumed', async () => {
-    const { clock, pulse, events, membership, told } = await joined();
+    const { clock, pulse: heartbeats, events, membership, told } = await joined();
     clock.block(LEASE_MS);
     expect(membership.leaseValid()).toBe(false);
-    pulse.provedMs = 1000 + LEASE_MS - 10;
+    heartbeats.provedMs = 1000 + LEASE_MS - 10;
     expect(membership.leaseValid()).toBe(false);
-    told(pulse.provedMs);
+    told(heartbeats.provedMs);
     expect(events).toEqual(['well', 'suspended', 'resumed']);
     expect(membership.leaseValid()).toBe(true);
   });
@@ -266,18 +273,18 @@ describe('the lease of a node whose beats leave elsewhere', () => {
   });
 
   it('hears of its death, and nothing of a former incarnation', async () => {
-    const { pulse, events, membership } = await joined();
-    const { listener } = pulse;
+    const { pulse: heartbeats, events, membership } = await joined();
+    const { listener } = heartbeats;
     listener?.failed(new StoreCallError('down', false));
     listener?.ended('FENCED');
     expect(events).toEqual(['ill: down', 'well', 'fenced: the store has evicted this incarnation']);
     membership.forget(0);
-    expect(pulse.listener).toBeUndefined();
+    expect(heartbeats.listener).toBeUndefined();
     expect(membership.leaseValid()).toBe(false);
   });
 
   it('gives the others a whole TTL again after an outage of the store that passed while the loop was blocked', async () => {
-    const { clock, store, pulse, membership, told } = await joined();
+    const { clock, store, pulse: heartbeats, membership, told } = await joined();
     const other = await store.control({
       ...{ op: 'join', serverId: 'other', group: 'g', address: 'h:1', token: 'o', schema: 1, generation: 'x', workersMax: 0 },
       settings: {
@@ -287,17 +294,17 @@ describe('the lease of a node whose beats leave elsewhere', () => {
       contracts: [],
     });
     if (!other.ok) throw new Error(other.code);
-    const bury = async (): Promise<readonly Member[]> => membership.buryTheDead(await store.control({ op: 'members' }));
-    const isBuried = async (): Promise<boolean> =>
+    const evict = async (): Promise<readonly Member[]> => membership.evictTheDead(await store.control({ op: 'members' }));
+    const isEvicted = async (): Promise<boolean> =>
       (await store.control({ op: 'members' })).members.every(({ incarnation }) => incarnation !== other.incarnation);
-    await bury();
+    await evict();
     clock.block(3 * TTL_MS);
-    pulse.provedMs = 1000 + 3 * TTL_MS - 10;
-    told(pulse.provedMs);
-    await bury();
-    expect(await isBuried()).toBe(false);
+    heartbeats.provedMs = 1000 + 3 * TTL_MS - 10;
+    told(heartbeats.provedMs);
+    await evict();
+    expect(await isEvicted()).toBe(false);
     clock.block(TTL_MS);
-    await bury();
-    expect(await isBuried()).toBe(true);
+    await evict();
+    expect(await isEvicted()).toBe(true);
   });
 });

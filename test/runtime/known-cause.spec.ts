@@ -29,7 +29,7 @@ it('a call whose outcome is unknown since the node was evicted has the eviction 
   const store: Store = {
     apply: (batch) => (evicts ? new Promise(() => undefined) : w.store.apply(batch)),
     control: ((op: ControlOp) =>
-      evicts && op.op === 'beat'
+      evicts && op.op === 'heartbeat'
         ? Promise.resolve({ ok: false, code: 'FENCED', at: 0 })
         : w.store.control(op)) as Store['control'],
     onReplaced: () => {},

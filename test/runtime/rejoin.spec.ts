@@ -11,7 +11,7 @@ const CONFIG = { shutdownGraceMs: 300, serverId: 'n1', grpc: TIMING };
 function evictable(store: Store): { store: Store; state: { evicts: boolean; refusesJoins: boolean } } {
   const state = { evicts: false, refusesJoins: false };
   const control = async (op: ControlOp): Promise<unknown> => {
-    if (state.evicts && op.op === 'beat') return { ok: false, code: 'FENCED', at: 0 };
+    if (state.evicts && op.op === 'heartbeat') return { ok: false, code: 'FENCED', at: 0 };
     if (state.refusesJoins && op.op === 'join') throw new StoreCallError('OOM: no room for a member', true);
     return store.control(op);
   };

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Identity } from '../../src/core/log/control-operations.js';
 import { MemoryStore } from '../../src/memory/store.js';
-import type { Pulse, PulseListener } from '../../src/ports/heartbeats.js';
+import type { HeartbeatListener, HeartbeatSender } from '../../src/ports/heartbeats.js';
 import type { Store } from '../../src/ports/store.js';
 import type { Node } from '../../src/runtime/node.js';
 import { SystemClock } from '../../src/system/clock.js';
@@ -10,16 +10,16 @@ import { msg, node, sleep, until, world } from './harness.js';
 const TIMING = { nodeTTLMs: 400, heartbeatMs: 100, leaseMarginMs: 20 };
 
 /** Sends a heartbeat when the test says so. */
-class PulseByHand implements Pulse {
-  private beats = 0;
-  private run: { member: Identity; listener: PulseListener } | undefined;
+class HeartbeatsByHand implements HeartbeatSender {
+  private heartbeats = 0;
+  private run: { member: Identity; listener: HeartbeatListener } | undefined;
 
   constructor(
     private readonly store: Store,
     private readonly clock: SystemClock,
   ) {}
 
-  begin(member: Identity, listener: PulseListener): void {
+  begin(member: Identity, listener: HeartbeatListener): void {
     this.run = { member, listener };
   }
   end(): void {
@@ -32,13 +32,13 @@ class PulseByHand implements Pulse {
     return Promise.resolve();
   }
 
-  async beat(): Promise<void> {
+  async heartbeat(): Promise<void> {
     const { run } = this;
     if (run === undefined) throw new Error('no incarnation to send a heartbeat for');
     const sentMs = this.clock.monotonicMs();
-    const beat = ++this.beats;
-    const answer = await this.store.control({ op: 'beat', ...run.member, beat, acknowledged: 0 });
-    run.listener.answered(answer, beat, sentMs, this.clock.monotonicMs());
+    const heartbeat = ++this.heartbeats;
+    const answer = await this.store.control({ op: 'heartbeat', ...run.member, heartbeat, acknowledged: 0 });
+    run.listener.answered(answer, heartbeat, sentMs, this.clock.monotonicMs());
   }
 }
 
@@ -54,7 +54,7 @@ describe('a node whose lease is proved again', () => {
   it('asks for the lease before each attempt that waited, not once for all of them', async () => {
     const clock = new SystemClock();
     const store = new MemoryStore(clock);
-    const pulse = new PulseByHand(store, clock);
+    const heartbeats = new HeartbeatsByHand(store, clock);
     const leaseLeftMs: number[] = [];
     const replies: (() => void)[] = [];
     let holdsReplies = false;
@@ -74,10 +74,10 @@ describe('a node whose lease is proved again', () => {
       { grpc: TIMING },
       undefined,
       undefined,
-      { pulse },
+      { heartbeats },
     );
     await started.start();
-    await pulse.beat();
+    await heartbeats.heartbeat();
     holdsReplies = true;
     const calls = ['a', 'b', 'c'].map((id) => (started as Node).enqueue(msg(id)));
     await until('the batch is applied', () => replies.length > 0);
@@ -89,7 +89,7 @@ describe('a node whose lease is proved again', () => {
     expect(leaseLeftMs).toEqual([]);
 
     for (let i = 1; i <= calls.length; i++) {
-      await pulse.beat();
+      await heartbeats.heartbeat();
       await until(`${i} of them have started`, () => leaseLeftMs.length >= i);
       await sleep(10);
       expect(leaseLeftMs).toHaveLength(i);

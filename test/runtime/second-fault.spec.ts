@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { ControlOp } from '../../src/core/log/control-operations.js';
 import { type Store, StoreCallError } from '../../src/ports/store.js';
-import { PlainPulse } from '../../src/runtime/heartbeats.js';
+import { PlainHeartbeatSender } from '../../src/runtime/heartbeats.js';
 import { node, until, world } from './harness.js';
 import { fast, started } from './started.js';
 
@@ -27,14 +27,14 @@ it('a start that fails, and a leave that fails after it: the first says why, and
     },
     () => closed.push('store'),
   );
-  const pulse = new (class extends PlainPulse {
+  const heartbeats = new (class extends PlainHeartbeatSender {
     override async close(): Promise<void> {
       await super.close();
       closed.push('pulse');
       throw new Error('the thread would not end');
     }
   })(store, w.clock, 40);
-  const n = node({ ...w, store }, () => 1, fast(), undefined, undefined, { pulse });
+  const n = node({ ...w, store }, () => 1, fast(), undefined, undefined, { heartbeats });
   await expect(n.start()).rejects.toMatchObject({ code: 'CONFIG_INVALID', details: { cause: 'no permission for members' } });
   expect(closed).toEqual(['pulse', 'store']);
 });

@@ -122,7 +122,7 @@ describe('a node that is stopped while it starts', () => {
     one.store.release();
     expect(await starting).toMatchObject({ code: 'SHUTTING_DOWN' });
     await stopping;
-    expect(one.store.calls).not.toContain('bury');
+    expect(one.store.calls).not.toContain('evict');
     await expectSilence(one, true);
     twin.store.isCut = false;
   });
@@ -155,9 +155,9 @@ describe('a node that is stopped while it starts', () => {
 async function evict({ n, w, store }: Watched): Promise<void> {
   store.isCut = true;
   const { generation, members } = await w.store.control({ op: 'members' });
-  const { incarnation, beat } = members[0] ?? { incarnation: n.status().incarnation, beat: 0 };
-  const bury = { op: 'bury', generation, incarnation, beatSeen: beat } as const;
-  await until('it is evicted', async () => (await w.store.control(bury)).ok);
+  const { incarnation, heartbeat } = members[0] ?? { incarnation: n.status().incarnation, heartbeat: 0 };
+  const evict = { op: 'evict', generation, incarnation, heartbeatSeen: heartbeat } as const;
+  await until('it is evicted', async () => (await w.store.control(evict)).ok);
   store.isCut = false;
 }
 
@@ -175,8 +175,8 @@ describe('a node that joined and has not read the members yet', () => {
     const { one, starting } = await joined();
     const first = one.n.status().incarnation;
     await evict(one);
-    const beats = one.store.calls.length;
-    await until('it hears of that', () => one.store.calls.slice(beats).includes('beat'));
+    const heartbeats = one.store.calls.length;
+    await until('it hears of that', () => one.store.calls.slice(heartbeats).includes('heartbeat'));
     one.store.release();
     await starting;
     await until('it is ready', () => one.n.status().isReady, 2000);
@@ -186,7 +186,7 @@ describe('a node that joined and has not read the members yet', () => {
   it('loses its store: does not start', async () => {
     const { one, starting } = await joined();
     const { generation } = await one.w.store.control({ op: 'members' });
-    await one.w.store.control({ op: 'shut', generation });
+    await one.w.store.control({ op: 'closeStore', generation });
     await until('it hears of that', () => one.n.status().state === 'closed');
     one.store.release();
     expect(await codeOf(starting)).toMatchObject({ code: 'STORE_LOST' });
@@ -259,7 +259,7 @@ describe('a node that has stopped', () => {
     await expectSilence(one);
   });
 
-  const DUTY_CALLS: readonly CallName[] = ['members', 'ready', 'audit', 'lead', 'report', 'beat', 'counts'];
+  const DUTY_CALLS: readonly CallName[] = ['members', 'ready', 'audit', 'lead', 'report', 'heartbeat', 'counts'];
 
   it.each(DUTY_CALLS)('is silent although a call of a duty was under way: %s', async (call) => {
     const one = watched(world(), { storeCallTimeoutMs: 100, shutdownGraceMs: 100 });
@@ -298,7 +298,7 @@ describe('a node that has stopped', () => {
     },
   );
 
-  it.each(['leave', 'batch', 'beat'] as const)('reports nothing when a call fails after that: %s', async (call) => {
+  it.each(['leave', 'batch', 'heartbeat'] as const)('reports nothing when a call fails after that: %s', async (call) => {
     const w = world();
     const { grpc } = fast();
     const one = watched(w, { storeCallTimeoutMs: 100, shutdownGraceMs: 100, grpc: { ...grpc, redisHealthFailureThreshold: 1 } });

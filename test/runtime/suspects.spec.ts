@@ -68,7 +68,7 @@ describe('a suspected peer', () => {
     w.hub.deliver = (to, message, from) => {
       if (message.kind === 'assign') sent.push(to);
       // Only what the master assigns: the ring place would take the rest by itself.
-      if (message.kind !== 'ring' || message.message !== undefined) deliver(to, message, from);
+      if (message.kind !== 'wake' || message.message !== undefined) deliver(to, message, from);
     };
     const [two, third3] = [second.node.status().incarnation, third.node.status().incarnation];
     first.network.suspect(third3, true);

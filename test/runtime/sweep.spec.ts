@@ -22,7 +22,7 @@ afterEach(() => running?.stop());
 /** A node that neither leads nor is the place of the orphan, in a group whose master does nothing. */
 class Scene {
   pages = 0;
-  rings = 0;
+  wakes = 0;
   readonly audits: string[] = [];
   readonly damages: string[] = [];
   private dead: { incarnation: number }[] = [];
@@ -53,10 +53,10 @@ class Scene {
         deadLetters: { max: 0, ttlMs: 0 },
       },
       store: { control: async (op: ControlOp) => answers[op.op as keyof typeof answers](op as never) },
-      network: { send: (to: number, { kind }: { kind: string }) => void (to === PLACE && kind === 'ring' && this.rings++) },
+      network: { send: (to: number, { kind }: { kind: string }) => void (to === PLACE && kind === 'wake' && this.wakes++) },
       membership: {
         ...{ incarnation: 1, generation: 'g', storeNowMs: () => 1, isForeign: () => false, stopWatching: nothing },
-        buryTheDead: async () => this.dead.splice(0),
+        evictTheDead: async () => this.dead.splice(0),
       },
       ownership: {
         avoided: { swept: () => undefined },
@@ -133,7 +133,7 @@ it.each<[when: string, script: (scene: () => Scene) => (n: number) => Promise<Pi
 ])('an entity that a dead member left is offered to its place at once, if it was taken over %s', async (_, script) => {
   const scene: Scene = new Scene(script(() => scene));
   await sleep(0);
-  await until('it is offered', () => scene.rings > 0, 1000);
+  await until('it is offered', () => scene.wakes > 0, 1000);
   const { pages } = scene;
   await sleep(100);
   // Then the sweep has its usual pause again.

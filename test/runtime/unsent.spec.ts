@@ -182,7 +182,7 @@ describe('the calls of a node that closes itself while the store stands still', 
     const unsent = [codeOf(n.enqueue(msg('a'))), codeOf(n.enqueueAndWait(msg('a'), { timeoutMs: 8000 }))];
     const bulk = n.enqueueBulk([msg('b'), msg('c')]);
     const { control } = store;
-    store.control = (op) => (op.op === 'beat' ? Promise.resolve({ ok: false, code: 'LOST', at: 0 } as never) : control(op));
+    store.control = (op) => (op.op === 'heartbeat' ? Promise.resolve({ ok: false, code: 'LOST', at: 0 } as never) : control(op));
     const since = performance.now();
     expect((await Promise.all(left)).map(({ code }) => code)).toEqual(['OUTCOME_UNKNOWN', 'OUTCOME_UNKNOWN']);
     expect((await Promise.all(unsent)).map(({ code }) => code)).toEqual(['STORE_LOST', 'STORE_LOST']);

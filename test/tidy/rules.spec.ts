@@ -11,6 +11,7 @@ import {
   unfinishedFaults,
 } from './rules.js';
 import type { Source } from './source.js';
+import { retiredWordFaults } from './words.js';
 
 const at = (path: string, text: string): Source => ({ path, text });
 const lines = (count: number): string => Array.from({ length: count }, (_, i) => `const v${i} = ${i};`).join('\n');
@@ -156,5 +157,26 @@ describe('the pages', () => {
 
   it('invariant ids are found as words of their own', () => {
     expect(invariantIdsIn('I1, (I2f) and L3; not AI1, I10, x.I4 or L2x')).toEqual(['I1', 'I2f', 'L3']);
+  });
+});
+
+describe('retired words', () => {
+  it.each([
+    ['src/a.ts', '/** Whom the ring names takes it. */', 2],
+    ['src/a.ts', 'f(); // the beat is late', 1],
+    ['src/a.ts', '/**\n * Returns what\n * nobody was told.\n */', 2],
+    ['src/a.ts', '// a letter that was buried', 2],
+    ['src/a.lua', 'local x = 1 -- of a ghost, see design §3', 2],
+  ])('are found in a comment of %s: %s', (path, text, count) => {
+    expect(retiredWordFaults(at(path, text))).toHaveLength(count);
+  });
+
+  it.each([
+    ['src/a.ts', "const told = 'the beat of nobody';"],
+    ['src/a.ts', '// a dead letter; 128 letters, digits; ASCII letters'],
+    ['src/a.ts', '/** The trace event `buried` and the field "letter". */'],
+    ['src/a.lua', "local ring = 'ghost'"],
+  ])('are left alone in code, quotes and other meanings, in %s: %s', (path, text) => {
+    expect(retiredWordFaults(at(path, text))).toEqual([]);
   });
 });

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { arrowFaults, optionalPeerFaults, unusedFaults, unusedLuaFaults } from './arrows.js';
 import { anyFaults, bannedGlobalFaults, sizeFaults, timerFaults, unfinishedFaults } from './rules.js';
 import { readSources } from './source.js';
+import { retiredWordFaults } from './words.js';
 
 const src = readSources(['src'], '.ts');
 const lua = readSources(['src'], '.lua');
@@ -70,6 +71,14 @@ describe('the code', () => {
 
   it('has no file that nobody imports', () => {
     expect([...unusedFaults(src, entries()), ...unusedLuaFaults(lua, [...src, ...readSources(['scripts'], '.mjs')])]).toEqual([]);
+  });
+
+  it('says in its comments what docs/glossary.md has a term for', () => {
+    // The tests come next.
+    const folders = ['src', 'sim', 'chaos', 'bench', 'demo', 'scripts'];
+    const spoken = [...folders.flatMap((folder) => readSources([folder], '.ts')), ...lua];
+    expect(spoken.length).toBeGreaterThan(200);
+    expect(spoken.filter(({ path }) => !path.endsWith('.gen.ts')).flatMap(retiredWordFaults)).toEqual([]);
   });
 
   it('has no mark of unfinished work', () => {

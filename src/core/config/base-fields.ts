@@ -32,7 +32,7 @@ const waitMs = integer(0, TIMER_MS_MAX);
 const periodMs = integer(1, TIMER_MS_MAX);
 const backoff = oneOf('fixed', 'exponential');
 
-/** Every field outside `grpc`: the compiler holds it complete against the config types. */
+/** All fields outside `grpc`. The compiler checks the table against the config types, so that no field is missing. */
 export const BASE_FIELDS = {
   store: optionalField(
     oneOf('memory', 'redis'),

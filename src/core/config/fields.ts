@@ -3,7 +3,7 @@ import { GRPC_FIELDS } from './grpc-fields.js';
 import type { ConfigField, FieldSpec } from './rules.js';
 import type { ConfigPath } from './types.js';
 
-/** The one table of fields: validation, defaults and docs/config.md all come from it. */
+/** The only table of fields. Validation, defaults and docs/config.md use it. */
 export const FIELDS = { ...BASE_FIELDS, ...GRPC_FIELDS };
 
 export type FieldValue<P extends ConfigPath> = (typeof FIELDS)[P]['fallback'];
@@ -17,7 +17,7 @@ export const fieldOf = (path: string): FieldSpec<unknown> | undefined =>
 const allowedText = ({ rule, later }: FieldSpec<unknown>): string =>
   later === undefined ? rule.allowed : `${later.allowedNow} (${later.why})`;
 
-/** Every field with what a reader needs to set it; `<type>` stands for any entity type. */
+/** All fields as rows of docs/config.md. `<type>` stands for any entity type. */
 export const CONFIG_FIELDS: readonly ConfigField[] = Object.entries<FieldSpec<unknown>>(FIELDS).map(([path, spec]) => ({
   path,
   default: spec.fallbackText,
@@ -26,7 +26,7 @@ export const CONFIG_FIELDS: readonly ConfigField[] = Object.entries<FieldSpec<un
   guidance: spec.guidance,
 }));
 
-/** The keys of each section, by the section's path; `<type>` is a wildcard. */
+/** The keys of each section, by the path of the section. `<type>` is a wildcard. */
 export const SECTIONS: ReadonlyMap<string, ReadonlySet<string>> = sectionsOf(Object.keys(FIELDS));
 
 function sectionsOf(paths: readonly string[]): Map<string, Set<string>> {

@@ -7,7 +7,7 @@ const waitMs = integer(0, TIMER_MS_MAX);
 const periodMs = integer(1, TIMER_MS_MAX);
 const threshold = integer(1);
 
-/** Every field of `grpc`: the compiler holds it complete against the config types. */
+/** All fields of `grpc`. The compiler checks the table against the config types, so that no field is missing. */
 export const GRPC_FIELDS = {
   'grpc.enabled': field(
     BOOLEAN,

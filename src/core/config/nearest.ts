@@ -1,4 +1,4 @@
-/** The most similar of `names` to what was written, if any is near enough to be meant; case does not count. */
+/** Returns the name of `names` that is most similar to `written`, ignoring case; undefined if no name is similar enough. */
 export function nearestName(written: string, names: Iterable<string>): string | undefined {
   const wanted = written.toLowerCase();
   let best: string | undefined;
@@ -15,7 +15,7 @@ export function nearestName(written: string, names: Iterable<string>): string | 
   return best;
 }
 
-/** Levenshtein's distance, row by row. */
+/** Returns the Levenshtein distance, computed row by row. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

@@ -3,20 +3,20 @@ import { isObject } from './rules.js';
 import type { ConfigEnvironment, ConfigPath } from './types.js';
 import { type Findings, shown } from './validate.js';
 
-/** Bytes that the slowest link to the store that is reckoned with carries in a millisecond: 100 Mbit/s. */
+/** Bytes per ms over the slowest link to the store that the checks assume: 100 Mbit/s. */
 const LINK_BYTES_PER_MS = 12_500;
 
-/** What crosses in half of a store call's time; the other half is for what the store and its queue take. */
+/** Returns the bytes that cross the link in half of a store call's time. The other half is for the store and its queue. */
 export const crossesBytes = (storeCallTimeoutMs: number): number => (storeCallTimeoutMs / 2) * LINK_BYTES_PER_MS;
 
-/** Finds what is wrong between fields that are right one by one, and adds it to the faults. */
+/** Checks relations between fields that are each correct, and adds what is wrong to the faults. */
 export function checkRelations(input: unknown, found: Findings, environment: ConfigEnvironment): void {
   checkStore(input, found, environment);
   checkWal(found, environment);
   checkGrpc(input, found);
   checkTiming(found);
   checkSizes(found);
-  checkTwins(found);
+  checkDuplicates(found);
   checkRetry(found, 'retry.backoffDelay', 'retry.maxDelay', rootDelayMs(found), found.get('retry.maxDelay'));
   for (const type of found.entityTypes) checkEntity(found, type);
 }
@@ -60,7 +60,7 @@ function checkRedis(found: Findings): void {
   if (url === undefined) return;
   const { hasCredentials, db } = partsOfRedisUrl(url);
   const given = ['redis.username', 'redis.password'].filter((path) => found.has(path));
-  // The client would take the URL's, of which one may be empty.
+  // The client would use the credentials of the URL, and one of the two may be empty there.
   if (hasCredentials && given.length > 0) both('user name and password in `url`, or as `redis.username` and `redis.password`');
   if (db !== undefined && found.isGiven('redis.db') && db !== found.get('redis.db'))
     both('the database in `url`, or as `redis.db`');
@@ -127,7 +127,7 @@ function checkTiming(found: Findings): void {
   );
 }
 
-/** Only a payload limit that is given: with the default one, batches on a thin link are small and get more time. */
+/** Checks the payload limit only if it is given. With the default limit, batches on a slow link are small and get more time. */
 function checkSizes(found: Findings): void {
   if (!found.isGiven('maxPayloadBytes')) return;
   relation(
@@ -139,17 +139,18 @@ function checkSizes(found: Findings): void {
   );
 }
 
-/** `serverId` and `serviceGroup` may stand in two places, but say one thing. */
-function checkTwins(found: Findings): void {
+/** Checks that `serverId` and `serviceGroup`, which may be given in two places, have the same value in both. */
+function checkDuplicates(found: Findings): void {
   for (const key of ['serverId', 'serviceGroup'] as const) {
-    const twin = `grpc.${key}` as const;
-    if (!found.has(key) || !found.has(twin) || found.isBad(key) || found.isBad(twin)) continue;
-    const [root, inner] = [found.get(key), found.get(twin)];
-    if (root !== inner) found.fault(key, `${shown(root)}, and ${twin} ${shown(inner)}`, 'the same value, or only one of the two');
+    const duplicate = `grpc.${key}` as const;
+    if (!found.has(key) || !found.has(duplicate) || found.isBad(key) || found.isBad(duplicate)) continue;
+    const [root, inner] = [found.get(key), found.get(duplicate)];
+    if (root !== inner)
+      found.fault(key, `${shown(root)}, and ${duplicate} ${shown(inner)}`, 'the same value, or only one of the two');
   }
 }
 
-/** Only if given: a default never makes a fault. */
+/** Returns `retry.backoffDelay` only if it is given: a default never causes a fault. */
 const rootDelayMs = (found: Findings): number | undefined =>
   found.isGiven('retry.backoffDelay') ? found.get('retry.backoffDelay') : undefined;
 

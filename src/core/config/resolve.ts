@@ -7,7 +7,7 @@ const MAX_DELAY_MS = 30_000;
 const MS_PER_S = 1000;
 const KEEPALIVE_MS_MIN = 10_000;
 
-/** Builds the resolved config of findings without faults. */
+/** Returns the resolved config of findings without faults. */
 export function resolvedOf(found: Findings, environment: ConfigEnvironment): ResolvedConfig {
   const redis = found.has('redis') ? redisOf(found) : undefined;
   const get = found.get.bind(found) as Findings['get'];
@@ -107,7 +107,7 @@ function redisOf(found: Findings): ResolvedRedis {
   const optional = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<typeof given>;
   const url = found.get('redis.url');
   if (url !== undefined) return { url, ...(found.has('redis.db') && { db: found.get('redis.db') }), ...optional };
-  // In brackets it is a part of a URL; the resolver of names takes it without.
+  // Removes the brackets of an IPv6 address: they belong to URLs, and name resolution does not accept them.
   const host = found.get('redis.host').replace(/^\[|\]$/g, '');
   return { host, port: found.get('redis.port'), db: found.get('redis.db'), ...optional };
 }
@@ -129,7 +129,7 @@ function rootRetry(found: Findings): RetryPolicy {
 }
 
 function entityTable(found: Findings): Pick<ResolvedConfig, 'entitySettings'> {
-  // "" is no entity type, so its lookups find nothing given: the defaults.
+  // "" is not an entity type, so no field is given for it, and lookups return the defaults.
   const defaults = settingsOf(found, '');
   const table = new Map(found.entityTypes.map((type) => [type, settingsOf(found, type)]));
   return { entitySettings: (type) => table.get(type) ?? defaults };
@@ -158,7 +158,7 @@ function settingsOf(found: Findings, type: string): EntitySettings {
 
 type Noted = Pick<ResolvedConfig, 'store' | 'wal' | 'grpc'>;
 
-/** What is legal but worth a line at start. */
+/** Returns the notices to log at start: settings that are legal but need attention. */
 export function noticesOf({ store, wal, grpc }: Noted, storeGiven: boolean): string[] {
   const notices: string[] = [];
   if (store === 'memory' && !storeGiven) {

@@ -1,16 +1,16 @@
-/** What a config field may be, and how the table of fields is built. */
+/** Rules for the values of config fields, and the functions that build the table of fields. */
 import { REDIS_URL_FORM, redisUrlFault } from '../redis-options.js';
 
 export interface Rule<T> {
   readonly allowed: string;
-  /** Only for its type: which values the rule lets through. */
+  /** Never set. Its type is the type of the values that the rule accepts. */
   readonly type?: T;
   accepts(value: unknown): boolean;
-  /** What is wrong with a value that is not accepted, without anything secret of it. */
+  /** Returns what is wrong with a value that is not accepted, without any secret part of it. */
   readonly whyNot?: (value: unknown) => string;
 }
 
-/** Values that are meant to work and do not yet. */
+/** Values of a field that are planned but not supported yet. */
 export interface Later {
   readonly refuses: (value: unknown) => boolean;
   readonly allowedNow: string;
@@ -29,7 +29,7 @@ export interface ConfigField {
 export interface FieldSpec<T> {
   readonly rule: Rule<T>;
   readonly fallback: T;
-  /** How the default reads where it is no plain value. */
+  /** Text of the default for docs/config.md, where the default is not a plain value. */
   readonly fallbackText: string;
   readonly unit: string;
   readonly guidance: string;
@@ -56,12 +56,12 @@ export function field<T>(rule: Rule<T>, fallback: T, guidance: string, options: 
   };
 }
 
-/** A field without a default. */
+/** Returns a field without a default. */
 export function optionalField<T>(rule: Rule<T>, guidance: string, options: FieldOptions = {}): FieldSpec<T | undefined> {
   return field<T | undefined>(rule, undefined, guidance, { fallbackText: '-', ...options });
 }
 
-/** The longest delay of a JavaScript timer; a longer one fires at once. */
+/** Longest delay of a JavaScript timer in ms. A timer with a longer delay fires at once. */
 export const TIMER_MS_MAX = 2_147_483_647;
 
 export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): Rule<number> {

@@ -1,21 +1,21 @@
 import type { RetryPolicy } from '../retry.js';
 
-/** Connection to the one Redis; either `url` or `host` and `port`. */
+/** Connection to the single Redis: either `url`, or `host` and `port`. */
 export interface IRedisConfig {
   readonly host?: string;
   readonly port?: number;
-  /** User of the ACL of Redis. */
+  /** User name of the Redis ACL. */
   readonly username?: string;
   readonly password?: string;
   readonly db?: number;
   /** true, or options for `tls.connect`. */
   readonly tls?: boolean | object;
   readonly url?: string;
-  /** Passed to ioredis; what the library depends on is refused by name. */
+  /** Options for ioredis. An option that the library depends on is refused by name. */
   readonly options?: Readonly<Record<string, unknown>>;
-  /** Refused until Redis Sentinel works. */
+  /** Refused until Redis Sentinel is supported. */
   readonly sentinels?: unknown;
-  /** Refused until Redis Cluster works. */
+  /** Refused until Redis Cluster is supported. */
   readonly cluster?: unknown;
 }
 
@@ -39,8 +39,9 @@ export interface IEntityConfig {
   /** ms; 0 = none */
   readonly handlerTimeout?: number;
   /**
-   * Whether an error of a handler is a refusal that its caller has to handle: the message ends `failed`, is not retried and leaves no
-   * dead letter. Default: an HttpException or an error of http-errors below 500. A TerminalError always is one.
+   * Returns whether an error of a handler is a refusal that the caller has to handle. The message then ends `failed`, is not
+   * retried and leaves no dead letter. Default: an HttpException or an error of http-errors below 500. A TerminalError always is
+   * a refusal.
    */
   readonly isTerminal?: (error: unknown) => boolean;
   readonly retry?: IRetryPolicy;
@@ -70,7 +71,7 @@ export interface IGrpcTlsConfig {
   readonly key?: string | Uint8Array;
 }
 
-/** All in ms. */
+/** All deadlines are in ms. */
 export interface IDeadlinesConfig {
   readonly forwardMs?: number;
   readonly pingMs?: number;
@@ -79,7 +80,7 @@ export interface IDeadlinesConfig {
   readonly connectivityWatchMs?: number;
 }
 
-/** gRPC itself, and the timing, health and breaker of the cluster, which hold without gRPC too. */
+/** Settings of gRPC, and of the timing, health and breaker of the cluster. The latter apply without gRPC too. */
 export interface IGrpcConfig {
   readonly enabled?: boolean;
   readonly listenAddress?: string;
@@ -110,7 +111,7 @@ export interface IGrpcConfig {
   readonly deadlines?: IDeadlinesConfig;
 }
 
-/** What `AtomicQueuesModule.forRoot` takes; every field is optional, docs/config.md describes each. */
+/** The argument of `AtomicQueuesModule.forRoot`. Every field is optional; docs/config.md describes each one. */
 export interface AtomicQueuesConfig {
   readonly redis?: IRedisConfig;
   readonly store?: 'memory' | 'redis';
@@ -157,7 +158,7 @@ export type BasePath =
 
 export type ConfigPath = BasePath | GrpcPath;
 
-/** The settings of one entity type, defaults and the root's retry filled in. */
+/** The settings of one entity type, including the defaults and the root's retry policy. */
 export interface EntitySettings {
   readonly defaultEntityId: string | undefined;
   readonly onInterrupt: 'dead-letter' | 'retry';
@@ -167,7 +168,7 @@ export interface EntitySettings {
   readonly replyTimeoutMs: number;
   /** 0 = none */
   readonly handlerTimeoutMs: number;
-  /** Undefined: the default. */
+  /** Undefined: the default applies. */
   readonly isTerminal: ((error: unknown) => boolean) | undefined;
   readonly retry: RetryPolicy;
 }
@@ -178,10 +179,10 @@ export type ResolvedRedis = Pick<IRedisConfig, 'username' | 'password' | 'tls' |
     | { readonly url?: undefined; readonly host: string; readonly port: number; readonly db: number }
   );
 
-/** What the config means: everything filled in; durations in ms, whatever unit the field had. */
+/** The resolved config with all defaults. All durations are in ms, in whatever unit the field was given. */
 export interface ResolvedConfig {
   readonly store: 'memory' | 'redis';
-  /** Given exactly if `store` is 'redis'. */
+  /** Set if and only if `store` is 'redis'. */
   readonly redis: ResolvedRedis | undefined;
   readonly serverId: string;
   readonly serviceGroup: string;
@@ -201,13 +202,13 @@ export interface ResolvedConfig {
     readonly concurrentHandlersMax: number;
     readonly concurrentPetitionsMax: number;
     readonly payloadBytesMax: number;
-    /** Payloads and headers of all that one handler sends. */
+    /** Maximum bytes of payloads and headers of all messages that one handler sends. */
     readonly sendsBytesMax: number;
     readonly forwardHopsMax: number;
   };
-  /** The types that `entities` names. */
+  /** The entity types that `entities` names. */
   readonly configuredTypes: readonly string[];
-  /** The same frozen object on each call; a type that `entities` does not name has the defaults. */
+  /** Returns the same frozen object on each call for a type. A type that `entities` does not name has the defaults. */
   entitySettings(type: string): EntitySettings;
   readonly retry: RetryPolicy;
   readonly wal: {
@@ -253,11 +254,11 @@ export interface ResolvedConfig {
     readonly keepaliveTimeMs: number;
     readonly keepaliveTimeoutMs: number;
   };
-  /** What is legal but worth a line at start. */
+  /** Notices to log at start: settings that are legal but need attention. */
   readonly notices: readonly string[];
 }
 
-/** What config resolution needs to know of its surroundings. */
+/** The environment that config resolution depends on. */
 export interface ConfigEnvironment {
   readonly nodeEnv: string | undefined;
   readonly hostname: string;

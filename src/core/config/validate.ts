@@ -5,11 +5,11 @@ import { type FieldSpec, isObject } from './rules.js';
 import type { ConfigFault, ConfigPath, IEntityConfig, IRetryPolicy } from './types.js';
 
 const SHOWN_CHARS_MAX = 80;
-// No shorter than an entity type name may be: a cut one could stand for two.
+// At least the maximum length of an entity type name: a cut name could stand for two types.
 const KEY_CHARS_MAX = 128;
 const IDENTIFIER = /^[A-Za-z_$][\w$-]*$/;
 
-/** The fields of version 2 that are gone, with what to use in their place. */
+/** Removed fields of version 2, each with its replacement. */
 const GONE: Readonly<Record<string, string>> = {
   executor:
     'a field of version 2: each entity has its worker; bound them with `maxConcurrentHandlers`, configure them in `entities`',
@@ -27,7 +27,7 @@ const childPath = (path: string, key: string): string => {
   return path === ROOT ? shown : `${path}.${shown}`;
 };
 
-/** What was given, as an error may show it: secrets and the insides of objects never. */
+/** Returns a given value as an error may show it, without secrets and without the contents of objects. */
 export function shown(value: unknown, secret = false): string {
   if (value === undefined || value === null) return String(value);
   if (Array.isArray(value)) return 'an array';
@@ -39,7 +39,7 @@ export function shown(value: unknown, secret = false): string {
   return JSON.stringify(masked.length > SHOWN_CHARS_MAX ? `${masked.slice(0, SHOWN_CHARS_MAX)}...` : masked);
 }
 
-/** The values given in a config, checked one by one, and all faults found on the way. */
+/** The values given in a config, each checked alone, and all faults that were found. */
 export class Findings {
   readonly faults: ConfigFault[] = [];
   readonly entityTypes: string[] = [];
@@ -50,7 +50,7 @@ export class Findings {
     if (input !== undefined) this.section(ROOT, ROOT, input);
   }
 
-  /** Whether a value stands at `path`, right or wrong. */
+  /** Returns whether a value, correct or not, is given at `path`. */
   has(path: string): boolean {
     return this.given.has(path) || this.bad.has(path);
   }
@@ -59,7 +59,7 @@ export class Findings {
     return this.bad.has(path);
   }
 
-  /** The value given, or the default where none or a wrong one was given. */
+  /** Returns the given value, or the default if no value or an incorrect one is given. */
   get<P extends ConfigPath>(path: P): FieldValue<P> {
     return this.lookUp(path, path);
   }
@@ -72,7 +72,7 @@ export class Findings {
     return `${childPath('entities', type)}.${key}`;
   }
 
-  /** Whether a right value stands at `path`. */
+  /** Returns whether a correct value is given at `path`. */
   isGiven(path: string): boolean {
     return this.given.has(path);
   }
@@ -81,7 +81,7 @@ export class Findings {
     this.faults.push({ path, got, allowed, why });
   }
 
-  /** A fault of the value by itself: what relates it to others has nothing to say then. */
+  /** Adds a fault of the value alone. Relations with other fields are not checked for it then. */
   private reject(path: string, got: string, allowed: string, why = ''): void {
     this.fault(path, got, allowed, why);
     this.bad.add(path);
@@ -137,7 +137,7 @@ export class Findings {
   }
 
   private unknown(template: string, path: string, key: string, value: unknown, known: ReadonlySet<string>): void {
-    // The value stays hidden: a misspelt `password` is a password too.
+    // The value is not shown: a misspelt `password` is a secret too.
     const got = shown(value, true);
     if (template === ROOT && Object.hasOwn(GONE, key)) {
       this.reject(path, got, 'leave it out', GONE[key]);

@@ -1,9 +1,9 @@
 /**
- * The entry to the store protocol: numbered batches of a session, and operations outside of sessions.
+ * The entry points of the store protocol: numbered batches of a session, and operations outside of sessions.
  *
- * A batch is applied once and in order, whatever is lost, resent or late: the client table of Viewstamped Replication
- * (Liskov and Cowling 2012, §4; Ongaro's Raft dissertation, §6.3). The last two answers are kept, since a node has at most
- * two batches in flight.
+ * Each batch is applied once and in order, even if copies of it are lost, sent again or late. This is the client table of
+ * Viewstamped Replication (Liskov and Cowling 2012, §4; Ongaro's Raft dissertation, §6.3). A session keeps the answers of its
+ * last two batches: a node has at most two batches in flight.
  */
 
 import type { ControlAnswer, ControlOp } from './control-operations.js';
@@ -12,7 +12,7 @@ import { strangerOf } from './identity.js';
 import { audit, counts, entity, history, survey } from './inspection.js';
 import { lead } from './leadership.js';
 import { expire, letters, lookup, purge, replay, shed } from './letters.js';
-import { beat, bury, join, leave, members, owned, ready, report, schemas, shut } from './membership.js';
+import { closeStore, evict, heartbeat, join, leave, members, owned, ready, report, schemas } from './membership.js';
 import type { Answer, Batch, BatchReply, SessionOp } from './operations.js';
 import type { PartitionState, Session } from './state.js';
 
@@ -63,21 +63,21 @@ function applyOne(state: PartitionState, me: number, op: SessionOp, nowMs: numbe
   }
 }
 
-/** Applies an operation outside of any session: each is idempotent by what it carries. */
+/** Applies an operation outside of any session. Each such operation is idempotent by its arguments. */
 export function applyControl(state: PartitionState, op: ControlOp, nowMs: number): ControlAnswer {
   switch (op.op) {
     case 'join':
       return join(state, op, nowMs);
-    case 'beat':
-      return beat(state, op, nowMs);
+    case 'heartbeat':
+      return heartbeat(state, op, nowMs);
     case 'leave':
       return leave(state, op);
-    case 'bury':
-      return bury(state, op, nowMs);
+    case 'evict':
+      return evict(state, op, nowMs);
     case 'report':
       return report(state, op);
-    case 'shut':
-      return shut(state, op);
+    case 'closeStore':
+      return closeStore(state, op);
     case 'lead':
       return lead(state, op, nowMs);
     case 'replay':

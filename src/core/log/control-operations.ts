@@ -1,4 +1,4 @@
-/** Operations outside of sessions: idempotent by what they carry. */
+/** Operations outside of sessions. Each is idempotent by its arguments. */
 import type { CountAnswer, Done, KnownMessage, MessageRecord, Refusal } from './operations.js';
 
 export interface Settings {
@@ -11,47 +11,47 @@ export interface Settings {
   readonly leaderTtlMs: number;
   readonly leaderDebounceMs: number;
 }
-/** How an incarnation handles an entity type; it never changes while that incarnation lives. */
+/** How an incarnation handles an entity type. The contract never changes during the life of that incarnation. */
 export interface Contract {
   readonly type: string;
   readonly maxAttempts: number;
   readonly onInterrupt: 'dead-letter' | 'retry';
   readonly names: readonly string[];
-  /** Of `names`, those that change nothing: an interruption of such a message leaves no dead letter. Left out: none. */
+  /** Those of `names` that change nothing. The store adds no dead letter if such a message is interrupted. Left out: none. */
   readonly queries?: readonly string[];
   /** `workerMaxQueueDepth`, for senders that do not handle the type themselves; 0: unbounded. */
   readonly depthMax: number;
-  /** Tells what was published of this type from what others publish; left out: nothing was. */
+  /** Digest of the schemas that the member published for this type. Left out: it published none. */
   readonly version?: string;
 }
-/** What a member publishes of the messages of an entity type: JSON text that the store does not look into. */
+/** Schemas that a member publishes for the messages of an entity type, as JSON text. The store does not parse the text. */
 export interface PublishedSchemas {
   readonly type: string;
   readonly text: string;
 }
-/** A member, as it proves itself to the store. */
+/** The fields by which a member proves to the store which one it is. */
 export interface Identity {
   readonly generation: string;
   readonly incarnation: number;
-  /** Of the join that made the incarnation. */
+  /** Token of the join that made the incarnation. */
   readonly token: string;
 }
-/** A member, and what it remembers of the store's acknowledgements. A store that holds less of it lost the rest. */
+/** A member, and the numbers that the store acknowledged to it. A store that holds lower numbers lost acknowledged writes. */
 export interface Remembered extends Identity {
-  /** Number of the last heartbeat that was acknowledged; 0: none was. */
+  /** Number of the last acknowledged heartbeat; 0 if there is none. */
   readonly lastHeartbeat: number;
-  /** Number of the last batch that was acknowledged; 0: none was. */
+  /** Number of the last acknowledged batch; 0 if there is none. */
   readonly lastBatch: number;
 }
-/** Counters of the partition. None goes down while the store keeps what it acknowledged. */
+/** Counters of the partition. No counter decreases while the store keeps what it acknowledged. */
 export interface Counters {
-  /** Incarnations given to joins. */
+  /** Number of incarnations given to joins. */
   readonly incarnation: number;
-  /** Fences given to claims. */
+  /** Number of fences given to claims. */
   readonly fence: number;
-  /** Epochs given to masters, of all groups. */
+  /** Number of epochs given to masters of all groups. */
   readonly epoch: number;
-  /** Dead letters made. */
+  /** Number of dead letters added. */
   readonly letter: number;
 }
 export interface JoinOp {
@@ -59,19 +59,22 @@ export interface JoinOp {
   readonly serverId: string;
   readonly group: string;
   readonly address: string;
-  /** Random; the same token again gets the same answer. */
+  /** Random. A join with the same token gets the same incarnation while that member is live. */
   readonly token: string;
   /** Version of the stored records. */
   readonly schema: number;
-  /** Becomes the store's generation if it has none. */
+  /** Becomes the generation of the store if the store has none. */
   readonly generation: string;
   /** `maxTotalWorkers` of this node; 0: unbounded. */
   readonly workersMax: number;
-  /** The incarnation that the joining process was before; refused with LOST or UNKNOWN if the store does not hold what it remembers. */
+  /**
+   * Earlier incarnation of the joining process. The join is refused with LOST or UNKNOWN if the store does not hold what that
+   * incarnation remembers.
+   */
   readonly former?: Remembered;
   readonly settings: Settings;
   readonly contracts: readonly Contract[];
-  /** Of types that the contracts declare; kept as long as the member is listed. Left out: none. */
+  /** Schemas of types that the contracts declare. The store keeps them as long as it lists the member. Left out: none. */
   readonly schemas?: readonly PublishedSchemas[];
 }
 export interface JoinAnswer {
@@ -82,14 +85,14 @@ export interface JoinAnswer {
   readonly leaseUntilMs: number;
   readonly counters: Counters;
 }
-export interface BeatOp extends Identity {
-  readonly op: 'beat';
+export interface HeartbeatOp extends Identity {
+  readonly op: 'heartbeat';
   /** Number of this heartbeat, from 1. */
-  readonly beat: number;
-  /** Number of the last heartbeat that was acknowledged, 0 for none: a store that holds a lower one lost it. */
+  readonly heartbeat: number;
+  /** Number of the last acknowledged heartbeat, 0 if there is none. A store that holds a lower number lost that heartbeat. */
   readonly acknowledged: number;
 }
-export interface BeatAnswer {
+export interface HeartbeatAnswer {
   readonly ok: true;
   readonly nowMs: number;
   readonly leaseUntilMs: number;
@@ -98,27 +101,28 @@ export interface BeatAnswer {
 export interface LeaveOp extends Remembered {
   readonly op: 'leave';
 }
-export interface BuryOp {
-  readonly op: 'bury';
-  /** Of the store in which the member was watched. */
+export interface EvictOp {
+  readonly op: 'evict';
+  /** Generation of the store in which the caller watched the member. */
   readonly generation: string;
   readonly incarnation: number;
-  readonly beatSeen: number;
+  /** Number of the last heartbeat of the member that the caller saw. Refused with BEATING if there is a newer one. */
+  readonly heartbeatSeen: number;
 }
-/** What a member says of itself and of others. The newest report counts. */
+/** What a member reports of itself and of others. A report replaces the one before. */
 export interface ReportOp extends Identity {
   readonly op: 'report';
-  /** It may lead: it is not degraded, and has not resigned. */
+  /** The member may lead: it is not degraded, and has not resigned. */
   readonly eligible: boolean;
-  /** Incarnations that it cannot reach. */
+  /** Incarnations that the member cannot reach. */
   readonly unreachable: readonly number[];
 }
 /**
- * Closes the store to whoever works with that generation, and to newcomers: it lost acknowledged writes, and what is left of
- * the log may say that nothing ran where something did. Another generation is left alone.
+ * Closes the store to all members of that generation and to new ones, because it lost acknowledged writes. The rest of the log
+ * may show no run where a handler did run. Has no effect on a store of another generation.
  */
-export interface ShutOp {
-  readonly op: 'shut';
+export interface CloseStoreOp {
+  readonly op: 'closeStore';
   readonly generation: string;
 }
 export interface LeadOp extends Identity {
@@ -142,17 +146,20 @@ export interface ReplayAnswer {
 export interface PurgeOp {
   readonly op: 'purge';
   readonly letter: string;
-  /** Deletes it only if it is past one of these limits now. Left out: it is deleted in any case. */
+  /** Deletes the dead letter only if it exceeds one of these limits now. Left out: deletes it in any case. */
   readonly limits?: LetterLimits;
 }
-/** How many dead letters there may be, and for how long; 0: any. The oldest of more than `max` is past its limit. */
+/**
+ * Limits on the number of dead letters and on their age in ms; 0: unbounded. If there are more than `max`, the oldest one exceeds
+ * the limit.
+ */
 export interface LetterLimits {
   readonly max: number;
   readonly ttlMs: number;
 }
 export interface MembersOp {
   readonly op: 'members';
-  /** Asks for the contracts of members with a higher incarnation too; left out: of nobody. */
+  /** Asks for the contracts of the members with a higher incarnation too. Left out: asks for none. */
   readonly contractsAbove?: number;
 }
 export interface Member {
@@ -160,18 +167,18 @@ export interface Member {
   readonly serverId: string;
   readonly group: string;
   readonly address: string;
-  readonly beat: number;
+  readonly heartbeat: number;
   readonly leaseUntilMs: number;
   readonly dead: boolean;
-  /** Entities it owns. */
+  /** Number of entities that the member owns. */
   readonly owns: number;
-  /** Entity types it declared at join. */
+  /** Entity types that the member declared at join. */
   readonly types: readonly string[];
-  /** Its last report. */
+  /** `eligible` and `unreachable` are those of its last report. */
   readonly eligible: boolean;
   readonly unreachable: readonly number[];
 }
-/** The last master of a service group, as long as its record stands. */
+/** The last master of a service group. It is listed after its term too, until another member becomes master. */
 export interface Leader {
   readonly group: string;
   readonly incarnation: number;
@@ -180,20 +187,21 @@ export interface Leader {
 }
 export interface MembersAnswer {
   readonly ok: true;
-  /** Of the store; '' if it has none yet. */
+  /** Generation of the store; '' if it has none yet. */
   readonly generation: string;
   readonly nowMs: number;
   readonly members: readonly Member[];
   readonly leaders: readonly Leader[];
-  /** What was asked for, by incarnation. */
+  /** The contracts that `contractsAbove` asks for, ordered by incarnation. */
   readonly contracts: readonly { readonly incarnation: number; readonly contract: Contract }[];
 }
 /**
- * A page of the entities that can begin now: first those that could at once when they came, then those whose hold or backoff is over,
- * each the oldest first. `after`: `next` of the page before, '' for the first one.
+ * Lists a page of the entities that can begin now. First come those that needed no wait when they became ready, then those whose
+ * hold or backoff is over; each part is ordered oldest first.
  */
 export interface ReadyOp {
   readonly op: 'ready';
+  /** `next` of the previous page; '' for the first page. */
   readonly after: string;
   readonly max: number;
 }
@@ -202,13 +210,16 @@ export interface ReadyAnswer {
   readonly entities: readonly {
     readonly entity: string;
     readonly owner: number;
-    /** Store time in ms since which it could begin. */
+    /** Store time in ms since which the entity can begin. */
     readonly sinceMs: number;
   }[];
-  /** `after` of the next page; '' if this was the last one. */
+  /** `after` of the next page; '' if this is the last page. */
   readonly next: string;
 }
-/** Entities that an incarnation owns, a page at a time: `cursor` '0' starts, answer '0' ends. A page may be empty. */
+/**
+ * Lists the entities that an incarnation owns, page by page. `cursor` is '0' for the first page, then `cursor` of the previous
+ * answer. An answer with '0' is the last page. A page may be empty.
+ */
 export interface OwnedOp {
   readonly op: 'owned';
   readonly incarnation: number;
@@ -219,10 +230,10 @@ export interface OwnedAnswer {
   readonly cursor: string;
   readonly entities: readonly string[];
 }
-/** Where a message stands. */
+/** Reads the state of a message. Refused with ABSENT if the store knows no such message. */
 export interface LookupOp {
   readonly op: 'lookup';
-  /** Refused with LOST in a store of another generation; left out: whichever it is. */
+  /** The lookup is refused with LOST if the store has another generation. Left out: any generation will do. */
   readonly generation?: string;
   readonly entity: string;
   readonly id: string;
@@ -231,19 +242,19 @@ export interface LookupOp {
 export interface LookupAnswer extends KnownMessage {
   readonly ok: true;
 }
-/** Which dead letters are meant: those that have all that is given. */
+/** Selects dead letters that match all given fields. */
 export interface LetterFilter {
   readonly type?: string | undefined;
   /** Key of the entity. */
   readonly entity?: string | undefined;
   readonly reason?: Letter['reason'] | undefined;
-  /** Died at that time or later. */
+  /** Selects dead letters whose `diedAtMs` is this time or later. */
   readonly sinceMs?: number | undefined;
   readonly replayed?: boolean | undefined;
 }
 /**
- * Dead letters after `after` ('' for the first page) that match, oldest first. So that no call takes long, a page may have fewer
- * than `max`, or none: only `next` '' ends.
+ * Lists the matching dead letters behind `after` ('' for the first page), oldest first. A page may hold fewer than `max` or none,
+ * which bounds the time of a call. Only `next` '' marks the last page.
  */
 export interface LettersOp extends LetterFilter {
   readonly op: 'letters';
@@ -251,7 +262,7 @@ export interface LettersOp extends LetterFilter {
   readonly max: number;
 }
 export interface Letter {
-  /** A number of the partition, as text. */
+  /** Number of the dead letter within the partition, as text. */
   readonly id: string;
   readonly entity: string;
   readonly message: MessageRecord;
@@ -259,19 +270,19 @@ export interface Letter {
   readonly error: string;
   readonly incarnation: number;
   readonly diedAtMs: number;
-  /** What a late end of the attempt told: '', 'completed', 'failed' or 'not-run'. */
+  /** Outcome that a late end of the attempt reported: 'completed', 'failed' or 'not-run'; '' if there was none. */
   readonly late: string;
   readonly lateDetail: string;
-  /** Id of the message that replays it, or ''. */
+  /** Id of the message that replays the dead letter, or ''. */
   readonly replayedAs: string;
 }
 export interface LettersAnswer {
   readonly ok: true;
   readonly letters: readonly Letter[];
-  /** `after` of the next page; '' if there is none. */
+  /** `after` of the next page; '' if this is the last page. */
   readonly next: string;
 }
-/** What a member published when it joined. */
+/** Reads the schemas that a member published for a type at its join. */
 export interface SchemasOp {
   readonly op: 'schemas';
   readonly incarnation: number;
@@ -281,16 +292,16 @@ export interface SchemasAnswer {
   readonly ok: true;
   readonly text: string;
 }
-/** One entity as the log has it, for people. */
+/** Reads the log of one entity, for people. */
 export interface EntityOp {
   readonly op: 'entity';
   readonly entity: string;
-  /** Pending messages that are answered, from the head on. A page is bounded by its size too. */
+  /** Maximum number of pending messages in the answer, from the head on. The size of the answer is limited too. */
   readonly max: number;
 }
 export interface EntityAnswer {
   readonly ok: true;
-  /** Owning incarnation; 0: nobody. */
+  /** Owning incarnation; 0 if there is none. */
   readonly owner: number;
   readonly fence: number;
   readonly holdUntilMs: number;
@@ -298,7 +309,7 @@ export interface EntityAnswer {
   readonly pendingCount: number;
   readonly pending: readonly MessageRecord[];
 }
-/** What is kept of the ended messages of an entity, a page at a time, as `owned`. */
+/** Lists the ended messages of an entity that the store still keeps, page by page as `owned`. */
 export interface HistoryOp {
   readonly op: 'history';
   readonly entity: string;
@@ -314,7 +325,7 @@ export interface HistoryAnswer {
     readonly expiresAtMs: number;
   }[];
 }
-/** Counts by entity type, and what runs, a page at a time, as `owned`. */
+/** Reads counts by entity type, and the entities with a running message, page by page as `owned`. */
 export interface SurveyOp {
   readonly op: 'survey';
   readonly cursor: string;
@@ -328,10 +339,10 @@ export interface SurveyAnswer {
     readonly running: number;
     readonly pending: number;
   }[];
-  /** Entities with a running message, and how many wait behind it. */
+  /** Entities with a running message, and the number of messages pending behind it. */
   readonly running: readonly { readonly entity: string; readonly pending: number }[];
 }
-/** Counters of the partition, for status and tests. */
+/** Reads the sizes of the partition, for status and tests. */
 export interface CountsOp {
   readonly op: 'counts';
 }
@@ -342,36 +353,36 @@ export interface CountsAnswer {
   readonly entities: number;
   readonly letters: number;
   readonly kept: number;
-  /** Number of the last letter that was made; 0: none ever was. Letters are numbered in the order in which they are made. */
+  /** Number of the last dead letter that was added; 0 if there was none. Numbers rise in the order of addition. */
   readonly lastLetter: number;
 }
 /**
- * Looks for keys that were deleted or evicted, by what the others say of them. Reads only. Entities are looked at a page at a time:
- * the cursor of the answer before, '0' for the first one.
+ * Finds keys that were deleted by hand or evicted by Redis, because other keys of the store contradict them. Changes nothing.
+ * Examines the entities page by page: `cursor` is '0' for the first page, then `cursor` of the previous answer.
  */
 export interface AuditOp {
   readonly op: 'audit';
   readonly incarnation: number;
-  /** So many entities the caller certainly owns. */
+  /** Number of entities that the caller certainly owns. */
   readonly owned: number;
   readonly cursor: string;
 }
 export interface AuditAnswer {
   readonly ok: true;
-  /** Names of keys that do not hold what others say they hold. */
+  /** Names of keys that hold less, or more, than other keys of the store say. */
   readonly missing: readonly string[];
-  /** Entities that could begin a message and are not in the ready set, or whose owner is no member, with their owners. */
+  /** Entities, each with its owner, that can begin a message but are not in the ready set, or whose owner is not a member. */
   readonly unready: readonly { readonly entity: string; readonly owner: number }[];
   readonly cursor: string;
 }
 
 export interface ControlAnswerOf {
   join: JoinAnswer | Refusal;
-  beat: BeatAnswer | Refusal;
+  heartbeat: HeartbeatAnswer | Refusal;
   leave: Done | Refusal;
-  bury: CountAnswer | Refusal;
+  evict: CountAnswer | Refusal;
   report: Done | Refusal;
-  shut: Done;
+  closeStore: Done;
   lead: LeadAnswer | Refusal;
   replay: ReplayAnswer | Refusal;
   purge: Done | Refusal;
@@ -389,11 +400,11 @@ export interface ControlAnswerOf {
 }
 export type ControlOp =
   | JoinOp
-  | BeatOp
+  | HeartbeatOp
   | LeaveOp
-  | BuryOp
+  | EvictOp
   | ReportOp
-  | ShutOp
+  | CloseStoreOp
   | LeadOp
   | ReplayOp
   | PurgeOp

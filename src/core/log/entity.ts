@@ -1,9 +1,9 @@
 /**
- * What happens to one entity's log: append, claim, begin, finish, retry, withdraw, release, takeover.
+ * The steps on the log of one entity: append, claim, begin, finish, retry, withdraw, release, takeover, late.
  *
  *   enqueued -> dispatched -> completed | failed | interrupted          enqueued -> withdrawn
  *
- * Each function is one atomic step. It checks everything before it changes anything, so a refusal has no effect.
+ * Each exported step is atomic. It checks everything before it changes anything, so a refusal has no effect.
  */
 import { utf8Bytes } from '../ids.js';
 import {
@@ -42,12 +42,15 @@ import {
   settle,
 } from './state.js';
 
-/** What the reply to a batch carries already: bytes of results and errors of known messages. */
+/** UTF-8 bytes of results and errors of known messages that the reply to a batch carries so far. */
 export interface Recalled {
   bytes: number;
 }
 
-/** What the reply tells of a known message: its result only while there is room, since many appends may name one message. */
+/**
+ * Returns the state of a known message for the reply. Its result and error are left out if the reply has no room: many appends of
+ * one batch may name the same message.
+ */
 function recall({ state, result, error }: KeptRecord, recalled: Recalled): RecalledMessage {
   if (recalled.bytes >= RECALLED_BYTES_MAX) return { state, result: '', error: '', cut: true };
   recalled.bytes += utf8Bytes(result) + utf8Bytes(error);
@@ -74,7 +77,7 @@ export function append(
   return accept(state, me, op, nowMs);
 }
 
-/** Appends without a look at what is known of the id: from then on that is this message. */
+/** Appends without checking whether the id is known. A given id refers to this message from then on. */
 export function accept(state: PartitionState, me: number, op: AppendOp, nowMs: number): AnswerOf['append'] {
   const { entity, message } = op;
   const over = overLimit(state, entity, op.depthMax, 1);
@@ -93,7 +96,7 @@ export function accept(state: PartitionState, me: number, op: AppendOp, nowMs: n
   return { ok: true, seq: logged.seq, depth: liveCount(rec), owner: rec.owner, begun, known: undefined };
 }
 
-/** Refuses what would raise a count above its limit. `room`: how many more the prefix as a whole must take. */
+/** Returns a refusal if a count would exceed its limit. `room`: number of messages to add to the depth of the whole prefix. */
 function overLimit(state: PartitionState, entity: string, depthMax: number, room: number): Refusal | undefined {
   const { depthMax: totalMax } = state.settings;
   if (totalMax > 0 && state.depth + room > totalMax) return refuse('QUEUE_DEPTH_EXCEEDED', totalMax);
@@ -173,7 +176,7 @@ function beginHead(rec: EntityRecord, have: number): Begun {
   return { seq: head.seq, attempt: head.attempt, message: head.seq === have ? undefined : head };
 }
 
-/** The running message, if it is this attempt of it. */
+/** Returns the running message if `op` names its current attempt. */
 const attemptOf = (rec: EntityRecord, op: { seq: number; attempt: number }): MessageRecord | undefined =>
   rec.running !== undefined && rec.running.seq === op.seq && rec.running.attempt === op.attempt ? rec.running : undefined;
 
@@ -204,7 +207,7 @@ export function finish(state: PartitionState, me: number, op: FinishOp, nowMs: n
 
 const NONE_SENT: FinishAnswer['sent'] = [];
 
-/** All sends of a handler or none: they are counted as if the finished message had left already. */
+/** Returns a refusal if the sends of a handler exceed a limit: all are appended or none. The ending message no longer counts. */
 function overLimitOfSends(state: PartitionState, op: FinishOp): Refusal | undefined {
   const { sends } = op;
   if (sends.length === 0) return undefined;
@@ -225,7 +228,7 @@ function overLimitOfSends(state: PartitionState, op: FinishOp): Refusal | undefi
   return undefined;
 }
 
-/** The message leaves the log in a terminal state; what retention keeps of it stays by its id. */
+/** Ends a message in a terminal state. The store keeps its outcome by its id as long as retention says. */
 function end(
   state: PartitionState,
   entity: string,
@@ -238,7 +241,7 @@ function end(
 ): void {
   state.depth--;
   if (liveCount(rec) === 0) state.active--;
-  // The owner hands the result to a waiter of its own process in memory; for anyone else it is kept.
+  // The owner passes the result to a waiter of its own process in memory. For a waiter of another node the store keeps it.
   const waits = message.waiter !== 0 && message.waiter !== me;
   if (!message.given && !waits) return;
   const key = keptKey(entity, message.id);
@@ -291,9 +294,9 @@ export function withdraw(state: PartitionState, op: WithdrawOp, nowMs: number): 
   if (rec === undefined || message?.id !== op.id)
     return refuse(state.kept.has(keptKey(op.entity, op.id)) ? 'TERMINAL' : 'ABSENT');
   rec.pending.take(op.seq);
-  // Nobody but the caller waits, and it is told here: only a given id is kept.
+  // Only the caller waits, and it gets this answer. So the store keeps an outcome only for a given id.
   end(state, op.entity, rec, { ...message, waiter: 0 }, 'withdrawn', { result: '', error: '' }, 0, nowMs);
-  // Only a head waits for its next attempt. What comes behind it can begin now.
+  // Only a head waits for its next attempt. The message behind it can begin now.
   const heldUp = message.notBeforeMs > nowMs;
   if (heldUp) state.ready.delete(op.entity);
   settle(state, op.entity, rec, nowMs);

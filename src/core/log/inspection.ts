@@ -1,4 +1,4 @@
-/** What the log holds, for people, and whether some of it is missing: nothing here is needed to run it. */
+/** Read-only operations: they show people what the log holds, and find missing keys. They change nothing in the log. */
 
 import { typeOfKey } from '../ids.js';
 import type {
@@ -64,7 +64,7 @@ export function survey(state: PartitionState): SurveyAnswer {
   return { ok: true, cursor: '0', types: [...types.values()], running };
 }
 
-/** Entities that one audit looks at. */
+/** Maximum number of entities that one audit page examines. */
 const AUDIT_PAGE = 1000;
 
 export function audit(state: PartitionState, op: AuditOp): AuditAnswer {

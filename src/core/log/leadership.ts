@@ -1,13 +1,13 @@
 /**
- * Who is master of a service group: the eligible live node with the lowest serverId, for a time, under an epoch that only
- * grows. The master is advice; nothing here guards an invariant of the log.
+ * Elects the master of a service group: the eligible live node with the lowest serverId. It leads for a limited time, under an
+ * epoch that only grows. The master only advises (docs/decisions/013); no invariant of the log depends on it.
  */
 import type { ControlAnswerOf, LeadOp } from './control-operations.js';
 import { strangerOf } from './identity.js';
 import { refuse } from './operations.js';
 import type { MemberRecord, PartitionState } from './state.js';
 
-/** What eligibility is judged by. */
+/** The fields of a member that decide whether it can become master. */
 interface Candidate {
   readonly incarnation: number;
   readonly serverId: string;
@@ -16,10 +16,12 @@ interface Candidate {
 }
 
 /**
- * Whom a group shall follow: the lowest serverId among those that want to lead and that not most of the others report
- * unreachable. If nobody is left, the lowest of all: a master that few can reach is better than none. `group`: its live members
- * that handle something; who only sends has nothing to place and leads nobody. `lapsed`: who led last and let its record lapse,
- * 0 for nobody: it is passed over, for it does not do what a master does, whatever its lease says (its loop may be blocked).
+ * Picks the master: the lowest serverId among the eligible members that a majority of the others does not report as
+ * unreachable. If there is no such member, picks the lowest serverId of all: a master that few can reach is better than none.
+ *
+ * `group`: the live members of the group that have handlers. A member that only sends has no entity to place and never leads
+ * (docs/decisions/024). `lapsed`: incarnation of the last master, if its record lapsed; else 0. This member is not picked: its
+ * lease may be in force, but it does not do the work of a master. Its event loop may be blocked (docs/decisions/026).
  */
 export function candidateOf<C extends Candidate>(group: readonly C[], lapsed: number): C | undefined {
   const others = group.filter((m) => m.incarnation !== lapsed);
@@ -33,8 +35,8 @@ export function candidateOf<C extends Candidate>(group: readonly C[], lapsed: nu
 }
 
 /**
- * Returns the incarnations that more than half of the others in the group report unreachable. A registration that is kept fresh says nothing
- * about whether other nodes can call the node. One pass over the reports: a pass for each member would be quadratic in the members.
+ * Returns the incarnations that more than half of the others in the group report as unreachable. A lease in force does not show
+ * that other nodes can reach the node. Makes one pass over the reports: a pass for each member would be quadratic in the members.
  */
 function cutOffIn(group: readonly Candidate[]): ReadonlySet<number> {
   const reports = new Map<number, number>();
@@ -57,7 +59,8 @@ export function lead(state: PartitionState, op: LeadOp, nowMs: number): ControlA
   if (inForce) {
     const cutOff = cutOffIn(group);
     const others = group.filter((m) => m !== me && m.eligible && !cutOff.has(m.incarnation));
-    // Sticky: a lower id does not topple a working master, but one that is not eligible makes way for one that is.
+    // Sticky (docs/decisions/014): a lower serverId does not replace a working master. A master that is not eligible gives way to
+    // an eligible member.
     const mayStay = (me.eligible && !cutOff.has(op.incarnation)) || others.length === 0;
     if (!mayStay) return refuse('NOT_LOWEST', candidateOf(others, 0)?.incarnation);
     leader.untilMs = nowMs + leaderTtlMs;
@@ -65,7 +68,8 @@ export function lead(state: PartitionState, op: LeadOp, nowMs: number): ControlA
   }
   const candidate = candidateOf(group, leader === undefined || leader.incarnation === op.incarnation ? 0 : leader.incarnation);
   if (candidate !== me) return refuse('NOT_LOWEST', candidate?.incarnation);
-  // A member that joined in the future did so before the clock was set back, and has waited for as long as anybody knows.
+  // A join time in the future means that the clock was set back after the join. How long this member has waited is unknown, so it
+  // does not wait any longer.
   const fromMs = me.joinedAtMs + leaderDebounceMs;
   if (me.joinedAtMs <= nowMs && fromMs > nowMs) return refuse('TOO_EARLY', fromMs);
   const record = { incarnation: op.incarnation, epoch: ++state.epoch, untilMs: nowMs + leaderTtlMs };

@@ -1,4 +1,4 @@
-/** Dead letters, their replay, and what is known of a message by its id. */
+/** Steps on dead letters, lookup of a message by its id, and retention. */
 
 import { GENERATED, typeOfKey, utf8Bytes } from '../ids.js';
 import type {
@@ -17,14 +17,14 @@ import { CLOSED } from './membership.js';
 import { type AppendOp, type CountAnswer, DROPPED, type ExpireOp, refuse, type ShedAnswer, type ShedOp } from './operations.js';
 import { type KeptRecord, keptKey, letterKey, type PartitionState } from './state.js';
 
-/** Letters that one page looks at: more of them would block the store for too long. */
+/** Maximum number of entries that one page examines. More of them would block the store for too long. */
 const LOOKED_AT_MAX = 250;
-/** A result that is smaller is worth more than its memory. */
+/** `shed` keeps results of at most this size: dropping one would free too little memory. */
 const LARGE_RESULT_BYTES = 1024;
 
 export function letters(state: PartitionState, op: LettersOp): LettersAnswer {
   const page: Letter[] = [];
-  // What was deleted before the first one costs nothing: limits delete the oldest.
+  // Starts at the oldest dead letter: limits delete the oldest, so there may be many deleted numbers before it.
   let at = Math.max(Number(op.after), oldestLetter(state) - 1);
   for (let looked = 0; at < state.letter && looked < LOOKED_AT_MAX && page.length < op.max; at++) {
     const letter = state.letters.get(String(at + 1));
@@ -51,11 +51,11 @@ export function replay(state: PartitionState, op: ReplayOp, nowMs: number): Cont
   const letter = state.letters.get(op.letter);
   if (letter === undefined) return refuse('ABSENT');
   if (letter.replayedAs !== '') return refuse('REPLAYED');
-  // Its handler returned, so its effect may be there; only the user's data can tell, and `force` says that somebody has looked.
-  // A late failure may have left as much behind as one in time, and that may be replayed too.
+  // After a late completion the handler has returned, so its effect may exist. Only the user's data shows that; `force` means
+  // that an operator has checked. A late failure needs no `force`: it leaves no more behind than one in time, which needs none.
   if (!op.force && letter.late === 'completed') return refuse('NEEDS_FORCE');
   const { name, payload, headers, digest } = letter.message;
-  // A caller's id goes on with the replay, unless it was forgotten and belongs to a later message now.
+  // The replay keeps an id of the caller, unless the store forgot that id and a later message has it now.
   const given = letter.message.given && (keptOf(state, letter)?.seq ?? letter.message.seq) === letter.message.seq;
   const message = {
     id: given ? letter.message.id : `${GENERATED}replay-${letter.id}`,
@@ -92,7 +92,10 @@ function isPast(state: PartitionState, { id, diedAtMs }: Letter, { max, ttlMs }:
   return ttlMs > 0 && diedAtMs + ttlMs <= nowMs;
 }
 
-/** Number of the oldest letter; the next one to come if there is none. Each number is passed once, since none is used again. */
+/**
+ * Returns the number of the oldest dead letter, or of the next one if there is none. The scan passes each number once: no number
+ * is used again.
+ */
 function oldestLetter(state: PartitionState): number {
   while (state.letterFloor <= state.letter && !state.letters.has(String(state.letterFloor))) state.letterFloor++;
   return state.letterFloor;
@@ -130,7 +133,8 @@ export function expire(state: PartitionState, op: ExpireOp, nowMs: number): Coun
 
 export function shed(state: PartitionState, op: ShedOp, nowMs: number): ShedAnswer {
   const { entryTtlMs, resultTtlMs } = state.settings;
-  // Above the first are those that only an id of the caller keeps, below the second those that ended long enough ago.
+  // Entries that expire after `afterMs` are kept only for an id of the caller. Those that expire by `untilMs` ended at least
+  // `resultTtlMs` ago.
   const [afterMs, untilMs] = [nowMs + resultTtlMs, nowMs - resultTtlMs + entryTtlMs];
   const due = [...state.kept.values()].filter(({ expiresAtMs }) => expiresAtMs > afterMs && expiresAtMs <= untilMs);
   due.sort((a, b) => a.expiresAtMs - b.expiresAtMs);

@@ -1,9 +1,10 @@
-/** Who takes part: incarnations with leases by the store's clock. A dead incarnation never returns. */
+/** Steps on members: incarnations with leases by the store's clock. A dead incarnation never becomes live again. */
 import type {
-  BeatOp,
-  BuryOp,
+  CloseStoreOp,
   ControlAnswerOf,
   Counters,
+  EvictOp,
+  HeartbeatOp,
   JoinOp,
   LeaveOp,
   MembersAnswer,
@@ -14,13 +15,12 @@ import type {
   ReadyOp,
   ReportOp,
   SchemasOp,
-  ShutOp,
 } from './control-operations.js';
 import { rememberEnd, rememberJoin, strangerOf, unknownOf } from './identity.js';
 import { type Done, refuse } from './operations.js';
 import { AT_ONCE_MS, type EntityRecord, type MemberRecord, type PartitionState, sumWorkersMax } from './state.js';
 
-/** The generation of a closed store: no session has it. An operator who has looked gives it another. */
+/** The generation of a closed store. No session has it. An operator sets another one after checking the store. */
 export const CLOSED = 'closed';
 
 export function join(state: PartitionState, op: JoinOp, nowMs: number): ControlAnswerOf['join'] {
@@ -28,20 +28,20 @@ export function join(state: PartitionState, op: JoinOp, nowMs: number): ControlA
   if (state.generation === CLOSED) return refuse('CLOSED');
   const unknown = op.former === undefined ? undefined : unknownOf(state, op.former);
   if (unknown !== undefined) return refuse(unknown);
-  const twin = liveMemberOf(state, op.serverId);
-  if (twin !== undefined && twin.token !== op.token) return refuse('TWIN', twin.incarnation);
+  const duplicate = liveMemberOf(state, op.serverId);
+  if (duplicate !== undefined && duplicate.token !== op.token) return refuse('DUPLICATE_SERVER_ID', duplicate.incarnation);
   if (state.generation === '') {
     state.generation = op.generation;
     state.schema = op.schema;
   }
-  const member = twin ?? enter(state, op, nowMs);
+  const member = duplicate ?? enter(state, op, nowMs);
   const { incarnation, leaseUntilMs } = member;
   return { ok: true, incarnation, generation: state.generation, nowMs, leaseUntilMs, counters: countersOf(state) };
 }
 
 const countersOf = ({ incarnation, fence, epoch, letter }: PartitionState): Counters => ({ incarnation, fence, epoch, letter });
 
-export function shut(state: PartitionState, op: ShutOp): Done {
+export function closeStore(state: PartitionState, op: CloseStoreOp): Done {
   if (state.generation === op.generation) state.generation = CLOSED;
   return { ok: true };
 }
@@ -59,7 +59,7 @@ function enter(state: PartitionState, op: JoinOp, nowMs: number): MemberRecord {
     workersMax,
     contracts: new Map(contracts.map((c) => [c.type, c])),
     schemas: new Map(schemas.map(({ type, text }) => [type, text])),
-    beat: 0,
+    heartbeat: 0,
     leaseUntilMs: nowMs + settings.leaseTtlMs,
     dead: false,
     owns: 0,
@@ -78,13 +78,13 @@ function liveMemberOf(state: PartitionState, serverId: string): MemberRecord | u
   return undefined;
 }
 
-export function beat(state: PartitionState, op: BeatOp, nowMs: number): ControlAnswerOf['beat'] {
+export function heartbeat(state: PartitionState, op: HeartbeatOp, nowMs: number): ControlAnswerOf['heartbeat'] {
   const { generation, incarnation, token, acknowledged } = op;
   const stranger = strangerOf(state, { generation, incarnation, token, lastHeartbeat: acknowledged });
   if (stranger !== undefined) return refuse(stranger);
   const member = state.members.get(incarnation) as MemberRecord;
-  if (op.beat <= member.beat) return refuse('STALE_BEAT', member.beat);
-  member.beat = op.beat;
+  if (op.heartbeat <= member.heartbeat) return refuse('STALE_HEARTBEAT', member.heartbeat);
+  member.heartbeat = op.heartbeat;
   member.leaseUntilMs = nowMs + state.settings.leaseTtlMs;
   return { ok: true, nowMs, leaseUntilMs: member.leaseUntilMs, counters: countersOf(state) };
 }
@@ -100,7 +100,7 @@ export function report(state: PartitionState, op: ReportOp): ControlAnswerOf['re
 
 export function leave(state: PartitionState, op: LeaveOp): ControlAnswerOf['leave'] {
   const stranger = strangerOf(state, op);
-  // It has left, or was evicted, which is the same to one that leaves.
+  // The member has left already, or was evicted. For a member that leaves both mean success.
   if (stranger === 'FENCED') return { ok: true };
   if (stranger !== undefined) return refuse(stranger);
   const member = state.members.get(op.incarnation) as MemberRecord;
@@ -109,19 +109,19 @@ export function leave(state: PartitionState, op: LeaveOp): ControlAnswerOf['leav
   return { ok: true };
 }
 
-export function bury(state: PartitionState, op: BuryOp, nowMs: number): ControlAnswerOf['bury'] {
+export function evict(state: PartitionState, op: EvictOp, nowMs: number): ControlAnswerOf['evict'] {
   if (state.generation !== op.generation) return refuse('LOST');
   const member = state.members.get(op.incarnation);
   if (member === undefined) return { ok: true, count: 0 };
   if (!member.dead) {
     if (member.leaseUntilMs > nowMs) return refuse('NOT_LAPSED', member.leaseUntilMs);
-    if (member.beat !== op.beatSeen) return refuse('BEATING', member.beat);
+    if (member.heartbeat !== op.heartbeatSeen) return refuse('BEATING', member.heartbeat);
     seal(state, member);
   }
   return { ok: true, count: member.owns };
 }
 
-/** From here on no batch of that incarnation applies, whenever its copies arrive. */
+/** Ends an incarnation. No batch of it applies from now on, whenever a copy of one arrives. */
 function seal(state: PartitionState, member: MemberRecord): void {
   rememberEnd(state, member.incarnation);
   member.dead = true;
@@ -136,7 +136,7 @@ export function members(state: PartitionState, op: MembersOp, nowMs: number): Me
     serverId: m.serverId,
     group: m.group,
     address: m.address,
-    beat: m.beat,
+    heartbeat: m.heartbeat,
     leaseUntilMs: m.leaseUntilMs,
     dead: m.dead,
     owns: m.owns,
@@ -181,10 +181,10 @@ export function ready(state: PartitionState, { after, max }: ReadyOp, nowMs: num
   return { ok: true, entities, next: last === undefined ? '' : `${last[1]} ${last[0]}` };
 }
 
-/** The first `max` in order, without a sort of all. */
+/** Returns the first `max` entries in order, without sorting all entries. */
 function leastOf(dues: readonly Due[], max: number): readonly Due[] {
   let least: Due[] = [];
-  /** There are `max` that do not come after this one. */
+  /** At least `max` entries of `least` are not behind this one. */
   let last: Due | undefined;
   for (const due of dues) {
     if (last !== undefined && inOrder(due, last) > 0) continue;
@@ -196,7 +196,7 @@ function leastOf(dues: readonly Due[], max: number): readonly Due[] {
   return least.sort(inOrder).slice(0, max);
 }
 
-/** What the page after that entry may hold; if the entry is gone, also all that have its time. */
+/** Returns a test for entries behind `after`. If that entry is gone, all entries with the same time pass. */
 function behind(state: PartitionState, after: string): (due: Due) => boolean {
   const space = after.indexOf(' ');
   const [atMs, entity] = [Number(after.slice(0, space)), after.slice(space + 1)];

@@ -1,46 +1,46 @@
 /**
- * The store protocol: every operation with its arguments and its answer. The state machine in this folder is its
- * definition; the Lua scripts of src/redis must agree with it, operation by operation (test/contract).
+ * The store protocol: every operation with its arguments and its answer. The state machine in this folder defines the protocol.
+ * The Lua scripts of src/redis must agree with it, operation by operation (test/contract).
  *
- * All strings are wire-safe: keys and ids are escaped (core/ids), everything else is JSON text or a checked name, so none
- * holds a control character. All times are milliseconds by the store's clock; all durations are milliseconds.
+ * All strings are wire-safe: keys and ids are escaped (core/ids), everything else is JSON text or a checked name. So no string
+ * holds a control character. All times are milliseconds of the store's clock. All durations are milliseconds.
  */
 
-/** What each step of the protocol may refuse with. The same words are answered by the Lua scripts. */
+/** The codes with which a step of the protocol may refuse. The Lua scripts return the same codes. */
 export const REFUSALS = [
   'QUEUE_DEPTH_EXCEEDED', // a limit: `at` is the limit
   'WORKER_LIMIT_EXCEEDED', // a limit: `at` is the limit
   'ID_REUSED', // the caller's id is known with another payload
-  'FENCED', // not the owner, or not with this fence; of a member: it was evicted, or has left
+  'FENCED', // entity: another owner or fence; member: it was evicted, has left, or its lease is over (lead)
   'LOST', // the store holds another generation than the caller's, or none
-  'UNKNOWN', // the store holds no such join, or not the heartbeat that it acknowledged: it lost acknowledged writes
-  'OWNED', // another incarnation owns it: `at` names it, 0 for nobody
+  'UNKNOWN', // the store lost acknowledged writes: it lacks this join, or a heartbeat or batch that it acknowledged
+  'OWNED', // another incarnation owns the entity: `at` is that incarnation, 0 if there is no owner
   'UNDECLARED', // the incarnation did not declare this type or message name
-  'RUNNING', // something of this entity is running: `at` is its sequence
+  'RUNNING', // a message of this entity is running: `at` is its sequence
   'NOT_RUNNING', // this attempt of this message is not the one that runs
-  'EMPTY', // nothing is pending
+  'EMPTY', // no message is pending
   'HELD', // the take-over hold ends at `at`
   'NOT_BEFORE', // the head's backoff ends at `at`
   'EXHAUSTED', // no attempt is left
-  'MORE', // messages are pending
-  'TERMINAL', // it has reached a terminal state
-  'ABSENT', // no such message, letter or member
+  'MORE', // `at` messages are pending
+  'TERMINAL', // the message has reached a terminal state
+  'ABSENT', // no such message, dead letter, member or entity
   'NOT_DEAD', // that incarnation is not dead
-  'NOT_YET', // the letter may still come
-  'NO_LETTER', // that attempt left no letter
-  'TWIN', // a live incarnation of this serverId exists: `at` is it
-  'SCHEMA', // the store holds another schema version: `at` is it
-  'CLOSED', // a node found that the store had lost acknowledged writes, and closed it
-  'OWNS', // it still owns `at` entities
-  'NOT_LAPSED', // its lease runs until `at`
-  'BEATING', // it has beaten since: `at` is its counter
-  'STALE_BEAT', // a newer beat is stored
-  'LED', // another incarnation leads: `at` is it
-  'NOT_LOWEST', // a lower eligible id lives: `at` is its incarnation
-  'TOO_EARLY', // eligible from `at` on
-  'REPLAYED', // the letter was replayed already
-  'NEEDS_FORCE', // the message may have had its effect: replay only by force
-  'WITHIN_LIMITS', // the dead letter is past none of the limits given
+  'NOT_YET', // the dead letter of that attempt may still be added
+  'NO_LETTER', // that attempt has no dead letter
+  'DUPLICATE_SERVER_ID', // a live incarnation has this serverId: `at` is that incarnation
+  'SCHEMA', // the store holds another schema version: `at` is that version
+  'CLOSED', // a node found that the store had lost acknowledged writes, and closed the store
+  'OWNS', // the member still owns `at` entities
+  'NOT_LAPSED', // the member's lease runs until `at`
+  'BEATING', // the member has sent a heartbeat since: `at` is the number of its last one
+  'STALE_HEARTBEAT', // a newer heartbeat is stored: `at` is its number
+  'LED', // another incarnation is master: `at` is that incarnation
+  'NOT_LOWEST', // another member is to become master: `at` is its incarnation, 0 if there is none
+  'TOO_EARLY', // the caller may become master from `at` on
+  'REPLAYED', // the dead letter was replayed already
+  'NEEDS_FORCE', // the message may have had its effect: replay it only with `force`
+  'WITHIN_LIMITS', // the dead letter exceeds none of the given limits
 ] as const;
 export type RefusalCode = (typeof REFUSALS)[number];
 
@@ -54,30 +54,30 @@ export const refuse = (code: RefusalCode, at = 0): Refusal => ({ ok: false, code
 
 export type TerminalState = 'completed' | 'failed' | 'interrupted' | 'withdrawn';
 
-/** A message as its sender gives it. */
+/** A message as the sender passes it to the log. */
 export interface NewMessage {
   /** Unique within its entity. */
   readonly id: string;
-  /** The caller gave the id: it is remembered for `entryTtlMs` after the end. */
+  /** The caller gave the id. The store then remembers it for `entryTtlMs` after the message ends. */
   readonly given: boolean;
-  /** Digest of name and payload, whatever the order of its keys, if `given`; else ''. */
+  /** If `given`, a digest of name and payload that does not depend on the order of the payload's keys; else ''. */
   readonly digest: string;
   readonly name: string;
   readonly payload: string;
   /** JSON object, or ''. */
   readonly headers: string;
-  /** JSON array of the entity keys whose handlers wait for this message, outermost first; or ''. */
+  /** JSON array of the keys of the entities whose handlers wait for this message, outermost first; or ''. */
   readonly chain: string;
-  /** Incarnation of the node that waits for the result; 0: nobody waits. */
+  /** Incarnation of the node that waits for the result; 0 if no node waits. */
   readonly waiter: number;
-  /** Letter that this message replays, or ''. */
+  /** Id of the dead letter that this message replays, or ''. */
   readonly replayOf: string;
 }
 
-/** A message as the log holds it. */
+/** A message as the log stores it. */
 export interface MessageRecord extends NewMessage {
   readonly seq: number;
-  /** The attempt that runs or would run next, from 1. */
+  /** Number of the attempt that runs, or that runs next; from 1. */
   readonly attempt: number;
   readonly notBeforeMs: number;
   readonly enqueuedAtMs: number;
@@ -93,7 +93,7 @@ export const recordOf = (
   enqueuedAtMs: number,
   error: string,
 ): MessageRecord => ({
-  // Field by field: a spread costs a microsecond, and this runs for every message.
+  // Copies field by field: this runs for every message, and a spread costs a microsecond more.
   id: m.id,
   given: m.given,
   digest: m.digest,
@@ -116,14 +116,14 @@ export interface Outcome {
   readonly result: string;
   /** JSON text; '' if completed. */
   readonly error: string;
-  /** Failed, and no dead letter is to be made of it. Left out: one is made of what failed. */
+  /** The message failed, and the store adds no dead letter for it. Left out: the store adds one for a failed message. */
   readonly noDeadLetter?: boolean;
 }
 
 export interface Send {
   readonly entity: string;
   readonly message: NewMessage;
-  /** Limit of the target entity; 0: unbounded. */
+  /** Limit on the live messages of the target entity; 0: unbounded. */
   readonly depthMax: number;
 }
 
@@ -134,30 +134,30 @@ export interface AppendOp {
   readonly entity: string;
   readonly message: NewMessage;
   readonly depthMax: number;
-  /** Begin it in the same step if the appender owns the entity and it is the head. Decided when the batch leaves. */
+  /** Begin the message in the same step if the appender owns the entity and it is the head. Set when the batch leaves. */
   begin: boolean;
 }
 export interface AppendAnswer {
   readonly ok: true;
   readonly seq: number;
-  /** Messages of the entity that are not terminal, this one included. */
+  /** Messages of the entity that are not terminal, including this one. */
   readonly depth: number;
   readonly owner: number;
   readonly begun: boolean;
-  /** Set if the id was there: where that message stands. */
+  /** State of the message that has this id already; undefined if there was none. Nothing was appended if it is set. */
   readonly known: RecalledMessage | undefined;
 }
 export interface KnownMessage {
-  /** 'purged': it failed or was interrupted, and its dead letter was purged. */
+  /** 'purged': the message failed or was interrupted, and its dead letter was purged. */
   readonly state: 'live' | TerminalState | 'purged';
   readonly result: string;
   readonly error: string;
 }
 export interface RecalledMessage extends KnownMessage {
-  /** The reply had no room for result and error, which are '' then: `lookup` has them. */
+  /** The reply had no room for `result` and `error`: both are ''. `lookup` returns them. */
   readonly cut: boolean;
 }
-/** UTF-8 bytes of results and errors of known messages in the reply to one batch; the last of them may exceed it. */
+/** Maximum UTF-8 bytes of results and errors of known messages in the reply to one batch. The last one may exceed the limit. */
 export const RECALLED_BYTES_MAX = 64 * 1024;
 export interface ClaimOp {
   readonly op: 'claim';
@@ -169,14 +169,14 @@ export interface ClaimAnswer {
   readonly holdUntilMs: number;
   readonly pending: number;
 }
-/** Begins the head. `have`: the sequence whose payload the owner holds already, 0 for none. */
+/** Begins the head. `have`: the sequence whose payload the owner has already, 0 for none. */
 export interface BeginOp {
   readonly op: 'begin';
   readonly entity: string;
   readonly fence: number;
   have: number;
 }
-/** The message that runs now; `message` is undefined if the owner has it, or if the reply had no room for it. */
+/** The message that runs now. `message` is undefined if the owner has it already, or if the reply had no room for it. */
 export interface Begun {
   readonly seq: number;
   readonly attempt: number;
@@ -194,14 +194,14 @@ export interface FinishOp {
   readonly attempt: number;
   readonly outcome: Outcome;
   readonly sends: readonly Send[];
-  /** Size of the message that ends (`sizeOf`): as much as that its sends may take where the store has no memory. Default 0. */
+  /** Size of the message that ends (`sizeOf`). In a store that is out of memory its sends may take as much. Default 0. */
   readonly frees?: number;
   next: number;
 }
 export interface FinishAnswer {
   readonly ok: true;
   readonly next: Begun | undefined;
-  /** Per send: its sequence and the owner of its entity. */
+  /** For each send, its sequence and the owner of its entity. */
   readonly sent: readonly { readonly seq: number; readonly owner: number }[];
 }
 export interface RetryOp {
@@ -227,7 +227,7 @@ export interface ReleaseOp {
   readonly op: 'release';
   readonly entity: string;
   readonly fence: number;
-  /** With messages pending too: they stay in the ready set for the next owner. */
+  /** Releases the entity even if messages are pending. They stay in the ready set for the next owner. */
   readonly handoff: boolean;
 }
 export interface TakeoverOp {
@@ -237,7 +237,7 @@ export interface TakeoverOp {
 }
 export interface TakeoverAnswer {
   readonly ok: true;
-  /** The message that was running, if any. */
+  /** The message that was running; undefined if there was none. */
   readonly interrupted:
     | {
         readonly seq: number;
@@ -245,7 +245,7 @@ export interface TakeoverAnswer {
         readonly name: string;
         readonly waiter: number;
         readonly requeued: boolean;
-        /** A dead letter was made of it. */
+        /** The store added a dead letter for it. */
         readonly deadLetter: boolean;
       }
     | undefined;
@@ -256,20 +256,20 @@ export interface LateOp {
   readonly entity: string;
   readonly seq: number;
   readonly attempt: number;
-  /** The dead incarnation whose handler ended late, or never started. */
+  /** The evicted incarnation whose handler ended late, or never started. */
   readonly incarnation: number;
   readonly outcome: 'completed' | 'failed' | 'not-run';
   /** Result or error, JSON text. */
   readonly detail: string;
 }
-/** Forgets what retention no longer keeps, at most `max` entries. */
+/** Deletes at most `max` entries whose retention is over. */
 export interface ExpireOp {
   readonly op: 'expire';
   readonly max: number;
 }
 /**
- * For a store without memory: drops large results that are kept by an id of the caller for longer than `resultTtlMs`. The id
- * stays known. A page at a time: `from` is 0, or what the page before answered.
+ * Drops large results in a store that is out of memory: those of messages with an id of the caller that ended more than
+ * `resultTtlMs` ago. The ids stay known. Works page by page: `from` is 0 for the first page, then `goOn` of the previous one.
  */
 export interface ShedOp {
   readonly op: 'shed';
@@ -277,10 +277,10 @@ export interface ShedOp {
 }
 export interface ShedAnswer {
   readonly ok: true;
-  /** Where the next page begins, 0 if there is none. */
+  /** `from` of the next page; 0 if there is none. */
   readonly goOn: number;
 }
-/** What stands in the place of the error where a completed message's result was dropped (`ShedOp`). */
+/** The `error` of a completed message whose result was dropped (`ShedOp`). */
 export const DROPPED = 'dropped';
 export interface CountAnswer {
   readonly ok: true;
@@ -291,7 +291,7 @@ export interface Done {
 }
 
 export interface WithdrawAnswer extends Done {
-  /** The owner, if the message waited for its next attempt: what comes behind it can begin now. 0 otherwise. */
+  /** The owner, if the message waited for its next attempt: the message behind it can begin now. Otherwise 0. */
   readonly owner: number;
 }
 
@@ -322,16 +322,16 @@ export type SessionOp =
   | ShedOp;
 export type Answer = AnswerOf[keyof AnswerOf];
 
-/** What a message takes in the log besides its texts, in characters: no message is free of charge. */
+/** Size of a message in the log besides its texts, in characters. So a message without payload counts too. */
 export const MESSAGE_OVERHEAD = 256;
 
-/** Size of a message in the log, in characters. An estimate; what matters is that it is the same for what ends and what comes. */
+/** Returns the estimated size of a message in the log, in characters. The estimate is the same at its append and at its end. */
 export const sizeOf = (m: Pick<NewMessage, 'payload' | 'headers' | 'chain'>): number =>
   MESSAGE_OVERHEAD + m.payload.length + m.headers.length + m.chain.length;
 
 /**
- * Whether the log grows by this step, so that a store without memory has to refuse it. All other steps end messages or move
- * them, and pass there: they are what makes room. A finish grows the log if its sends are larger than the message that it ends.
+ * Returns whether this step makes the log grow. A store that is out of memory refuses such a step. It accepts all other steps:
+ * they end or move messages, which makes room. A finish makes the log grow if its sends are larger than the message that it ends.
  */
 export function growsLog(op: SessionOp): boolean {
   if (op.op === 'append') return true;
@@ -349,29 +349,29 @@ export function sizeOfSends({ sends }: FinishOp): number {
 export interface Batch {
   readonly generation: string;
   readonly incarnation: number;
-  /** Of the join that opened the session. */
+  /** Token of the join that opened the session. */
   readonly token: string;
   /** Number of the batch within the session, from 1. */
   readonly n: number;
   readonly ops: readonly SessionOp[];
   /**
-   * What earlier copies of this number carried, if that was more: the store may have applied one of those. The count of the
-   * answers tells which.
+   * Operations of earlier copies of this number, if those carried more. The store may have applied one of those copies. The
+   * number of answers shows which one.
    */
   readonly former?: readonly SessionOp[];
 }
 export type BatchReply =
   | { readonly status: 'applied'; readonly answers: readonly Answer[] }
-  /** The incarnation was evicted, or has left. `last`: its highest batch that was applied; undefined if that is not kept any more. */
+  /** The incarnation was evicted, or has left. `last`: number of its last applied batch; undefined if the store forgot it. */
   | { readonly status: 'fenced'; readonly last?: number | undefined }
-  /** The store does not hold the join of this session: it lost acknowledged writes. */
+  /** The store lost acknowledged writes: it does not hold the join of this session. */
   | { readonly status: 'unknown' }
-  /** Older than what the session keeps. */
+  /** The batch is older than the two whose answers the session keeps. */
   | { readonly status: 'stale' }
-  /** A number is missing: `last` is the highest one applied. */
+  /** A batch before this one is missing. `last`: number of the last applied batch. */
   | { readonly status: 'gap'; readonly last: number }
-  /** Another generation, or none: the store lost its data. */
+  /** The store lost its data: it holds another generation, or none. */
   | { readonly status: 'lost' };
 
-/** Version of the stored records; a store of another one is refused at join. */
+/** Version of the stored records. A join is refused if the store holds another version. */
 export const SCHEMA_VERSION = 1;

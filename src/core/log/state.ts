@@ -4,12 +4,12 @@ import { SeqQueue } from '../seq-queue.js';
 import type { Contract, Letter, Settings } from './control-operations.js';
 import type { Answer, KnownMessage, MessageRecord } from './operations.js';
 
-/** The state of one partition. Only the functions of this folder change it. */
+/** The log of one entity. Only the functions of this folder change the state of a partition. */
 export interface EntityRecord {
-  /** Owning incarnation; 0: nobody. */
+  /** Owning incarnation; 0 if there is none. */
   owner: number;
   fence: number;
-  /** Highest sequence ever given to this entity in this life of the record. */
+  /** Highest sequence given to this entity since this record was created. */
   tail: number;
   readonly pending: SeqQueue<MessageRecord>;
   running: MessageRecord | undefined;
@@ -34,7 +34,7 @@ export interface MemberRecord {
   readonly workersMax: number;
   readonly contracts: ReadonlyMap<string, Contract>;
   readonly schemas: ReadonlyMap<string, string>;
-  beat: number;
+  heartbeat: number;
   leaseUntilMs: number;
   dead: boolean;
   owns: number;
@@ -42,14 +42,17 @@ export interface MemberRecord {
   unreachable: readonly number[];
 }
 
-/** What is kept of a join. */
+/** What the store remembers of a join. */
 export interface JoinRecord {
   readonly token: string;
-  /** Set when the incarnation is evicted or leaves: the numbers of its last heartbeat and of its last batch. */
+  /** Numbers of the last heartbeat and the last batch of the incarnation; set when it is evicted or leaves. */
   readonly ended?: { readonly heartbeat: number; readonly batch: number };
 }
 
-/** What is kept of a message by id: while it is live if the caller gave the id, and after its end as retention says. */
+/**
+ * What the store keeps of a message by its id: while the message is live if the caller gave the id, and after its end as long as
+ * retention says.
+ */
 export interface KeptRecord {
   readonly seq: number;
   readonly digest: string;
@@ -65,7 +68,7 @@ export interface LeaderRecord {
   untilMs: number;
 }
 
-/** An entry of the expiry heap: a kept record, or an entity record that only its hold keeps. */
+/** An entry of the expiry heap: a kept record, or an entity record that exists only for its take-over hold. */
 interface Expiry {
   readonly atMs: number;
   readonly kept: string;
@@ -85,17 +88,17 @@ const NO_SETTINGS: Settings = {
 export class PartitionState {
   generation = '';
   schema = 0;
-  /** Never reset: a record that is torn down and made again can repeat neither a sequence nor a fence. */
+  /** Never reset. So an entity record that is deleted and created again repeats neither a sequence nor a fence. */
   seq = 0;
   fence = 0;
   incarnation = 0;
   letter = 0;
-  /** No letter below this number is left; see `oldestLetter`. */
+  /** No dead letter below this number is left; see `oldestLetter`. */
   letterFloor = 1;
   epoch = 0;
-  /** Messages accepted and not yet terminal. */
+  /** Number of messages that were accepted and are not terminal. */
   depth = 0;
-  /** Entities with pending or running messages. */
+  /** Number of entities with pending or running messages. */
   active = 0;
   settings: Settings = NO_SETTINGS;
   readonly sessions = new Map<number, Session>();
@@ -104,19 +107,19 @@ export class PartitionState {
   readonly joins = new Map<number, JoinRecord>();
   readonly leaders = new Map<string, LeaderRecord>();
   readonly entities = new Map<string, EntityRecord>();
-  /** Entities with something pending and nothing running, with the time from which it could begin; see AT_ONCE_MS. */
+  /** Entities with a pending message and none running, with the store time in ms from which it can begin; see AT_ONCE_MS. */
   readonly ready = new Map<string, number>();
   readonly kept = new Map<string, KeptRecord>();
   readonly expiry = new MinHeap<Expiry>((e) => e.atMs);
   readonly letters = new Map<string, Letter>();
-  /** Letter id by entity, sequence and attempt. */
+  /** Dead letter id by entity, sequence and attempt. */
   readonly letterOf = new Map<string, string>();
 
   /** Sum of the live nodes' `maxTotalWorkers`; 0: unbounded. */
   workersMax = 0;
 }
 
-/** To be called whenever a member joins or dies. Who handles nothing has no workers. */
+/** Updates `workersMax` after a member joins, leaves or is evicted. Members without handlers add no worker capacity. */
 export function sumWorkersMax(state: PartitionState): void {
   let sum = 0;
   for (const m of state.members.values()) {
@@ -145,12 +148,12 @@ export function entityOrNew(state: PartitionState, key: string): EntityRecord {
 }
 
 /**
- * An entity that can begin at once is stamped this many ms in the past. So it is due by any clock of the store, also by one that is set
- * back later, and such entities stay in the order in which they came. Only a hold and a backoff depend on the clock.
+ * An entity that can begin at once gets a time that lies this many ms in the past. So it is due by the store's clock even if that
+ * clock is set back later, and such entities stay in the order in which they came. Only a hold and a backoff depend on the clock.
  */
 export const AT_ONCE_MS = 1e13;
 
-/** Keeps the ready set and the life of the record true after a step that touched the entity. */
+/** Updates the ready set after a step on the entity, and deletes the entity record if nothing needs it. */
 export function settle(state: PartitionState, key: string, rec: EntityRecord, nowMs: number): void {
   const head = rec.pending.peek();
   if (head !== undefined && rec.running === undefined) {
@@ -167,11 +170,11 @@ export function settle(state: PartitionState, key: string, rec: EntityRecord, no
   }
 }
 
-/** The contract by which an incarnation handles this entity, if it declared the type. */
+/** Returns the contract by which an incarnation handles this entity; undefined if it did not declare the type. */
 export const contractOf = (state: PartitionState, incarnation: number, entity: string): Contract | undefined =>
   state.members.get(incarnation)?.contracts.get(typeOfKey(entity));
 
-/** The member that owns the entity no longer does; a dead one that owns nothing more is forgotten. */
+/** Clears the owner of the entity. An evicted member that owns no entity any more is deleted. */
 export function disown(state: PartitionState, rec: EntityRecord): void {
   const member = state.members.get(rec.owner);
   rec.owner = 0;

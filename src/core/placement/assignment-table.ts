@@ -1,7 +1,8 @@
 /**
- * The master's view of who owns what. It is advice: the log decides, and a wrong row costs a hop, never an invariant.
- *   (1) Every row names an incarnation; a row of a dead one is no row.
- *   (2) What an older epoch says may add a row, never change one.
+ * The master's view of which incarnation owns which entity. The table only advises: the log decides. A wrong row costs a hop,
+ * never an invariant.
+ *   (1) Every row names an incarnation. The row of a dead incarnation does not count, and `sweep` deletes it.
+ *   (2) A list from an older epoch may add a row, but never changes one.
  */
 export class AssignmentTable {
   private readonly rows = new Map<string, number>();
@@ -15,7 +16,7 @@ export class AssignmentTable {
     return this.rows.get(entity);
   }
 
-  /** Entities assigned to that incarnation. */
+  /** Returns the number of entities assigned to that incarnation. */
   loadOf(incarnation: number): number {
     return this.loads.get(incarnation) ?? 0;
   }
@@ -28,7 +29,7 @@ export class AssignmentTable {
     this.count(incarnation, 1);
   }
 
-  /** From a list that may be old: fills a gap, changes nothing. */
+  /** Adds a row from a list that may be old. Has no effect if the entity has a row. */
   add(entity: string, incarnation: number): void {
     if (!this.rows.has(entity)) this.set(entity, incarnation);
   }
@@ -40,7 +41,7 @@ export class AssignmentTable {
     this.count(before, -1);
   }
 
-  /** Forgets every row of incarnations that `isLive` denies. */
+  /** Deletes every row of an incarnation for which `isLive` returns false. */
   sweep(isLive: (incarnation: number) => boolean): void {
     const dead = new Set([...this.loads.keys()].filter((incarnation) => !isLive(incarnation)));
     if (dead.size === 0) return;
@@ -48,7 +49,7 @@ export class AssignmentTable {
     for (const incarnation of dead) this.loads.delete(incarnation);
   }
 
-  /** Forgets the oldest rows until `max` are left. */
+  /** Deletes the oldest rows until at most `max` are left. */
   trim(max: number): void {
     if (this.rows.size <= max) return;
     for (const entity of this.rows.keys()) {

@@ -1,12 +1,13 @@
 import { type Place, placeOf } from './rendezvous.js';
 
-/** A place is overloaded if it holds more than this many times the mean load of all places, plus a few. */
+/** A place is overloaded if its load exceeds OVERLOAD_FACTOR times the mean load of all places, plus OVERLOAD_SLACK entities. */
 const OVERLOAD_FACTOR = 1.2;
 const OVERLOAD_SLACK = 4;
 
 /**
- * The places that are not overloaded. Together with rendezvous hashing over the rest it keeps loads near even while an entity moves only
- * if it must: consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam 2018). The least loaded place is never left out.
+ * Returns the places that are not overloaded. Rendezvous hashing over these places keeps loads nearly even and moves an entity
+ * only if it must: consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam 2018). The result always has the least
+ * loaded place.
  */
 export function roomyOf<P extends Place>(places: readonly P[], loadOf: (place: P) => number): readonly P[] {
   const mean = places.reduce((sum, p) => sum + loadOf(p), 0) / places.length;
@@ -14,8 +15,8 @@ export function roomyOf<P extends Place>(places: readonly P[], loadOf: (place: P
 }
 
 /**
- * Where the master places an entity: where it is, if that node lives (`owner`); else the preferred node by rendezvous hashing, unless that
- * node is overloaded; else the least loaded node. Undefined if there is no place.
+ * Returns the node on which the master places an entity: its `owner` if that node is one of `places`; else the preferred node by
+ * rendezvous hashing, unless that node is overloaded; else the least loaded node. Returns undefined if there is no place.
  */
 export function choosePlace<P extends Place>(
   entity: string,

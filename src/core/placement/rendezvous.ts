@@ -1,21 +1,22 @@
 /**
- * Which node an entity belongs to, if nobody owns it yet: rendezvous hashing (Thaler and Ravishankar 1998).
- * Each node's score for a key is a hash of both; the highest wins. A node that leaves moves only its own keys, and there are
- * no virtual nodes to tune, which a ring of points needs for an even split. O(nodes) a key, and clusters are small.
+ * Chooses the preferred node of an entity without an owner by rendezvous hashing (Thaler and Ravishankar 1998). The score of a
+ * node for a key is a hash of both, and the node with the highest score wins. When a node leaves, only its own keys move.
+ * Consistent hashing would need virtual nodes, and their number tuned, for an even split. A lookup takes O(nodes) time, and
+ * clusters are small.
  */
 export interface Place {
   readonly incarnation: number;
   readonly serverId: string;
 }
 
-/** The place with the highest score; undefined if there is none. */
+/** Returns the place with the highest score for `key`; undefined if `places` is empty. */
 export function placeOf<P extends Place>(key: string, places: readonly P[]): P | undefined {
   if (places.length < 2) return places[0];
   const hash = hashOf(key, 0);
   let best: P | undefined;
   let bestScore = -1;
   for (const place of places) {
-    // By serverId, so that a node that restarts under the same name gets its keys back.
+    // Hashes the serverId, not the incarnation: a node that restarts under the same serverId gets its keys back.
     const score = mix(hash ^ hashOf(place.serverId, 1));
     if (score > bestScore || (score === bestScore && best !== undefined && place.serverId < best.serverId)) {
       best = place;

@@ -1,12 +1,12 @@
--- append: accepts a message into its entity's log, and begins it at once where that is asked for and possible.
+-- append: accepts a message into its entity's log, and begins it at once if that is requested and possible.
 -- args     body (a message record up to its payload); kinds A B C: then depthMax, id and digest ('' unless the caller gave
---          the id); kinds a b c have the limit of the batch and no caller's id
+--          the id); kinds a b c use the batch's depthMax and have no id of the caller
 --          a A: do not begin; b B: begin; c C: begin, and the message has to be kept after its end
--- answer   sequence, if begun | sequence depth owner | sequence depth owner state result error, if the id was there |
---          sequence depth owner state, if the id was there and the reply has no room for its result
+-- answer   sequence, if begun | sequence depth owner | sequence depth owner state result error, if the id is known |
+--          sequence depth owner state, if the id is known and the reply has no room for its result
 -- refuses  QUEUE_DEPTH_EXCEEDED(limit) WORKER_LIMIT_EXCEEDED(limit) ID_REUSED
 
--- Refuses what would raise a count above its limit.
+-- Returns a refusal if one more message would exceed a limit, else nil.
 local function over_limit(e, depthMax)
   if depthMaxTotal > 0 and depth + 1 > depthMaxTotal then return refuse('QUEUE_DEPTH_EXCEEDED', int(depthMaxTotal)) end
   local live = e and live_count(e) or 0
@@ -17,7 +17,7 @@ local function over_limit(e, depthMax)
   return nil
 end
 
--- Puts the message at the tail; answers its sequence and record.
+-- Adds the message at the tail; returns its sequence.
 local function log(e, body, id, digest)
   if e.running == '0' and e.first == e.tail then active = active + 1 end
   depth = depth + 1
@@ -28,10 +28,10 @@ local function log(e, body, id, digest)
   return s
 end
 
--- Bytes of results and errors of known messages in this reply (RECALLED_BYTES_MAX of core/log/operations.ts).
+-- Limit and count of bytes for results and errors of known messages in this reply (RECALLED_BYTES_MAX of core/log/operations.ts).
 local RECALLED_MAX, recalled = 65536, 0
 
--- begin: nil, or whether the message has to be kept after its end ('1' or '0').
+-- begin: nil for an append that does not begin; else whether the message has to be kept after its end ('1' or '0').
 local function append(key, begin, body, depthMax, id, digest)
   local e = entity_of(key)
   if id then

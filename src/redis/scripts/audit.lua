@@ -1,9 +1,9 @@
--- audit: looks for keys that were deleted or evicted, by what the others say of them.
--- args     incarnation, so many entities it owns certainly, cursor. Pages follow HSCAN
--- answer   cursor, the names of the keys joined by commas; then per entity that is not in the ready set and should be, or whose owner is
---          no member: entity owner
+-- audit: finds keys that were deleted or evicted, by comparing the keys with each other.
+-- args     incarnation, number of entities that it certainly owns, cursor. Pages follow HSCAN
+-- answer   cursor, the names of the missing keys joined by commas; then per entity that is missing in the ready set, or whose
+--          owner is no member: entity owner
 
--- Whether the first few ended messages of which something is kept have their time to expire.
+-- Returns whether the first few kept records of ended messages have an expiry time.
 local function all_expire()
   local _, rows = scan(KEPT, '0', '10')
   for i = 1, #rows, 2 do
@@ -12,7 +12,7 @@ local function all_expire()
   return true
 end
 
--- Whether what is kept of messages is there for those that expire first.
+-- Returns whether the records of the messages that expire first are kept.
 local function all_kept()
   local first = call('ZRANGE', EXPIRY, '0', '9')
   for i = 1, #first do
@@ -21,17 +21,17 @@ local function all_kept()
   return true
 end
 
--- Of the ready and of the running entities, those of which the rows, the messages and what is kept of their ids are compared.
+-- Number of ready and of running entities whose rows, messages and kept ids are compared.
 local COMPARED_MAX = 10
 
--- Whether the log keeps the id of a message if its caller gave one.
+-- Returns whether the log keeps the id of the message, if its caller gave one.
 local function keeps_id(key, record)
   local given, id = match(record, '^[^\31]*\31%d+\31%d+\31(%d)\31%d+\31([^\31]*)')
   return given ~= '1' or call('HEXISTS', KEPT, key .. RS .. id) == 1
 end
 
--- Whether the first ready entities have rows that say so, and whether what is kept of their heads is there. A row that is gone is
--- created again by a claim, so a count of the rows proves nothing.
+-- Returns whether the first ready entities have rows that say so, and whether the ids of their heads are kept. A claim creates a
+-- missing row again, so the number of rows proves nothing.
 local function first_ready()
   local rows, ids = true, true
   for _, key in ipairs(call('ZRANGE', READY, '0', int(COMPARED_MAX - 1))) do
@@ -39,7 +39,7 @@ local function first_ready()
     if not e or not e.ready then
       rows = false
     else
-      -- Behind a hole it is not looked for: there may be thousands of them.
+      -- A head behind a hole is not searched for: there may be thousands of holes.
       local record = ids and message_of(key, int(e.first + 1))
       ids = ids and (not record or keeps_id(key, record))
     end

@@ -1,19 +1,19 @@
 -- Applies a batch that is not plain (core/log/apply.ts).
 
--- How many arguments a kind has; of F and S without their sends.
+-- Number of arguments of each kind; of F and S without their sends.
 local ARITY = { a = 1, b = 1, c = 1, A = 4, B = 4, C = 4, k = 0, g = 2, f = 4, F = 8, S = 8, r = 5, w = 2, l = 2, t = 1, y = 5, x = 1, h = 1 }
--- Whether an append begins its message, and whether that has to be kept.
+-- For appends that may begin their message: whether the message has to be kept after its end ('1' or '0').
 local BEGINS = { b = '0', c = '1', B = '0', C = '1' }
 local hasAppends = find(kinds, '[abcABCS]') ~= nil
 local kindOf, at = {}, ARGS_AT
 for i = 1, count do kindOf[i] = sub(kinds, i, i) end
 
--- ---- read what the operations will probably need, each kind in one call
+-- ---- read what the operations will probably need, one call per key
 if ARGS_AT > 8 then
   local rows = hmget(ENT, ARGV, 8, ARGS_AT - 1)
   for i = 1, ARGS_AT - 8 do rowOf[ARGV[KEYS_AT + i]] = rows[i] ~= NONE and rows[i] or false end
 end
--- wanted: fields of msg; wantedBy: the entity whose next message it is, or false.
+-- wanted: fields of msg; wantedBy: the entity whose head the message may be, or false for a running message.
 local wanted, wantedBy, nwanted, ids = {}, {}, 0, {}
 for i = 1, count do
   local kind, key = kindOf[i], ARGV[KEYS_AT + i]
@@ -44,7 +44,7 @@ if nwanted > 0 then
     elseif record then
       by.headRecord = record
     else
-      -- A hole: the head is further on.
+      -- The first pending sequence is a hole: the head lies behind it.
       by.headFor = false
     end
   end

@@ -1,16 +1,16 @@
 -- begin: starts the head of an owned entity.
 -- args     fence, have (the sequence whose message the owner holds, 0 for none)
--- answer   sequence attempt | sequence attempt message, if the owner has it not and the reply has room
+-- answer   sequence attempt | sequence attempt message, if the owner does not hold it and the reply has room
 -- refuses  FENCED RUNNING(sequence) EMPTY HELD(until) NOT_BEFORE(until) UNDECLARED
 
--- The record, if this incarnation owns it under this fence.
+-- Returns the entity if this incarnation owns it under this fence, else nil.
 local function owned_by_me(key, fence)
   local e = entity_of(key)
   if e and e.owner == ME and e.fence == fence then return e end
   return nil
 end
 
--- A refusal, or nil and the head's sequence and record.
+-- Returns a refusal, or nil and the head's sequence and record.
 local function why_not_begin(e)
   if e.running ~= '0' then return refuse('RUNNING', e.running) end
   if e.first == e.tail then return refuse('EMPTY') end

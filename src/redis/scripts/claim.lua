@@ -1,4 +1,4 @@
--- claim: makes this incarnation the owner, under the next fence; if it is the owner already, under the same.
+-- claim: makes this incarnation the owner, under the next fence. If it is the owner already, the fence stays.
 -- args     none
 -- answer   fence holdUntil pending
 -- refuses  UNDECLARED OWNED(owner)

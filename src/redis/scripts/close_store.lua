@@ -1,8 +1,8 @@
--- shut: closes the store to whoever works with that generation, and to newcomers.
+-- closeStore: closes the store to every node of that generation, and to newcomers.
 -- args     generation
 -- answer   nothing
 -- refuses  nothing
-local function shut(of)
+local function close_store(of)
   if generation ~= of then return '' end
   local bad = open_writes()
   if bad then return bad end

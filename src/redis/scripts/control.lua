@@ -1,14 +1,14 @@
--- Runs one operation outside of sessions. Reads write nothing.
+-- Runs one operation outside of sessions. Read operations write nothing.
 --
 -- ARGV    3 operation  4.. its arguments
 -- answer  the operation's answer, or a refusal
 local op, a, b, c, d, e = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-if op == 'beat' then return beat(a, b, c, d, e) end
+if op == 'heartbeat' then return heartbeat(a, b, c, d, e) end
 if op == 'join' then return join() end
 if op == 'leave' then return leave(a, b, c, d, e) end
-if op == 'bury' then return bury(a, b, c) end
+if op == 'evict' then return evict(a, b, c) end
 if op == 'report' then return report(a, b, c, d, e) end
-if op == 'shut' then return shut(a) end
+if op == 'closeStore' then return close_store(a) end
 if op == 'lead' then return lead(a, b, c) end
 if op == 'replay' then return replay(a, b) end
 if op == 'purge' then return purge(a, b, c) end

@@ -1,9 +1,9 @@
--- expire: forgets what retention no longer keeps: results and ids whose time is over, entities that only a hold kept.
+-- expire: deletes what retention no longer keeps: expired results and ids, and entities whose record existed only for a hold.
 -- args     max
 -- answer   count
 -- refuses  nothing
 
--- Whether the entry was still due; it is deleted then.
+-- Deletes the entry if it is still due; returns whether it was.
 local function forget(member, at)
   if find(member, RS, 1, true) then
     local k = kept_of(member)
@@ -20,7 +20,7 @@ local function forget(member, at)
 end
 
 local function expire(hasAppends, max)
-  -- What was collected so far may be due itself, so it is written before the look at what is due.
+  -- Collected changes may be due themselves, so they are written before expiry is read.
   local bad = flush(hasAppends, {}, true)
   if bad then return nil, bad end
   local count = 0

@@ -1,13 +1,14 @@
--- finish: ends the running attempt for good, appends what its handler sent, and begins the head if asked.
--- args     owner,fence,sequence (this incarnation's), sequence, next (have of begin, -1: begin nothing), result
+-- finish: ends the running message, appends the messages that its handler sent, and begins the head if requested.
+-- args     owner,fence,sequence (this incarnation's), sequence, next (`have` of begin, -1: begin nothing), result
 --          kind f: the first attempt, completed, without sends
 --          kind F: then attempt, state (refused: failed, without a dead letter), error, number of sends, and per send: body,
---          depthMax, id, digest (id and digest '' unless the caller gave the id); the sends' entities follow those of the operations
---          kind S: as F, and its sends take more room than the message that ends: refused where there is no memory
+--          depthMax, id, digest (id and digest '' unless the caller gave the id); the entities of the sends follow those of the
+--          operations
+--          kind S: as F, and its sends take more room than the message that ends: refused without memory
 -- answer   per send: sequence owner; then the answer of begin, if the head was begun
 -- refuses  FENCED NOT_RUNNING QUEUE_DEPTH_EXCEEDED(limit) WORKER_LIMIT_EXCEEDED(limit)
 
--- All sends or none: they are counted as if the finished message had left already.
+-- Returns a refusal of all sends, or nil. The finished message is counted as gone.
 local function over_limit_of_sends(self, at, count, keys)
   if depthMaxTotal > 0 and depth - 1 + count > depthMaxTotal then
     return refuse('QUEUE_DEPTH_EXCEEDED', int(depthMaxTotal))
@@ -29,7 +30,7 @@ local function over_limit_of_sends(self, at, count, keys)
   return nil
 end
 
--- at: of the first send's arguments; keys: of the entity before the first send's.
+-- at: index in ARGV of the first send's arguments; keys: index of the entity before the first send's.
 local function send_all(at, count, keys)
   local sent = {}
   for i = 1, count do
@@ -44,7 +45,7 @@ local function send_all(at, count, keys)
   return sent
 end
 
--- at: of the arguments in ARGV.
+-- at: index in ARGV of the operation's arguments; full: kind F or S; keys: index of the entity before the first send's.
 local function finish(key, at, full, keys)
   local s, have = ARGV[at + 1], ARGV[at + 2]
   local e = owned_by_me(key, match(ARGV[at], '^%d+,(%d+),'))

@@ -1,9 +1,9 @@
--- Applies what was collected, each kind in one call. (plain.lua does the same for what it decides.)
+-- Writes what was collected, each kind with one command. (plain.lua does the same for its batches.)
 --
--- The first write decides for all: if Redis lets one write of a script pass, it lets all later ones pass, out of memory or
--- not. So with appends, or sends that make the log grow, it is one that Redis refuses without memory (then nothing was applied,
--- for certain), and without them one that it never refuses, since ending messages frees memory. No write can fail after it: the type of every key
--- is checked before.
+-- The first write decides for all: if Redis accepts one write of a script, it accepts all later ones, out of memory or not.
+-- So a script that makes the log grow (appends, or finishes with larger sends) begins with a write that Redis refuses without
+-- memory: then nothing was applied, for certain. Any other script begins with a write that Redis never refuses, since ending
+-- messages frees memory. No write can fail after the first: the type of every key is checked before.
 local written = false
 
 local function write(command, key, list)
@@ -13,7 +13,7 @@ local function write(command, key, list)
   end
 end
 
--- Keeps the expiry true: an entity that something else keeps now has no place there, or the next expire would look at all of them.
+-- Updates expiry: an entity that now exists for another reason is removed, or the next expire would look at all of them.
 local function collect_expiry(e)
   local expires = not e.gone and e.owner == '0' and e.running == '0' and e.first == e.tail and e.hold
   if expires == e.expires then return end
@@ -21,7 +21,7 @@ local function collect_expiry(e)
   e.expires = expires
 end
 
--- Fills entSet; answers the entities that go, and what changes in the ready set.
+-- Fills entSet; returns the entities to delete, and the changes of the ready set.
 local function collect_entities()
   local del, readySet, readyDel = {}, {}, {}
   for i = 1, ndirty do
@@ -45,7 +45,7 @@ local function collect_entities()
   return del, readySet, readyDel
 end
 
--- The first key of another type than it must have, as an error reply. `all`: whether or not it is written now.
+-- Returns an error reply for the first key of a wrong type, or nil. `all`: also checks keys that are not written now.
 local function foreign(all, readySet, readyDel)
   local bad = nil
   if all or #msgSet + #msgDel > 0 then bad = check_type(MSG, 'hash') end
@@ -65,8 +65,8 @@ local function reset()
   memberDel, contractDel, ownsDelta = {}, {}, {}
 end
 
--- hasAppends: this script may make the log grow; meta: more fields of meta; more: there will be another flush.
--- Answers an error reply, with nothing written, or nil.
+-- hasAppends: this script may make the log grow; meta: further fields of meta; more: there will be another flush.
+-- Returns an error reply, with nothing written, or nil.
 local function flush(hasAppends, meta, more)
   local del, readySet, readyDel = collect_entities()
   if not written then

@@ -1,39 +1,41 @@
--- Shared by both scripts: the keys, the time, the partition's counters, and what is collected to be written.
+-- Shared by both scripts: the keys, the time, the partition's counters, and the state that collects writes.
 -- Reads are cached and writes are collected: nothing is written before every operation has been decided (see flush.lua).
--- Values that come from the store or from ARGV stay strings, also numbers: they are compared and written back as they are.
+-- Values from the store and from ARGV stay strings, also numbers: they are compared and written back unchanged.
 --
--- KEYS  1 meta  2 ent  3 msg; the other keys of the partition differ from the first in their last word only.
--- ARGV  1 time in ms, '' for the server's own  2 session whose batch it is: incarnation and token of its join, joined by a dot; 0: none;
---       then see batch.lua and control.lua.
+-- KEYS  1 meta  2 ent  3 msg; the other keys of the partition differ from the first only in their last word.
+-- ARGV  1 time in ms, '' for the server's own
+--       2 session of the batch: incarnation and token of its join, joined by a dot; 0: none
+--       then see session.lua and control.lua.
 --
--- meta      generation schema seq fence incarnation letter epoch depth active workersMax and the settings;
---           s<session>: number of a session's last batch; s<session>:0 and :1: the replies of its last two
---           t<incarnation>: token of its join, of the newest 1024 joins
+-- meta      generation schema seq fence incarnation `letter` epoch depth active workersMax and the settings;
+--           s<session>: number of a session's last batch; s<session>:0 and :1: the replies of its last two;
+--           t<incarnation>: token of its join, for the newest 1024 joins (see identity.lua)
 -- ent       entity -> owner,fence,running,attempt,keep,first,holes,tail,hold
---           pending messages: those of first+1 .. tail that exist; holes: how many of these do not; first = tail: none
---           keep: the running message has to be kept after its end; running: its sequence, 0 for none
---           The commonest records are shorter, and most steps go from one to another without taking them apart:
+--           pending messages: those of first+1 .. tail that exist; holes: how many of these do not exist; first = tail: none
+--           running: sequence of the running message, 0 for none; keep: 1 if that has to be kept after its end
+--           The most common records are shorter, and most steps lead from one to another without parsing them:
 --           owner,fence,tail          idle: nothing pending, nothing running, never held
 --           owner,fence,runningr      running in its first attempt, nothing to keep, nothing pending, never held
 --           owner,fence,running+tail  the same, with all of running+1 .. tail pending
 -- msg       entity RS sequence -> name attempt notBefore given waiter id digest replayOf headers chain payload
 --           enqueuedAt error, joined by FS
 -- kept      entity RS id -> sequence digest state expiresAt result error, joined by FS
--- expiry    zset by time: fields of kept, and entities that only their hold keeps
--- ready     zset by time: entities with something pending and nothing running; those that can begin at once have the time less
---           AT_ONCE, so that they are due by any clock, and in the order in which they came
--- member    incarnation -> serverId group address token joinedAt workersMax beat leaseUntil dead types eligible unreachable, joined by FS
+-- expiry    zset by time: fields of kept, and entities whose record exists only for its hold
+-- ready     zset by time: entities with something pending and nothing running. Those that can begin at once have the time less
+--           AT_ONCE: they are due by any clock, and in order of arrival.
+-- member    incarnation -> serverId group address token joinedAt workersMax heartbeat leaseUntil dead types eligible
+--           unreachable, joined by FS
 -- contract  incarnation FS type -> maxAttempts onInterrupt name ... name, each followed by FS, and depthMax,version
--- schema    incarnation FS type -> what the member published of its messages
--- owns      incarnation -> entities it owns
+-- schema    incarnation FS type -> what the member published about its messages
+-- owns      incarnation -> number of entities it owns
 -- leader    group -> incarnation epoch until, joined by FS
--- dlq       letter -> entity reason error incarnation diedAt late lateDetail replayedAs sequence message, joined by FS
--- dlqindex  zset of the letters by number
--- dlqof     entity RS sequence RS attempt -> letter
+-- dlq       dead letter -> entity reason error incarnation diedAt late lateDetail replayedAs sequence message, joined by FS
+-- dlqindex  zset of the dead letters by number
+-- dlqof     entity RS sequence RS attempt -> dead letter
 --
--- Each function of a script is made anew for each call, and costs the more the more variables are alive that it might
--- refer to: a lone call would cost three times what it does. So a batch of the commonest operations makes none at all
--- (plain.lua); a batch with anything else in it goes the general way as a whole.
+-- Lua creates each function of a script again on each call, at a cost that grows with the number of live local variables that it
+-- may refer to. Functions alone would triple the cost of a small call. So a batch of only the most common operations creates
+-- none (plain.lua); a batch with any other operation takes the general way as a whole.
 local call = redis.call
 local find, format, match, sub = string.find, string.format, string.match, string.sub
 local FS, RS = '\31', '\30'
@@ -41,7 +43,7 @@ local META, ENT, MSG = KEYS[1], KEYS[2], KEYS[3]
 local BASE = sub(META, 1, -5)
 local CONTRACT, OWNS = BASE .. 'contract', BASE .. 'owns'
 
--- Bytes of messages that one reply tells: it is kept beside the log, and has to get through in the time of a call.
+-- Limit in bytes for messages in one reply: the reply is stored beside the log, and has to arrive within the deadline of a call.
 local TOLD_MAX, told = 1048576, 0
 
 local nowS = ARGV[1]
@@ -57,9 +59,9 @@ local session = 's' .. ARGV[2]
 
 local m = call('HMGET', META, 'generation', session, 'depth', 'active', 'workersMax', 'depthMax', 'seq', 'fence', 'letter', 'entryTtl', 'resultTtl',
   'hold', '')
--- What HMGET says of a field that is not there (false; under ioredis-mock something else).
+-- What HMGET returns for a missing field: false, under ioredis-mock another value.
 local NONE = m[13]
--- The generation of a store that lost fields of meta. No session has it, so each batch and heartbeat is refused as by another store.
+-- Generation of a store that lost fields of meta. No session has it, so every batch and heartbeat is refused as LOST.
 local DAMAGED = 'damaged'
 local generation, last, depth, active, workersMax, depthMaxTotal, seq, fence = nil, nil, 0, 0, 0, 0, 0, 0
 if m[1] ~= NONE then

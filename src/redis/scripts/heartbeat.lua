@@ -1,13 +1,13 @@
--- beat: extends the lease by the store's clock.
--- args     generation incarnation token beat acknowledged
+-- heartbeat: extends the lease by the store's clock.
+-- args     generation incarnation token heartbeat acknowledged
 -- answer   now leaseUntil counters
--- refuses  LOST UNKNOWN FENCED STALE_BEAT(beat)
-local function beat(its, incarnation, token, number, acknowledged)
+-- refuses  LOST UNKNOWN FENCED STALE_HEARTBEAT(heartbeat)
+local function heartbeat(its, incarnation, token, number, acknowledged)
   local stranger = stranger_of(its, incarnation, token, acknowledged)
   if stranger then return refuse(stranger) end
   local m, leaseTtl = member_of(incarnation), hget(META, 'leaseTtl')
   if not leaseTtl then return refuse('LOST') end
-  if number + 0 <= m[7] + 0 then return refuse('STALE_BEAT', m[7]) end
+  if number + 0 <= m[7] + 0 then return refuse('STALE_HEARTBEAT', m[7]) end
   local bad = open_writes()
   if bad then return bad end
   m[7], m[8] = number, int(now + leaseTtl)

@@ -1,7 +1,8 @@
--- Whether the caller is the member that it says it is, and whether the store still holds what it had acknowledged (core/log/identity.ts).
--- META t<incarnation>: the token of the join; once it has ended, also its last heartbeat and its last batch.
+-- Checks that the caller is the member that it claims to be, and that the store still holds what it acknowledged to the caller
+-- (core/log/identity.ts).
+-- META t<incarnation>: the token of the join; once the incarnation has ended, also its last heartbeat and its last batch.
 
--- The token of the join that got this incarnation, its last heartbeat and its last batch; nil for what is not kept.
+-- Returns the token of the join that got this incarnation, its last heartbeat and its last batch; nil for each that is not kept.
 local function join_of(incarnation)
   local m = member_of(incarnation)
   if m and m[9] ~= '1' then return m[4], m[7], hget(META, 's' .. incarnation .. '.' .. m[4]) end
@@ -11,7 +12,7 @@ local function join_of(incarnation)
   return t[1], t[2], t[3]
 end
 
--- heartbeat, batch: the last ones that were acknowledged to the caller.
+-- Returns LOST, UNKNOWN or nil. heartbeat, batch: the last ones that were acknowledged to the caller.
 local function unknown_of(its, incarnation, token, heartbeat, batch)
   if generation == nil or generation ~= its then return 'LOST' end
   if incarnation + 0 > (hget(META, 'incarnation') or 0) + 0 then return 'UNKNOWN' end
@@ -30,7 +31,7 @@ local function stranger_of(its, incarnation, token, heartbeat, batch)
   return nil
 end
 
--- The counters that never go down: incarnation fence epoch letter.
+-- Returns the counters that never decrease: incarnation fence epoch `letter`.
 local function counters()
   return (hget(META, 'incarnation') or '0') .. FS .. int(fence) .. FS .. (hget(META, 'epoch') or '0') .. FS .. int(letter)
 end

@@ -1,7 +1,7 @@
--- entity: one entity as the log has it. It answers fewer pending messages where more of them would take long.
+-- entity: one entity as the log holds it. Returns fewer pending messages where reading more would take long.
 -- args     entity max
--- answer   owner fence hold pending running (1 or 0; 0 also if its message is gone); then, each after RS: sequence and record of what
---          runs, and of what is pending from the head on
+-- answer   owner fence hold pending running (1 or 0; 0 also if the running message is missing); then, each after RS: sequence and
+--          record of the running message, and of the pending messages from the head on
 -- refuses  ABSENT
 local SHOWN_BYTES_MAX, STEPS_MAX = 524288, 1000
 
@@ -24,7 +24,7 @@ local function show_entity(key, max)
   return concat(list, RS)
 end
 
--- What HSCAN answers, from 1 on: ioredis-mock counts a nested list from 0.
+-- Returns the cursor and the flat list of HSCAN, indexed from 1: ioredis-mock indexes a nested list from 0.
 local function scan(key, cursor, count)
   local page = call('HSCAN', key, cursor, 'COUNT', count)
   local rows, list = page[2], {}
@@ -36,7 +36,7 @@ local function scan(key, cursor, count)
   return page[1], list
 end
 
--- history: what is kept of the ended messages of an entity, a page at a time. It ends early where reading on would take long.
+-- history: a page of what is kept of an entity's ended messages. Ends early where reading on would take long.
 -- args     entity cursor
 -- answer   cursor; then, each after RS: id sequence state expiresAt
 local SCANS_MAX = 20
@@ -57,7 +57,7 @@ local function list_history(key, cursor)
   return concat(list, RS)
 end
 
--- survey: counts by entity type, and what runs, a page at a time. Pages follow HSCAN: one may repeat an entity.
+-- survey: counts by entity type, and the running messages, a page at a time. Pages follow HSCAN: a page may repeat an entity.
 -- args     cursor
 -- answer   cursor; then, each after RS: type entities running pending of each type; then, each after RS: '', entity and pending
 --          of each entity with a running message

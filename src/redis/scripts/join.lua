@@ -1,12 +1,13 @@
--- join: opens the session of a new incarnation; the same token again gets the same answer.
+-- join: opens the session of a new incarnation. The same token again gets the same answer.
 -- args     serverId group address token schema generation workersMax leaseTtl hold entryTtl resultTtl depthMax leaderTtl
---          leaderDebounce types (joined by ','), generation incarnation token, last heartbeat and last batch of the joiner's former incarnation
---          ('' without one), number of contracts, and per contract: type, record; then per published schemas: type, text
+--          leaderDebounce types (joined by ','); generation, incarnation, token, last heartbeat and last batch of the joiner's
+--          former incarnation ('' without one); number of contracts, and per contract: type, record; then per published schema:
+--          type, text
 -- answer   incarnation generation now leaseUntil counters
--- refuses  SCHEMA(version) CLOSED LOST UNKNOWN TWIN(incarnation)
+-- refuses  SCHEMA(version) CLOSED LOST UNKNOWN DUPLICATE_SERVER_ID(incarnation)
 
--- Every live member's fields, by incarnation, and the sum of the worker limits of those that handle something (0 if one has
--- none).
+-- Returns the fields of every live member, by incarnation, and the sum of the worker limits of those that handle something (0 if
+-- one of them has no limit).
 local function live_members()
   local all, list, sum = call('HGETALL', MEMBER), {}, 0
   local bounded = true
@@ -28,7 +29,7 @@ local function recount_workers()
   call('HSET', META, 'workersMax', int(sum))
 end
 
--- Whether there is anything of a store that had begun.
+-- Returns whether any data of an earlier store is left.
 local function holds_anything()
   for _, key in ipairs({ ENT, MSG, KEPT, DLQ, MEMBER, LEADER }) do
     if call('HLEN', key) > 0 then return true end
@@ -45,13 +46,13 @@ local function join()
   if schema and schema ~= ARGV[8] then return refuse('SCHEMA', schema) end
   if generation == CLOSED then return refuse('CLOSED') end
   if generation == DAMAGED or (generation and not (schema and hget(META, 'incarnation'))) then return refuse('LOST') end
-  -- A fresh store begins with counters that what is left has used.
+  -- A new store starts its counters at 0. Data that is left has used higher numbers.
   if not generation and holds_anything() then return refuse('LOST') end
   local unknown = ARGV[19] ~= '' and unknown_of(ARGV[19], ARGV[20], ARGV[21], ARGV[22], ARGV[23])
   if unknown then return refuse(unknown) end
   for incarnation, m in pairs((live_members())) do
     if m[1] == ARGV[4] then
-      if m[4] ~= ARGV[7] then return refuse('TWIN', incarnation) end
+      if m[4] ~= ARGV[7] then return refuse('DUPLICATE_SERVER_ID', incarnation) end
       return incarnation .. FS .. generation .. FS .. nowS .. FS .. m[8] .. FS .. counters()
     end
   end

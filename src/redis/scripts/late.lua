@@ -1,4 +1,4 @@
--- late: attaches to a dead letter how its attempt ended after its incarnation had died.
+-- late: records in a dead letter how its attempt ended after its incarnation was evicted.
 -- args     sequence, attempt, incarnation, outcome, detail
 -- answer   nothing
 -- refuses  NOT_YET NO_LETTER

@@ -1,9 +1,9 @@
--- lead: makes the eligible live member with the lowest serverId master of its group, for a time, under the next epoch.
+-- lead: makes the eligible live member with the lowest serverId the master of its group until a given time, under the next epoch.
 -- args     generation incarnation token
 -- answer   epoch until
 -- refuses  LOST UNKNOWN FENCED LED(incarnation) NOT_LOWEST(incarnation) TOO_EARLY(from)
 
--- By bytes: Lua's own "<" depends on the server's locale.
+-- Compares bytes: Lua's "<" depends on the server's locale.
 local function precedes(a, b)
   for i = 1, #a < #b and #a or #b do
     local x, y = byte(a, i), byte(b, i)
@@ -12,8 +12,8 @@ local function precedes(a, b)
   return #a < #b
 end
 
--- By how many others of the group each incarnation is reported unreachable. A pass over the reports for each member would make a
--- call quadratic in the members.
+-- Returns how many other members of the group report each incarnation as unreachable, in one pass over all reports: a pass per
+-- member would make a call quadratic in the members.
 local function reports_in(group)
   local reports = {}
   for by, m in pairs(group) do
@@ -33,7 +33,7 @@ local function lowest_of(list)
   return lowest
 end
 
--- The group of a member as it lives, of those that handle something, and who of it may lead.
+-- Returns the members of the group that live and handle something, and those of them that may lead.
 local function group_of(me)
   local group, eligible, count = {}, {}, 0
   for incarnation, m in pairs((live_members())) do
@@ -41,7 +41,7 @@ local function group_of(me)
   end
   local reports = reports_in(group)
   for incarnation, m in pairs(group) do
-    -- One that most of the others cannot reach does not lead.
+    -- A member that a majority of the others reports as unreachable may not lead.
     if m[11] == '1' and (reports[incarnation] or 0) * 2 <= count - 1 then eligible[incarnation] = m end
   end
   return group, eligible
@@ -56,7 +56,7 @@ local function lead(its, incarnation, token)
   local leader, epoch, untilMs
   if record then leader, epoch, untilMs = match(record, '^(%d+)\31(%d+)\31(%d+)') end
   local leaderTtl, debounce = hget(META, 'leaderTtl'), hget(META, 'leaderDebounce')
-  -- An epoch that was given is in the record of some group.
+  -- If any group has a leader record, an epoch was issued. If the counter is missing then, the store has lost it.
   if not leaderTtl or not debounce or (not hget(META, 'epoch') and call('HLEN', LEADER) > 0) then return refuse('LOST') end
   local newUntil = int(now + leaderTtl)
   local inForce = leader and untilMs + 0 > now
@@ -65,7 +65,7 @@ local function lead(its, incarnation, token)
   if inForce then
     if not eligible[incarnation] and next(eligible) then return refuse('NOT_LOWEST', lowest_of(eligible)) end
   else
-    -- Who let its record lapse is passed over.
+    -- A leader that let its record expire is skipped.
     if leader and leader ~= incarnation then group[leader], eligible[leader] = nil, nil end
     local candidate = lowest_of(next(eligible) and eligible or group)
     if candidate ~= incarnation then return refuse('NOT_LOWEST', candidate) end
@@ -76,7 +76,7 @@ local function lead(its, incarnation, token)
   end
   local bad = open_writes()
   if bad then return bad end
-  -- Only a new master takes an epoch from the counter: the renewed one is the group's own, and others may be higher.
+  -- Only a new master takes an epoch from the counter. A renewal keeps the group's own epoch; other groups may have higher ones.
   epoch = epoch or int(call('HINCRBY', META, 'epoch', '1'))
   call('HSET', LEADER, me[2], incarnation .. FS .. epoch .. FS .. newUntil)
   return epoch .. FS .. newUntil

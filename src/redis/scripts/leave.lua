@@ -3,7 +3,7 @@
 -- answer   nothing
 -- refuses  LOST UNKNOWN OWNS(entities)
 
--- From here on no batch of that incarnation applies, whenever its copies arrive. The dead are forgotten once they own nothing.
+-- Ends the session: no later copy of its batches applies. A dead member is deleted once it owns nothing.
 local function seal(incarnation, m)
   local session = 's' .. incarnation .. '.' .. m[4]
   if call('HEXISTS', META, 't' .. incarnation) == 1 then

@@ -1,8 +1,8 @@
--- Dead letters as a batch writes them.
+-- Dead letters and the end of messages, as a batch writes them.
 local letterTexts, letterIds = {}, {}
 
--- The message leaves the log in a terminal state; what retention keeps of it stays by its id.
--- `me`: who hands the result to its own waiters ('0': nobody does); nil: nobody waits. `record` is read only where it has to be kept.
+-- Deletes a message that reached a terminal state. With `keep`, a record stays under its id as long as retention keeps it.
+-- `me`: the incarnation that passes the result to its own waiters ('0': none); nil: no node waits. `record` is read with `keep`.
 local function finish_message(e, s, keep, record, state, result, why, me)
   depth = depth - 1
   if e.running == '0' and e.first == e.tail then active = active - 1 end
@@ -21,7 +21,7 @@ local function set_letter(id, text)
   push(dlqSet, id, text)
 end
 
--- Makes the dead letter of an attempt.
+-- Adds the dead letter of an attempt.
 local function add_dead_letter(key, s, record, reason, why, incarnation)
   letter = letter + 1
   local id = int(letter)

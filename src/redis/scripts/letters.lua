@@ -1,6 +1,8 @@
--- letters: a page of the dead letters after one of them that match, oldest first. It ends early where going on would take long.
+-- `letters`: a page of the dead letters that match and come after a given one, oldest first. Ends early where reading on would take
+--          long.
 -- args     after (0: from the first) max type entity reason since replayed (1 or 0); '' for any
--- answer   the letter after which the next page begins, '' if there is none; then, each after RS: a letter's number and record
+-- answer   the dead letter after which the next page begins, '' if there is none; then, each after RS: a dead letter's number and
+--          record
 local LOOKED_AT_MAX, READ_BYTES_MAX = '250', 524288
 
 local function matches(record, type, entity, reason, since, replayed)
@@ -20,7 +22,7 @@ local function list_letters(after, max, type, entity, reason, since, replayed)
     looked = looked + 1
     local id = ids[looked]
     local record = call('HGET', DLQ, id)
-    -- What is gone is for the audit to report; the others can be read.
+    -- A missing record is reported by audit; the others can still be read.
     if record and record ~= NONE then
       bytes = bytes + #record
       if all or matches(record, type, entity, reason, since, replayed) then list[#list + 1] = id .. FS .. record end

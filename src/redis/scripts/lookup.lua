@@ -1,5 +1,5 @@
--- lookup: where a message stands.
--- args     entity id sequence, the generation that it is asked of ('' for any)
+-- lookup: the state of a message.
+-- args     entity id sequence, the generation that the caller expects ('' for any)
 -- answer   state result error
 -- refuses  LOST ABSENT
 local function lookup(key, id, s, its)

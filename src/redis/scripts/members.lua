@@ -1,7 +1,7 @@
--- members: who takes part; the dead are listed until they own nothing.
--- args     the incarnation above which members come with their contracts, '' for none
--- answer   now, the number of members, the number of leaders, the generation; then, each after RS: incarnation owns and the member's record;
---          a group and its leader's record; incarnation, type and contract
+-- members: all members; a dead member is listed until it owns nothing.
+-- args     the incarnation above which members are returned with their contracts, '' for none
+-- answer   now, the number of members, the number of leaders, the generation; then, each after RS: incarnation, owns and the
+--          member's record; group and its leader's record; incarnation, type and contract
 local function list_members(above)
   local all, owns = call('HGETALL', MEMBER), call('HGETALL', OWNS)
   local leaders, count = call('HGETALL', LEADER), {}
@@ -22,7 +22,7 @@ local function list_members(above)
   return concat(list, RS)
 end
 
--- schemas: what a member published of the messages of an entity type.
+-- schemas: what a member published about the messages of an entity type.
 -- args     incarnation type
 -- answer   the text
 -- refuses  ABSENT

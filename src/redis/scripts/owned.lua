@@ -1,4 +1,4 @@
--- owned: a page of the entities that an incarnation owns. Pages follow HSCAN: one may be empty, or repeat an entity.
+-- owned: a page of the entities that an incarnation owns. Pages follow HSCAN: a page may be empty, or repeat an entity.
 -- args     incarnation cursor
 -- answer   cursor and the entities
 local function list_owned(incarnation, cursor)

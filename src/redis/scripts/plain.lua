@@ -1,12 +1,12 @@
--- A batch of nothing but the commonest steps, on rows without holes and holds and without taking them apart: each does the
--- same as append.lua, claim.lua, begin.lua and finish.lua. One step that is not plain, and nothing has happened: the general
--- part decides all.
+-- Applies a batch of only the most common steps, on rows without holes and holds, and without parsing the rows. Each step has the
+-- same effect as in append.lua, claim.lua, begin.lua and finish.lua. If one step is not plain, nothing has been written yet, and
+-- the general part decides all steps.
 --
---   a  append                                     k  claim of an entity that is not there
---   b  the same; to an idle one of this           g  begin of a head that is in its first attempt
---      incarnation, it begins at once             f  finish of a first attempt; begins such a head
+--   a  append                                     k  claim of an entity without a record
+--   b  append; begins at once if the entity is    g  begin of a head in its first attempt
+--      idle and owned by this incarnation         f  finish of a first attempt; begins such a head
 --
--- Straight on and without functions: see head.lua.
+-- Straight-line code without functions: see head.lua.
 repeat
   if count > 1000 or find(kinds, '[^abfgk]') then break end
   local depth, active, fence, claimed = depth, active, fence, 0
@@ -17,7 +17,7 @@ repeat
     rowOf[ARGV[KEYS_AT + i]] = row ~= NONE and row or false
   end
 
-  -- The messages that finishes and begins may begin (heads), and those that finishes may have to keep something of (ends).
+  -- heads: messages that finishes and begins may begin; ends: messages of which a finish may have to keep something.
   local wanted, wantedIn, wantedBy, nwanted, heads, ends, at = {}, {}, {}, 0, {}, {}, ARGS_AT
   for i = 1, count do
     local kind = sub(kinds, i, i)
@@ -67,7 +67,7 @@ repeat
   for i = 1, count do
     local kind, key, answer = sub(kinds, i, i), ARGV[KEYS_AT + i], nil
     local row = rowOf[key]
-    -- What this step may begin, if this incarnation declared it. Most often it is the type and name of the step before.
+    -- The message that this step may begin, if this incarnation declares it. Its type and name are mostly those of the last step.
     local begins = heads[i]
     if kind == 'b' then begins = ARGV[at] end
     if (begins or kind == 'k') and not (lastType and find(key, lastType, 1, true) == 1 and find(begins or lastName, lastName, 1, true) == 1) then
@@ -89,7 +89,7 @@ repeat
         begins = nil
       end
     end
-    -- Where a head begins: what its row starts with, its sequence and that of the tail, and what its owner holds of it.
+    -- For a head that begins: the start of its row, its sequence, the tail's sequence, and the sequence that the owner holds.
     local prefix, head, tail, have = nil, nil, nil, nil
     if kind == 'k' then
       if row == false then
@@ -193,7 +193,7 @@ repeat
   end
   if not plain then break end
 
-  -- See flush.lua for the order, and why the types are checked.
+  -- flush.lua explains the order of the writes, and why the types are checked.
   local READY, KEPT, EXPIRY = BASE .. 'ready', BASE .. 'kept', BASE .. 'expiry'
   local checks = {}
   if nwanted == 0 and nmsgSet + nmsgDel > 0 then checks = { MSG, 'hash' } end

@@ -1,4 +1,4 @@
--- Cached access to what an operation touches.
+-- Cached access to the records that the operations use.
 -- Reads are cached and writes are collected: nothing is written before every operation has been decided (see flush.lua).
 local byte, gmatch, concat = string.byte, string.gmatch, table.concat
 local KEPT, EXPIRY, READY = BASE .. 'kept', BASE .. 'expiry', BASE .. 'ready'
@@ -28,7 +28,7 @@ local function hmget(key, list, from, to)
   return all
 end
 
--- An error reply, if the key is of another type than it must have.
+-- Returns an error reply if the key exists with another type.
 local function check_type(key, type)
   local t = call('TYPE', key)
   if t.ok then t = t.ok end
@@ -55,7 +55,7 @@ local function hget(key, field)
   return v
 end
 
--- ---- what is collected for the flush
+-- ---- writes collected for the flush
 local dirty, ndirty = {}, 0
 local entSet, msgSet, msgDel = {}, {}, {}
 local keptSet, expirySet, expiryDel = {}, {}, {}
@@ -69,11 +69,11 @@ local function push(list, a, b)
 end
 
 -- ---- entities
--- Rows that were read ahead (false: none there), and entities that were taken apart.
+-- rowOf: rows that were read ahead (false: missing); entities: parsed rows.
 local rowOf, entities = {}, {}
 
--- ready: false; true as it is stored; or the time from which it is ready, if that is new.
--- expires: as the hold of an entity that only its hold keeps is stored in the expiry; or false.
+-- ready: false; true as stored; or the time from which the entity is ready, if that is new.
+-- expires: the time stored in expiry for an entity whose record exists only for its hold; or false.
 local function unpacked(key, owner, fence, running, attempt, keep, first, holes, tail, hold)
   local ready = running == '0' and first ~= tail
   local expires = hold ~= '0' and owner == '0' and running == '0' and first == tail and hold
@@ -104,7 +104,7 @@ local function row_of(e)
     .. e.first .. ',' .. e.holes .. ',' .. e.tail .. ',' .. e.hold
 end
 
--- The record, which may be gone.
+-- Returns the entity; its `gone` is true if there is no record.
 local function entity_at(key)
   local e = entities[key]
   if e then return e end
@@ -150,12 +150,12 @@ local function is_held(e)
   return e.hold ~= '0' and e.hold + 0 > now
 end
 
--- Nothing pending is written first = tail, whatever was withdrawn.
+-- With nothing pending, an entity is stored with first = tail and no holes, whatever was withdrawn.
 local function normalise(e)
   if e.holes ~= '0' and e.tail - e.first - e.holes == 0 then e.first, e.holes = e.tail, '0' end
 end
 
--- Keeps the ready set and the life of the record true; notBefore is the head's, where it is just put back there.
+-- Updates the ready state and marks the record as dirty, or as gone. notBefore: that of a head that was just put back.
 local function settle(e, notBefore)
   if not e.dirty then
     e.dirty = true
@@ -183,7 +183,7 @@ end
 -- ---- messages
 local messages = {}
 
--- The record, or nil.
+-- Returns the record, or nil.
 local function message_of(key, s)
   local field = key .. RS .. s
   local record = messages[field]
@@ -206,17 +206,17 @@ local function delete_message(key, s)
   msgDel[#msgDel + 1] = field
 end
 
--- The same message for its next attempt.
+-- Returns the message's record for its next attempt.
 local function again(record, attempt, notBefore, why)
   local name, rest = match(record, '^([^\31]*)\31%d+\31%d+\31(.*\31)[^\31]*$')
   return name .. FS .. attempt .. FS .. notBefore .. FS .. rest .. why
 end
 
--- How many holes one call passes: more of them would block the server. They are read in pages, the first of one message.
+-- Number of holes that one call passes; more would block the server. They are read in pages; the first page has one message.
 local HOLES_MAX, HOLES_PAGE = 8000, 500
 
--- The head: its sequence and record, or nil. head* hold what was read for one value of first. 'far': it lies behind more holes than one
--- call passes. Those that were passed are gone, so that the next call goes on behind them.
+-- Returns the head's sequence and record, or nil without a head. headFor, headSeq and headRecord cache them for one `first`.
+-- Returns 'far' if the head lies behind more holes than one call passes. The entity skips those; the next call goes on there.
 local function peek(e)
   local first = e.first
   if first == e.tail then return nil end
@@ -251,7 +251,7 @@ end
 -- ---- members and contracts
 local members, contracts = {}, {}
 
--- The fields of a member's record, or nil.
+-- Returns the fields of a member's record, or nil.
 local function member_of(incarnation)
   local m = members[incarnation]
   if m == nil then
@@ -266,7 +266,7 @@ local function type_of(key)
   return sub(key, 1, find(key, ':', 1, true) - 1)
 end
 
--- Attempts, whether they go on after an interruption, and the names, each between separators; or nil.
+-- Returns the attempt limit, whether an interrupted message is retried, and the names, each between separators; or nil.
 local function contract_of(incarnation, type)
   local field = incarnation .. FS .. type
   local c = contracts[field]
@@ -283,7 +283,7 @@ local function contract_of(incarnation, type)
   return c or nil
 end
 
--- Whether this incarnation handles the message `name` of this entity.
+-- Returns whether this incarnation handles the message `name` of this entity.
 local function declares(key, name)
   local c = contract_of(ME, type_of(key))
   return c ~= nil and find(c.names, FS .. name .. FS, 1, true) ~= nil
@@ -293,7 +293,7 @@ local function owns_count(incarnation)
   return (hget(OWNS, incarnation) or 0) + (ownsDelta[incarnation] or 0)
 end
 
--- ---- what is kept of a message by its id
+-- ---- kept records of messages, by id
 local kept = {}
 
 local function kept_of(field)

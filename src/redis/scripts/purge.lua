@@ -1,9 +1,9 @@
 -- purge: deletes a dead letter.
--- args     letter; with limits: max, ttl (0: none)
+-- args     dead letter; with limits: max, ttl (0: none)
 -- answer   nothing
 -- refuses  CLOSED ABSENT WITHIN_LIMITS
 
--- Whether it is the oldest of more than max, or older than ttl.
+-- Returns whether the dead letter is the oldest of more than max, or older than ttl.
 local function past_limit(id, diedAt, max, ttl)
   if max ~= '0' and call('HLEN', DLQ) > max + 0 and call('ZRANGE', DLQINDEX, '0', '0')[1] == id then return true end
   return ttl ~= '0' and diedAt + ttl <= now

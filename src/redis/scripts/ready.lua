@@ -1,6 +1,6 @@
--- ready: a page of the entities that can begin now, with their owners: first those that could at once, then those whose hold or
---        backoff is over, each the oldest first.
--- args     after ('' for the first page, else the next of the page before) max
+-- ready: a page of the entities that can begin now, with their owners: first those that could begin at once, then those whose
+--        hold or backoff is over; each group oldest first.
+-- args     after ('' for the first page, else `next` of the page before) max
 -- answer   next ('' after the last page); then per entity: entity owner since
 local function list_ready(after, max)
   local from, count = 0, call('ZCOUNT', READY, '-inf', nowS)

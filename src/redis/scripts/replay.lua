@@ -1,5 +1,5 @@
--- replay: appends a dead letter's message again, under another id, once.
--- args     letter force (1 or 0)
+-- replay: appends a dead letter's message again, once; under a new id, unless the caller gave the id.
+-- args     dead letter, force (1 or 0)
 -- answer   id sequence
 -- refuses  CLOSED ABSENT REPLAYED NEEDS_FORCE QUEUE_DEPTH_EXCEEDED(limit) WORKER_LIMIT_EXCEEDED(limit)
 local function replay(id, force)
@@ -9,9 +9,9 @@ local function replay(id, force)
   local f = split(text)
   if f[8] ~= '' then return refuse('REPLAYED') end
   if force ~= '1' and f[6] == 'completed' then return refuse('NEEDS_FORCE') end
-  -- From the tenth field on it is the message: name attempt notBefore given waiter id digest replayOf headers chain payload.
+  -- The fields from the tenth on are the message: name attempt notBefore given waiter id digest replayOf headers chain payload.
   local name, given, newId, digest, headers, payload = f[10], f[13], f[15], f[16], f[18], f[20]
-  -- A caller's id goes on with the replay, unless it was forgotten and belongs to a later message now.
+  -- The replay keeps an id that the caller gave, unless that id was forgotten and now belongs to a later message.
   local field = f[1] .. RS .. newId
   local known = given == '1' and kept_of(field)
   if known and match(known, '^%d+') ~= f[9] then given = '0' end

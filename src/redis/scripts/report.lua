@@ -1,5 +1,5 @@
--- report: what a member says of itself and of others; the newest counts.
--- args     generation incarnation token, 1 if it may lead, the incarnations that it cannot reach joined by commas
+-- report: stores what a member reports about itself and others; replaces its last report.
+-- args     generation incarnation token, 1 if it may lead, the incarnations that it cannot reach, joined by commas
 -- answer   nothing
 -- refuses  LOST UNKNOWN FENCED
 local function report(its, incarnation, token, eligible, unreachable)

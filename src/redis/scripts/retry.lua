@@ -3,7 +3,7 @@
 -- answer   notBefore
 -- refuses  FENCED NOT_RUNNING EXHAUSTED
 
--- The running message s becomes the head again. What lies between it and the old head is gone.
+-- Makes the running message s the head again. All sequences between it and the old head are holes.
 local function put_back(e, s, record, notBefore)
   local first = int(s - 1)
   e.holes = int(e.holes + (e.first - s))

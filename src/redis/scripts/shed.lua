@@ -1,12 +1,12 @@
--- shed: where there is no memory, drops large results that are kept by an id of the caller for longer than resultTtl; the id stays.
--- args     how many of those that may be due were looked at before
--- answer   where to go on, 0 if there are no more
+-- shed: without memory, drops large results that are kept by an id of the caller for longer than resultTtl; the id stays.
+-- args     number of candidates that were looked at before
+-- answer   where to continue, 0 if there are no more
 -- refuses  nothing
 local SHED_LOOKED_AT, SHED_READ_BYTES, LARGE_RESULT_BYTES = 250, 4194304, 1024
 
 local function shed(from)
-  -- Above the first are those that only an id of the caller keeps, up to the second those that ended long enough ago. By rank: a LIMIT
-  -- with an offset walks all that lies before.
+  -- Entries above `after` are kept only for an id of the caller; entries up to `til` ended long enough ago. Reads by rank: a
+  -- LIMIT with an offset would walk all entries before it.
   local after, til = int(now + resultTtl), int(now - resultTtl + entryTtl)
   local start = call('ZCOUNT', EXPIRY, '-inf', after) + from
   local stop = call('ZCOUNT', EXPIRY, '-inf', til)

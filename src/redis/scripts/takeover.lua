@@ -1,12 +1,13 @@
--- takeover: takes the entity from a dead incarnation; what was running is interrupted, or back at the head.
+-- takeover: takes the entity from a dead incarnation. A running message is interrupted, or requeued at the head.
 -- args     incarnation
--- answer   holdUntil | holdUntil sequence id waiter end name, if something was running; end: 1 requeued, 0 a dead letter, 2 neither
+-- answer   holdUntil | holdUntil sequence id waiter end name, if a message was running; end: 1 requeued, 0 dead letter added,
+--          2 neither (a query)
 -- refuses  OWNED(owner) NOT_DEAD
--- Before the names of queries, which a contract lists behind all names.
+-- Prefix of query names, which follow all names in a contract.
 local QUERY = '\29'
 local INTERRUPTED = '{"name":"Interrupted","message":"the node that ran the handler was lost"}'
 
--- The dead owner owns one entity less, and is forgotten when it owns none.
+-- Removes the dead owner from the entity. A member that then owns nothing is deleted.
 local function disown(e)
   local incarnation = e.owner
   e.owner = '0'

@@ -1,6 +1,6 @@
 -- withdraw: ends a message that has not begun.
 -- args     id, sequence
--- answer   the owner, if the message waited for its next attempt; else nothing
+-- answer   the owner, if the message was waiting for its next attempt; else nothing
 -- refuses  RUNNING(sequence) TERMINAL ABSENT
 local function id_and_wait_of(record)
   local notBefore, id = match(record, '^[^\31]*\31%d+\31(%d+)\31%d\31%d+\31([^\31]*)\31')
@@ -18,7 +18,7 @@ local function withdraw(key, id, s)
     return refuse(kept_of(key .. RS .. id) and 'TERMINAL' or 'ABSENT')
   end
   if e.headSeq == s then e.headFor = false end
-  -- The head leaves no hole.
+  -- Withdrawing the head leaves no hole.
   if int(e.first + 1) == s then e.first = s else e.holes = int(e.holes + 1) end
   normalise(e)
   finish_message(e, s, true, record, 'withdrawn', '', '', nil)
@@ -26,7 +26,7 @@ local function withdraw(key, id, s)
     settle(e)
     return ''
   end
-  -- What comes behind it can begin now.
+  -- The message behind it can begin now, so settle has to compute a new ready time.
   e.ready = false
   settle(e)
   return e.owner

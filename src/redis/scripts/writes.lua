@@ -1,7 +1,7 @@
--- Control operations write directly, once they have decided.
+-- Control operations write directly, after they have decided.
 
--- Must come before the first write: answers an error reply if a write could fail after it. Memory is not asked for: a beat
--- has to pass when there is none.
+-- Call before the first write. Returns an error reply if a later write could fail because of a key's type. Memory is not checked:
+-- a heartbeat has to succeed without any.
 local function open_writes()
   local bad = check_type(MEMBER, 'hash') or check_type(CONTRACT, 'hash') or check_type(OWNS, 'hash') or check_type(LEADER, 'hash')
     or check_type(SCHEMA, 'hash') or check_type(KEPT, 'hash')

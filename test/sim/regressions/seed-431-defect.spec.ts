@@ -62,13 +62,13 @@ const REGRESSION = {
       {"atMs":4592,"kind":"isolation","node":"n3","forMs":1104},
       {"atMs":5422,"kind":"requestLostWindow","node":"n2","forMs":4205,"amount":0.02},
       {"atMs":6481,"kind":"rollingRestart","node":"n2","forMs":6679},
-      {"atMs":7079,"kind":"oneWay","node":"n3","forMs":215},
+      {"atMs":7079,"kind":"partitionOneway","node":"n3","forMs":215},
       {"atMs":7208,"kind":"keyLost","forMs":0,"amount":20815},
-      {"atMs":7225,"kind":"oneWay","node":"n1","forMs":314},
+      {"atMs":7225,"kind":"partitionOneway","node":"n1","forMs":314},
       {"atMs":10638,"kind":"keyLost","forMs":0,"amount":90702},
-      {"atMs":10907,"kind":"oneWay","node":"n1","forMs":1691},
+      {"atMs":10907,"kind":"partitionOneway","node":"n1","forMs":1691},
       {"atMs":11397,"kind":"readyLost","forMs":0},
-      {"atMs":12235,"kind":"oneWay","node":"n2","forMs":242}
+      {"atMs":12235,"kind":"partitionOneway","node":"n2","forMs":242}
     ],
     "healAtMs": 13160,
     "gone": [],

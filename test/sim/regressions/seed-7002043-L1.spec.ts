@@ -168,7 +168,7 @@ const REGRESSION = {
       {"atMs":7106,"kind":"readyLost","forMs":0},
       {"atMs":7218,"kind":"storeReorderWindow","node":"n2","aims":true,"forMs":3347,"amount":0.1},
       {"atMs":7703,"kind":"storeJumpBack","node":"n2","aims":true,"forMs":0,"amount":-50},
-      {"atMs":8798,"kind":"oneWay","node":"n3","forMs":1055},
+      {"atMs":8798,"kind":"partitionOneway","node":"n3","forMs":1055},
       {"atMs":9030,"kind":"partitionPeers","node":"n2","forMs":1535}
     ],
     "healAtMs": 10565,
