@@ -27,6 +27,8 @@ export function summaryOf(text) {
 
 function note(file, entry) {
   if (entry.kind === 'began') file.state = 'runs';
-  else if (entry.kind === 'case') file.states.push(entry.state);
-  else Object.assign(file, { state: 'ended', states: entry.states, isBroken: entry.isBroken });
+  else if (entry.kind === 'case') {
+    // The end of a file lists the states of all its tests. A result that is reported later is in that list.
+    if (file.state !== 'ended') file.states.push(entry.state);
+  } else Object.assign(file, { state: 'ended', states: entry.states, isBroken: entry.isBroken });
 }
