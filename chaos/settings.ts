@@ -3,8 +3,8 @@
  */
 
 import { typeFactsOf } from '../sim/cluster.js';
-import type { RunFacts } from '../sim/history.js';
 import type { Settings } from '../sim/plan.js';
+import type { RunFacts } from '../sim/run-facts.js';
 
 export const SETTINGS: Settings = {
   heartbeatMs: 400,

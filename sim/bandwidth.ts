@@ -2,9 +2,10 @@
  * Runs with thin links to the store: large payloads, results and sends, each of which crosses well within one call, and bursts of
  * them that do not fit into one call together. They are drawn from their own stream.
  */
-import type { RunFacts } from './history.js';
+
 import type { Job } from './job.js';
 import type { LinkPlan, MessagePlan, Plan, Settings } from './plan.js';
+import type { RunFacts } from './run-facts.js';
 import { Stream } from './sim-random.js';
 
 /** Share of the seeds that have faults. */

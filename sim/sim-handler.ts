@@ -7,9 +7,10 @@ import type { Clock, Timer } from '../src/ports/clock.js';
 import type { Delivery, FailureRuling, HandlerPort } from '../src/ports/handler.js';
 import { EntityContext } from '../src/runtime/context.js';
 import type { Bank } from './bank.js';
-import type { History, TypeFacts } from './history.js';
+import type { History } from './history.js';
 import { type Job, QUERIES, type Target } from './job.js';
 import { callOf } from './log-events.js';
+import type { TypeFacts } from './run-facts.js';
 
 /** What a handler does in place of its work on an account. */
 export interface Act {

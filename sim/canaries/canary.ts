@@ -112,3 +112,8 @@ export const all =
   () => {
     for (const one of undo) one();
   };
+
+/** Returns the value of a private field of a runtime object. */
+export const peek = <T>(self: object, field: string): T => (self as Record<string, unknown>)[field] as T;
+/** Sets a private field of a runtime object. */
+export const poke = (self: object, field: string, value: unknown): void => void Object.assign(self, { [field]: value });

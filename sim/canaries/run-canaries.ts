@@ -9,12 +9,13 @@ import { playScenario } from '../scenarios/scenario.js';
 import { loadStore, shippedScripts } from '../store-adapter.js';
 import { drawPlan } from '../swarm.js';
 import type { Canary } from './canary.js';
+import { HINT_CANARIES } from './hint-canaries.js';
 import { LUA_CANARIES } from './lua-canaries.js';
 import { RUNTIME_CANARIES } from './runtime-canaries.js';
 import { CAUGHT_BY } from './seeds.js';
 import { STORE_CANARIES } from './store-canaries.js';
 
-export const CANARIES: readonly Canary[] = [...STORE_CANARIES, ...RUNTIME_CANARIES, ...LUA_CANARIES];
+export const CANARIES: readonly Canary[] = [...STORE_CANARIES, ...RUNTIME_CANARIES, ...HINT_CANARIES, ...LUA_CANARIES];
 
 /** Number of seeds within which each canary must be caught. */
 const SEEDS_MAX = 2000;

@@ -4,7 +4,6 @@ import type { EvictOp, LetterLimits, MembersAnswer } from '../../src/core/log/co
 import type { FailureRuling } from '../../src/ports/handler.js';
 import type { Store } from '../../src/ports/store.js';
 import { Audit } from '../../src/runtime/audit.js';
-import { AvoidedEntities } from '../../src/runtime/avoided-entities.js';
 import { EntityContext } from '../../src/runtime/context.js';
 import { Directory } from '../../src/runtime/directory.js';
 import { Enqueue } from '../../src/runtime/enqueue.js';
@@ -12,18 +11,13 @@ import { DeadLetterLimits } from '../../src/runtime/letter-limits.js';
 import { Master } from '../../src/runtime/master.js';
 import { Membership } from '../../src/runtime/membership.js';
 import { Ownership } from '../../src/runtime/ownership.js';
-import { Recovery } from '../../src/runtime/recovery.js';
 import { Replies, type Waiter, type WaitOptions } from '../../src/runtime/replies.js';
 import { Router } from '../../src/runtime/router.js';
 import { SelfReport } from '../../src/runtime/self-report.js';
 import { StoreSession } from '../../src/runtime/session.js';
 import { EntityWorker } from '../../src/runtime/worker.js';
 import { MACHINE, type Machine } from '../machine.js';
-import { all, type Canary, replaceMethod, withAnswers, withCalls } from './canary.js';
-
-/** Returns the value of a private field of a runtime object. */
-const peek = <T>(self: object, field: string): T => (self as Record<string, unknown>)[field] as T;
-const poke = (self: object, field: string, value: unknown): void => void Object.assign(self, { [field]: value });
+import { all, type Canary, peek, poke, replaceMethod, withCalls } from './canary.js';
 
 export const RUNTIME_CANARIES: readonly Canary[] = [
   {
@@ -242,12 +236,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
       }),
   },
   {
-    name: 'no-sweep',
-    does: 'nobody sweeps',
-    expected: ['L1'],
-    install: () => replaceMethod(Recovery, 'sweepOnce', () => () => Promise.resolve(undefined)),
-  },
-  {
     name: 'no-audit',
     does: 'nobody looks for what the ready set has lost',
     expected: ['L1'],
@@ -294,26 +282,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
       }),
   },
   {
-    name: 'hint-ends-at-an-avoider',
-    does: 'a node that has given an entity up for want of a handler keeps a hint of its work to itself',
-    expected: ['L1'],
-    scenario: 'handed-on-past-avoiders',
-    install: () => replaceMethod(AvoidedEntities, 'passesOn', () => () => false),
-  },
-  {
-    name: 'sweep-ready-only',
-    does: 'the sweep takes over nothing that the dead own',
-    expected: ['L1'],
-    install: () => replaceMethod(Recovery, 'takeOver', () => () => Promise.resolve()),
-  },
-  {
-    name: 'ready-only-unowned',
-    does: 'the sweep does not see ready work of owned entities, and no worker is released when idle, which would find it too',
-    expected: ['L1'],
-    machine: readyOnlyUnowned,
-    install: () => replaceMethod(EntityWorker, 'onIdleTimeout', () => () => undefined),
-  },
-  {
     name: 'reply-without-deadline',
     does: 'a wait for a reply has no deadline',
     expected: ['L2'],
@@ -327,45 +295,6 @@ export const RUNTIME_CANARIES: readonly Canary[] = [
       replaceMethod(Ownership, 'mayStart', (original) => (self, chained) => {
         const isTaken = peek<{ taken: number }>(self, 'slots').taken > 0;
         return original(self, chained) === true && (chained === true || !isTaken);
-      }),
-  },
-  {
-    name: 'refused-petition-waits',
-    does: 'a message whose petition is refused is left to the sweep',
-    expected: ['L4'],
-    install: () =>
-      replaceMethod(Router, 'placed', (original) => (self, entity, records, owner, refusal) => {
-        if (refusal === undefined) original(self, entity, records, owner, refusal);
-      }),
-  },
-  {
-    name: 'withdraw-without-wake',
-    does: 'the owner is not woken when the message is withdrawn whose next attempt it waits for',
-    expected: ['L4'],
-    scenario: 'withdrawn-in-backoff',
-    install: () => replaceMethod(Router, 'wake', () => () => undefined),
-  },
-  {
-    name: 'wake-lost-in-flight',
-    does: 'a wake that comes while a begin or a retry is in flight is forgotten',
-    expected: ['L4'],
-    scenario: 'wake-before-the-answer',
-    install: () =>
-      replaceMethod(EntityWorker, 'waitUntil', (original) => (self, storeMs) => {
-        poke(self, 'wokenMeanwhile', false);
-        return original(self, storeMs);
-      }),
-  },
-  {
-    name: 'empty-wins',
-    does: 'the answer "nothing is there" counts, whatever came while the begin was in flight',
-    expected: ['L4'],
-    scenario: 'hint-before-the-answer',
-    install: () =>
-      replaceMethod(EntityWorker, 'beginAnswered', (original) => (self, ...args) => {
-        poke(self, 'wokenMeanwhile', false);
-        poke(self, 'arrivedMeanwhile', false);
-        return original(self, ...args);
       }),
   },
   {
@@ -463,12 +392,4 @@ function evictLive(): Machine {
       return { ...view, members: view.members.map((m) => ({ ...m, leaseUntilMs: 0 })) };
     },
   });
-}
-
-function readyOnlyUnowned(): Machine {
-  return withAnswers('ready', ({ entities, next }) => ({
-    ok: true,
-    entities: entities.filter(({ owner }) => owner === 0),
-    next,
-  }));
 }

@@ -57,6 +57,7 @@ export const CAUGHT_BY: Readonly<Record<string, readonly number[]>> = {
   'withdraw-without-wake': [],
   'wake-lost-in-flight': [],
   'empty-wins': [],
+  'finish-wins': [],
   'one-deadline-for-all': [14, 46, 70, 135, 166],
   'deadline-too-soon': [1, 2, 3, 4, 5, 6],
   'late-end-unreported': [1, 16, 35, 36, 51, 54],

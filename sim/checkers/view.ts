@@ -12,13 +12,12 @@ import type {
   LetterDropped,
   LetterMade,
   Owned,
-  RunFacts,
   Start,
   Transition,
-  TypeFacts,
   Unknown,
 } from '../history.js';
 import { isQuiet } from '../nearby.js';
+import type { RunFacts, TypeFacts } from '../run-facts.js';
 
 export const INVARIANTS = [
   'I1',

@@ -35,7 +35,7 @@ export function wordsOf(event: HistoryEvent, nameOf: NameOf = byNumber): string 
     case 'epoch':
       return EPOCH_WORDS[event.what](event.epoch, nameOf(event.incarnation));
     case 'evict':
-      return `buries ${nameOf(event.evicted)}`;
+      return `evicts ${nameOf(event.evicted)}`;
     case 'start':
       return `handler of ${event.entity} #${event.seq} starts (attempt ${event.attempt}, fence ${event.fence})`;
     case 'end':

@@ -365,4 +365,24 @@ export const OWNERSHIP_SCENARIOS: readonly Scenario[] = [
       );
     },
   },
+  {
+    name: 'wake-before-the-end-is-logged',
+    shows: 'an owner whose last message ends while a wake of the next one arrives does not forget that wake',
+    run(sim, must) {
+      const { owner, other } = placedOnTwo(sim, A);
+      const first = sim.send(owner, A, { c: 'first', ms: 40 });
+      sim.until(() => eventsOf(sim, 'end').length === 2, 200, 0.1);
+      sim.slowStore(owner, 30);
+      sim.partitionOneway(other, owner);
+      // The store has applied the finish, and its answer is on the way.
+      sim.until(() => endOf(sim, first) === 'completed', 100, 1);
+      sim.send(other, A, { c: 'second' });
+      sim.run(5);
+      sim.hub.listenerOf(sim.node(owner).incarnation)?.receive({ kind: 'wake', entity: A, message: undefined }, 0);
+      must(
+        'the next message begins, and no sweep and no idle time is needed',
+        sim.until(() => startedOn(sim, A).includes('second'), 130, 5),
+      );
+    },
+  },
 ];

@@ -24,7 +24,7 @@ const WANTED: Readonly<Record<string, string>> = {
   L1: 'claim-live-owner no-sweep sweep-ready-only ready-only-unowned lost-copy-keeps-appends no-audit owned-beside-releases no-candidate hint-ends-at-an-avoider lua-lost-entity-unseen',
   L2: 'reply-without-deadline',
   L3: 'one-lane first-page-only',
-  L4: 'refused-petition-waits withdraw-without-wake wake-lost-in-flight empty-wins',
+  L4: 'refused-petition-waits withdraw-without-wake wake-lost-in-flight empty-wins finish-wins',
   L5: 'limit-too-low deadline-too-soon one-deadline-for-all',
   defect: 'timers-after-stop',
   lua: 'lua-plain-claim-keeps-fence lua-plain-depth-leaks lua-claim-keeps-fence lua-begin-in-hold lua-active-leaks lua-id-unkept lua-no-hold lua-withdraw-without-hole lua-late-without-detail lua-expire-keeps lua-ready-stays lua-retry-uncounted lua-one-answer-kept lua-heartbeat-uncounted lua-epoch-of-the-group lua-session-stays lua-evict-leased lua-evict-unsealed lua-replay-again lua-letter-found-after-purge',

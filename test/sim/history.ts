@@ -1,6 +1,7 @@
 /** Hand-written histories: a good one, and small changes that break one invariant each. */
 import { check } from '../../sim/checkers/check.js';
-import { History, type HistoryEvent, type RunFacts } from '../../sim/history.js';
+import { History, type HistoryEvent } from '../../sim/history.js';
+import type { RunFacts } from '../../sim/run-facts.js';
 
 export const FACTS: RunFacts = {
   leaseTtlMs: 500,
