@@ -310,7 +310,7 @@ export async function memberCosts(port: number, admin: Redis, n: number): Promis
   const me = await w.join();
   const { identity } = me;
   for (const _ of range(n - 1)) await w.join();
-  await w.control('beat, n members', (i) => ({ op: 'heartbeat', ...identity, heartbeat: i + 1, acknowledged: 0 }));
+  await w.control('heartbeat, n members', (i) => ({ op: 'heartbeat', ...identity, heartbeat: i + 1, acknowledged: 0 }));
   await w.control('report, n members', () => ({ op: 'report', ...identity, eligible: true, unreachable: [] }));
   await w.ops('claim, n members', me, (i) => ({ op: 'claim', entity: mine(i) }));
   await w.ops('append that begins, n members', me, (i) => append('s', { entity: mine(i) }));

@@ -64,7 +64,7 @@ describeRedis(
       return owner;
     }
 
-    it('C7: beats that come late, all at once or after the leave change nothing', async () => {
+    it('C7: heartbeats that come late, all at once or after the leave change nothing', async () => {
       const { identity } = await join('n1');
       const heartbeat = (number: number) => store.control({ op: 'heartbeat', ...identity, heartbeat: number, acknowledged: 0 });
       expect(await heartbeat(20)).toMatchObject({ ok: true });

@@ -95,7 +95,7 @@ const COUNTERS = { incarnation: 1, fence: 0, epoch: 0, letter: 0 };
 const OK = { ok: true, nowMs: 0, leaseUntilMs: TTL_MS, counters: COUNTERS } as const;
 const member = (incarnation: number): Identity => ({ generation: 'g', incarnation, token: 't' });
 
-describe('the pulse of the main loop', () => {
+describe('heartbeats from the main loop', () => {
   const EVERY_MS = 100;
 
   function begun() {
@@ -107,15 +107,15 @@ describe('the pulse of the main loop', () => {
     return {
       clock,
       store,
-      pulse: heartbeats,
+      heartbeats,
       heard,
       news: heard.news,
       counters: () => store.heartbeats.map(({ op }) => op.heartbeat),
     };
   }
 
-  it('has one beat in flight, counts up, and knows when the newest that was acknowledged left', async () => {
-    const { clock, store, pulse: heartbeats, news, counters } = begun();
+  it('has one heartbeat in flight, counts up, and knows when the newest that was acknowledged left', async () => {
+    const { clock, store, heartbeats, news, counters } = begun();
     expect(heartbeats.lastProvedMs()).toBe(Number.NEGATIVE_INFINITY);
     await clock.pass(5 * EVERY_MS);
     expect(counters()).toEqual([1]);
@@ -131,7 +131,7 @@ describe('the pulse of the main loop', () => {
   });
 
   it('goes on after an answer that proves nothing, and after what is no StoreCallError', async () => {
-    const { clock, store, pulse: heartbeats, news, counters } = begun();
+    const { clock, store, heartbeats, news, counters } = begun();
     await clock.pass(EVERY_MS);
     store.heartbeats[0]?.answer({ ok: false, code: 'STALE_HEARTBEAT', at: 9 });
     await clock.pass(EVERY_MS);
@@ -153,7 +153,7 @@ describe('the pulse of the main loop', () => {
   });
 
   it('tells and proves nothing of a former incarnation, and starts each with a counter of its own', async () => {
-    const { clock, store, pulse: heartbeats, news } = begun();
+    const { clock, store, heartbeats, news } = begun();
     await clock.pass(EVERY_MS);
     const next = new Heard();
     heartbeats.begin(member(8), next);
@@ -170,7 +170,7 @@ describe('the pulse of the main loop', () => {
   });
 
   it('leaves no timer once closed, also for a join that succeeds afterwards', async () => {
-    const { clock, store, pulse: heartbeats, heard } = begun();
+    const { clock, store, heartbeats, heard } = begun();
     await heartbeats.close();
     heartbeats.begin(member(9), heard);
     await heartbeats.close();
@@ -179,7 +179,7 @@ describe('the pulse of the main loop', () => {
   });
 });
 
-/** A pulse whose knowledge and whose news the test gives apart, as a thread and a blocked loop have them. */
+/** A sender of heartbeats. The test sets what it knows and what it reports separately, as with a thread and a blocked loop. */
 class ThreadLike implements HeartbeatSender {
   listener: HeartbeatListener | undefined;
   provedMs = Number.NEGATIVE_INFINITY;
@@ -223,12 +223,12 @@ async function joined() {
     heartbeats.listener?.answered({ ok: true, nowMs, leaseUntilMs: nowMs + TTL_MS, counters: COUNTERS }, 1, sentMs, receivedMs);
   // That the join was answered.
   expect(events.splice(0)).toEqual(['well']);
-  return { clock, store, pulse: heartbeats, events, membership, told };
+  return { clock, store, heartbeats, events, membership, told };
 }
 
-describe('the lease of a node whose beats leave elsewhere', () => {
-  it('is in force after a blocked loop that the pulse outlived: no suspension, whatever the order of what happens then', async () => {
-    const { clock, pulse: heartbeats, events, membership, told } = await joined();
+describe('the lease of a node whose heartbeats leave elsewhere', () => {
+  it('is in force after a blocked loop that the heartbeats outlived: no suspension, whatever the order of what happens then', async () => {
+    const { clock, heartbeats, events, membership, told } = await joined();
     clock.block(5 * TTL_MS);
     heartbeats.provedMs = 1000 + 5 * TTL_MS - 50;
     expect(membership.leaseValid()).toBe(true);
@@ -244,8 +244,8 @@ describe('the lease of a node whose beats leave elsewhere', () => {
     expect(membership.leaseValid()).toBe(false);
   });
 
-  it('has lapsed after a blocked loop that the pulse did not outlive', async () => {
-    const { clock, pulse: heartbeats, events, membership } = await joined();
+  it('has lapsed after a blocked loop that the heartbeats did not outlive', async () => {
+    const { clock, heartbeats, events, membership } = await joined();
     heartbeats.provedMs = 1000 + TTL_MS;
     clock.block(TTL_MS + LEASE_MS);
     expect(membership.leaseValid()).toBe(false);
@@ -255,7 +255,7 @@ describe('the lease of a node whose beats leave elsewhere', () => {
   });
 
   it('counts as lapsed once a start was refused, also if it is proved before the lapse is noticed: what waits is resumed', async () => {
-    const { clock, pulse: heartbeats, events, membership, told } = await joined();
+    const { clock, heartbeats, events, membership, told } = await joined();
     clock.block(LEASE_MS);
     expect(membership.leaseValid()).toBe(false);
     heartbeats.provedMs = 1000 + LEASE_MS - 10;
@@ -273,7 +273,7 @@ describe('the lease of a node whose beats leave elsewhere', () => {
   });
 
   it('hears of its death, and nothing of a former incarnation', async () => {
-    const { pulse: heartbeats, events, membership } = await joined();
+    const { heartbeats, events, membership } = await joined();
     const { listener } = heartbeats;
     listener?.failed(new StoreCallError('down', false));
     listener?.ended('FENCED');
@@ -284,7 +284,7 @@ describe('the lease of a node whose beats leave elsewhere', () => {
   });
 
   it('gives the others a whole TTL again after an outage of the store that passed while the loop was blocked', async () => {
-    const { clock, store, pulse: heartbeats, membership, told } = await joined();
+    const { clock, store, heartbeats, membership, told } = await joined();
     const other = await store.control({
       ...{ op: 'join', serverId: 'other', group: 'g', address: 'h:1', token: 'o', schema: 1, generation: 'x', workersMax: 0 },
       settings: {

@@ -17,7 +17,7 @@ const faulty = (inner: Store, fails: (op: ControlOp['op']) => void, close: () =>
   close: async () => close(),
 });
 
-it('a start that fails, and a leave that fails after it: the first says why, and pulse and store are closed', async () => {
+it('a start that fails, and a leave that fails after it: the first says why, and heartbeats and store are closed', async () => {
   const w = world();
   const closed: string[] = [];
   const store = faulty(
@@ -30,13 +30,13 @@ it('a start that fails, and a leave that fails after it: the first says why, and
   const heartbeats = new (class extends PlainHeartbeatSender {
     override async close(): Promise<void> {
       await super.close();
-      closed.push('pulse');
+      closed.push('heartbeats');
       throw new Error('the thread would not end');
     }
   })(store, w.clock, 40);
   const n = node({ ...w, store }, () => 1, fast(), undefined, undefined, { heartbeats });
   await expect(n.start()).rejects.toMatchObject({ code: 'CONFIG_INVALID', details: { cause: 'no permission for members' } });
-  expect(closed).toEqual(['pulse', 'store']);
+  expect(closed).toEqual(['heartbeats', 'store']);
 });
 
 it('a fault in what forgets old messages is reported, and it goes on', async () => {
